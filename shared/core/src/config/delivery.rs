@@ -1,0 +1,158 @@
+//! Which pushed images are rolled out, and behind which gates.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Span, is_default};
+
+/// Images of one repository that are rolled out when they are pushed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Delivery {
+    /// `shop/web` in this account's and Region's registry, or with the registry's host in front.
+    pub repository: String,
+    /// Which tags are wanted.
+    pub tags: TagPolicy,
+    /// The container that takes the image; without it each whose image comes from this repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// Promote what this service has proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// For how long it must have proved it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bake: Option<Span>,
+    /// Whether a person must agree.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub approval: Approval,
+    /// Wait for the image scan, and stop on findings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan: Option<Scan>,
+    /// How old a push must be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mature: Option<Span>,
+    /// When rollouts may begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<Windows>,
+    /// When a rollout is given up.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rollback: Rollback,
+}
+
+/// Which tags are wanted: exactly one of `exact`, `glob`, `regex`, `semver`, with how the best of them is found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TagPolicy {
+    /// This tag; the latest push wins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact: Option<String>,
+    /// Tags like this, with `*` and `?`; the latest push wins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub glob: Option<String>,
+    /// Tags that this regular expression matches; the latest push wins unless `order` says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regex: Option<String>,
+    /// Versions in this range; the highest wins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub semver: Option<String>,
+    /// Only tags that this regular expression matches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// What of the tag is compared: a template of the expression's groups, like `$1` or `${version}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extract: Option<String>,
+    /// How what was extracted is compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+}
+
+/// How tags are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// As versions.
+    Semver,
+    /// As numbers.
+    Numeric,
+    /// As text.
+    Alphabetical,
+}
+
+/// Whether a person must agree to a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Approval {
+    /// No.
+    #[default]
+    None,
+    /// Yes: `wharfinger approve`.
+    Required,
+}
+
+/// The image scan that a rollout waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Scan {
+    /// Findings of this severity or worse stop the rollout.
+    pub block: Severity,
+    /// How long to wait for the scan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<Span>,
+}
+
+/// How bad a finding is, as Amazon ECR and Inspector say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Severity {
+    /// Informational.
+    Informational,
+    /// Low.
+    Low,
+    /// Medium.
+    Medium,
+    /// High.
+    High,
+    /// Critical.
+    Critical,
+}
+
+/// When rollouts may begin.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Windows {
+    /// Only in these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Window>,
+    /// Not in these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<Window>,
+}
+
+
+/// A stretch of time that returns.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Window {
+    /// When it begins: minute, hour, day of month, month, day of week.
+    pub cron: String,
+    /// How long it lasts.
+    #[serde(rename = "for")]
+    pub lasts: Span,
+    /// IANA time zone, like `Europe/Madrid`; UTC when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
+}
+
+/// When a rollout is given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Rollback {
+    /// A deployment that is in progress for longer than this no longer holds up the next.
+    pub timeout: Span,
+}
+
+impl Default for Rollback {
+    fn default() -> Self {
+        Self { timeout: Span::minutes(30) }
+    }
+}

@@ -1,0 +1,239 @@
+//! How a desired count moves.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Span, is_default};
+
+/// How a service's desired count moves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Scaling {
+    /// The least number of tasks.
+    pub min: u32,
+    /// The greatest number of tasks.
+    pub max: u32,
+    /// What moves it. Any rule may add tasks; tasks go only when no rule objects.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Rule>,
+    /// How long nothing changes after a change.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub cooldown: Cooldown,
+    /// How long a wish must last before it is followed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub stabilise: Stabilise,
+    /// How much may change per period.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub limit: Limit,
+    /// Other bounds at other times.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedule: Vec<Schedule>,
+    /// What may change while a deployment runs.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub during_deployment: DuringDeployment,
+}
+
+/// One rule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Rule {
+    /// A CloudWatch alarm.
+    Alarm(AlarmRule),
+    /// An SQS queue.
+    Queue(QueueRule),
+}
+
+/// What a CloudWatch alarm asks for: exactly one of `target`, `steps`, `add`, `percent`, `set`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct AlarmRule {
+    /// The alarm's name.
+    pub alarm: String,
+    /// The value that the metric should have: the count follows in proportion, both ways.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<f64>,
+    /// How far the value may be from `target` without a change, as a share: 0.1 is 10 %.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerance: Option<f64>,
+    /// Changes by how far the metric is from the alarm's threshold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
+    /// Add so many tasks; negative removes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub add: Option<i32>,
+    /// Add so many percent; negative removes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<f64>,
+    /// Set the count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<u32>,
+    /// The least number of tasks that a percentage changes (AWS's `MinAdjustmentMagnitude`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_step: Option<u32>,
+    /// What INSUFFICIENT_DATA means.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub missing: Missing,
+}
+
+/// A step: a range of the metric less the alarm's threshold, and exactly one of `add`, `percent`, `set`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Step {
+    /// The lower bound; open when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<f64>,
+    /// The upper bound; open when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<f64>,
+    /// Add so many tasks; negative removes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub add: Option<i32>,
+    /// Add so many percent; negative removes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<f64>,
+    /// Set the count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<u32>,
+}
+
+/// What a step or a rule does with the count.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Change {
+    /// Add so many (AWS: ChangeInCapacity).
+    Add(i32),
+    /// Add so many percent (AWS: PercentChangeInCapacity).
+    Percent(f64),
+    /// Set it (AWS: ExactCapacity).
+    Set(u32),
+}
+
+impl Change {
+    /// The one that is given; `None` when none is, or several are.
+    #[must_use]
+    pub fn of(add: Option<i32>, percent: Option<f64>, set: Option<u32>) -> Option<Self> {
+        match (add, percent, set) {
+            (Some(n), None, None) => Some(Self::Add(n)),
+            (None, Some(p), None) => Some(Self::Percent(p)),
+            (None, None, Some(n)) => Some(Self::Set(n)),
+            _ => None,
+        }
+    }
+}
+
+/// What INSUFFICIENT_DATA means for the other rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Missing {
+    /// No rule may remove tasks.
+    #[default]
+    Block,
+    /// The rule is silent.
+    Ignore,
+}
+
+/// What an SQS queue asks for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct QueueRule {
+    /// The queue's name.
+    pub queue: String,
+    /// How many messages, visible and in flight, one task is to have.
+    #[schemars(range(min = 1))]
+    pub per_task: u32,
+    /// From zero tasks, start above so many messages.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub activate_above: u32,
+    /// Go to zero after so long without messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_for: Option<Span>,
+}
+
+/// How long nothing changes after a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Cooldown {
+    /// Before more tasks are added again.
+    pub out: Span,
+    /// Before tasks are removed.
+    #[serde(rename = "in")]
+    pub inward: Span,
+}
+
+impl Default for Cooldown {
+    fn default() -> Self {
+        Self { out: Span::minutes(1), inward: Span::minutes(5) }
+    }
+}
+
+/// How long a wish must last before it is followed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Stabilise {
+    /// For more tasks.
+    pub out: Span,
+    /// For fewer tasks.
+    #[serde(rename = "in")]
+    pub inward: Span,
+}
+
+impl Default for Stabilise {
+    fn default() -> Self {
+        Self { out: Span::seconds(0), inward: Span::seconds(0) }
+    }
+}
+
+/// How much may change per period.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Limit {
+    /// For more tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out: Option<PerPeriod>,
+    /// For fewer tasks.
+    #[serde(default, rename = "in", skip_serializing_if = "Option::is_none")]
+    pub inward: Option<PerPeriod>,
+}
+
+/// So many tasks or percent per period; with both, the smaller change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PerPeriod {
+    /// Tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<u32>,
+    /// Percent of the count at the period's beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<f64>,
+    /// The period.
+    pub per: Span,
+}
+
+/// Bounds that begin at a time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Schedule {
+    /// When it begins: minute, hour, day of month, month, day of week.
+    pub cron: String,
+    /// IANA time zone, like `Europe/Madrid`; UTC when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
+    /// The least number of tasks from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<u32>,
+    /// The greatest number of tasks from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<u32>,
+}
+
+/// What may change while a deployment runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DuringDeployment {
+    /// Tasks may be added, not removed.
+    #[default]
+    OutOnly,
+    /// Nothing.
+    Hold,
+    /// Everything.
+    Free,
+}

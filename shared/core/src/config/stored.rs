@@ -1,0 +1,140 @@
+//! What is stored in the config table: one item per target, and copies of it under each alarm and repository that it
+//! names, so that every event needs one key look-up however many services there are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Rule, Service, is_default};
+use crate::ids::{Target, TargetKind};
+
+/// The partition that lists every target.
+pub const TARGETS: &str = "targets";
+/// The partition that lists every cluster.
+pub const CLUSTERS: &str = "clusters";
+/// The partition and sort key of [`Meta`].
+pub const META: &str = "meta";
+
+/// The partition of the targets that an alarm moves.
+#[must_use]
+pub fn alarm_partition(name: &str) -> String {
+    format!("alarm#{name}")
+}
+
+/// The partition of the targets that take images of a repository: its name without the registry's host, which the event
+/// does not carry.
+#[must_use]
+pub fn repository_partition(name: &str) -> String {
+    format!("repository#{name}")
+}
+
+/// A target as it is stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StoredTarget {
+    /// What the person wrote.
+    pub config: Service,
+    /// The Cloud Map service id of each `discovery.to` that is a name, looked up when the configuration was applied.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub registries: BTreeMap<String, String>,
+    /// What is paused: `discovery`, `scaling`, …, or `all`, until when; without a time until it is resumed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub paused: BTreeMap<String, Option<Timestamp>>,
+    /// The version of the whole configuration that wrote it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub version: u64,
+}
+
+impl StoredTarget {
+    /// The partitions under which it stands: its own, and one per alarm and repository.
+    #[must_use]
+    pub fn partitions(&self) -> BTreeSet<String> {
+        let alarms = self.alarms().into_iter().map(alarm_partition);
+        let repositories = self.config.delivery.iter().map(|d| repository_partition(repository_path(&d.repository)));
+        std::iter::once(TARGETS.to_owned()).chain(alarms).chain(repositories).collect()
+    }
+
+    /// The alarms that move its count.
+    #[must_use]
+    pub fn alarms(&self) -> BTreeSet<&str> {
+        let rules = self.config.scaling.iter().flat_map(|s| &s.rules);
+        rules
+            .filter_map(|rule| match rule {
+                Rule::Alarm(alarm) => Some(alarm.alarm.as_str()),
+                Rule::Queue(_) => None,
+            })
+            .collect()
+    }
+
+    /// The Cloud Map service id of a `discovery.to`: looked up, or written as it is.
+    #[must_use]
+    pub fn registry<'a>(&'a self, to: &'a str) -> Option<&'a str> {
+        self.registries.get(to).map(String::as_str).or_else(|| registry_id(to))
+    }
+
+    /// Until when a domain is paused at `now`: `Some(None)` is until it is resumed.
+    #[must_use]
+    pub fn paused(&self, domain: &str, now: Timestamp) -> Option<Option<Timestamp>> {
+        let open = |until: &&Option<Timestamp>| until.is_none_or(|t| now < t);
+        self.paused.get(domain).filter(open).or_else(|| self.paused.get("all").filter(open)).copied()
+    }
+}
+
+/// The repository's name without the registry's host (the part before the first `/`, if it has a `.` or `:`).
+#[must_use]
+pub fn repository_path(repository: &str) -> &str {
+    match repository.split_once('/') {
+        Some((host, path)) if host.contains(['.', ':']) => path,
+        _ => repository,
+    }
+}
+
+/// The Cloud Map service that `to` names without a look-up: `srv-…`, or the ARN of one. A shared service must be named by
+/// its ARN (Cloud Map API reference, `RegisterInstance`).
+#[must_use]
+pub fn registry_id(to: &str) -> Option<&str> {
+    (to.starts_with("srv-") || (to.starts_with("arn:") && to.contains(":service/"))).then_some(to)
+}
+
+/// The configuration as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Meta {
+    /// Rises with every apply.
+    pub version: u64,
+    /// When it was applied last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// Who applied it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// An apply that needs several transactions has begun and not ended.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub applying: bool,
+}
+
+/// A target with its key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Managed {
+    /// Which target.
+    pub target: Target,
+    /// What is stored of it.
+    pub stored: StoredTarget,
+}
+
+impl Managed {
+    /// A service's or family's configuration as `explain --config` has it: nothing looked up, nothing paused.
+    #[must_use]
+    pub fn unresolved(target: Target, config: Service) -> Self {
+        let stored =
+            StoredTarget { config, registries: BTreeMap::new(), paused: BTreeMap::new(), version: 0 };
+        Self { target, stored }
+    }
+
+    /// Whether it is a service, whose count and revision can be changed.
+    #[must_use]
+    pub fn is_service(&self) -> bool {
+        self.target.kind == TargetKind::Service
+    }
+}

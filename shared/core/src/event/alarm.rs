@@ -1,0 +1,172 @@
+//! `CloudWatch Alarm State Change`, the alarm of `DescribeAlarms`, and the payload of an alarm's Lambda action.
+//!
+//! Emitted only when the state changes. The value that crossed the threshold is in `reasonData`, a JSON text whose shape
+//! depends on the alarm: metric and metric math have a threshold, anomaly detection has bands, a composite names its
+//! triggering alarms; it is absent after `SetAlarmState`, at creation and for multi-series alarms
+//! (CloudWatch user guide, "Alarm events and EventBridge").
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Detail, Envelope, Event, Rejected, parse_time, time_from_json};
+
+const KIND: &str = "CloudWatch Alarm State Change";
+
+/// The state of an alarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum AlarmValue {
+    /// Within the threshold.
+    Ok,
+    /// The threshold is crossed.
+    Alarm,
+    /// Just created, or the metric has no data.
+    InsufficientData,
+    /// A state that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What the metric said when the alarm was evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reading {
+    /// The newest datapoint.
+    pub value: f64,
+    /// What it is compared with; an anomaly alarm has the band's bound that was crossed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
+    /// The time of the newest datapoint, where the alarm says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+}
+
+/// One state of an alarm.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AlarmState {
+    /// The state.
+    pub value: AlarmValue,
+    /// Since when: unique for each transition of one alarm, in milliseconds.
+    pub timestamp: Timestamp,
+    /// The newest datapoint; absent when the alarm says none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<Reading>,
+    /// The alarm's actions are muted or suppressed: events flow all the same, so honouring it is ours
+    /// (CloudWatch user guide, "Alarm mute rules", "Alarm suppression").
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub muted: bool,
+}
+
+/// An alarm that changed its state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AlarmStateChange {
+    /// The alarm's name.
+    pub alarm_name: String,
+    /// The state that it is in now.
+    pub state: AlarmState,
+}
+
+impl AlarmStateChange {
+    /// Reads `detail` of the event.
+    ///
+    /// # Errors
+    /// When `alarmName`, `state.value` or `state.timestamp` is missing: without them neither the alarm nor the order of
+    /// its states is known.
+    pub fn parse(envelope: &Envelope, detail: &Value) -> Result<Self, Rejected> {
+        let malformed = |reason: &str| Rejected::Malformed { kind: KIND, reason: reason.into() };
+        let from_arn = || envelope.resources.iter().find_map(|arn| arn.split_once(":alarm:").map(|(_, name)| name));
+        let alarm_name = detail
+            .get("alarmName")
+            .and_then(Value::as_str)
+            .or_else(from_arn)
+            .ok_or_else(|| malformed("`detail.alarmName` is missing or no text"))?;
+        let state = detail.get("state").ok_or_else(|| malformed("`detail.state` is missing"))?;
+        let value = state
+            .get("value")
+            .and_then(|v| AlarmValue::deserialize(v).ok())
+            .ok_or_else(|| malformed("`detail.state.value` is missing or no text"))?;
+        // The Lambda action's samples have stray blanks in their times.
+        let timestamp = state
+            .get("timestamp")
+            .and_then(Value::as_str)
+            .and_then(|t| parse_time(&t.replace(' ', "")))
+            .ok_or_else(|| malformed("`detail.state.timestamp` is missing or no time"))?;
+        let muted = detail.get("muteDetail").is_some_and(|m| !m.is_null())
+            || state.get("actionsSuppressedBy").is_some_and(|s| !s.is_null());
+        let reading = state.get("reasonData").and_then(Value::as_str).and_then(Reading::from_reason_data);
+        Ok(Self { alarm_name: alarm_name.into(), state: AlarmState { value, timestamp, reading, muted } })
+    }
+
+    /// Reads one metric or composite alarm of `DescribeAlarms`.
+    ///
+    /// # Errors
+    /// As [`AlarmStateChange::parse`].
+    pub fn from_describe_alarms(alarm: &Value) -> Result<Self, Rejected> {
+        let malformed = |reason: &str| Rejected::Malformed { kind: "DescribeAlarms", reason: reason.into() };
+        let text = |field| alarm.get(field).and_then(Value::as_str);
+        let mut reading = text("StateReasonData").and_then(Reading::from_reason_data);
+        if let (Some(reading), Some(threshold)) = (&mut reading, alarm.get("Threshold").and_then(Value::as_f64)) {
+            reading.threshold.get_or_insert(threshold);
+        }
+        Ok(Self {
+            alarm_name: text("AlarmName").ok_or_else(|| malformed("`AlarmName` is missing"))?.into(),
+            state: AlarmState {
+                value: alarm
+                    .get("StateValue")
+                    .and_then(|v| AlarmValue::deserialize(v).ok())
+                    .ok_or_else(|| malformed("`StateValue` is missing"))?,
+                timestamp: alarm
+                    .get("StateUpdatedTimestamp")
+                    .and_then(time_from_json)
+                    .ok_or_else(|| malformed("`StateUpdatedTimestamp` is missing"))?,
+                reading,
+                muted: text("ActionsSuppressedBy").is_some(),
+            },
+        })
+    }
+}
+
+impl Reading {
+    /// Reads `reasonData`; `None` when it has no datapoint.
+    #[must_use]
+    pub fn from_reason_data(json: &str) -> Option<Self> {
+        let data: Value = serde_json::from_str(json).ok()?;
+        let newest = |field: &str| {
+            data.get(field).and_then(Value::as_array).and_then(|p| p.iter().rev().find_map(Value::as_f64))
+        };
+        // `recentDatapoints` runs from old to new, `evaluatedDatapoints` from new to old and may be shorter.
+        let value = newest("recentDatapoints")?;
+        let (upper, lower) = (newest("recentUpperThresholds"), newest("recentLowerThresholds"));
+        let band = if lower.is_some_and(|l| value < l) { lower } else { upper };
+        let evaluated = data.get("evaluatedDatapoints").and_then(Value::as_array);
+        let at = evaluated
+            .and_then(|points| points.iter().find(|p| p.get("value").is_some_and(|v| !v.is_null())))
+            .and_then(|p| p.get("timestamp"))
+            .and_then(time_from_json)
+            .or_else(|| data.get("queryDate").and_then(time_from_json));
+        Some(Self { value, threshold: data.get("threshold").and_then(Value::as_f64).or(band), at })
+    }
+}
+
+/// Reads the payload that CloudWatch sends to a Lambda function that is an alarm's own action: the same inner objects
+/// under `alarmData`, without `detail-type`. `None` when the JSON is not such a payload.
+pub(super) fn from_lambda_action(json: &Value) -> Option<Result<Event, Rejected>> {
+    let data = json.get("alarmData")?;
+    let text = |field| json.get(field).and_then(Value::as_str).unwrap_or_default();
+    let envelope = Envelope {
+        id: String::new(),
+        account: text("accountId").into(),
+        region: text("region").into(),
+        time: parse_time(&text("time").replace(' ', "")),
+        resources: vec![text("alarmArn").into()],
+        detail_type: KIND.into(),
+        source: "aws.cloudwatch".into(),
+    };
+    Some(
+        AlarmStateChange::parse(&envelope, data)
+            .map(|alarm| Event { envelope, detail: Detail::Alarm(alarm) }),
+    )
+}

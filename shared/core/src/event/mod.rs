@@ -1,0 +1,170 @@
+//! What arrives: tolerant types, one file per source.
+//!
+//! Unknown fields and unknown enum values never fail, since AWS adds both at any time (ECS developer guide, "Amazon ECS
+//! events"). What the deciders cannot do without is required, and its absence is a [`Rejected`] with a reason; everything
+//! else is optional.
+
+mod alarm;
+mod deployment;
+mod image;
+mod task;
+mod time;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+pub use alarm::{AlarmState, AlarmStateChange, AlarmValue, Reading};
+pub use deployment::{DeploymentEvent, DeploymentStateChange};
+pub use image::{ImageAction, ImageActionType};
+pub use task::{Container, NetworkBinding, TaskStateChange, TaskStatus};
+pub use time::{parse_time, time_from_json};
+
+/// The envelope that EventBridge puts around every event.
+///
+/// `version` is always `0` and of no use; `id` is the same in every copy of one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// The event's id, empty when the sender gave none.
+    pub id: String,
+    /// The account in which it happened, empty when the sender gave none.
+    pub account: String,
+    /// The Region in which it happened, empty when the sender gave none.
+    pub region: String,
+    /// When it happened, in whole seconds.
+    pub time: Option<Timestamp>,
+    /// The ARNs that it names.
+    pub resources: Vec<String>,
+    /// `detail-type`, as it was written.
+    pub detail_type: String,
+    /// `source`, as it was written.
+    pub source: String,
+}
+
+/// An event that a domain may act on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// The envelope.
+    pub envelope: Envelope,
+    /// What it says.
+    pub detail: Detail,
+}
+
+/// What an event says, by kind.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Detail {
+    /// `ECS Task State Change`.
+    Task(TaskStateChange),
+    /// `CloudWatch Alarm State Change`, or the payload of an alarm's Lambda action.
+    Alarm(AlarmStateChange),
+    /// `ECR Image Action`.
+    Image(ImageAction),
+    /// `ECS Deployment State Change`.
+    Deployment(DeploymentStateChange),
+    /// `Scheduled Event`: time for a sweep.
+    Scheduled,
+}
+
+impl Detail {
+    /// The stable name that `explain`, logs and history print.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Task(_) => "ECS Task State Change",
+            Self::Alarm(_) => "CloudWatch Alarm State Change",
+            Self::Image(_) => "ECR Image Action",
+            Self::Deployment(_) => "ECS Deployment State Change",
+            Self::Scheduled => "Scheduled Event",
+        }
+    }
+}
+
+/// Why an event was not taken. Nothing is done for it, and it is told apart from a failure: retrying cannot help.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// It is a JSON value, but no event: `source` or `detail-type` is missing.
+    #[error("this is not an EventBridge event: `{0}` is missing")]
+    NotAnEvent(&'static str),
+    /// No domain knows this kind of event.
+    #[error("nothing here reacts to `{detail_type}` events from `{source_name}`")]
+    UnknownKind {
+        /// `detail-type`.
+        detail_type: String,
+        /// `source`.
+        source_name: String,
+    },
+    /// The kind is known, but a field that is needed is missing or has another type.
+    #[error("this `{kind}` event cannot be used: {reason}")]
+    Malformed {
+        /// `detail-type`.
+        kind: &'static str,
+        /// What is missing or wrong, and where.
+        reason: String,
+    },
+}
+
+#[derive(Deserialize)]
+struct RawEnvelope {
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    account: Option<String>,
+    #[serde(default)]
+    region: Option<String>,
+    #[serde(default)]
+    time: Option<String>,
+    #[serde(default)]
+    resources: Option<Vec<Value>>,
+    #[serde(default, rename = "detail-type")]
+    detail_type: Option<String>,
+    #[serde(default)]
+    source: Option<String>,
+    #[serde(default)]
+    detail: Option<Value>,
+}
+
+impl Event {
+    /// Reads an event from its JSON.
+    ///
+    /// # Errors
+    /// See [`Rejected`].
+    pub fn parse(json: &Value) -> Result<Self, Rejected> {
+        if let Some(event) = alarm::from_lambda_action(json) {
+            return event;
+        }
+        let raw = RawEnvelope::deserialize(json)
+            .map_err(|e| Rejected::Malformed { kind: "EventBridge", reason: e.to_string() })?;
+        let detail_type = raw.detail_type.ok_or(Rejected::NotAnEvent("detail-type"))?;
+        let source = raw.source.ok_or(Rejected::NotAnEvent("source"))?;
+        let envelope = Envelope {
+            id: raw.id.unwrap_or_default(),
+            account: raw.account.unwrap_or_default(),
+            region: raw.region.unwrap_or_default(),
+            time: raw.time.as_deref().and_then(parse_time),
+            resources: raw
+                .resources
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|r| r.as_str().map(str::to_owned))
+                .collect(),
+            detail_type,
+            source,
+        };
+        let detail = raw.detail.unwrap_or(Value::Null);
+        let detail = match (envelope.source.as_str(), envelope.detail_type.as_str()) {
+            ("aws.ecs", "ECS Task State Change") => Detail::Task(TaskStateChange::parse(&detail)?),
+            ("aws.ecs", "ECS Deployment State Change") => {
+                Detail::Deployment(DeploymentStateChange::parse(&envelope, &detail)?)
+            }
+            ("aws.cloudwatch", "CloudWatch Alarm State Change") => {
+                Detail::Alarm(AlarmStateChange::parse(&envelope, &detail)?)
+            }
+            ("aws.ecr", "ECR Image Action") => Detail::Image(ImageAction::parse(&detail)?),
+            (_, "Scheduled Event") => Detail::Scheduled,
+            _ => {
+                return Err(Rejected::UnknownKind { detail_type: envelope.detail_type, source_name: envelope.source });
+            }
+        };
+        Ok(Self { envelope, detail })
+    }
+}

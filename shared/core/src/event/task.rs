@@ -1,0 +1,259 @@
+//! `ECS Task State Change`, and the Task of `DescribeTasks`, which it resembles.
+//!
+//! The two are not identical: times are ISO text in the event and epoch seconds in the API, the attachment's type is
+//! `eni` in the event and `ElasticNetworkInterface` in the API, and the event lacks `healthStatus` and `tags`
+//! (ECS developer guide, "Amazon ECS task state change events"; containers-roadmap #1515, #2317). One type takes both.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Rejected, time_from_json};
+use crate::ids::{Target, TargetKind, TaskArn, TaskDefinitionRef, cluster_name};
+
+const KIND: &str = "ECS Task State Change";
+
+/// Where a task is in its life, in the order in which ECS passes through
+/// (ECS developer guide, "Amazon ECS task lifecycle").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TaskStatus {
+    /// Before launch; the network interface is made here.
+    Provisioning,
+    /// Waiting for capacity or for the agent.
+    Pending,
+    /// Launched; ECS registers its own registries and target groups here.
+    Activating,
+    /// Running.
+    Running,
+    /// About to stop; ECS deregisters its own target groups here.
+    Deactivating,
+    /// SIGTERM was sent.
+    Stopping,
+    /// Stopped; the network interface is deleted here.
+    Deprovisioning,
+    /// Over.
+    Stopped,
+    /// Forgotten by ECS; seen in `DescribeTasks` only.
+    Deleted,
+    /// A state that this version does not know.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+impl TaskStatus {
+    /// Whether the task is past its service: DEACTIVATING or later.
+    #[must_use]
+    pub fn is_leaving(self) -> bool {
+        matches!(self, Self::Deactivating | Self::Stopping | Self::Deprovisioning | Self::Stopped | Self::Deleted)
+    }
+}
+
+/// A port of a container that is bound on its host; bridge and host networks only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkBinding {
+    /// The port inside the container; absent for a range.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_port: Option<u16>,
+    /// The port on the host; absent for a range.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_port: Option<u16>,
+}
+
+/// A container of a task.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Container {
+    /// Its name in the task definition.
+    pub name: String,
+    /// The image reference, as ECS shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The digest of the image that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_digest: Option<String>,
+    /// The ports bound on the host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub network_bindings: Vec<NetworkBinding>,
+}
+
+/// What is known of a task at one `version`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskStateChange {
+    /// The task.
+    pub task_arn: TaskArn,
+    /// The ARN of its cluster.
+    pub cluster_arn: String,
+    /// The ARN of its task definition.
+    pub task_definition_arn: String,
+    /// Rises with every change; copies of one event have the same
+    /// (ECS developer guide, "Handling Amazon ECS events").
+    pub version: i64,
+    /// `service:NAME`, `family:NAME`, or whatever the caller of RunTask said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Where ECS wants it to be: RUNNING or STOPPED.
+    #[serde(default)]
+    pub desired_status: TaskStatus,
+    /// Where it was last seen.
+    #[serde(default)]
+    pub last_status: TaskStatus,
+    /// `HEALTHY`, `UNHEALTHY`, `UNKNOWN`; absent in events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_status: Option<String>,
+    /// The private IPv4 address of its own network interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private_ipv4: Option<String>,
+    /// The IPv6 address of its own network interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv6: Option<String>,
+    /// Its own network interface; absent for bridge and host networks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_interface_id: Option<String>,
+    /// The container instance that it runs on; absent on Fargate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_instance_arn: Option<String>,
+    /// Its Availability Zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub availability_zone: Option<String>,
+    /// When it first ran; absent when it never did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// Its containers.
+    #[serde(default)]
+    pub containers: Vec<Container>,
+}
+
+impl TaskStateChange {
+    /// Reads `detail` of the event, or one task of `DescribeTasks`.
+    ///
+    /// # Errors
+    /// When `taskArn`, `clusterArn`, `taskDefinitionArn` or `version` is missing or not what it should be: without them
+    /// neither the target nor the order of events is known.
+    pub fn parse(detail: &Value) -> Result<Self, Rejected> {
+        let malformed = |reason: String| Rejected::Malformed { kind: KIND, reason };
+        let needed = |field: &'static str| {
+            text(detail, field).ok_or_else(|| malformed(format!("`detail.{field}` is missing or no text")))
+        };
+        let task_arn = needed("taskArn")?.parse().map_err(|e| malformed(format!("`detail.taskArn`: {e}")))?;
+        let cluster_arn = needed("clusterArn")?.to_owned();
+        let task_definition_arn = needed("taskDefinitionArn")?.to_owned();
+        if TaskDefinitionRef::parse(&task_definition_arn).is_none() {
+            return Err(malformed(format!("`detail.taskDefinitionArn`: `{task_definition_arn}` has no revision")));
+        }
+        let version = detail
+            .get("version")
+            .and_then(Value::as_i64)
+            .ok_or_else(|| malformed("`detail.version` is missing or no whole number".into()))?;
+        let interfaces = Interfaces::of(detail);
+        let owned = |field: &str| text(detail, field).map(str::to_owned);
+        let status = |field: &str| {
+            detail.get(field).and_then(|v| TaskStatus::deserialize(v).ok()).unwrap_or_default()
+        };
+        Ok(Self {
+            task_arn,
+            cluster_arn,
+            task_definition_arn,
+            version,
+            group: owned("group"),
+            desired_status: status("desiredStatus"),
+            last_status: status("lastStatus"),
+            health_status: owned("healthStatus"),
+            private_ipv4: interfaces.private_ipv4,
+            ipv6: interfaces.ipv6,
+            network_interface_id: interfaces.id,
+            container_instance_arn: owned("containerInstanceArn"),
+            availability_zone: owned("availabilityZone"),
+            started_at: detail.get("startedAt").and_then(time_from_json),
+            containers: elements(detail, "containers").filter_map(container).collect(),
+        })
+    }
+
+    /// Which target it belongs to.
+    ///
+    /// `service:NAME` is a service's task and `family:NAME` a standalone one; any other group, or none, belongs to the
+    /// family of its definition.
+    ///
+    /// # Errors
+    /// When the names in it are not names that ECS allows.
+    pub fn target(&self) -> Result<Target, Rejected> {
+        let family = TaskDefinitionRef::parse(&self.task_definition_arn).map_or("", |d| d.family);
+        let (kind, name) = match self.group.as_deref().and_then(|g| g.split_once(':')) {
+            Some(("service", name)) => (TargetKind::Service, name),
+            Some(("family", name)) => (TargetKind::Task, name),
+            _ => (TargetKind::Task, family),
+        };
+        Target::parse(kind, &format!("{}/{name}", cluster_name(&self.cluster_arn)))
+            .map_err(|e| Rejected::Malformed { kind: KIND, reason: e.to_string() })
+    }
+
+    /// Whether the task is on its way out: ECS wants it stopped, or it is past RUNNING.
+    ///
+    /// `desiredStatus` alone is the first sign: a Spot notice leaves `lastStatus` at RUNNING.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.desired_status == TaskStatus::Stopped || self.last_status.is_leaving()
+    }
+
+    /// Whether it runs and is meant to.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.desired_status == TaskStatus::Running && self.last_status == TaskStatus::Running
+    }
+}
+
+/// The addresses of a task's own network interface, from the two places where ECS writes them.
+#[derive(Default)]
+struct Interfaces {
+    id: Option<String>,
+    private_ipv4: Option<String>,
+    ipv6: Option<String>,
+}
+
+impl Interfaces {
+    fn of(detail: &Value) -> Self {
+        let mut found = Self::default();
+        let network = elements(detail, "attachments")
+            .filter(|a| matches!(text(a, "type"), Some("eni" | "ElasticNetworkInterface")));
+        for attachment in network {
+            for entry in elements(attachment, "details") {
+                let value = || text(entry, "value").filter(|v| !v.is_empty()).map(str::to_owned);
+                match text(entry, "name") {
+                    Some("networkInterfaceId") => found.id = found.id.take().or_else(value),
+                    Some("privateIPv4Address") => found.private_ipv4 = found.private_ipv4.take().or_else(value),
+                    _ => {}
+                }
+            }
+        }
+        // `privateIpv4Address` here, `privateIPv4Address` above: both spellings are AWS's.
+        for interface in elements(detail, "containers").flat_map(|c| elements(c, "networkInterfaces")) {
+            let value = |field| text(interface, field).filter(|v| !v.is_empty()).map(str::to_owned);
+            found.private_ipv4 = found.private_ipv4.take().or_else(|| value("privateIpv4Address"));
+            found.ipv6 = found.ipv6.take().or_else(|| value("ipv6Address"));
+        }
+        found
+    }
+}
+
+fn container(value: &Value) -> Option<Container> {
+    let port = |binding: &Value, field| binding.get(field).and_then(Value::as_u64).and_then(|p| u16::try_from(p).ok());
+    Some(Container {
+        name: text(value, "name")?.to_owned(),
+        image: text(value, "image").map(str::to_owned),
+        image_digest: text(value, "imageDigest").map(str::to_owned),
+        network_bindings: elements(value, "networkBindings")
+            .map(|b| NetworkBinding { container_port: port(b, "containerPort"), host_port: port(b, "hostPort") })
+            .collect(),
+    })
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
+    value.get(field).and_then(Value::as_str)
+}
+
+fn elements<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+    value.get(field).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default().iter()
+}

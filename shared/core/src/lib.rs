@@ -1,0 +1,30 @@
+//! What Wharfinger decides, and why.
+//!
+//! This crate is pure: no async, no AWS types, no clock, no randomness. It cannot fail, only report. Facts, configuration
+//! and the time come in; a plan and a report go out. The functions, the sweep and `wharfinger explain` all call the same
+//! code, so what `explain` prints is what would be done.
+//!
+//! The map, in the order in which an event travels:
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`event`] | tolerant types of what arrives, one file per source |
+//! | [`ids`] | ARNs, image references, targets |
+//! | [`config`] | `wharfinger.yaml`: its types, schema and validation |
+//! | [`known`] | facts that may not have been looked up |
+//! | [`ledger`] | the merge rules under which order and duplicates cannot matter |
+//! | [`discovery`], [`scaling`], [`delivery`] | one domain each: facts, plan, `decide` |
+//! | [`guard`] | filters over a plan |
+//! | [`report`] | why, or why not |
+
+pub mod config;
+pub mod delivery;
+pub mod discovery;
+pub mod event;
+pub mod guard;
+pub mod ids;
+pub mod known;
+pub mod ledger;
+pub mod report;
+pub mod scaling;
+pub mod service;

@@ -1,0 +1,254 @@
+//! Why, or why not: what comes with every plan and is printed by `explain`, logs and history alike.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What became of an event or of a look at a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Calls are made.
+    Act,
+    /// Something must come first: a fact, a lease, a running deployment, a cooldown.
+    Wait,
+    /// Nothing is to be done.
+    Ignore,
+    /// Something newer is known already.
+    Stale,
+    /// It cannot be used; retrying cannot help.
+    Rejected,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident,)+) => {
+        /// Why, in one word: stable, for alerts and searches. AWS's own codes where they exist.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Code {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl Code {
+            /// Every code, for the reference.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The word.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)+
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    // Any domain.
+    /// The configuration has no such target, alarm or repository.
+    NotManaged,
+    /// The target is configured, but not for this domain.
+    NotConfigured,
+    /// The target's configuration cannot be read.
+    ConfigMalformed,
+    /// The event cannot be used.
+    EventRejected,
+    /// Something newer was merged before.
+    StaleEvent,
+    /// The same was merged and dealt with before.
+    DuplicateEvent,
+    /// The target or its domain is paused.
+    Paused,
+    /// A fact that is needed is not known.
+    FactsMissing,
+    /// Another invocation writes on this service.
+    LeaseHeld,
+    /// Another operation on the same thing runs.
+    OperationInProgress,
+    /// The budget of one pass is used up.
+    BudgetSpent,
+    /// It does not carry our owner mark.
+    NotOurs,
+
+    // Discovery.
+    /// The task runs: its endpoints join.
+    TaskJoins,
+    /// The task leaves: its endpoints leave first.
+    TaskLeaves,
+    /// The task is on its way up.
+    TaskStarting,
+    /// The task leaves and had not joined.
+    NeverJoined,
+    /// Its endpoints are what they should be.
+    AlreadyRegistered,
+    /// The registered endpoint is no longer what is wanted.
+    EndpointChanged,
+    /// The task's health is not HEALTHY yet.
+    NotHealthy,
+    /// The task has no address of the wanted kind.
+    NoAddress,
+    /// No container has that name, or several have the port.
+    NoContainer,
+    /// The registry's id is not known: the name was not resolved when the configuration was applied.
+    RegistryUnresolved,
+    /// An attribute is longer than Cloud Map takes.
+    AttributeTooLong,
+    /// An endpoint was there whose task is gone.
+    GhostEndpoint,
+    /// An endpoint was missing.
+    MissingEndpoint,
+    /// The owner cannot be proved gone yet.
+    OwnerUnknown,
+
+    // Scaling.
+    /// A rule wants more tasks.
+    ScaleOut,
+    /// Every rule that speaks wants fewer tasks.
+    ScaleIn,
+    /// The count is at `max` (Application Auto Scaling).
+    AlreadyAtMaxCapacity,
+    /// The count is at `min` (Application Auto Scaling).
+    AlreadyAtMinCapacity,
+    /// The count is what the rules want (Application Auto Scaling).
+    AlreadyAtDesiredCapacity,
+    /// The cooldown after the last change has not passed.
+    Cooldown,
+    /// The alarm is not in ALARM.
+    AlarmNotActive,
+    /// The alarm has no data: no wish, and no scale-in by others.
+    InsufficientData,
+    /// The alarm's actions are muted or suppressed.
+    AlarmMuted,
+    /// The alarm says no value that the rule could use.
+    NoReading,
+    /// The value was used before, or is older than the last change.
+    StaleReading,
+    /// The value is within the tolerance of its target.
+    WithinTolerance,
+    /// No step covers the value.
+    NoStep,
+    /// A rule does not agree to fewer tasks.
+    ScaleInBlocked,
+    /// Someone set the count to 0: maintenance.
+    Maintenance,
+    /// Someone else changed the count.
+    ForeignChange,
+    /// A change whose outcome was not known is finished.
+    IntentResumed,
+    /// The alarm does not exist.
+    AlarmNotFound,
+    /// The service does not exist, or is not ACTIVE.
+    ServiceNotFound,
+    /// A rule of this kind has no effect in this version.
+    RuleNotEvaluated,
+
+    // Delivery.
+    /// A wanted image is rolled out.
+    RolloutStarts,
+    /// The service runs the image already.
+    AlreadyDeployed,
+    /// The event is no successful push.
+    NotAPush,
+    /// The push carries no tag.
+    Untagged,
+    /// The tag is not wanted.
+    TagNotWanted,
+    /// A wanted image is newer, or higher by the policy.
+    Superseded,
+    /// A deployment is in progress.
+    DeploymentInProgress,
+    /// A deployment has been in progress for longer than it may.
+    DeploymentTimedOut,
+    /// The deployment controller is not ECS's own.
+    UnsupportedController,
+    /// No container takes an image of this repository.
+    NoMatchingContainer,
+    /// The repository or image does not exist.
+    ImageNotFound,
+    /// The registered revision differs in more than the image.
+    RevisionDiffers,
+    /// The deployment moved; nothing waits for it.
+    NothingWaiting,
+    /// A gate of the rule is not open.
+    GateClosed,
+}
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A code, and a sentence with the names and numbers of this case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The stable word.
+    pub code: Code,
+    /// The sentence.
+    pub message: String,
+}
+
+impl Reason {
+    /// A reason.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+/// An effect that a plan asks for: one AWS call.
+pub trait Effect {
+    /// The AWS operation's name.
+    fn call(&self) -> &'static str;
+
+    /// The request as it would be sent, in the API's own case.
+    fn input(&self) -> Value;
+}
+
+/// What a decider says: the calls to make, and why. Specific enough that nothing is left to choose when it is applied.
+#[derive(Debug, Clone, PartialEq)]
+#[must_use = "a plan that nobody applies changes nothing, and a report that nobody reads explains nothing"]
+pub struct Decision<A> {
+    /// What becomes of it.
+    pub outcome: Outcome,
+    /// The calls, in order.
+    pub actions: Vec<A>,
+    /// Why, or why not.
+    pub reasons: Vec<Reason>,
+    /// The AWS operations whose answers would have been needed.
+    pub missing: Vec<&'static str>,
+}
+
+impl<A> Decision<A> {
+    /// No calls, for this reason.
+    pub fn without_calls(outcome: Outcome, reason: Reason) -> Self {
+        Self { outcome, actions: Vec::new(), reasons: vec![reason], missing: Vec::new() }
+    }
+
+    /// These calls, for these reasons; without calls nothing is to be done.
+    pub fn of(actions: Vec<A>, reasons: Vec<Reason>) -> Self {
+        let outcome = if actions.is_empty() { Outcome::Ignore } else { Outcome::Act };
+        Self { outcome, actions, reasons, missing: Vec::new() }
+    }
+
+    /// A fact is missing: the AWS operation that would tell it.
+    pub fn needs(operation: &'static str, reason: Reason) -> Self {
+        Self { outcome: Outcome::Wait, actions: Vec::new(), reasons: vec![reason], missing: vec![operation] }
+    }
+
+    /// The same with another type of effect.
+    pub fn map<B>(self, f: impl FnMut(A) -> B) -> Decision<B> {
+        Decision {
+            outcome: self.outcome,
+            actions: self.actions.into_iter().map(f).collect(),
+            reasons: self.reasons,
+            missing: self.missing,
+        }
+    }
+
+    /// What tells one decision from the next in the history: the outcome and the codes, not the sentences, whose numbers
+    /// change with every look.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let codes: Vec<_> = self.reasons.iter().map(|r| r.code.as_str()).collect();
+        format!("{:?}:{}", self.outcome, codes.join(","))
+    }
+}
