@@ -144,7 +144,7 @@ def matches_of(publish: Callable[[], None]) -> List[Dict[str, str]]:
 
 def _invoke_settings(record: Dict[str, Any]) -> Dict[str, Any]:
     by_qualifier = record.get("event_invoke_configs") or {}
-    return record.get("event_invoke_config") or by_qualifier.get("$LATEST") or {}
+    return record.get("event_invoke_config") or by_qualifier.get("$LATEST") or by_qualifier.get("") or {}
 
 
 def _failure_destination(record: Dict[str, Any], settings: Dict[str, Any]) -> str:

@@ -1,0 +1,206 @@
+"""Where ministack differs from AWS in what Wharfinger depends on, and what replaces it.
+
+Installed once, inside the ministack process: the ECS task life cycle and service scheduler,
+lossless task definitions, refusals and pages of ECS, and the events that ECS, ECR and CloudWatch
+emit by themselves.
+"""
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any, Callable, Dict, Mapping, Tuple
+
+from . import documents
+from .lifecycle import Emit, Lifecycle
+from .scheduler import new_deployment, refresh
+
+Answer = Tuple[int, Dict[str, str], bytes]
+Data = Dict[str, Any]
+
+# What RegisterTaskDefinition computes; giving it changes nothing.
+_COMPUTED = {
+    "taskDefinitionArn", "revision", "status", "registeredAt", "registeredBy",
+    "deregisteredAt", "compatibilities", "requiresAttributes",
+}
+# What ECS fills in where a container definition leaves it out.
+_CONTAINER_DEFAULTS: Mapping[str, Any] = {
+    "cpu": 0, "essential": True, "environment": [], "mountPoints": [], "volumesFrom": [],
+    "portMappings": [], "systemControls": [],
+}
+_LIMITS = {"DescribeServices": ("services", 10), "DescribeTasks": ("tasks", 100)}
+_NEED_CLUSTER = {
+    "CreateService", "DescribeTasks", "ListServices", "ListTasks", "RunTask", "StopTask",
+    "UpdateService",
+}
+
+
+def install(life: Lifecycle, emit: Emit) -> None:
+    """Put every mend in place."""
+    _mend_ecs(life)
+    _mend_registry(life, emit)
+    _mend_alarms(life, emit)
+
+
+def _mend_ecs(life: Lifecycle) -> None:
+    from ministack.services import ecs
+
+    plain_register = ecs._register_task_definition
+    plain_dispatch = ecs._dispatch_action
+
+    def run(data: Data) -> Answer:
+        return _run_task(life, data)
+
+    def stop(data: Data) -> Answer:
+        return _stop_task(life, data)
+
+    def register(data: Data) -> Answer:
+        return _register(plain_register, data)
+
+    def recount(cluster_name: str, svc_key: str) -> None:
+        refresh(ecs._services[svc_key])
+
+    def deployment(task_definition: str, desired_count: int, status: str = "PRIMARY") -> Data:
+        return new_deployment(life, task_definition, desired_count, status)
+
+    def dispatch(action: str, data: Data) -> Answer:
+        with life.lock:
+            return _refuse(action, data) or _page(action, data, plain_dispatch(action, data))
+
+    ecs._run_task = ecs._ACTION_MAP["RunTask"] = run
+    ecs._stop_task = ecs._ACTION_MAP["StopTask"] = stop
+    ecs._register_task_definition = ecs._ACTION_MAP["RegisterTaskDefinition"] = register
+    ecs._reconcile_service_tasks = recount
+    ecs._make_deployment = deployment
+    ecs._dispatch_action = dispatch
+
+
+def _refuse(action: str, data: Data) -> Any:
+    """AWS's refusals that ministack does not know."""
+    from ministack.core.responses import error_response_json
+    from ministack.services import ecs
+
+    name, limit = _LIMITS.get(action, ("", 0))
+    if name and len(data.get(name) or []) > limit:
+        return error_response_json(
+            "InvalidParameterException", f"{name} can have at most {limit} items.", 400)
+    if action in _NEED_CLUSTER:
+        if ecs._resolve_cluster_name(data.get("cluster", "default")) not in ecs._clusters:
+            return error_response_json("ClusterNotFoundException", "Cluster not found.", 400)
+    return None
+
+
+def _page(action: str, data: Data, answer: Answer) -> Answer:
+    """ListServices answers 10 ARNs unless asked for another number."""
+    from ministack.core.responses import json_response
+
+    if action != "ListServices" or answer[0] != 200:
+        return answer
+    arns = json.loads(answer[2])["serviceArns"]
+    start, size = int(data.get("nextToken") or 0), int(data.get("maxResults") or 10)
+    page: Data = {"serviceArns": arns[start:start + size]}
+    if start + size < len(arns):
+        page["nextToken"] = str(start + size)
+    return json_response(page)
+
+
+def _register(plain: Callable[[Data], Answer], data: Data) -> Answer:
+    """RegisterTaskDefinition that keeps every field it was given and invents none."""
+    from ministack.core.responses import json_response
+    from ministack.services import ecs
+
+    given = copy.deepcopy({k: v for k, v in data.items() if k not in _COMPUTED and k != "tags"})
+    answer = plain(data)
+    if answer[0] != 200:
+        return answer
+    arn = json.loads(answer[2])["taskDefinition"]["taskDefinitionArn"]
+    stored = ecs._task_defs[ecs._resolve_td_key(arn)]
+    for key in [k for k, v in stored.items() if v in ("", None) and k not in given]:
+        del stored[key]
+    stored.update(given)
+    for container in stored["containerDefinitions"]:
+        for key, default in _CONTAINER_DEFAULTS.items():
+            container.setdefault(key, copy.deepcopy(default))
+        for mapping in container["portMappings"]:
+            mapping.setdefault("protocol", "tcp")
+            if stored["networkMode"] == "awsvpc":
+                mapping.setdefault("hostPort", mapping.get("containerPort"))
+    return json_response({"taskDefinition": stored, "tags": data.get("tags", [])})
+
+
+def _run_task(life: Lifecycle, data: Data) -> Answer:
+    from ministack.core.responses import error_response_json, json_response
+    from ministack.services import ecs
+
+    definition = ecs._task_defs.get(ecs._resolve_td_key(data.get("taskDefinition", "")))
+    if not definition:
+        return error_response_json("ClientException", "TaskDefinition not found.", 400)
+    cluster = ecs._clusters[ecs._resolve_cluster_name(data.get("cluster", "default"))]
+    launch_type, strategy, error = ecs._launch_choice(data, cluster)
+    if error:
+        return error
+    capacity = ecs._task_capacity(launch_type, strategy)
+    tasks = [
+        life.create(cluster["clusterArn"], definition, data, capacity)
+        for _ in range(int(data.get("count", 1)))
+    ]
+    return json_response({"tasks": ecs._sanitize(tasks), "failures": []})
+
+
+def _stop_task(life: Lifecycle, data: Data) -> Answer:
+    from ministack.core.responses import error_response_json, json_response
+    from ministack.services import ecs
+
+    cluster = ecs._resolve_cluster_name(data.get("cluster", "default"))
+    task = ecs._resolve_task(data.get("task", ""), cluster)
+    if not task:
+        return error_response_json(
+            "InvalidParameterException", "The referenced task was not found.", 400)
+    life.stop(task, data.get("reason") or "Task stopped by user", "UserInitiated")
+    return json_response({"task": ecs._sanitize(task)})
+
+
+def _mend_registry(life: Lifecycle, emit: Emit) -> None:
+    from ministack.core.responses import error_response_json
+    from ministack.services import ecr
+
+    plain = ecr._put_image
+
+    def put(data: Data) -> Answer:
+        repository, tag = data.get("repositoryName", ""), data.get("imageTag")
+        before = ecr._find_image(repository, {"imageTag": tag}) if tag else None
+        if before and before.get("imageManifest") == data.get("imageManifest"):
+            return error_response_json(
+                "ImageAlreadyExistsException",
+                f"Image with tag '{tag}' already exists in the repository '{repository}'", 400)
+        answer = plain(data)
+        if answer[0] == 200:
+            digest = json.loads(answer[2])["image"]["imageId"]["imageDigest"]
+            emit(documents.image_action(
+                repository, digest, tag, account=life.account, region=life.region, at=life.now()))
+        return answer
+
+    ecr._put_image = put
+
+
+def _mend_alarms(life: Lifecycle, emit: Emit) -> None:
+    from ministack.services import cloudwatch
+
+    plain = cloudwatch._dispatch_alarm_actions
+    last: Dict[str, Data] = {}
+
+    def changed(alarm: Data, old_state: str, new_state: str, reason: str) -> None:
+        plain(alarm, old_state, new_state, reason)
+        if "MetricName" not in alarm or not alarm["MetricName"]:
+            return
+        now = life.now()
+        previous = last.get(alarm["AlarmArn"]) or documents.alarm_state(
+            old_state, "Unchecked: Initial alarm creation", None,
+            alarm["AlarmConfigurationUpdatedTimestamp"])
+        alarm["StateUpdatedTimestamp"] = now
+        alarm["StateTransitionedTimestamp"] = now
+        state = documents.alarm_state(new_state, reason, alarm.get("StateReasonData"), now)
+        last[alarm["AlarmArn"]] = state
+        emit(documents.alarm_state_change(
+            alarm, state, previous, account=life.account, region=life.region, at=now))
+
+    cloudwatch._dispatch_alarm_actions = changed
