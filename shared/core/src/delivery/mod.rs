@@ -1,1 +1,5 @@
-//! delivery
+//! Which pushed image is rolled out, as which revision, and when.
+
+mod image;
+
+pub use image::{ImageRef, Registry, Repository, is_tag};
