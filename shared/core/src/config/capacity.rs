@@ -30,7 +30,9 @@ pub struct DrainDeadline {
 
 impl Default for DrainDeadline {
     fn default() -> Self {
-        Self { deadline: Span::minutes(10) }
+        Self {
+            deadline: Span::minutes(10),
+        }
     }
 }
 

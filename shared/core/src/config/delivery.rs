@@ -128,7 +128,6 @@ pub struct Windows {
     pub freeze: Vec<Window>,
 }
 
-
 /// A stretch of time that returns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -153,6 +152,8 @@ pub struct Rollback {
 
 impl Default for Rollback {
     fn default() -> Self {
-        Self { timeout: Span::minutes(30) }
+        Self {
+            timeout: Span::minutes(30),
+        }
     }
 }

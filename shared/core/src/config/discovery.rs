@@ -7,6 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{Span, is_default};
 
+/// What `${…}` in an attribute may name.
+pub const ATTRIBUTE_NAMES: &[&str] = &[
+    "image.tag",
+    "image.digest",
+    "task.id",
+    "task.family",
+    "task.revision",
+    "task.az",
+];
+
 /// An endpoint in AWS Cloud Map for each task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

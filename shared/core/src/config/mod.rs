@@ -6,9 +6,12 @@
 mod capacity;
 mod delivery;
 mod discovery;
+mod problem;
 mod scaling;
 mod storage;
 pub mod stored;
+pub mod unsupported;
+mod validate;
 mod values;
 
 use std::collections::BTreeMap;
@@ -16,17 +19,25 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::ids::{Target, TargetKind};
+
 pub use capacity::{Capacity, Disconnected, DisconnectedAction, DrainDeadline, Rebalance, Spot};
-pub use delivery::{
-    Approval, Delivery, Order, Rollback, Scan, Severity, TagPolicy, Window, Windows,
-};
-pub use discovery::{Address, Balancing, Discovery, Drain, When};
+pub use delivery::{Approval, Delivery, Order, Rollback, Scan, Severity, TagPolicy, Window, Windows};
+pub use discovery::{ATTRIBUTE_NAMES, Address, Balancing, Discovery, Drain, When};
+pub use problem::{Level, Path, Problem, Segment};
 pub use scaling::{
-    AlarmRule, Change, Cooldown, DuringDeployment, Limit, Missing, PerPeriod, QueueRule, Rule, Scaling, Schedule,
-    Stabilise, Step,
+    AlarmRule, Change, Cooldown, DuringDeployment, Limit, Missing, PerPeriod, QueueRule, Rule, RuleError, Scaling,
+    Schedule, Stabilise, Step,
 };
 pub use storage::{Keep, Restore, Snapshot, Storage};
-pub use values::{Percent, Span, SpanError};
+pub use validate::validate;
+pub use values::{Span, SpanError};
+
+/// The version of the format that this program reads.
+pub const VERSION: u32 = 1;
+
+/// What [`crate::ids::Target::parse`] takes, for editors.
+const TARGET_PATTERN: &str = "^[A-Za-z0-9_-]{1,255}/[A-Za-z0-9_-]{1,255}$";
 
 /// The whole document.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,12 +45,15 @@ pub use values::{Percent, Span, SpanError};
 #[schemars(title = "wharfinger.yaml")]
 pub struct Document {
     /// The version of this format: 1.
+    #[schemars(extend("const" = VERSION))]
     pub version: u32,
     /// What each ECS service wants, by `cluster/service`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("propertyNames" = {"pattern": TARGET_PATTERN}))]
     pub services: BTreeMap<String, Service>,
     /// What standalone and scheduled tasks want, by `cluster/family`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("propertyNames" = {"pattern": TARGET_PATTERN}))]
     pub tasks: BTreeMap<String, Tasks>,
     /// What each cluster wants, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -96,7 +110,52 @@ pub struct Cluster {
 
 impl From<Tasks> for Service {
     fn from(tasks: Tasks) -> Self {
-        Self { discovery: tasks.discovery, balancing: tasks.balancing, delivery: tasks.delivery, ..Self::default() }
+        Self {
+            discovery: tasks.discovery,
+            balancing: tasks.balancing,
+            delivery: tasks.delivery,
+            ..Self::default()
+        }
+    }
+}
+
+/// One target as it is written in a document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Under which top-level key it stands.
+    pub kind: TargetKind,
+    /// `cluster/name`, as it is written.
+    pub name: String,
+    /// Where it stands.
+    pub path: Path,
+    /// What it wants.
+    pub config: Service,
+}
+
+impl Document {
+    /// Every target that is written, services first.
+    pub fn entries(&self) -> impl Iterator<Item = Entry> {
+        let entry = |kind, top: &str, name: &String, config| Entry {
+            kind,
+            name: name.clone(),
+            path: Path::root().at(top).at(name),
+            config,
+        };
+        let services = self.services.iter();
+        let services = services.map(move |(n, s)| entry(TargetKind::Service, "services", n, s.clone()));
+        let tasks = self
+            .tasks
+            .iter()
+            .map(move |(n, t)| entry(TargetKind::Task, "tasks", n, t.clone().into()));
+        services.chain(tasks)
+    }
+
+    /// What a target wants; `None` when it is not in the document.
+    pub fn find(&self, target: &Target) -> Option<Service> {
+        match target.kind {
+            TargetKind::Service => self.services.get(&target.to_string()).cloned(),
+            TargetKind::Task => self.tasks.get(&target.to_string()).cloned().map(Service::from),
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! How a desired count moves.
 
-use schemars::JsonSchema;
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::{Span, is_default};
@@ -34,8 +36,11 @@ pub struct Scaling {
 }
 
 /// One rule.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+///
+/// It is read as one struct with the keys of both kinds, not as an untagged enum: so an unknown key or a wrong value is
+/// told as such, at its own place, and not as "no variant fits".
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "RuleKeys", into = "RuleKeys")]
 pub enum Rule {
     /// A CloudWatch alarm.
     Alarm(AlarmRule),
@@ -43,8 +48,160 @@ pub enum Rule {
     Queue(QueueRule),
 }
 
+impl JsonSchema for Rule {
+    fn schema_name() -> Cow<'static, str> {
+        "Rule".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let (alarm, queue) = (
+            generator.subschema_for::<AlarmRule>(),
+            generator.subschema_for::<QueueRule>(),
+        );
+        json_schema!({
+            "description": "One rule: what a CloudWatch alarm or an SQS queue asks for.",
+            "oneOf": [alarm, queue],
+        })
+    }
+}
+
+/// A rule's keys do not fit together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// Neither `alarm` nor `queue`.
+    #[error("a rule needs `alarm` (the name of a CloudWatch alarm) or `queue` (the name of an SQS queue)")]
+    NoSource,
+    /// Both.
+    #[error("a rule has `alarm` or `queue`, not both: write two rules")]
+    TwoSources,
+    /// A queue without `per-task`.
+    #[error("a rule with `queue` needs `per-task`: how many messages one task is to have")]
+    NoPerTask,
+    /// A key of the other kind.
+    #[error("`{key}` belongs to a rule with `{other}`; this one has `{source_key}`")]
+    Foreign {
+        /// The key.
+        key: &'static str,
+        /// What this rule has.
+        source_key: &'static str,
+        /// What the key belongs to.
+        other: &'static str,
+    },
+}
+
+/// The keys of both kinds of rule.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename = "Rule", rename_all = "kebab-case", deny_unknown_fields, default)]
+struct RuleKeys {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alarm: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tolerance: Option<f64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    steps: Vec<Step>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    add: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    percent: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    set: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_step: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<Missing>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    per_task: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activate_above: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idle_for: Option<Span>,
+}
+
+impl TryFrom<RuleKeys> for Rule {
+    type Error = RuleError;
+
+    fn try_from(mut keys: RuleKeys) -> Result<Self, RuleError> {
+        let foreign = |given: &[(&'static str, bool)], source_key, other| {
+            let found = given.iter().find(|(_, given)| *given);
+            found.map_or(Ok(()), |(key, _)| Err(RuleError::Foreign { key, source_key, other }))
+        };
+        match (keys.alarm.take(), keys.queue.take()) {
+            (Some(alarm), None) => {
+                let of_queues = [
+                    ("per-task", keys.per_task.is_some()),
+                    ("activate-above", keys.activate_above.is_some()),
+                    ("idle-for", keys.idle_for.is_some()),
+                ];
+                foreign(&of_queues, "alarm", "queue")?;
+                Ok(Self::Alarm(AlarmRule {
+                    alarm,
+                    target: keys.target,
+                    tolerance: keys.tolerance,
+                    steps: keys.steps,
+                    add: keys.add,
+                    percent: keys.percent,
+                    set: keys.set,
+                    min_step: keys.min_step,
+                    missing: keys.missing.unwrap_or_default(),
+                }))
+            }
+            (None, Some(queue)) => {
+                let of_alarms = [
+                    ("target", keys.target.is_some()),
+                    ("tolerance", keys.tolerance.is_some()),
+                    ("steps", !keys.steps.is_empty()),
+                    ("add", keys.add.is_some()),
+                    ("percent", keys.percent.is_some()),
+                    ("set", keys.set.is_some()),
+                    ("min-step", keys.min_step.is_some()),
+                    ("missing", keys.missing.is_some()),
+                ];
+                foreign(&of_alarms, "queue", "alarm")?;
+                Ok(Self::Queue(QueueRule {
+                    queue,
+                    per_task: keys.per_task.ok_or(RuleError::NoPerTask)?,
+                    activate_above: keys.activate_above.unwrap_or_default(),
+                    idle_for: keys.idle_for,
+                }))
+            }
+            (Some(_), Some(_)) => Err(RuleError::TwoSources),
+            (None, None) => Err(RuleError::NoSource),
+        }
+    }
+}
+
+impl From<Rule> for RuleKeys {
+    fn from(rule: Rule) -> Self {
+        match rule {
+            Rule::Alarm(rule) => Self {
+                alarm: Some(rule.alarm),
+                target: rule.target,
+                tolerance: rule.tolerance,
+                steps: rule.steps,
+                add: rule.add,
+                percent: rule.percent,
+                set: rule.set,
+                min_step: rule.min_step,
+                missing: (rule.missing != Missing::default()).then_some(rule.missing),
+                ..Self::default()
+            },
+            Rule::Queue(rule) => Self {
+                queue: Some(rule.queue),
+                per_task: Some(rule.per_task),
+                activate_above: (rule.activate_above != 0).then_some(rule.activate_above),
+                idle_for: rule.idle_for,
+                ..Self::default()
+            },
+        }
+    }
+}
+
 /// What a CloudWatch alarm asks for: exactly one of `target`, `steps`, `add`, `percent`, `set`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct AlarmRule {
     /// The alarm's name.
@@ -132,7 +289,7 @@ pub enum Missing {
 }
 
 /// What an SQS queue asks for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct QueueRule {
     /// The queue's name.
@@ -161,7 +318,10 @@ pub struct Cooldown {
 
 impl Default for Cooldown {
     fn default() -> Self {
-        Self { out: Span::minutes(1), inward: Span::minutes(5) }
+        Self {
+            out: Span::minutes(1),
+            inward: Span::minutes(5),
+        }
     }
 }
 
@@ -178,7 +338,10 @@ pub struct Stabilise {
 
 impl Default for Stabilise {
     fn default() -> Self {
-        Self { out: Span::seconds(0), inward: Span::seconds(0) }
+        Self {
+            out: Span::seconds(0),
+            inward: Span::seconds(0),
+        }
     }
 }
 

@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::{Rule, Service, is_default};
 use crate::ids::{Target, TargetKind};
 
+/// Under how many partitions a target may stand: all of them are written in one transaction, with [`Meta`], and DynamoDB
+/// takes 100 items in one (DynamoDB API reference, `TransactWriteItems`).
+pub const MAX_PARTITIONS: usize = 99;
+
 /// The partition that lists every target.
 pub const TARGETS: &str = "targets";
 /// The partition that lists every cluster.
@@ -47,12 +51,29 @@ pub struct StoredTarget {
 }
 
 impl StoredTarget {
+    /// A target's configuration with nothing looked up and nothing paused.
+    pub fn new(config: Service) -> Self {
+        Self {
+            config,
+            registries: BTreeMap::new(),
+            paused: BTreeMap::new(),
+            version: 0,
+        }
+    }
+
     /// The partitions under which it stands: its own, and one per alarm and repository.
     #[must_use]
     pub fn partitions(&self) -> BTreeSet<String> {
         let alarms = self.alarms().into_iter().map(alarm_partition);
-        let repositories = self.config.delivery.iter().map(|d| repository_partition(repository_path(&d.repository)));
-        std::iter::once(TARGETS.to_owned()).chain(alarms).chain(repositories).collect()
+        let repositories = self
+            .config
+            .delivery
+            .iter()
+            .map(|d| repository_partition(repository_path(&d.repository)));
+        std::iter::once(TARGETS.to_owned())
+            .chain(alarms)
+            .chain(repositories)
+            .collect()
     }
 
     /// The alarms that move its count.
@@ -77,7 +98,11 @@ impl StoredTarget {
     #[must_use]
     pub fn paused(&self, domain: &str, now: Timestamp) -> Option<Option<Timestamp>> {
         let open = |until: &&Option<Timestamp>| until.is_none_or(|t| now < t);
-        self.paused.get(domain).filter(open).or_else(|| self.paused.get("all").filter(open)).copied()
+        self.paused
+            .get(domain)
+            .filter(open)
+            .or_else(|| self.paused.get("all").filter(open))
+            .copied()
     }
 }
 
@@ -127,9 +152,10 @@ impl Managed {
     /// A service's or family's configuration as `explain --config` has it: nothing looked up, nothing paused.
     #[must_use]
     pub fn unresolved(target: Target, config: Service) -> Self {
-        let stored =
-            StoredTarget { config, registries: BTreeMap::new(), paused: BTreeMap::new(), version: 0 };
-        Self { target, stored }
+        Self {
+            target,
+            stored: StoredTarget::new(config),
+        }
     }
 
     /// Whether it is a service, whose count and revision can be changed.

@@ -55,7 +55,11 @@ impl FromStr for Span {
             return Err(wrong());
         }
         // A century is more than anyone waits, and keeps every sum with a time in range.
-        let seconds = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit)).filter(|s| *s <= 3_153_600_000);
+        let seconds = digits
+            .parse::<u64>()
+            .ok()
+            .and_then(|n| n.checked_mul(unit))
+            .filter(|s| *s <= 3_153_600_000);
         seconds.map(Self::seconds).ok_or_else(wrong)
     }
 }
@@ -77,7 +81,10 @@ impl From<Span> for String {
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs();
-        match [(86_400, 'd'), (3_600, 'h'), (60, 'm')].into_iter().find(|(n, _)| seconds > 0 && seconds % n == 0) {
+        match [(86_400, 'd'), (3_600, 'h'), (60, 'm')]
+            .into_iter()
+            .find(|(n, _)| seconds > 0 && seconds % n == 0)
+        {
             Some((n, unit)) => write!(f, "{}{unit}", seconds / n),
             None => write!(f, "{seconds}s"),
         }
@@ -97,8 +104,3 @@ impl JsonSchema for Span {
         })
     }
 }
-
-/// A share of 100.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct Percent(pub f64);

@@ -1,0 +1,100 @@
+//! What this version accepts and does not act on yet: the one list, from which each domain takes its lines as it comes.
+//!
+//! Most of it is harmless to leave undone, and told as a warning. A gate is not: a person who wrote `approval: required`
+//! relies on it, so a rollout without it would be worse than none. Those are errors.
+
+use super::{Address, Approval, Delivery, Discovery, Document, Path, Problem, Rule, Scaling, Service};
+use crate::ids::TargetKind;
+
+/// Everything in the document that would have no effect.
+pub fn unsupported(document: &Document) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for entry in document.entries() {
+        of_target(entry.kind, &entry.path, &entry.config, &mut found);
+    }
+    for (name, cluster) in &document.clusters {
+        if cluster.capacity.is_some() {
+            found.push(no_effect(
+                Path::root().at("clusters").at(name).at("capacity"),
+                "instances are not drained or replaced",
+            ));
+        }
+    }
+    found
+}
+
+fn of_target(kind: TargetKind, path: &Path, service: &Service, found: &mut Vec<Problem>) {
+    for (i, entry) in service.discovery.iter().enumerate() {
+        of_discovery(&path.at("discovery").at(i), entry, found);
+    }
+    if !service.balancing.is_empty() {
+        found.push(no_effect(path.at("balancing"), "tasks do not join target groups"));
+    }
+    if service.drain.is_some() {
+        found.push(no_effect(path.at("drain").at("linger"), "tasks stop as ECS stops them"));
+    }
+    if let Some(scaling) = &service.scaling {
+        of_scaling(&path.at("scaling"), scaling, found);
+    }
+    for (i, rule) in service.delivery.iter().enumerate() {
+        of_delivery(kind, &path.at("delivery").at(i), rule, found);
+    }
+    if !service.storage.is_empty() {
+        found.push(no_effect(path.at("storage"), "no snapshots are made"));
+    }
+}
+
+fn of_discovery(path: &Path, entry: &Discovery, found: &mut Vec<Problem>) {
+    if entry.address == Address::Public {
+        found.push(no_effect(
+            path.at("address"),
+            "public addresses are not looked up, so the tasks do not appear",
+        ));
+    }
+}
+
+fn of_scaling(path: &Path, scaling: &Scaling, found: &mut Vec<Problem>) {
+    for (i, rule) in scaling.rules.iter().enumerate() {
+        if let Rule::Queue(_) = rule {
+            found.push(no_effect(
+                path.at("rules").at(i).at("queue"),
+                "queues are not looked at",
+            ));
+        }
+    }
+    if !scaling.schedule.is_empty() {
+        found.push(no_effect(path.at("schedule"), "`min` and `max` hold at all times"));
+    }
+}
+
+fn of_delivery(kind: TargetKind, path: &Path, rule: &Delivery, found: &mut Vec<Problem>) {
+    if kind == TargetKind::Task {
+        found.push(no_effect(path.clone(), "images are rolled out to services only"));
+        return;
+    }
+    let gates = [
+        ("after", rule.after.is_some(), "for what another service has proved"),
+        ("bake", rule.bake.is_some(), "until it has been proved for so long"),
+        (
+            "approval",
+            rule.approval == Approval::Required,
+            "for a person's approval",
+        ),
+        ("scan", rule.scan.is_some(), "for the image scan"),
+        ("mature", rule.mature.is_some(), "until the push is so old"),
+        ("windows", rule.windows.is_some(), "for a window"),
+    ];
+    for (key, given, what) in gates {
+        if given {
+            let message = format!(
+                "this version does not wait {what}: a pushed image would be rolled out at once. Take `{key}` out to accept that, \
+                 or take the rule out and roll out by hand"
+            );
+            found.push(Problem::error(path.at(key), message));
+        }
+    }
+}
+
+fn no_effect(path: Path, instead: &str) -> Problem {
+    Problem::warning(path, format!("has no effect in this version: {instead}"))
+}

@@ -1,0 +1,134 @@
+//! What the types cannot say: values that contradict each other, names that AWS would refuse, patterns that do not compile.
+//!
+//! Every problem of a document is found in one go; none hides another.
+
+mod delivery;
+mod discovery;
+mod scaling;
+#[cfg(test)]
+mod tests;
+
+use super::stored::{MAX_PARTITIONS, StoredTarget};
+use super::{Balancing, Document, Entry, Path, Problem, Storage, VERSION};
+use crate::ids::{Target, TargetKind};
+
+/// The longest name of a target group (ELBv2 API reference, `CreateTargetGroup`).
+const TARGET_GROUP_NAME: usize = 32;
+
+/// The problems found so far.
+#[derive(Default)]
+struct Found(Vec<Problem>);
+
+impl Found {
+    fn error(&mut self, path: Path, message: impl Into<String>) {
+        self.0.push(Problem::error(path, message));
+    }
+
+    fn warning(&mut self, path: Path, message: impl Into<String>) {
+        self.0.push(Problem::warning(path, message));
+    }
+
+    /// A name that is empty, or longer than AWS takes.
+    fn name(&mut self, path: Path, what: &str, name: &str, longest: usize) {
+        if name.is_empty() {
+            self.error(path, format!("{what} is empty"));
+        } else if name.len() > longest {
+            self.error(
+                path,
+                format!("{what} has {} characters; AWS takes {longest}", name.len()),
+            );
+        }
+    }
+
+    /// The container and the port of an entry, which discovery and balancing share.
+    fn container_port(&mut self, path: &Path, container: Option<&str>, port: Option<u16>) {
+        if let Some(container) = container {
+            self.name(path.at("container"), "the container's name", container, 255);
+        }
+        if port == Some(0) {
+            self.error(path.at("port"), "a container port is a number from 1 to 65535");
+        }
+    }
+}
+
+/// Everything that is wrong with a document.
+///
+/// What is right, and only without effect in this version, is not here but in [`super::unsupported`].
+pub fn validate(document: &Document) -> Vec<Problem> {
+    let mut found = Found::default();
+    if document.version != VERSION {
+        let message = format!("this program reads version {VERSION}, not {}", document.version);
+        found.error(Path::root().at("version"), message);
+    }
+    for entry in document.entries() {
+        of_entry(document, &entry, &mut found);
+    }
+    for name in document.clusters.keys() {
+        // A cluster's name is the first half of a target's.
+        if Target::parse(TargetKind::Service, &format!("{name}/x")).is_err() {
+            let message =
+                format!("`{name}` is not the name of a cluster: write letters, digits, `-` and `_`, at most 255");
+            found.error(Path::root().at("clusters").at(name), message);
+        }
+    }
+    found.0
+}
+
+fn of_entry(document: &Document, entry: &Entry, found: &mut Found) {
+    let Entry {
+        kind,
+        name,
+        path,
+        config,
+    } = entry;
+    if let Err(error) = Target::parse(*kind, name) {
+        found.error(path.clone(), error.to_string());
+    }
+    discovery::check(path, &config.discovery, found);
+    for (i, balancing) in config.balancing.iter().enumerate() {
+        of_balancing(&path.at("balancing").at(i), balancing, found);
+    }
+    if let Some(scaling) = &config.scaling {
+        scaling::check(&path.at("scaling"), scaling, found);
+    }
+    delivery::check(document, entry, found);
+    of_storage(path, &config.storage, found);
+    let partitions = StoredTarget::new(config.clone()).partitions().len();
+    if partitions > MAX_PARTITIONS {
+        let message = format!(
+            "names {} different alarms and repositories; {} fit into the one transaction in which a target is stored",
+            partitions - 1,
+            MAX_PARTITIONS - 1
+        );
+        found.error(path.clone(), message);
+    }
+}
+
+fn of_balancing(path: &Path, entry: &Balancing, found: &mut Found) {
+    let group = &entry.target_group;
+    if !group.starts_with("arn:") {
+        found.name(
+            path.at("target-group"),
+            "the target group's name",
+            group,
+            TARGET_GROUP_NAME,
+        );
+    }
+    found.container_port(path, entry.container.as_deref(), entry.port);
+}
+
+fn of_storage(path: &Path, volumes: &[Storage], found: &mut Found) {
+    for (i, storage) in volumes.iter().enumerate() {
+        let path = path.at("storage").at(i);
+        found.name(path.at("volume"), "the volume's name", &storage.volume, 255);
+        if volumes[..i].iter().any(|other| other.volume == storage.volume) {
+            found.error(
+                path.at("volume"),
+                format!("volume `{}` stands here twice", storage.volume),
+            );
+        }
+        if storage.snapshot.as_ref().is_some_and(|s| s.every.duration().is_zero()) {
+            found.error(path.at("snapshot").at("every"), "must be longer than `0s`");
+        }
+    }
+}

@@ -1,0 +1,355 @@
+#![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
+#![expect(clippy::needless_pass_by_value, reason = "the cases read better so")]
+
+use expect_test::{Expect, expect};
+use serde_json::{Value, json};
+
+use crate::config::unsupported::unsupported;
+use crate::config::{Document, Problem, validate};
+
+fn lines(problems: &[Problem]) -> String {
+    problems
+        .iter()
+        .map(|p| format!("{:?} {}: {}\n", p.level, p.path, p.message))
+        .collect()
+}
+
+fn document(json: Value) -> Document {
+    serde_json::from_value(json).unwrap()
+}
+
+/// A document with one service, `prod/web`.
+fn web(service: &Value) -> Value {
+    json!({ "version": 1, "services": { "prod/web": service } })
+}
+
+fn check(json: Value, expected: Expect) {
+    expected.assert_eq(&lines(&validate(&document(json))));
+}
+
+fn check_rule(rule: Value, expected: Expect) {
+    check(
+        web(&json!({ "scaling": { "min": 1, "max": 9, "rules": [rule] } })),
+        expected,
+    );
+}
+
+fn check_steps(steps: Value, expected: Expect) {
+    check_rule(json!({ "alarm": "a", "steps": steps }), expected);
+}
+
+fn check_attributes(attributes: Value, expected: Expect) {
+    check(
+        web(&json!({ "discovery": [{ "to": "srv-1", "attributes": attributes }] })),
+        expected,
+    );
+}
+
+fn check_delivery(rules: Value, expected: Expect) {
+    check(web(&json!({ "delivery": rules })), expected);
+}
+
+#[test]
+fn names_and_version() {
+    check(
+        json!({
+            "version": 2,
+            "services": { "web": {}, "prod/a b": {}, "prod/web": {} },
+            "tasks": { "prod/web/x": {} },
+            "clusters": { "prod": {}, "a/b": {}, "": {} },
+        }),
+        expect![[r#"
+            Error version: this program reads version 1, not 2
+            Error services.prod/a b: `prod/a b` is not a target: write `cluster/service` or `cluster/family`, each of letters, digits, `-` and `_`
+            Error services.web: `web` is not a target: write `cluster/service` or `cluster/family`, each of letters, digits, `-` and `_`
+            Error tasks.prod/web/x: `prod/web/x` is not a target: write `cluster/service` or `cluster/family`, each of letters, digits, `-` and `_`
+            Error clusters.: `` is not the name of a cluster: write letters, digits, `-` and `_`, at most 255
+            Error clusters.a/b: `a/b` is not the name of a cluster: write letters, digits, `-` and `_`, at most 255
+        "#]],
+    );
+}
+
+#[test]
+fn registries() {
+    let entry = |to: &str| json!({ "to": to });
+    check(
+        web(&json!({ "discovery": [
+            entry("shop.local/web"), entry("srv-abc123"),
+            entry("arn:aws:servicediscovery:eu-west-1:1:service/srv-1"),
+            entry("shop.local"), entry("a/b/c"), entry("/web"), entry("srv-"), entry("shop local/web"),
+            entry("arn:aws:servicediscovery:eu-west-1:1:namespace/ns-1"), entry("arn:aws:ecs:eu-west-1:1:service/srv-1"),
+        ] })),
+        expect![[r#"
+            Error services.prod/web.discovery[3].to: `shop.local` names no Cloud Map service: write `namespace/service`, its id (`srv-…`), or its ARN when another account shares it
+            Error services.prod/web.discovery[4].to: `a/b/c` names no Cloud Map service: write `namespace/service`, its id (`srv-…`), or its ARN when another account shares it
+            Error services.prod/web.discovery[5].to: `/web` names no Cloud Map service: write `namespace/service`, its id (`srv-…`), or its ARN when another account shares it
+            Error services.prod/web.discovery[6].to: `srv-` names no Cloud Map service: write `namespace/service`, its id (`srv-…`), or its ARN when another account shares it
+            Error services.prod/web.discovery[7].to: `shop local/web` names no Cloud Map service: write `namespace/service`, its id (`srv-…`), or its ARN when another account shares it
+            Error services.prod/web.discovery[8].to: `arn:aws:servicediscovery:eu-west-1:1:namespace/ns-1` names no Cloud Map service: write `namespace/service`, its id (`srv-…`), or its ARN when another account shares it
+            Error services.prod/web.discovery[9].to: `arn:aws:ecs:eu-west-1:1:service/srv-1` names no Cloud Map service: write `namespace/service`, its id (`srv-…`), or its ARN when another account shares it
+        "#]],
+    );
+}
+
+#[test]
+fn one_instance_per_registry_and_port() {
+    check(
+        web(&json!({ "discovery": [
+            { "to": "srv-1", "port": 80 }, { "to": "srv-1", "port": 81 }, { "to": "srv-2", "port": 80 },
+            { "to": "srv-1", "port": 80, "container": "b" }, { "to": "srv-2" }, { "to": "srv-2", "port": 0 },
+            { "to": "srv-2", "container": "" },
+        ] })),
+        expect![[r#"
+            Error services.prod/web.discovery[3]: another entry registers the same instance `<task id>-80` in `srv-1`: give each its own `port`, or another registry
+            Error services.prod/web.discovery[5].port: a container port is a number from 1 to 65535
+            Error services.prod/web.discovery[6].container: the container's name is empty
+            Error services.prod/web.discovery[6]: another entry registers the same instance `<task id>` in `srv-2`: give each its own `port`, or another registry
+        "#]],
+    );
+}
+
+#[test]
+fn attributes() {
+    check_attributes(
+        json!({
+            "version": "${image.tag}-${task.az}", "a b": "x", "AWS_INSTANCE_PORT": "1", "WHARFINGER_OWNER": "x", "REGION": "x",
+            "empty": "", "open": "${image.tag", "unknown": "x${image.tog}", "money": "$5 {x}", "long": "x".repeat(1025),
+        }),
+        expect![[r#"
+            Error services.prod/web.discovery[0].attributes.AWS_INSTANCE_PORT: `AWS_INSTANCE_PORT` is set by Wharfinger or reserved by AWS: choose another name
+            Error services.prod/web.discovery[0].attributes.REGION: `REGION` is set by Wharfinger or reserved by AWS: choose another name
+            Error services.prod/web.discovery[0].attributes.WHARFINGER_OWNER: `WHARFINGER_OWNER` is set by Wharfinger or reserved by AWS: choose another name
+            Error services.prod/web.discovery[0].attributes.a b: `a b` cannot be an attribute's name: write 1 to 255 of the visible ASCII characters, no blanks
+            Error services.prod/web.discovery[0].attributes.empty: the value is empty: leave the attribute out
+            Error services.prod/web.discovery[0].attributes.long: the value has 1025 characters; Cloud Map takes 1024
+            Error services.prod/web.discovery[0].attributes.open: `${` without `}`; these are filled in: `${image.tag}`, `${image.digest}`, `${task.id}`, `${task.family}`, `${task.revision}`, `${task.az}`
+            Error services.prod/web.discovery[0].attributes.unknown: `${image.tog}` is not known; these are filled in: `${image.tag}`, `${image.digest}`, `${task.id}`, `${task.family}`, `${task.revision}`, `${task.az}`
+        "#]],
+    );
+    let many = |n: usize| {
+        (0..n)
+            .map(|i| (format!("k{i}"), json!("v")))
+            .collect::<serde_json::Map<_, _>>()
+    };
+    check_attributes(many(23).into(), expect![""]);
+    check_attributes(
+        many(24).into(),
+        expect![[r#"
+            Error services.prod/web.discovery[0].attributes: 24 attributes; Cloud Map takes 30, of which Wharfinger sets 7: 23 are left
+        "#]],
+    );
+}
+
+#[test]
+fn rules() {
+    for good in [
+        json!({ "alarm": "a", "target": 60, "tolerance": 0 }),
+        json!({ "alarm": "a", "add": 0 }),
+        json!({ "alarm": "a", "percent": -100, "min-step": 2 }),
+        json!({ "alarm": "a", "set": 5 }),
+        json!({ "queue": "q", "per-task": 10 }),
+    ] {
+        check_rule(good, expect![""]);
+    }
+    check_rule(
+        json!({ "alarm": "a" }),
+        expect![[r#"
+            Error services.prod/web.scaling.rules[0]: a rule with `alarm` needs one of `target`, `steps`, `add`, `percent` and `set`
+        "#]],
+    );
+    check_rule(
+        json!({ "alarm": "a", "add": 1, "set": 30, "min-step": 1, "tolerance": 0.2 }),
+        expect![[r#"
+            Error services.prod/web.scaling.rules[0]: a rule with `alarm` takes only one of `target`, `steps`, `add`, `percent` and `set`; this has `add` and `set`
+            Error services.prod/web.scaling.rules[0].tolerance: `tolerance` goes with `target` only
+            Error services.prod/web.scaling.rules[0].min-step: `min-step` goes with `percent` only: it is the least change of a percentage
+            Warning services.prod/web.scaling.rules[0].set: 30 is outside of 1 to 9: the count stops at the bound
+        "#]],
+    );
+    check_rule(
+        json!({ "alarm": "", "target": 0, "tolerance": 1 }),
+        expect![[r#"
+            Error services.prod/web.scaling.rules[0].alarm: the alarm's name is empty
+            Error services.prod/web.scaling.rules[0].target: the target must be greater than 0: the count follows value / target
+            Error services.prod/web.scaling.rules[0].tolerance: the tolerance is a share from 0 to less than 1: `0.1` is 10 %
+        "#]],
+    );
+    check_rule(
+        json!({ "alarm": "a", "percent": -101 }),
+        expect![[r#"
+            Error services.prod/web.scaling.rules[0].percent: no more than 100 percent of the tasks can be removed: write -100 or more
+        "#]],
+    );
+    check_rule(
+        json!({ "queue": "", "per-task": 0 }),
+        expect![[r#"
+            Error services.prod/web.scaling.rules[0].queue: the queue's name is empty
+            Error services.prod/web.scaling.rules[0].per-task: `per-task` must be at least 1
+        "#]],
+    );
+}
+
+#[test]
+fn bounds() {
+    check(
+        web(&json!({ "scaling": {
+            "min": 5, "max": 4,
+            "rules": [{ "alarm": "a", "add": 1 }, { "alarm": "a", "add": 2 }],
+            "limit": { "out": { "per": "1m" }, "in": { "percent": -1, "per": "0s" } },
+            "schedule": [{ "cron": "0 8 * * *" }, { "cron": "0 8 * * *", "min": 9 }],
+        } })),
+        expect![[r#"
+            Error services.prod/web.scaling.min: `min` is 5, more than `max`, which is 4
+            Warning services.prod/web.scaling.rules[1].alarm: another rule has the alarm `a` too
+            Error services.prod/web.scaling.limit.out: a limit needs `tasks`, `percent` or both
+            Error services.prod/web.scaling.limit.in.percent: the percentage must be 0 or more
+            Error services.prod/web.scaling.limit.in.per: the period must be longer than `0s`
+            Error services.prod/web.scaling.schedule[0]: a schedule needs `min`, `max` or both
+            Error services.prod/web.scaling.schedule[1]: from then on `min` would be 9, more than `max`, which would be 4
+        "#]],
+    );
+}
+
+#[test]
+fn steps() {
+    for good in [
+        json!([{ "from": 0, "to": 200, "add": 1 }, { "from": 200, "add": 4 }]),
+        // The order in which they are written does not matter.
+        json!([{ "from": -10, "to": 0, "add": 0 }, { "to": -10, "percent": -50 }]),
+        json!([{ "to": 0, "set": 1 }, { "from": 0, "set": 2 }]),
+    ] {
+        check_steps(good, expect![""]);
+    }
+    check_steps(
+        json!([{ "from": 0, "to": 200, "add": 1 }, { "from": 100, "add": 4 }]),
+        expect![[r#"
+            Error services.prod/web.scaling.rules[0].steps[1]: overlaps the step from 0 to 200
+        "#]],
+    );
+    check_steps(
+        json!([{ "from": 300, "add": 4 }, { "from": 0, "to": 200, "add": 1 }]),
+        expect![[r#"
+            Error services.prod/web.scaling.rules[0].steps[0]: there is a gap from 200 to 300: make the ranges meet
+        "#]],
+    );
+    check_steps(
+        json!([{ "from": -10, "to": 10, "add": 1 }]),
+        expect![[r#"
+            Error services.prod/web.scaling.rules[0].steps[0].from: below the threshold the lowest step must be open: leave its `from` out
+            Error services.prod/web.scaling.rules[0].steps[0].to: above the threshold the highest step must be open: leave its `to` out
+        "#]],
+    );
+    check_steps(
+        json!([{ "add": 1 }, { "from": 5, "to": 5, "add": 1, "set": 2 }, { "from": 9 }]),
+        expect![[r#"
+            Error services.prod/web.scaling.rules[0].steps[0]: a step needs `from`, `to` or both; for one change always, give it to the rule
+            Error services.prod/web.scaling.rules[0].steps[1]: a step takes only one of `add`, `percent` and `set`; this has `add` and `set`
+            Error services.prod/web.scaling.rules[0].steps[1]: `from` (5) must be less than `to` (5)
+            Error services.prod/web.scaling.rules[0].steps[2]: a step needs one of `add`, `percent` and `set`
+        "#]],
+    );
+    let many: Vec<_> = (0..21)
+        .map(|n| json!({ "from": n, "to": (n < 20).then_some(n + 1), "add": n }))
+        .collect();
+    check_steps(
+        many.into(),
+        expect![[r#"
+            Error services.prod/web.scaling.rules[0].steps: 21 steps; there may be 20
+        "#]],
+    );
+}
+
+#[test]
+fn repositories_and_promotions() {
+    check_delivery(
+        json!([
+            { "repository": "shop/web:1", "tags": { "exact": "x" } },
+            { "repository": "Shop/Web", "tags": { "exact": "x" } },
+            { "repository": "shop//web", "tags": { "exact": "x" } },
+            { "repository": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop/web", "tags": { "exact": "x" } },
+            { "repository": "localhost:5000/shop/web", "tags": { "exact": "x" }, "rollback": { "timeout": "0s" } },
+        ]),
+        expect![[r#"
+            Error services.prod/web.delivery[0].repository: `shop/web:1` has a tag or digest: write the repository's name alone, and the tags under `tags`
+            Error services.prod/web.delivery[1].repository: `Shop/Web` is not a repository's name: write `shop/web`, or `HOST/shop/web` for another registry
+            Error services.prod/web.delivery[2].repository: `shop//web` is not a repository's name: write `shop/web`, or `HOST/shop/web` for another registry
+            Error services.prod/web.delivery[4].rollback.timeout: must be longer than `0s`
+        "#]],
+    );
+    check_delivery(
+        json!([
+            { "repository": "a", "container": "x", "tags": { "exact": "x" } },
+            { "repository": "a", "container": "y", "tags": { "exact": "x" }, "after": "prod/web" },
+            { "repository": "a", "tags": { "exact": "x" }, "after": "prod/api", "bake": "1m" },
+            { "repository": "b", "tags": { "exact": "x" }, "bake": "1m" },
+        ]),
+        expect![[r#"
+            Error services.prod/web.delivery[1].after: a service cannot wait for itself
+            Error services.prod/web.delivery[2]: another rule takes images of `a` for the same container: join them, or give each its own `container`
+            Error services.prod/web.delivery[2].after: `prod/api` is not among the `services` of this document
+            Error services.prod/web.delivery[3].bake: `bake` goes with `after`: it is for how long that service must have proved the image
+        "#]],
+    );
+}
+
+#[test]
+fn balancing_storage_and_size() {
+    let rules: Vec<_> = (0..99).map(|n| json!({ "alarm": format!("a{n}"), "add": 1 })).collect();
+    check(
+        web(&json!({
+            "balancing": [{ "target-group": "x".repeat(33), "port": 0 }, { "target-group": "" }],
+            "storage": [{ "volume": "a", "snapshot": { "every": "0s" } }, { "volume": "a" }, { "volume": "" }],
+            "scaling": { "min": 0, "max": 1, "rules": rules },
+        })),
+        expect![[r#"
+            Error services.prod/web.balancing[0].target-group: the target group's name has 33 characters; AWS takes 32
+            Error services.prod/web.balancing[0].port: a container port is a number from 1 to 65535
+            Error services.prod/web.balancing[1].target-group: the target group's name is empty
+            Error services.prod/web.storage[0].snapshot.every: must be longer than `0s`
+            Error services.prod/web.storage[1].volume: volume `a` stands here twice
+            Error services.prod/web.storage[2].volume: the volume's name is empty
+            Error services.prod/web: names 99 different alarms and repositories; 98 fit into the one transaction in which a target is stored
+        "#]],
+    );
+}
+
+#[test]
+fn what_has_no_effect_is_told_and_gates_are_errors() {
+    let delivery = json!([{
+        "repository": "a", "tags": { "exact": "x" }, "after": "prod/api", "bake": "1m", "approval": "required",
+        "scan": { "block": "HIGH" }, "mature": "1m", "windows": {},
+    }]);
+    let json = json!({
+        "version": 1,
+        "services": { "prod/api": {}, "prod/web": {
+            "discovery": [{ "to": "srv-1", "address": "public" }],
+            "balancing": [{ "target-group": "t" }],
+            "drain": { "linger": "15s" },
+            "scaling": {
+                "min": 1, "max": 2, "rules": [{ "queue": "q", "per-task": 1 }], "schedule": [{ "cron": "0 8 * * *", "min": 2 }],
+            },
+            "delivery": delivery,
+            "storage": [{ "volume": "v" }],
+        } },
+        "tasks": { "prod/nightly": { "delivery": [{ "repository": "a", "tags": { "exact": "x" }, "approval": "required" }] } },
+        "clusters": { "prod": { "capacity": {} }, "staging": {} },
+    });
+    assert_eq!(validate(&document(json.clone())), []);
+    expect![[r#"
+        Warning services.prod/web.discovery[0].address: has no effect in this version: public addresses are not looked up, so the tasks do not appear
+        Warning services.prod/web.balancing: has no effect in this version: tasks do not join target groups
+        Warning services.prod/web.drain.linger: has no effect in this version: tasks stop as ECS stops them
+        Warning services.prod/web.scaling.rules[0].queue: has no effect in this version: queues are not looked at
+        Warning services.prod/web.scaling.schedule: has no effect in this version: `min` and `max` hold at all times
+        Error services.prod/web.delivery[0].after: this version does not wait for what another service has proved: a pushed image would be rolled out at once. Take `after` out to accept that, or take the rule out and roll out by hand
+        Error services.prod/web.delivery[0].bake: this version does not wait until it has been proved for so long: a pushed image would be rolled out at once. Take `bake` out to accept that, or take the rule out and roll out by hand
+        Error services.prod/web.delivery[0].approval: this version does not wait for a person's approval: a pushed image would be rolled out at once. Take `approval` out to accept that, or take the rule out and roll out by hand
+        Error services.prod/web.delivery[0].scan: this version does not wait for the image scan: a pushed image would be rolled out at once. Take `scan` out to accept that, or take the rule out and roll out by hand
+        Error services.prod/web.delivery[0].mature: this version does not wait until the push is so old: a pushed image would be rolled out at once. Take `mature` out to accept that, or take the rule out and roll out by hand
+        Error services.prod/web.delivery[0].windows: this version does not wait for a window: a pushed image would be rolled out at once. Take `windows` out to accept that, or take the rule out and roll out by hand
+        Warning services.prod/web.storage: has no effect in this version: no snapshots are made
+        Warning tasks.prod/nightly.delivery[0]: has no effect in this version: images are rolled out to services only
+        Warning clusters.prod.capacity: has no effect in this version: instances are not drained or replaced
+    "#]]
+    .assert_eq(&lines(&unsupported(&document(json))));
+}
