@@ -400,3 +400,52 @@ pub enum DuringDeployment {
     /// Everything.
     Free,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::Rule;
+
+    fn read(json: Value) -> Result<Rule, String> {
+        serde_json::from_value(json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_rule_is_written_as_it_was_read() {
+        for json in [
+            json!({ "alarm": "a", "target": 60.0, "tolerance": 0.2 }),
+            json!({ "alarm": "a", "steps": [{ "from": 0.0, "add": 1 }], "missing": "ignore" }),
+            json!({ "alarm": "a", "percent": -25.0, "min-step": 2 }),
+            json!({ "queue": "q", "per-task": 10, "activate-above": 5, "idle-for": "5m" }),
+        ] {
+            assert_eq!(serde_json::to_value(read(json.clone()).unwrap()).unwrap(), json);
+        }
+    }
+
+    #[test]
+    fn keys_that_do_not_fit_together_are_told() {
+        let error = |json| read(json).unwrap_err();
+        assert_eq!(
+            error(json!({ "alarm": "a", "add": 1, "per-task": 1 })),
+            "`per-task` belongs to a rule with `queue`; this one has `alarm`"
+        );
+        assert_eq!(
+            error(json!({ "queue": "q", "per-task": 1, "steps": [{}] })),
+            "`steps` belongs to a rule with `alarm`; this one has `queue`"
+        );
+        assert_eq!(
+            error(json!({ "alarm": "a", "queue": "q" })),
+            "a rule has `alarm` or `queue`, not both: write two rules"
+        );
+        assert_eq!(
+            error(json!({ "queue": "q" })),
+            "a rule with `queue` needs `per-task`: how many messages one task is to have"
+        );
+        assert_eq!(
+            error(json!({ "add": 1 })),
+            "a rule needs `alarm` (the name of a CloudWatch alarm) or `queue` (the name of an SQS queue)"
+        );
+        assert!(error(json!({ "alarm": "a", "tarqet": 1 })).starts_with("unknown field `tarqet`"));
+    }
+}

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
 /// A duration was not understood.
@@ -14,8 +15,8 @@ use serde::{Deserialize, Serialize};
 pub struct SpanError(String);
 
 /// A duration, written `90s`, `10m`, `6h` or `14d`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
+#[serde(into = "String")]
 pub struct Span(Duration);
 
 impl Span {
@@ -64,11 +65,24 @@ impl FromStr for Span {
     }
 }
 
-impl TryFrom<String> for Span {
-    type Error = SpanError;
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Written;
 
-    fn try_from(text: String) -> Result<Self, SpanError> {
-        text.parse()
+        impl Visitor<'_> for Written {
+            type Value = Span;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration, like `90s`, `10m`, `6h` or `14d`")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Span, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+
+        // Not as a text: so a number without a unit is answered with what a duration looks like.
+        deserializer.deserialize_any(Written)
     }
 }
 
@@ -83,7 +97,7 @@ impl fmt::Display for Span {
         let seconds = self.0.as_secs();
         match [(86_400, 'd'), (3_600, 'h'), (60, 'm')]
             .into_iter()
-            .find(|(n, _)| seconds > 0 && seconds % n == 0)
+            .find(|(n, _)| seconds > 0 && seconds.is_multiple_of(*n))
         {
             Some((n, unit)) => write!(f, "{}{unit}", seconds / n),
             None => write!(f, "{seconds}s"),
@@ -102,5 +116,57 @@ impl JsonSchema for Span {
             "pattern": "^[0-9]+[smhd]$",
             "description": "A whole number and a unit: 90s, 10m, 6h, 14d.",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::Span;
+
+    #[test]
+    fn durations_are_a_number_and_a_unit() {
+        for (text, seconds) in [("0s", 0), ("90s", 90), ("10m", 600), ("6h", 21_600), ("14d", 1_209_600)] {
+            assert_eq!(
+                serde_json::from_value::<Span>(json!(text)).unwrap(),
+                Span::seconds(seconds),
+                "{text}"
+            );
+        }
+        for bad in [
+            "",
+            "s",
+            "90",
+            "1.5h",
+            "-1s",
+            "+1s",
+            "1 s",
+            "1S",
+            "1w",
+            "99999999999999999999d",
+            "36501d",
+            "é",
+        ] {
+            assert!(bad.parse::<Span>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_number_alone_is_told_what_a_duration_looks_like() {
+        let error = serde_json::from_value::<Span>(json!(90)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "invalid type: integer `90`, expected a duration, like `90s`, `10m`, `6h` or `14d`"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(seconds in 0_u64..=3_153_600_000) {
+            let span = Span::seconds(seconds);
+            prop_assert_eq!(span.to_string().parse::<Span>().unwrap(), span);
+        }
     }
 }

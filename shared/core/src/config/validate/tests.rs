@@ -8,10 +8,11 @@ use crate::config::unsupported::unsupported;
 use crate::config::{Document, Problem, validate};
 
 fn lines(problems: &[Problem]) -> String {
-    problems
+    let lines: Vec<_> = problems
         .iter()
         .map(|p| format!("{:?} {}: {}\n", p.level, p.path, p.message))
-        .collect()
+        .collect();
+    lines.concat()
 }
 
 fn document(json: Value) -> Document {
