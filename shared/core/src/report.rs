@@ -148,6 +148,8 @@ codes! {
     AlreadyDeployed,
     /// The event is no successful push.
     NotAPush,
+    /// What was pushed is no container image, but a signature, an attestation or another artifact.
+    NotAnImage,
     /// The push carries no tag.
     Untagged,
     /// The tag is not wanted.
@@ -162,8 +164,12 @@ codes! {
     UnsupportedController,
     /// No container takes an image of this repository.
     NoMatchingContainer,
+    /// The task definition does not exist.
+    TaskDefinitionNotFound,
     /// The repository or image does not exist.
     ImageNotFound,
+    /// The image was rolled out, and the service went back to an older revision: it is not rolled out again.
+    RolledBack,
     /// The registered revision differs in more than the image.
     RevisionDiffers,
     /// The deployment moved; nothing waits for it.
