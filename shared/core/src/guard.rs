@@ -1,1 +1,85 @@
-//! g
+//! Filters over a plan, the same for every domain: what a decider wants is done only as far as these let it.
+
+use jiff::Timestamp;
+
+use crate::config::stored::StoredTarget;
+use crate::report::{Code, Decision, Outcome, Reason};
+
+/// What an action takes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Removal<'a> {
+    /// Where it is taken from: a registry, a target group.
+    pub from: &'a str,
+    /// Whether it carries our mark.
+    pub ours: bool,
+}
+
+/// An action that may take something away.
+pub trait Removes {
+    /// What it takes away, if it does.
+    fn removal(&self) -> Option<Removal<'_>> {
+        None
+    }
+}
+
+/// What the guards look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Guard<'a> {
+    /// The domain.
+    pub domain: &'a str,
+    /// The target's configuration, with its pauses.
+    pub stored: &'a StoredTarget,
+    /// The time.
+    pub now: Timestamp,
+    /// How many removals may still be made in this pass.
+    pub removals: usize,
+}
+
+impl Guard<'_> {
+    /// The plan as far as it may be carried out; what is held back is said in the reasons.
+    pub fn filter<A: Removes>(&self, mut decision: Decision<A>) -> Decision<A> {
+        if decision.actions.is_empty() {
+            return decision;
+        }
+        if let Some(until) = self.stored.paused(self.domain, self.now) {
+            let until = until.map_or_else(|| "until it is resumed".to_owned(), |t| format!("until {t}"));
+            let held = decision.actions.len();
+            let message = format!("{} is paused {until}: {held} call(s) held back", self.domain);
+            decision.actions.clear();
+            decision.outcome = Outcome::Wait;
+            decision.reasons.insert(0, Reason::new(Code::Paused, message));
+            return decision;
+        }
+        self.budget(&mut decision);
+        decision
+    }
+
+    fn budget<A: Removes>(&self, decision: &mut Decision<A>) {
+        let (mut left, mut spent, mut foreign) = (self.removals, 0_usize, 0_usize);
+        decision.actions.retain(|action| match action.removal() {
+            None => true,
+            Some(removal) if !removal.ours => {
+                foreign += 1;
+                false
+            }
+            Some(_) if left == 0 => {
+                spent += 1;
+                false
+            }
+            Some(_) => {
+                left -= 1;
+                true
+            }
+        });
+        if foreign > 0 {
+            decision.reasons.push(Reason::new(Code::NotOurs, format!("{foreign} removal(s) of what is not ours held back")));
+        }
+        if spent > 0 {
+            let message = format!("{spent} removal(s) held back: this pass has made its share, the next goes on");
+            decision.reasons.push(Reason::new(Code::BudgetSpent, message));
+        }
+        if decision.actions.is_empty() {
+            decision.outcome = Outcome::Wait;
+        }
+    }
+}

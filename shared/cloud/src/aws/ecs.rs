@@ -1,0 +1,217 @@
+//! Amazon ECS: tasks and services through the SDK, task definitions as raw JSON.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_ecs::primitives::DateTime;
+use aws_sdk_ecs::types::{DesiredStatus, Service, Task};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use wharfinger_core::event::{Container, NetworkBinding, TaskStateChange, TaskStatus};
+use wharfinger_core::ids::{Target, TargetKind, TaskArn};
+use wharfinger_core::service::{DeploymentFacts, ServiceFacts};
+
+use super::{Aws, sdk};
+use crate::error::{CloudError, Kind};
+use crate::ports::{DescribedTasks, ServiceChange, Services, TaskDefinitions, Tasks};
+
+impl Tasks for Aws {
+    async fn list_tasks(&self, target: &Target) -> Result<Vec<TaskArn>, CloudError> {
+        let call = async {
+            let request = self.ecs.list_tasks().cluster(&target.cluster).desired_status(DesiredStatus::Running);
+            let request = match target.kind {
+                TargetKind::Service => request.service_name(&target.name),
+                TargetKind::Task => request.family(&target.name),
+            };
+            let mut pages = request.into_paginator().send();
+            let mut tasks = Vec::new();
+            while let Some(page) = pages.next().await {
+                let page = page.map_err(|e| sdk::error("ListTasks", &e))?;
+                for arn in page.task_arns.unwrap_or_default() {
+                    tasks.push(arn.parse().map_err(|e| {
+                        CloudError::new("ListTasks", Kind::Unreadable, format!("an answer that is no task: {e}"))
+                    })?);
+                }
+            }
+            Ok(tasks)
+        };
+        self.within("ListTasks", call).await
+    }
+
+    async fn describe_tasks(&self, cluster: &str, tasks: &[TaskArn]) -> Result<DescribedTasks, CloudError> {
+        let call = async {
+            let mut described = DescribedTasks::default();
+            for batch in tasks.chunks(100) {
+                let answer = self
+                    .ecs
+                    .describe_tasks()
+                    .cluster(cluster)
+                    .set_tasks(Some(batch.iter().map(|t| t.as_str().to_owned()).collect()))
+                    .send()
+                    .await
+                    .map_err(|e| sdk::error("DescribeTasks", &e))?;
+                described.tasks.extend(answer.tasks.unwrap_or_default().into_iter().filter_map(task));
+                let failures = answer.failures.unwrap_or_default();
+                described
+                    .missing
+                    .extend(failures.into_iter().filter(|f| f.reason() == Some("MISSING")).filter_map(|f| f.arn));
+            }
+            Ok(described)
+        };
+        self.within("DescribeTasks", call).await
+    }
+}
+
+fn timestamp(time: DateTime) -> Option<Timestamp> {
+    time.to_millis().ok().and_then(|ms| Timestamp::from_millisecond(ms).ok())
+}
+
+fn task(task: Task) -> Option<TaskStateChange> {
+    let details = task
+        .attachments
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|a| matches!(a.r#type.as_deref(), Some("ElasticNetworkInterface" | "eni")))
+        .flat_map(|a| a.details.unwrap_or_default())
+        .filter_map(|d| Some((d.name?, d.value.filter(|v| !v.is_empty())?)))
+        .collect::<BTreeMap<_, _>>();
+    let containers = task.containers.unwrap_or_default();
+    let interfaces = || containers.iter().flat_map(|c| c.network_interfaces());
+    let status = |s: Option<String>| {
+        s.and_then(|s| serde_json::from_value(Value::String(s)).ok()).unwrap_or(TaskStatus::Unknown)
+    };
+    Some(TaskStateChange {
+        task_arn: task.task_arn?.parse().ok()?,
+        cluster_arn: task.cluster_arn?,
+        task_definition_arn: task.task_definition_arn?,
+        version: task.version,
+        group: task.group,
+        desired_status: status(task.desired_status),
+        last_status: status(task.last_status),
+        health_status: task.health_status.map(|h| h.as_str().to_owned()),
+        private_ipv4: details
+            .get("privateIPv4Address")
+            .cloned()
+            .or_else(|| interfaces().find_map(|i| i.private_ipv4_address().map(str::to_owned))),
+        ipv6: interfaces().find_map(|i| i.ipv6_address().map(str::to_owned)),
+        network_interface_id: details.get("networkInterfaceId").cloned(),
+        container_instance_arn: task.container_instance_arn,
+        availability_zone: task.availability_zone,
+        started_at: task.started_at.and_then(timestamp),
+        containers: containers
+            .iter()
+            .filter_map(|c| {
+                let port = |p: Option<i32>| p.and_then(|p| u16::try_from(p).ok());
+                Some(Container {
+                    name: c.name.clone()?,
+                    image: c.image.clone(),
+                    image_digest: c.image_digest.clone(),
+                    network_bindings: c
+                        .network_bindings()
+                        .iter()
+                        .map(|b| NetworkBinding { container_port: port(b.container_port), host_port: port(b.host_port) })
+                        .collect(),
+                })
+            })
+            .collect(),
+    })
+}
+
+impl Services for Aws {
+    async fn describe_services(
+        &self,
+        cluster: &str,
+        names: &[String],
+    ) -> Result<BTreeMap<String, ServiceFacts>, CloudError> {
+        let call = async {
+            let mut found = BTreeMap::new();
+            for batch in names.chunks(10) {
+                let sent = self.ecs.describe_services().cluster(cluster).set_services(Some(batch.to_vec())).send().await;
+                match sent {
+                    Ok(answer) => found.extend(
+                        answer
+                            .services
+                            .unwrap_or_default()
+                            .into_iter()
+                            .filter_map(|s| Some((s.service_name.clone()?, service(s)?))),
+                    ),
+                    Err(error) if error.as_service_error().is_some_and(|e| e.is_cluster_not_found_exception()) => {}
+                    Err(error) => return Err(sdk::error("DescribeServices", &error)),
+                }
+            }
+            Ok(found)
+        };
+        self.within("DescribeServices", call).await
+    }
+
+    async fn update_service(&self, target: &Target, change: &ServiceChange) -> Result<(), CloudError> {
+        let request = self.ecs.update_service().cluster(&target.cluster).service(&target.name);
+        let request = match change {
+            ServiceChange::DesiredCount(count) => {
+                let count = i32::try_from(*count).map_err(|_| {
+                    CloudError::new("UpdateService", Kind::Invalid, format!("a count of {count} is more than ECS takes"))
+                })?;
+                request.desired_count(count)
+            }
+            ServiceChange::TaskDefinition(arn) => request.task_definition(arn),
+        };
+        let call = async { request.send().await.map_err(|e| sdk::error("UpdateService", &e)) };
+        self.within("UpdateService", call).await.map(drop)
+    }
+}
+
+fn service(service: Service) -> Option<ServiceFacts> {
+    let count = |n: i32| u32::try_from(n).unwrap_or_default();
+    Some(ServiceFacts {
+        service_arn: service.service_arn?,
+        status: service.status?,
+        desired_count: count(service.desired_count),
+        running_count: count(service.running_count),
+        pending_count: count(service.pending_count),
+        task_definition: service.task_definition.unwrap_or_default(),
+        deployment_controller: service
+            .deployment_controller
+            .map_or_else(|| "ECS".to_owned(), |c| c.r#type.as_str().to_owned()),
+        deployments: service
+            .deployments
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|d| {
+                Some(DeploymentFacts {
+                    id: d.id?,
+                    status: d.status.unwrap_or_default(),
+                    task_definition: d.task_definition.unwrap_or_default(),
+                    rollout_state: d.rollout_state.map(|s| s.as_str().to_owned()),
+                    created_at: d.created_at.and_then(timestamp),
+                })
+            })
+            .collect(),
+    })
+}
+
+/// The prefix of `X-Amz-Target` (botocore's service model of ECS).
+const TARGET: &str = "AmazonEC2ContainerServiceV20141113";
+
+impl TaskDefinitions for Aws {
+    async fn describe_task_definition(&self, name: &str) -> Result<Option<Value>, CloudError> {
+        let body = json!({ "taskDefinition": name, "include": ["TAGS"] });
+        let call = self.raw.json("ecs", TARGET, "DescribeTaskDefinition", &body);
+        match self.within("DescribeTaskDefinition", call).await {
+            Ok(answer) => Ok(Some(answer)),
+            // ECS answers ClientException for a family or revision that does not exist.
+            Err(e) if e.code.as_deref() == Some("ClientException") && e.message.contains("Unable to describe") => {
+                Ok(None)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    async fn register_task_definition(&self, request: &Value) -> Result<String, CloudError> {
+        let call = self.raw.json("ecs", TARGET, "RegisterTaskDefinition", request);
+        let answer = self.within("RegisterTaskDefinition", call).await?;
+        answer
+            .pointer("/taskDefinition/taskDefinitionArn")
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+            .ok_or_else(|| CloudError::new("RegisterTaskDefinition", Kind::Unreadable, "the answer names no revision"))
+    }
+}

@@ -1,0 +1,109 @@
+//! The ports on the real AWS.
+
+mod dynamodb;
+#[cfg(feature = "ecs")]
+mod ecs;
+mod http;
+mod query;
+pub mod raw;
+mod sdk;
+#[cfg(feature = "servicediscovery")]
+mod servicediscovery;
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use aws_types::SdkConfig;
+use jiff::Timestamp;
+
+use crate::error::{CloudError, Kind};
+use crate::ports::Clock;
+
+pub use http::load;
+
+/// The names of the two tables.
+#[derive(Debug, Clone)]
+pub struct Tables {
+    /// The config table.
+    pub config: String,
+    /// The state table.
+    pub state: String,
+}
+
+/// Every client that was asked for, built once. Each invocation gives it its deadline.
+#[derive(Debug)]
+pub struct Aws {
+    tables: Tables,
+    dynamodb: aws_sdk_dynamodb::Client,
+    #[cfg(feature = "ecs")]
+    ecs: aws_sdk_ecs::Client,
+    #[cfg(feature = "servicediscovery")]
+    servicediscovery: aws_sdk_servicediscovery::Client,
+    raw: raw::Raw,
+    deadline: Cell<Option<Instant>>,
+}
+
+/// What is kept back of an invocation's time for the answer to Lambda.
+const RESERVE: Duration = Duration::from_millis(500);
+
+/// How long one call may take with all its attempts, when the invocation does not set a nearer limit.
+const CALL: Duration = Duration::from_secs(20);
+
+impl Aws {
+    /// Builds the clients from one configuration; they share one HTTP client and its connections.
+    #[must_use]
+    pub fn new(config: &SdkConfig, tables: Tables) -> Self {
+        Self {
+            tables,
+            dynamodb: aws_sdk_dynamodb::Client::new(config),
+            #[cfg(feature = "ecs")]
+            ecs: aws_sdk_ecs::Client::new(config),
+            #[cfg(feature = "servicediscovery")]
+            servicediscovery: aws_sdk_servicediscovery::Client::new(config),
+            raw: raw::Raw::new(config),
+            deadline: Cell::new(None),
+        }
+    }
+
+    /// Sets when the invocation ends: no call outlives it.
+    pub fn until(&self, deadline: Instant) {
+        self.deadline.set(Some(deadline));
+    }
+
+    /// The signed client for what no linked SDK does.
+    pub fn raw(&self) -> &raw::Raw {
+        &self.raw
+    }
+
+    /// Awaits a call until the invocation's end at most.
+    async fn within<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, CloudError>>,
+    ) -> Result<T, CloudError> {
+        let limit = self.remaining().saturating_sub(RESERVE).min(CALL);
+        // An SDK's future is large and deep; on the heap it is neither to the futures around it.
+        match tokio::time::timeout(limit, Box::pin(call)).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let message = format!("no answer within {limit:?}; the effect may have happened");
+                Err(CloudError::new(operation, Kind::TimedOut, message))
+            }
+        }
+    }
+}
+
+impl Clock for Aws {
+    fn now(&self) -> Timestamp {
+        #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+        Timestamp::now()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
+    fn remaining(&self) -> Duration {
+        self.deadline.get().map_or(CALL, |deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+}

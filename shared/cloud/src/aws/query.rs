@@ -1,0 +1,126 @@
+//! Calls that no linked SDK makes: CloudWatch alarms, ECR images, CloudFormation outputs.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use wharfinger_core::event::{AlarmStateChange, time_from_json};
+
+use super::Aws;
+use crate::error::{CloudError, Kind};
+use crate::ports::{Alarms, Images, TaggedImage};
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DescribeAlarmsResponse {
+    describe_alarms_result: DescribeAlarmsResult,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DescribeAlarmsResult {
+    #[serde(default)]
+    metric_alarms: Members,
+    #[serde(default)]
+    composite_alarms: Members,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Members {
+    #[serde(default)]
+    member: Vec<Alarm>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Alarm {
+    alarm_name: String,
+    state_value: Option<String>,
+    state_updated_timestamp: Option<String>,
+    state_reason_data: Option<String>,
+    threshold: Option<f64>,
+    actions_suppressed_by: Option<String>,
+}
+
+impl Alarm {
+    fn json(&self) -> Value {
+        json!({
+            "AlarmName": self.alarm_name,
+            "StateValue": self.state_value,
+            "StateUpdatedTimestamp": self.state_updated_timestamp,
+            "StateReasonData": self.state_reason_data,
+            "Threshold": self.threshold,
+            "ActionsSuppressedBy": self.actions_suppressed_by,
+        })
+    }
+}
+
+impl Alarms for Aws {
+    async fn describe_alarms(&self, names: &[String]) -> Result<Vec<AlarmStateChange>, CloudError> {
+        const OPERATION: &str = "DescribeAlarms";
+        let call = async {
+            let mut alarms = Vec::new();
+            for batch in names.chunks(100) {
+                let mut form = vec![
+                    ("AlarmTypes.member.1".to_owned(), "MetricAlarm".to_owned()),
+                    ("AlarmTypes.member.2".to_owned(), "CompositeAlarm".to_owned()),
+                    ("MaxRecords".to_owned(), "100".to_owned()),
+                ];
+                form.extend(batch.iter().enumerate().map(|(i, n)| (format!("AlarmNames.member.{}", i + 1), n.clone())));
+                let answer: DescribeAlarmsResponse =
+                    self.raw.query("monitoring", "2010-08-01", OPERATION, &form).await?;
+                let result = answer.describe_alarms_result;
+                for alarm in result.metric_alarms.member.iter().chain(&result.composite_alarms.member) {
+                    match AlarmStateChange::from_describe_alarms(&alarm.json()) {
+                        Ok(alarm) => alarms.push(alarm),
+                        Err(e) => return Err(CloudError::new(OPERATION, Kind::Unreadable, e.to_string())),
+                    }
+                }
+            }
+            Ok(alarms)
+        };
+        self.within(OPERATION, call).await
+    }
+}
+
+impl Images for Aws {
+    async fn tagged_images(&self, repository: &str) -> Result<Option<Vec<TaggedImage>>, CloudError> {
+        const OPERATION: &str = "DescribeImages";
+        let call = async {
+            let (mut images, mut token) = (Vec::new(), Value::Null);
+            loop {
+                let mut body = json!({
+                    "repositoryName": repository,
+                    "maxResults": 1_000,
+                    "filter": { "tagStatus": "TAGGED" },
+                });
+                if !token.is_null() {
+                    body["nextToken"] = token;
+                }
+                let target = "AmazonEC2ContainerRegistry_V20150921";
+                let page = match self.raw.json("api.ecr", target, OPERATION, &body).await {
+                    Ok(page) => page,
+                    Err(e) if e.kind == Kind::NotFound => return Ok(None),
+                    Err(e) => return Err(e),
+                };
+                let details = page.get("imageDetails").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+                images.extend(details.iter().flat_map(tagged));
+                token = page.get("nextToken").cloned().unwrap_or(Value::Null);
+                if token.is_null() {
+                    return Ok(Some(images));
+                }
+            }
+        };
+        self.within(OPERATION, call).await
+    }
+}
+
+fn tagged(image: &Value) -> Vec<TaggedImage> {
+    let digest = image.get("imageDigest").and_then(Value::as_str).and_then(|d| d.parse().ok());
+    let pushed_at: Option<Timestamp> = image.get("imagePushedAt").and_then(time_from_json);
+    let (Some(digest), Some(pushed_at)) = (digest, pushed_at) else { return Vec::new() };
+    let tags = image.get("imageTags").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    tags.iter()
+        .filter_map(Value::as_str)
+        .map(|tag| TaggedImage { tag: tag.to_owned(), digest: Clone::clone(&digest), pushed_at })
+        .collect()
+}

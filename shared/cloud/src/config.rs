@@ -1,0 +1,128 @@
+//! The config table, as functions read it: one look-up per event, kept for 30 seconds.
+//!
+//! A malformed item is reported with its key and skipped: its neighbours go on.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+use wharfinger_core::config::stored::{Managed, StoredTarget, TARGETS, alarm_partition, repository_partition};
+use wharfinger_core::ids::Target;
+
+use crate::error::CloudError;
+use crate::ports::Clock;
+use crate::table::{Item, Key, Malformed, Table, TableName, attribute};
+
+/// How long a function may act on what it read.
+pub const CACHED_FOR: SignedDuration = SignedDuration::from_secs(30);
+
+/// How many look-ups are kept; beyond that the oldest go, so that a long-lived function does not grow.
+const CACHE_SIZE: usize = 4_096;
+
+/// The attribute that holds a [`StoredTarget`].
+pub const TARGET_ATTRIBUTE: &str = "target";
+
+/// What a look-up found.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Found {
+    /// The targets that can be read.
+    pub targets: Vec<Managed>,
+    /// The items that cannot.
+    pub malformed: Vec<Malformed>,
+}
+
+/// Looks targets up, and remembers what it found.
+#[derive(Debug, Default)]
+pub struct ConfigStore {
+    cache: RefCell<HashMap<String, (Timestamp, Found)>>,
+}
+
+impl ConfigStore {
+    /// A target by its name: one `GetItem`.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn target(&self, cloud: &(impl Table + Clock), target: &Target) -> Result<Found, CloudError> {
+        let key = Key::new(TARGETS, target.key());
+        let cache_key = key.to_string();
+        if let Some(found) = self.cached(&cache_key, cloud.now()) {
+            return Ok(found);
+        }
+        let item = cloud.get(TableName::Config, &key).await?;
+        Ok(self.keep(cache_key, cloud.now(), read(item)))
+    }
+
+    /// The targets that an alarm moves: one `Query`.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn by_alarm(&self, cloud: &(impl Table + Clock), alarm: &str) -> Result<Found, CloudError> {
+        self.partition(cloud, alarm_partition(alarm)).await
+    }
+
+    /// The targets that take images of a repository: one `Query`.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn by_repository(&self, cloud: &(impl Table + Clock), repository: &str) -> Result<Found, CloudError> {
+        self.partition(cloud, repository_partition(repository)).await
+    }
+
+    /// Every target, for a sweep.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn all(&self, cloud: &(impl Table + Clock)) -> Result<Found, CloudError> {
+        self.partition(cloud, TARGETS.to_owned()).await
+    }
+
+    async fn partition(&self, cloud: &(impl Table + Clock), pk: String) -> Result<Found, CloudError> {
+        if let Some(found) = self.cached(&pk, cloud.now()) {
+            return Ok(found);
+        }
+        let items = cloud.query(TableName::Config, &pk).await?;
+        Ok(self.keep(pk, cloud.now(), read(items)))
+    }
+
+    fn cached(&self, key: &str, now: Timestamp) -> Option<Found> {
+        let cache = self.cache.borrow();
+        let (at, found) = cache.get(key)?;
+        (now.duration_since(*at) < CACHED_FOR).then(|| found.clone())
+    }
+
+    fn keep(&self, key: String, now: Timestamp, found: Found) -> Found {
+        let mut cache = self.cache.borrow_mut();
+        if cache.len() >= CACHE_SIZE {
+            cache.retain(|_, (at, _)| now.duration_since(*at) < CACHED_FOR);
+        }
+        if cache.len() < CACHE_SIZE {
+            cache.insert(key, (now, found.clone()));
+        }
+        found
+    }
+}
+
+/// Reads items of the config table.
+pub fn read(items: impl IntoIterator<Item = Item>) -> Found {
+    let mut found = Found::default();
+    for item in items {
+        match managed(&item) {
+            Ok(managed) => found.targets.push(managed),
+            Err(malformed) => found.malformed.push(malformed),
+        }
+    }
+    found
+}
+
+fn managed(item: &Item) -> Result<Managed, Malformed> {
+    let key = Key::of(item);
+    let malformed = |reason: String| Malformed {
+        key: key.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string),
+        reason,
+    };
+    let sk = key.as_ref().map(|k| k.sk.as_str()).ok_or_else(|| malformed("it has no key".into()))?;
+    let target = Target::from_key(sk).map_err(|e| malformed(e.to_string()))?;
+    let stored: StoredTarget = attribute(item, TARGET_ATTRIBUTE)?
+        .ok_or_else(|| malformed(format!("it has no attribute `{TARGET_ATTRIBUTE}`")))?;
+    Ok(Managed { target, stored })
+}

@@ -1,0 +1,144 @@
+//! What is needed of the world, named by need. Every call is idempotent or says how a repeat is told apart.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
+use wharfinger_core::event::{AlarmStateChange, TaskStateChange};
+use wharfinger_core::ids::{Digest, Target, TaskArn};
+use wharfinger_core::service::ServiceFacts;
+
+use crate::error::CloudError;
+
+/// The time, and how much of the invocation is left.
+pub trait Clock {
+    /// Now.
+    fn now(&self) -> Timestamp;
+
+    /// Waits.
+    async fn sleep(&self, duration: Duration);
+
+    /// How long this invocation may still take.
+    fn remaining(&self) -> Duration;
+}
+
+/// An instance in a Cloud Map service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// Its id.
+    pub id: String,
+    /// Its attributes.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// Where an operation of Cloud Map is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OperationStatus {
+    /// SUBMITTED or PENDING.
+    Running,
+    /// SUCCESS, or so old that Cloud Map has forgotten it.
+    Done,
+    /// FAIL, with its words.
+    Failed(String),
+}
+
+/// What became of a call that changes a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Submitted {
+    /// Cloud Map took it; the operation goes on by itself.
+    Operation(Option<String>),
+    /// There is nothing to remove: it is done.
+    Absent,
+    /// Another operation on the same instance runs, perhaps the opposite one: wait for it, then look again
+    /// (Cloud Map API reference, `DuplicateRequest`).
+    Busy(Option<String>),
+}
+
+/// A Cloud Map service.
+pub trait Registry {
+    /// `RegisterInstance`: makes or replaces the instance.
+    async fn register(&self, endpoint: &Endpoint) -> Result<Submitted, CloudError>;
+
+    /// `DeregisterInstance`: of a missing instance it is done already.
+    async fn deregister(&self, request: &DeregisterInstance) -> Result<Submitted, CloudError>;
+
+    /// `GetOperation`.
+    async fn operation(&self, id: &str) -> Result<OperationStatus, CloudError>;
+
+    /// `ListInstances`, every page.
+    async fn instances(&self, service_id: &str) -> Result<Vec<Instance>, CloudError>;
+}
+
+/// What `DescribeTasks` said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DescribedTasks {
+    /// The tasks that it knows.
+    pub tasks: Vec<TaskStateChange>,
+    /// The ARNs that it does not (`failures` with reason MISSING).
+    pub missing: Vec<String>,
+}
+
+/// The tasks of a cluster.
+pub trait Tasks {
+    /// `ListTasks` of a service or family whose desired status is RUNNING, every page.
+    async fn list_tasks(&self, target: &Target) -> Result<Vec<TaskArn>, CloudError>;
+
+    /// `DescribeTasks`, 100 at a time.
+    async fn describe_tasks(&self, cluster: &str, tasks: &[TaskArn]) -> Result<DescribedTasks, CloudError>;
+}
+
+/// What `UpdateService` changes: nothing else is ever sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServiceChange {
+    /// The desired count.
+    DesiredCount(u32),
+    /// The task definition, by its ARN.
+    TaskDefinition(String),
+}
+
+/// Services.
+pub trait Services {
+    /// `DescribeServices` of services of one cluster, 10 at a time; absent are those that ECS does not know.
+    async fn describe_services(
+        &self,
+        cluster: &str,
+        names: &[String],
+    ) -> Result<BTreeMap<String, ServiceFacts>, CloudError>;
+
+    /// `UpdateService`; the same again changes nothing.
+    async fn update_service(&self, target: &Target, change: &ServiceChange) -> Result<(), CloudError>;
+}
+
+/// Task definitions, as raw JSON: a typed one loses the fields that its SDK does not know.
+pub trait TaskDefinitions {
+    /// `DescribeTaskDefinition` with tags; a family's name means its latest ACTIVE revision. `None` when there is none.
+    async fn describe_task_definition(&self, name: &str) -> Result<Option<Value>, CloudError>;
+
+    /// `RegisterTaskDefinition`: the answer's ARN. Not idempotent: a repeat makes another revision, used by nobody.
+    async fn register_task_definition(&self, request: &Value) -> Result<String, CloudError>;
+}
+
+/// Alarms.
+pub trait Alarms {
+    /// `DescribeAlarms`, 100 at a time; absent are those that do not exist.
+    async fn describe_alarms(&self, names: &[String]) -> Result<Vec<AlarmStateChange>, CloudError>;
+}
+
+/// A tag of a repository, as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaggedImage {
+    /// The tag.
+    pub tag: String,
+    /// The image that it names now.
+    pub digest: Digest,
+    /// When that image was pushed.
+    pub pushed_at: Timestamp,
+}
+
+/// Images of this account's and Region's registry.
+pub trait Images {
+    /// `DescribeImages` of the tagged images of a repository, every page. `None` when the repository does not exist.
+    async fn tagged_images(&self, repository: &str) -> Result<Option<Vec<TaggedImage>>, CloudError>;
+}

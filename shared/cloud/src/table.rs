@@ -1,0 +1,202 @@
+//! The port to DynamoDB: small items, conditional writes, one partition at a time.
+
+use serde::de::DeserializeOwned;
+use serde::Serialize;
+pub use serde_dynamo::{AttributeValue, Item};
+
+use crate::error::{CloudError, Fault};
+
+/// Which table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TableName {
+    /// People write it, through the command; functions only read.
+    Config,
+    /// Functions write it.
+    State,
+}
+
+/// An item's key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Partition key.
+    pub pk: String,
+    /// Sort key.
+    pub sk: String,
+}
+
+impl Key {
+    /// A key.
+    pub fn new(pk: impl Into<String>, sk: impl Into<String>) -> Self {
+        Self { pk: pk.into(), sk: sk.into() }
+    }
+
+    /// The key that an item carries.
+    #[must_use]
+    pub fn of(item: &Item) -> Option<Self> {
+        match (item.get("pk")?, item.get("sk")?) {
+            (AttributeValue::S(pk), AttributeValue::S(sk)) => Some(Self::new(pk, sk)),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} / {}", self.pk, self.sk)
+    }
+}
+
+/// When a write is made.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Condition {
+    /// Always.
+    Always,
+    /// The attribute is not there; of a key attribute: the item is not there.
+    Missing(&'static str),
+    /// The attribute is there and less.
+    Less(&'static str, AttributeValue),
+    /// The attribute is there and equal.
+    Equal(&'static str, AttributeValue),
+    /// One of these.
+    Any(Vec<Condition>),
+}
+
+/// One conditional write of some attributes of an item; the others stay. The item is made when it is not there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Update {
+    /// Which item.
+    pub key: Key,
+    /// Attributes to set.
+    pub set: Vec<(&'static str, AttributeValue)>,
+    /// Attributes to remove.
+    pub remove: Vec<&'static str>,
+    /// Numbers to add to; an absent one counts as 0.
+    pub add: Vec<(&'static str, i64)>,
+    /// When.
+    pub condition: Condition,
+}
+
+impl Update {
+    /// An update of nothing yet, always made.
+    #[must_use]
+    pub fn of(key: Key) -> Self {
+        Self { key, set: Vec::new(), remove: Vec::new(), add: Vec::new(), condition: Condition::Always }
+    }
+
+    /// Sets an attribute.
+    #[must_use]
+    pub fn set(mut self, name: &'static str, value: AttributeValue) -> Self {
+        self.set.push((name, value));
+        self
+    }
+
+    /// Removes an attribute.
+    #[must_use]
+    pub fn remove(mut self, name: &'static str) -> Self {
+        self.remove.push(name);
+        self
+    }
+
+    /// Only when this holds.
+    #[must_use]
+    pub fn only_if(mut self, condition: Condition) -> Self {
+        self.condition = condition;
+        self
+    }
+}
+
+/// One part of a transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write {
+    /// Writes the whole item, under a condition.
+    Put(Item, Condition),
+    /// Deletes the item.
+    Delete(Key),
+}
+
+/// What became of a conditional write.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Updated {
+    /// It was made: the item as it is now.
+    Made(Item),
+    /// The condition did not hold: the item as it is, if there is one.
+    Refused(Option<Item>),
+}
+
+/// The two tables. Reads are consistent, except of whole partitions of the config table.
+pub trait Table {
+    /// Reads one item.
+    async fn get(&self, table: TableName, key: &Key) -> Result<Option<Item>, CloudError>;
+
+    /// Reads a partition, every page of it.
+    async fn query(&self, table: TableName, pk: &str) -> Result<Vec<Item>, CloudError>;
+
+    /// Writes some attributes.
+    async fn update(&self, table: TableName, update: Update) -> Result<Updated, CloudError>;
+
+    /// Writes a whole item, whatever is there.
+    async fn put(&self, table: TableName, item: Item) -> Result<(), CloudError>;
+
+    /// Writes all of these, at most 100, or none: `false` when a condition did not hold.
+    async fn transact(&self, table: TableName, writes: Vec<Write>) -> Result<bool, CloudError>;
+}
+
+/// A number attribute.
+#[must_use]
+pub fn number(n: i64) -> AttributeValue {
+    AttributeValue::N(n.to_string())
+}
+
+/// A text attribute.
+pub fn text(s: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(s.into())
+}
+
+/// The number in an attribute.
+#[must_use]
+pub fn as_number(item: &Item, name: &str) -> Option<i64> {
+    match item.get(name)? {
+        AttributeValue::N(n) => n.parse().ok(),
+        _ => None,
+    }
+}
+
+/// The text in an attribute.
+#[must_use]
+pub fn as_text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+    match item.get(name)? {
+        AttributeValue::S(s) => Some(s),
+        _ => None,
+    }
+}
+
+/// An item or attribute that does not hold what it should.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the item `{key}` cannot be read and is skipped: {reason}")]
+pub struct Malformed {
+    /// Its key.
+    pub key: String,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// An attribute read as `T`; `None` when it is not there.
+///
+/// # Errors
+/// When it does not hold a `T`.
+pub fn attribute<T: DeserializeOwned>(item: &Item, name: &str) -> Result<Option<T>, Malformed> {
+    let Some(value) = item.get(name) else { return Ok(None) };
+    serde_dynamo::from_attribute_value(value.clone()).map(Some).map_err(|e| Malformed {
+        key: Key::of(item).map_or_else(|| "?".to_owned(), |key| key.to_string()),
+        reason: format!("`{name}`: {e}"),
+    })
+}
+
+/// A value as an attribute.
+///
+/// # Errors
+/// When it cannot be one; ours all can.
+pub fn to_attribute(what: &str, value: &impl Serialize) -> Result<AttributeValue, Fault> {
+    serde_dynamo::to_attribute_value(value)
+        .map_err(|e| Fault::Unstorable { what: what.into(), reason: e.to_string() })
+}
