@@ -60,18 +60,30 @@ def credentials() -> Dict[str, str]:
     }
 
 
+def open_url(request: urllib.request.Request, timeout: float = 60) -> Any:
+    """`urlopen` that goes past every proxy: all that is asked here listens on loopback."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    return opener.open(request, timeout=timeout)
+
+
 class LocalCloud:
     """One ministack process with its door; a context manager that leaves nothing behind."""
 
-    def __init__(self, keep: bool = False, lifetime: float = 0, schedules: bool = False) -> None:
+    def __init__(self, keep: bool = False, lifetime: float = 0) -> None:
         """`keep` lets it outlive this process, for `lifetime` seconds at most."""
         self._keep = keep
         self._lifetime = lifetime
-        self._schedules = schedules
         self._process: Optional["subprocess.Popen[bytes]"] = None
         self._clients: Dict[str, Any] = {}
         self.home = ""
         self.port = 0
+
+    @classmethod
+    def attach(cls, endpoint: str) -> "LocalCloud":
+        """A cloud that runs already, such as one that `make demo KEEP=1` left up."""
+        cloud = cls()
+        cloud.port = int(endpoint.rstrip("/").rsplit(":", 1)[-1])
+        return cloud
 
     def __enter__(self) -> "LocalCloud":
         self.start()
@@ -216,9 +228,8 @@ class LocalCloud:
         """One request to the door."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.endpoint}/_door/{path}", data, method=method)
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(request, timeout=60) as response:
+            with open_url(request) as response:
                 return json.loads(response.read())
         except urllib.error.HTTPError as refused:
             raise CloudError(f"{method} {path}: {refused.read().decode()}") from refused
@@ -228,7 +239,6 @@ class LocalCloud:
         self.port = _free_port()
         command = [sys.executable, "-m", "local.server", "--home", self.home]
         command += [] if self._keep else ["--parent"]
-        command += ["--schedules"] if self._schedules else []
         command += ["--lifetime", str(self._lifetime)] if self._lifetime else []
         with open(self.log, "wb") as log:
             self._process = subprocess.Popen(

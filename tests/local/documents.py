@@ -180,6 +180,7 @@ def alarm_state(
 
 def reason_data(alarm: Mapping[str, Any], datapoints: Sequence[float], at: float) -> str:
     """What CloudWatch keeps about an evaluation: JSON text inside JSON."""
+    datapoints = [float(value) for value in datapoints]
     start = at - len(datapoints) * alarm["Period"]
     evaluated: List[Dict[str, Any]] = [
         {"timestamp": cloudwatch_time(start + i * alarm["Period"]), "sampleCount": 1.0, "value": v}
@@ -192,7 +193,7 @@ def reason_data(alarm: Mapping[str, Any], datapoints: Sequence[float], at: float
             "startDate": cloudwatch_time(start),
             "statistic": alarm.get("ExtendedStatistic") or alarm["Statistic"],
             "period": alarm["Period"],
-            "recentDatapoints": list(datapoints),
+            "recentDatapoints": datapoints,
             "threshold": float(alarm["Threshold"]),
             "evaluatedDatapoints": evaluated,
         },

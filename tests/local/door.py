@@ -12,6 +12,7 @@ GET    /_door/faults, POST, DELETE          faults (see `faults`)
 POST   /_door/ecs/step                      one step of the task life cycle
 POST   /_door/ecs/exit    {"task", "exitCode"}  a task ends by itself
 POST   /_door/ecs/auto    {"every": 1.0}    step by the clock, for play; 0 stops it
+POST   /_door/schedules                     from now on fire schedules by the clock, too
 POST   /_door/stop                          end the cloud
 """
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Door:
 
     def __init__(
         self, about: Mapping[str, Any], publisher: Publisher, lambdas: Lambdas, faults: Faults,
-        life: Lifecycle, scheduler: Scheduler, stop: Callable[[], None],
+        life: Lifecycle, scheduler: Scheduler, start_clocks: Callable[[], None],
+        stop: Callable[[], None],
     ) -> None:
         self._about = dict(about)
         self._publisher = publisher
@@ -45,7 +47,6 @@ class Door:
         self._faults = faults
         self._life = life
         self._scheduler = scheduler
-        self._stop = stop
         self._auto = threading.Event()
         self.recorder: Recorder
         self._routes: Dict[Tuple[str, str], Callable[[Arguments], Any]] = {
@@ -63,6 +64,7 @@ class Door:
             ("POST", "ecs/step"): lambda _: {"changes": self._step()},
             ("POST", "ecs/exit"): self._exit_task,
             ("POST", "ecs/auto"): self._set_auto,
+            ("POST", "schedules"): lambda _: start_clocks(),
             ("POST", "stop"): lambda _: threading.Timer(0.2, stop).start(),
         }
 

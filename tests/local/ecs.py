@@ -55,9 +55,15 @@ class Driver:
     ) -> str:
         """Register `definition` and create a Fargate service that runs it; answers its ARN."""
         registered = self.ecs.register_task_definition(**definition)["taskDefinition"]
+        return self.run_service(cluster, name, registered["taskDefinitionArn"], desired, **more)
+
+    def run_service(
+        self, cluster: str, name: str, task_definition: str, desired: int, **more: Any
+    ) -> str:
+        """Create a Fargate service in two subnets; answers its ARN."""
         service = self.ecs.create_service(
             cluster=cluster, serviceName=name, desiredCount=desired, launchType="FARGATE",
-            taskDefinition=registered["taskDefinitionArn"],
+            taskDefinition=task_definition,
             networkConfiguration={"awsvpcConfiguration": {
                 "subnets": ["subnet-0a1b2c3d4e5f60001", "subnet-0a1b2c3d4e5f60002"]}},
             **more,

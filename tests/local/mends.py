@@ -10,7 +10,7 @@ import copy
 import json
 from typing import Any, Callable, Dict, Mapping, Tuple
 
-from . import documents
+from . import alarms, documents
 from .lifecycle import Emit, Lifecycle
 from .scheduler import new_deployment, refresh
 
@@ -38,7 +38,7 @@ def install(life: Lifecycle, emit: Emit) -> None:
     """Put every mend in place."""
     _mend_ecs(life)
     _mend_registry(life, emit)
-    _mend_alarms(life, emit)
+    alarms.install(life, emit)
 
 
 def _mend_ecs(life: Lifecycle) -> None:
@@ -64,7 +64,7 @@ def _mend_ecs(life: Lifecycle) -> None:
 
     def dispatch(action: str, data: Data) -> Answer:
         with life.lock:
-            return _refuse(action, data) or _page(action, data, plain_dispatch(action, data))
+            return _refuse(action, data) or _trim(action, data, plain_dispatch(action, data))
 
     ecs._run_task = ecs._ACTION_MAP["RunTask"] = run
     ecs._stop_task = ecs._ACTION_MAP["StopTask"] = stop
@@ -89,16 +89,20 @@ def _refuse(action: str, data: Data) -> Any:
     return None
 
 
-def _page(action: str, data: Data, answer: Answer) -> Answer:
-    """ListServices answers 10 ARNs unless asked for another number."""
+def _trim(action: str, data: Data, answer: Answer) -> Answer:
+    """Answer no more than AWS does: 10 services unless told otherwise, tags only when asked."""
     from ministack.core.responses import json_response
 
-    if action != "ListServices" or answer[0] != 200:
+    if answer[0] != 200 or action not in ("ListServices", "DescribeTaskDefinition"):
         return answer
-    arns = json.loads(answer[2])["serviceArns"]
+    found = json.loads(answer[2])
+    if action == "DescribeTaskDefinition":
+        if "TAGS" not in data.get("include", []):
+            found.pop("tags", None)
+        return json_response(found)
     start, size = int(data.get("nextToken") or 0), int(data.get("maxResults") or 10)
-    page: Data = {"serviceArns": arns[start:start + size]}
-    if start + size < len(arns):
+    page: Data = {"serviceArns": found["serviceArns"][start:start + size]}
+    if start + size < len(found["serviceArns"]):
         page["nextToken"] = str(start + size)
     return json_response(page)
 
@@ -180,27 +184,3 @@ def _mend_registry(life: Lifecycle, emit: Emit) -> None:
         return answer
 
     ecr._put_image = put
-
-
-def _mend_alarms(life: Lifecycle, emit: Emit) -> None:
-    from ministack.services import cloudwatch
-
-    plain = cloudwatch._dispatch_alarm_actions
-    last: Dict[str, Data] = {}
-
-    def changed(alarm: Data, old_state: str, new_state: str, reason: str) -> None:
-        plain(alarm, old_state, new_state, reason)
-        if "MetricName" not in alarm or not alarm["MetricName"]:
-            return
-        now = life.now()
-        previous = last.get(alarm["AlarmArn"]) or documents.alarm_state(
-            old_state, "Unchecked: Initial alarm creation", None,
-            alarm["AlarmConfigurationUpdatedTimestamp"])
-        alarm["StateUpdatedTimestamp"] = now
-        alarm["StateTransitionedTimestamp"] = now
-        state = documents.alarm_state(new_state, reason, alarm.get("StateReasonData"), now)
-        last[alarm["AlarmArn"]] = state
-        emit(documents.alarm_state_change(
-            alarm, state, previous, account=life.account, region=life.region, at=now))
-
-    cloudwatch._dispatch_alarm_actions = changed

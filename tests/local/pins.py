@@ -52,6 +52,7 @@ FUNCTIONS: Dict[Tuple[str, str], str] = {
     ("ministack.services.ecr", "_find_image"): "repo_name, image_id",
     ("ministack.services.cloudwatch", "_dispatch_alarm_actions"):
         "alarm, old_state, new_state, reason",
+    ("ministack.services.cloudwatch", "_describe_alarms"): "params, cbor_data, is_cbor, is_json",
 }
 
 # (module, name) of the tables that are read or written.

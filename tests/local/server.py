@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import threading
+from typing import Callable
 
 from . import pins
 
@@ -19,7 +20,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parent", action="store_true", help="end when stdin closes")
     parser.add_argument("--lifetime", type=float, default=0, help="end after so many seconds")
-    parser.add_argument("--schedules", action="store_true", help="fire schedules by the clock")
     parser.add_argument("--retry-seconds", type=float, default=0.5)
     parser.add_argument("--home", required=True, help="working folder, removed at the end")
     options = parser.parse_args()
@@ -60,23 +60,32 @@ def _serve(options: argparse.Namespace) -> None:
         "ministack": pins.VERSION, "account": account, "region": region, "pid": os.getpid(),
     }
     door = Door(
-        about, publisher, lambdas, faults, life, scheduler, stop=lambda: _end(options.home))
+        about, publisher, lambdas, faults, life, scheduler, start_clocks=_take_clocks(),
+        stop=lambda: _end(options.home))
     recorder = Recorder(ministack.app.app, door, faults)
     door.recorder = recorder
     lambdas.install()
     install(life, publisher.emit)
-    if not options.schedules:
-        _stop_clocks()
     ministack.app.app = recorder
     sys.argv = sys.argv[:1]
     ministack.app.main()
 
 
-def _stop_clocks() -> None:
-    """A test fires schedules itself; one that fires by the clock would come between."""
+def _take_clocks() -> Callable[[], None]:
+    """Keep schedules from firing by the clock, and answer what starts that after all.
+
+    A test fires schedules itself; one that fires by the clock would come between.
+    """
     from ministack.services import eventbridge, scheduler
 
+    starters = (eventbridge.start_scheduler, scheduler.start_scheduler)
     eventbridge.start_scheduler = scheduler.start_scheduler = lambda: None
+
+    def start() -> None:
+        for starter in starters:
+            starter()
+
+    return start
 
 
 def _watch_parent(home: str) -> None:

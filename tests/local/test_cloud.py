@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError, HTTPClientError
 from . import pins
 from .cloud import ACCOUNT, REGION, CloudError, LocalCloud
 from .ecs import Driver, image
+from .world import raw_ecs, register_raw
 
 _ROLE = f"arn:aws:iam::{ACCOUNT}:role/stand-in"
 
@@ -381,9 +382,9 @@ class LifeCycleTest(CloudCase):
             "fieldOfTheFuture": {"deep": [1, {"x": None}]},
             "volumes": [{"name": "data", "fieldOfTheFuture": True}],
         }
-        body = json.dumps(given)
-        _raw(self.cloud, "RegisterTaskDefinition", body)
-        stored = _raw(self.cloud, "DescribeTaskDefinition", '{"taskDefinition":"lossless"}')["taskDefinition"]
+        register_raw(self.cloud, given)
+        stored = raw_ecs(
+            self.cloud, "DescribeTaskDefinition", {"taskDefinition": "lossless"})["taskDefinition"]
         for key, value in given.items():
             if key != "containerDefinitions":
                 self.assertEqual(stored[key], value, key)
@@ -472,21 +473,6 @@ def _epoch(text: str) -> float:
     import datetime
 
     return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
-
-
-def _raw(cloud: LocalCloud, operation: str, body: str) -> Dict[str, Any]:
-    """A request that no SDK has trimmed to the fields it knows."""
-    import urllib.request
-
-    request = urllib.request.Request(cloud.endpoint, body.encode(), headers={
-        "Content-Type": "application/x-amz-json-1.1",
-        "X-Amz-Target": f"AmazonEC2ContainerServiceV20141113.{operation}",
-        "Authorization": f"AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/ecs/aws4_request, "
-                         "SignedHeaders=host, Signature=0",
-    })
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=30) as answer:
-        return json.loads(answer.read())
 
 
 if __name__ == "__main__":

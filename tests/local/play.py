@@ -1,0 +1,82 @@
+"""A hand in a local cloud that was left up: push images, trip alarms, scale, watch."""
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+
+from botocore.exceptions import ClientError
+
+from .cloud import CloudError, LocalCloud
+from .console import Console
+from .deploy import functions_of
+from .ecs import Driver
+from .timeline import Timeline
+
+
+def main() -> int:
+    """Exit code 0, or 2 when the cloud cannot do it."""
+    parser = argparse.ArgumentParser(prog="play", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    push = commands.add_parser("push", help="push a new image")
+    push.add_argument("repository")
+    push.add_argument("tag")
+    alarm = commands.add_parser("alarm", help="let a metric alarm see a value")
+    alarm.add_argument("name")
+    alarm.add_argument("value", type=float)
+    scale = commands.add_parser("scale", help="set a desired count by hand")
+    scale.add_argument("service", help="cluster/service")
+    scale.add_argument("count", type=int)
+    commands.add_parser("watch", help="show what the functions decide, until Ctrl-C")
+    commands.add_parser("stop", help="end the cloud")
+    options = parser.parse_args()
+    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
+    if not endpoint.startswith("http://127.0.0.1:"):
+        print("AWS_ENDPOINT_URL is not that of a local cloud: see `make demo KEEP=1`", file=sys.stderr)
+        return 2
+    try:
+        _do(options, LocalCloud.attach(endpoint))
+    except (CloudError, OSError, LookupError, ClientError) as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def _do(options: argparse.Namespace, cloud: LocalCloud) -> None:
+    driver = Driver(cloud)
+    if options.command == "push":
+        print(driver.push_image(options.repository, options.tag, f"{options.tag} {time.time()}"))
+    elif options.command == "alarm":
+        described = driver.describe_alarm(options.name)
+        above = options.value > described["Threshold"]
+        beyond = above == described["ComparisonOperator"].startswith("GreaterThan")
+        state = "ALARM" if beyond else "OK"
+        driver.alarm(options.name, state, [options.value])
+        print(state)
+    elif options.command == "scale":
+        cluster, service = options.service.split("/", 1)
+        driver.ecs.update_service(cluster=cluster, service=service, desiredCount=options.count)
+    elif options.command == "watch":
+        _watch(cloud)
+    else:
+        cloud.door("POST", "stop")
+
+
+def _watch(cloud: LocalCloud) -> None:
+    timeline = Timeline(cloud, Console())
+    timeline.functions = list(functions_of(cloud).values())
+    timeline.begin = time.time()
+    mark = timeline.mark()
+    while True:
+        time.sleep(1)
+        cloud.settle_deliveries()
+        now = timeline.mark()
+        timeline.show(mark, in_full=True)
+        mark = now
+
+
+if __name__ == "__main__":
+    sys.exit(main())
