@@ -31,6 +31,7 @@ impl<C: Cloud> Domain for Endpoints<'_, C> {
     const NAME: &'static str = NAME;
     type Facts = Look;
     type Action = Action;
+    type Note = ();
 
     fn managed<'f>(&self, look: &'f Look) -> &'f Managed {
         &look.facts.managed
@@ -48,11 +49,11 @@ impl<C: Cloud> Domain for Endpoints<'_, C> {
         self.function.removals.get()
     }
 
-    fn decide(&self, look: &Look, _: Timestamp) -> Decision<Action> {
-        decide(&look.facts)
+    fn decide(&self, look: &Look, _: Timestamp) -> (Decision<Action>, ()) {
+        (decide(&look.facts), ())
     }
 
-    async fn apply(&self, look: &Look, decision: &Decision<Action>) -> Result<Applied<Look>, Fault> {
+    async fn apply(&self, look: &Look, decision: &Decision<Action>, (): &()) -> Result<Applied<Look>, Fault> {
         if let Some(newer) = self.intend(look, decision).await? {
             return Ok(Applied::Again(newer));
         }
@@ -71,11 +72,23 @@ impl<C: Cloud> Domain for Endpoints<'_, C> {
         self.again(look, decision).await.map(Applied::Again)
     }
 
-    async fn confirm(&self, before: Look, decision: &Decision<Action>, said: String) -> Result<Confirmed<Look>, Fault> {
+    async fn confirm(
+        &self,
+        before: Look,
+        decision: &Decision<Action>,
+        (): (),
+        said: String,
+    ) -> Result<Confirmed<Look>, Fault> {
         let task = &before.facts.task;
         let key = task_key(&task.task_arn, &task.cluster_arn);
-        let removed = decision.actions.iter().filter(|a| matches!(a, Action::Deregister(_))).count();
-        self.function.removals.set(self.function.removals.get().saturating_sub(removed));
+        let removed = decision
+            .actions
+            .iter()
+            .filter(|a| matches!(a, Action::Deregister(_)))
+            .count();
+        self.function
+            .removals
+            .set(self.function.removals.get().saturating_sub(removed));
         let registered = to_attribute("endpoints", &after(&before, decision))?;
         let beside = vec![(REGISTERED, registered), (SAID, text(said))];
         let done = decision.outcome != Outcome::Wait;
@@ -92,7 +105,10 @@ impl<C: Cloud> Domain for Endpoints<'_, C> {
 impl<C: Cloud> Endpoints<'_, C> {
     /// Stores what is about to be registered and was not known when the event was merged.
     async fn intend(&self, look: &Look, decision: &Decision<Action>) -> Result<Option<Look>, Fault> {
-        let new: Vec<_> = made(decision).into_iter().filter(|e| !look.intended.contains(e)).collect();
+        let new: Vec<_> = made(decision)
+            .into_iter()
+            .filter(|e| !look.intended.contains(e))
+            .collect();
         if new.is_empty() {
             return Ok(None);
         }
@@ -150,7 +166,10 @@ impl<C: Cloud> Endpoints<'_, C> {
                 }
                 look_up(self.function, self.cloud, newer).await
             }
-            Err(malformed) => Err(Fault::Unstorable { what: malformed.key, reason: malformed.reason }),
+            Err(malformed) => Err(Fault::Unstorable {
+                what: malformed.key,
+                reason: malformed.reason,
+            }),
         }
     }
 }

@@ -42,7 +42,11 @@ impl Discovery {
     /// A function whose endpoints carry this mark.
     #[must_use]
     pub fn new(owner: &str) -> Self {
-        Self { owner: owner.to_owned(), config: ConfigStore::default(), removals: Cell::new(usize::MAX) }
+        Self {
+            owner: owner.to_owned(),
+            config: ConfigStore::default(),
+            removals: Cell::new(usize::MAX),
+        }
     }
 
     /// Handles one event.
@@ -54,7 +58,10 @@ impl Discovery {
         let kind = event.detail.kind();
         match event.detail {
             Detail::Task(task) => {
-                let cause = Cause { name: format!("{kind} {}", event.envelope.id), at: event.envelope.time };
+                let cause = Cause {
+                    name: format!("{kind} {}", event.envelope.id),
+                    at: event.envelope.time,
+                };
                 self.on_task(cloud, &cause, &task).await
             }
             Detail::Scheduled => sweep::sweep(self, cloud, &event.envelope.id).await,
@@ -75,9 +82,13 @@ impl Discovery {
             tracing::debug!(target = %target, "not managed");
             return Ok(());
         };
-        let Some(look) = observe::merge(self, cloud, cause, managed, task).await? else { return Ok(()) };
+        let Some(look) = observe::merge(self, cloud, cause, managed, task).await? else {
+            return Ok(());
+        };
         let look = observe::look_up(self, cloud, look).await?;
-        converge(&apply::Endpoints { function: self, cloud }, cloud, cause, look).await.map(drop)
+        converge(&apply::Endpoints { function: self, cloud }, cloud, cause, look)
+            .await
+            .map(drop)
     }
 }
 

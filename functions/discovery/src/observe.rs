@@ -61,12 +61,25 @@ pub async fn merge(
         let (code, message) = match entry.merge {
             Merge::Stale => (
                 Code::StaleEvent,
-                format!("version {} is older than {}, which is known and dealt with", task.version, entry.order),
+                format!(
+                    "version {} is older than {}, which is known and dealt with",
+                    task.version, entry.order
+                ),
             ),
-            _ => (Code::DuplicateEvent, format!("version {} is known and dealt with", task.version)),
+            _ => (
+                Code::DuplicateEvent,
+                format!("version {} is known and dealt with", task.version),
+            ),
         };
         let decision = Decision::<()>::without_calls(Outcome::Stale, Reason::new(code, message));
-        telemetry::undecided(NAME, &managed.target, Some(task.task_arn.id()), cause, decision, cloud.now());
+        telemetry::undecided(
+            NAME,
+            &managed.target,
+            Some(task.task_arn.id()),
+            cause,
+            decision,
+            cloud.now(),
+        );
         return Ok(None);
     }
     Ok(Some(look(function, managed, entry, Vec::new())))
@@ -104,7 +117,13 @@ pub async fn news(
 /// The facts as the decider takes them.
 #[must_use]
 pub fn facts(function: &Discovery, managed: Managed, task: TaskStateChange, belief: Belief) -> Facts {
-    Facts { managed, task, belief: Known::Yes(belief), owner: function.owner.clone(), looked_up: false }
+    Facts {
+        managed,
+        task,
+        belief: Known::Yes(belief),
+        owner: function.owner.clone(),
+        looked_up: false,
+    }
 }
 
 fn endpoints(facts: &Facts) -> Vec<Endpoint> {
@@ -123,16 +142,25 @@ pub fn look(function: &Discovery, managed: Managed, entry: Entry<TaskStateChange
     let said = as_text(&entry.item, SAID).map(str::to_owned);
     let uncertain = made.into_iter().chain(intended.iter().cloned()).collect();
     let belief = Belief { registered, uncertain };
-    Look { facts: facts(function, managed, entry.facts, belief), intended, said }
+    Look {
+        facts: facts(function, managed, entry.facts, belief),
+        intended,
+        said,
+    }
 }
 
 /// Endpoints of a ledger item; what cannot be read is reported, and the sweep finds what it stood for.
 fn stored(item: &Item, name: &str) -> Vec<Endpoint> {
-    attribute(item, name).unwrap_or_else(|malformed| {
-        tracing::error!(key = malformed.key, reason = malformed.reason, "malformed ledger item is skipped");
-        None
-    })
-    .unwrap_or_default()
+    attribute(item, name)
+        .unwrap_or_else(|malformed| {
+            tracing::error!(
+                key = malformed.key,
+                reason = malformed.reason,
+                "malformed ledger item is skipped"
+            );
+            None
+        })
+        .unwrap_or_default()
 }
 
 /// Looks up what the event lacks and the configuration needs: health, or an address that came late.
@@ -141,13 +169,20 @@ fn stored(item: &Item, name: &str) -> Vec<Endpoint> {
 /// When ECS or the ledger does not answer.
 pub async fn look_up(function: &Discovery, cloud: &impl Cloud, look: Look) -> Result<Look, Fault> {
     let needed = look.facts.task.is_running()
-        && wanted(&look.facts).iter().any(|w| matches!(w, Wanted::Needs("DescribeTasks", _)));
+        && wanted(&look.facts)
+            .iter()
+            .any(|w| matches!(w, Wanted::Needs("DescribeTasks", _)));
     if !needed {
         return Ok(look);
     }
     let task = &look.facts.task;
-    let described = cloud.describe_tasks(cluster_name(&task.cluster_arn), std::slice::from_ref(&task.task_arn)).await?;
-    let found = described.tasks.into_iter().find(|t| t.task_arn == task.task_arn && t.version >= task.version);
+    let described = cloud
+        .describe_tasks(cluster_name(&task.cluster_arn), std::slice::from_ref(&task.task_arn))
+        .await?;
+    let found = described
+        .tasks
+        .into_iter()
+        .find(|t| t.task_arn == task.task_arn && t.version >= task.version);
     let mut looked = match found {
         Some(newer) if newer.version > task.version => {
             let entry = news(function, cloud, &look.facts.managed, &newer).await?;
@@ -157,7 +192,13 @@ pub async fn look_up(function: &Discovery, cloud: &impl Cloud, look: Look) -> Re
             }
             moved
         }
-        Some(same) => Look { facts: Facts { task: same, ..look.facts }, ..look },
+        Some(same) => Look {
+            facts: Facts {
+                task: same,
+                ..look.facts
+            },
+            ..look
+        },
         None => look,
     };
     looked.facts.looked_up = true;

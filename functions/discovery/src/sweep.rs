@@ -5,13 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use wharfinger_cloud::Fault;
 use wharfinger_cloud::config::Found;
 use wharfinger_cloud::error::Kind;
 use wharfinger_cloud::ledger::Entry;
 use wharfinger_cloud::pipeline::{Cause, converge};
 use wharfinger_cloud::ports::Instance;
-use wharfinger_cloud::table::{Item, Key, TableName, Update, as_number, number, text};
-use wharfinger_cloud::{Fault, telemetry};
+use wharfinger_cloud::sweep::Pass;
+use wharfinger_cloud::table::{Item, Key, TableName, Update, as_number, number};
 use wharfinger_core::config::Service;
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::discovery::{Belief, Endpoint, Facts, Ghost, Owner, Verdict, Wanted, judge, wanted};
@@ -20,7 +21,7 @@ use wharfinger_core::ids::TaskArn;
 use wharfinger_core::known::Known;
 use wharfinger_core::ledger::Merge;
 
-use crate::observe::{self, Look};
+use crate::observe;
 use crate::{Cloud, Discovery, NAME, apply};
 
 /// How many removals one pass makes at most: more is more likely our mistake than the world's.
@@ -30,7 +31,7 @@ const REMOVALS: usize = 1_000;
 const MISSING_SINCE: &str = "missing-since";
 
 /// What one pass has seen.
-struct Pass<'a, C> {
+struct Look<'a, C> {
     function: &'a Discovery,
     cloud: &'a C,
     cause: Cause,
@@ -38,8 +39,7 @@ struct Pass<'a, C> {
     listed: BTreeSet<String>,
     /// What they hold with our mark, by the task that it stands for.
     held: BTreeMap<String, Vec<Endpoint>>,
-    failures: Vec<String>,
-    parts: usize,
+    pass: Pass,
     found: Findings,
 }
 
@@ -57,42 +57,52 @@ struct Findings {
 pub async fn sweep(function: &Discovery, cloud: &impl Cloud, event_id: &str) -> Result<(), Fault> {
     function.removals.set(REMOVALS);
     let Found { targets, malformed } = function.config.all(cloud).await?;
-    observe::report(cloud, &malformed);
-    let targets: Vec<_> = targets.into_iter().filter(|m| !m.stored.config.discovery.is_empty()).collect();
-    let cause = Cause { name: format!("sweep {event_id}"), at: None };
-    let mut pass = Pass {
+    let pass = Pass::of(NAME);
+    pass.report(cloud, &malformed);
+    let targets: Vec<_> = targets
+        .into_iter()
+        .filter(|m| !m.stored.config.discovery.is_empty())
+        .collect();
+    let cause = Cause {
+        name: format!("sweep {event_id}"),
+        at: None,
+    };
+    let mut look = Look {
         function,
         cloud,
         cause,
         listed: BTreeSet::new(),
         held: BTreeMap::new(),
-        failures: Vec::new(),
-        parts: 0,
+        pass,
         found: Findings::default(),
     };
-    pass.list_registries(&targets).await;
+    look.list_registries(&targets).await;
     let mut alive = BTreeSet::new();
     for managed in &targets {
-        let result = pass.live_tasks(managed, &mut alive).await;
-        pass.part(&managed.target.to_string(), result);
+        let result = look.live_tasks(managed, &mut alive).await;
+        look.pass.part(cloud, &managed.target, result);
     }
-    pass.ghosts(&targets, &alive).await;
-    pass.finish().await
+    look.ghosts(&targets, &alive).await;
+    let Findings { tasks, missing, ghosts } = look.found;
+    let found = [
+        ("SweptTasks", tasks),
+        ("MissingEndpoints", missing),
+        ("GhostEndpoints", ghosts),
+    ];
+    look.pass.finish(cloud, &found).await
 }
 
-impl<C: Cloud> Pass<'_, C> {
-    fn part(&mut self, name: &str, result: Result<(), Fault>) {
-        self.parts += 1;
-        if let Err(fault) = result {
-            telemetry::error(NAME, self.cloud.now(), &format!("{name}: {fault}"));
-            self.failures.push(format!("{name}: {fault}"));
-        }
-    }
-
+impl<C: Cloud> Look<'_, C> {
     async fn list_registries(&mut self, targets: &[Managed]) {
         let ids: BTreeSet<_> = targets
             .iter()
-            .flat_map(|m| m.stored.config.discovery.iter().filter_map(|d| m.stored.registry(&d.to)))
+            .flat_map(|m| {
+                m.stored
+                    .config
+                    .discovery
+                    .iter()
+                    .filter_map(|d| m.stored.registry(&d.to))
+            })
             .map(str::to_owned)
             .collect();
         for id in ids {
@@ -103,15 +113,20 @@ impl<C: Cloud> Pass<'_, C> {
                 }
                 Err(error) => Err(error.into()),
             };
-            self.part(&id, result);
+            self.pass.part(self.cloud, &id, result);
         }
     }
 
     fn hold(&mut self, service_id: &str, instances: Vec<Instance>) {
         self.listed.insert(service_id.to_owned());
         for instance in instances {
-            let ghost = Ghost { instance_id: &instance.id, attributes: &instance.attributes };
-            let Some(task) = ghost.task().filter(|_| ghost.is_marked(&self.function.owner)) else { continue };
+            let ghost = Ghost {
+                instance_id: &instance.id,
+                attributes: &instance.attributes,
+            };
+            let Some(task) = ghost.task().filter(|_| ghost.is_marked(&self.function.owner)) else {
+                continue;
+            };
             let task = task.to_owned();
             self.held.entry(task).or_default().push(Endpoint {
                 service_id: service_id.to_owned(),
@@ -149,8 +164,14 @@ impl<C: Cloud> Pass<'_, C> {
 
     async fn live_task(&mut self, managed: &Managed, task: TaskStateChange) -> Result<(), Fault> {
         let listed = self.held(task.task_arn.as_str());
-        let belief = Belief { registered: listed.clone(), uncertain: Vec::new() };
-        let facts = Facts { looked_up: true, ..observe::facts(self.function, managed.clone(), task, belief) };
+        let belief = Belief {
+            registered: listed.clone(),
+            uncertain: Vec::new(),
+        };
+        let facts = Facts {
+            looked_up: true,
+            ..observe::facts(self.function, managed.clone(), task, belief)
+        };
         if as_wanted(&facts, &listed) || !self.all_listed(managed) {
             return Ok(());
         }
@@ -160,7 +181,12 @@ impl<C: Cloud> Pass<'_, C> {
 
     /// Whether every registry of the target could be listed: without that, what is missing is not known.
     fn all_listed(&self, managed: &Managed) -> bool {
-        let ids = managed.stored.config.discovery.iter().filter_map(|d| managed.stored.registry(&d.to));
+        let ids = managed
+            .stored
+            .config
+            .discovery
+            .iter()
+            .filter_map(|d| managed.stored.registry(&d.to));
         ids.into_iter().all(|id| self.listed.contains(id))
     }
 
@@ -172,21 +198,43 @@ impl<C: Cloud> Pass<'_, C> {
     async fn settle(&self, facts: Facts) -> Result<(), Fault> {
         let entry = observe::news(self.function, self.cloud, &facts.managed, &facts.task).await?;
         let stale = entry.merge == Merge::Stale;
-        let Look { facts: known, intended, said } =
-            observe::look(self.function, facts.managed.clone(), entry, Vec::new());
+        let observe::Look {
+            facts: known,
+            intended,
+            said,
+        } = observe::look(self.function, facts.managed.clone(), entry, Vec::new());
         // What is listed is certain; what the ledger intended besides may still come.
-        let (Known::Yes(seen), Known::Yes(believed)) = (&facts.belief, &known.belief) else { return Ok(()) };
-        let belief = Belief { registered: seen.registered.clone(), uncertain: believed.uncertain.clone() };
+        let (Known::Yes(seen), Known::Yes(believed)) = (&facts.belief, &known.belief) else {
+            return Ok(());
+        };
+        let belief = Belief {
+            registered: seen.registered.clone(),
+            uncertain: believed.uncertain.clone(),
+        };
         let facts = if stale { known } else { facts };
-        let look = Look { facts: Facts { belief: Known::Yes(belief), ..facts }, intended, said };
-        let endpoints = apply::Endpoints { function: self.function, cloud: self.cloud };
+        let look = observe::Look {
+            facts: Facts {
+                belief: Known::Yes(belief),
+                ..facts
+            },
+            intended,
+            said,
+        };
+        let endpoints = apply::Endpoints {
+            function: self.function,
+            cloud: self.cloud,
+        };
         converge(&endpoints, self.cloud, &self.cause, look).await.map(drop)
     }
 
     /// Every marked instance whose task is not alive: it goes with proof only.
     async fn ghosts(&mut self, targets: &[Managed], alive: &BTreeSet<String>) {
-        let suspects: Vec<TaskArn> =
-            self.held.keys().filter(|task| !alive.contains(*task)).filter_map(|task| task.parse().ok()).collect();
+        let suspects: Vec<TaskArn> = self
+            .held
+            .keys()
+            .filter(|task| !alive.contains(*task))
+            .filter_map(|task| task.parse().ok())
+            .collect();
         let mut by_cluster: BTreeMap<String, Vec<TaskArn>> = BTreeMap::new();
         for task in suspects {
             by_cluster.entry(cluster_of(&task)).or_default().push(task);
@@ -198,10 +246,10 @@ impl<C: Cloud> Pass<'_, C> {
                         let known = described.tasks.iter().find(|t| t.task_arn == task).cloned();
                         let missing = described.missing.iter().any(|m| m == task.as_str());
                         let result = self.suspect(targets, &task, known, missing).await;
-                        self.part(task.as_str(), result);
+                        self.pass.part(self.cloud, &task, result);
                     }
                 }
-                Err(error) => self.part(&cluster, Err(error.into())),
+                Err(error) => self.pass.part(self.cloud, &cluster, Err(error.into())),
             }
         }
     }
@@ -227,7 +275,10 @@ impl<C: Cloud> Pass<'_, C> {
                 (owner, gone(task, first, item))
             }
         };
-        let ghost = Ghost { instance_id: &first.instance_id, attributes: &first.attributes };
+        let ghost = Ghost {
+            instance_id: &first.instance_id,
+            attributes: &first.attributes,
+        };
         match judge(&ghost, owner, &self.function.owner) {
             Verdict::Remove(reason) => {
                 tracing::warn!(task = %task, code = %reason.code, reason = reason.message, "ghost");
@@ -235,7 +286,10 @@ impl<C: Cloud> Pass<'_, C> {
                 let target = facts.target()?;
                 let managed = targets.iter().find(|m| m.target == target).cloned();
                 let managed = managed.unwrap_or_else(|| Managed::unresolved(target, Service::default()));
-                let belief = Belief { registered: listed, uncertain: Vec::new() };
+                let belief = Belief {
+                    registered: listed,
+                    uncertain: Vec::new(),
+                };
                 self.settle(observe::facts(self.function, managed, facts, belief)).await
             }
             Verdict::Keep(reason) | Verdict::LookAgain(reason) => {
@@ -259,28 +313,17 @@ impl<C: Cloud> Pass<'_, C> {
         }
         Ok(Owner::Missing { since })
     }
-
-    async fn finish(self) -> Result<(), Fault> {
-        let now = self.cloud.now();
-        let key = Key::new("sweep", NAME);
-        let before = self.cloud.get(TableName::State, &key).await?;
-        let last = before.as_ref().and_then(|i| as_number(i, "at")).map(|at| now.as_second() - at);
-        let Findings { tasks, missing, ghosts } = self.found;
-        telemetry::sweep(NAME, now, last, &[("SweptTasks", tasks), ("MissingEndpoints", missing), ("GhostEndpoints", ghosts)]);
-        if let Some(first) = self.failures.first() {
-            return Err(Fault::Partly { failed: self.failures.len(), of: self.parts, first: first.clone() });
-        }
-        let good = Update::of(key).set("at", number(now.as_second())).set("cause", text(self.cause.name));
-        self.cloud.update(TableName::State, good).await?;
-        Ok(())
-    }
 }
 
 fn cluster_of(task: &TaskArn) -> String {
     // Old ARNs name no cluster: theirs is the default one.
     let mut parts = task.as_str().rsplit('/');
     parts.next();
-    parts.next().filter(|c| !c.contains(':')).unwrap_or("default").to_owned()
+    parts
+        .next()
+        .filter(|c| !c.contains(':'))
+        .unwrap_or("default")
+        .to_owned()
 }
 
 fn as_wanted(facts: &Facts, listed: &[Endpoint]) -> bool {
@@ -297,7 +340,9 @@ fn as_wanted(facts: &Facts, listed: &[Endpoint]) -> bool {
 
 /// A task that ECS has forgotten, as a tombstone that nothing can be later than.
 fn gone(task: &TaskArn, endpoint: &Endpoint, item: Item) -> TaskStateChange {
-    let known = Entry::<TaskStateChange>::read(item, Merge::Duplicate).ok().map(|e| e.facts);
+    let known = Entry::<TaskStateChange>::read(item, Merge::Duplicate)
+        .ok()
+        .map(|e| e.facts);
     let attribute = |name: &str| endpoint.attributes.get(name).cloned().unwrap_or_default();
     let family = attribute("ECS_TASK_DEFINITION_FAMILY");
     let group = match attribute("ECS_SERVICE_NAME") {

@@ -1,1 +1,181 @@
+//! Moves the desired counts of services.
+//!
+//! A CloudWatch Alarm State Change is merged into the ledger of its alarm by `state.timestamp`; then each service that the
+//! alarm moves is converged on under its lease: what is known is gathered ([`observe`]), the decider says the count, the
+//! intent is stored, `UpdateService` is called ([`apply`]), and the alarms are looked at once more before the lease is
+//! given back. A persistent ALARM makes one event only: the [`sweep`], every minute, goes on stepping while it stays, and
+//! repairs what no event told.
 
+pub mod apply;
+pub mod observe;
+pub mod sweep;
+
+use serde_json::Value;
+use wharfinger_cloud::aws::Aws;
+use wharfinger_cloud::config::ConfigStore;
+use wharfinger_cloud::lease::{self, Acquired};
+use wharfinger_cloud::ledger::{self, News};
+use wharfinger_cloud::pipeline::{Cause, converge};
+use wharfinger_cloud::ports::{Alarms, Clock, Services};
+use wharfinger_cloud::start::{Function, Invocation};
+use wharfinger_cloud::table::{Key, Table};
+use wharfinger_cloud::{Fault, telemetry};
+use wharfinger_core::config::stored::Managed;
+use wharfinger_core::event::{AlarmStateChange, Detail, Event, Rejected};
+use wharfinger_core::ledger::{LIVING_SECONDS, Merge, Ordered};
+use wharfinger_core::report::{Code, Decision, Outcome, Reason};
+
+use crate::observe::Known;
+
+/// What this function needs of the world.
+pub trait Cloud: Table + Services + Alarms + Clock {}
+
+impl<C: Table + Services + Alarms + Clock> Cloud for C {}
+
+/// The domain's name.
+pub const NAME: &str = "scaling";
+
+/// The function, with what it keeps between events.
+#[derive(Debug, Default)]
+pub struct Scaling {
+    config: ConfigStore,
+}
+
+/// The key of an alarm's ledger.
+#[must_use]
+pub fn alarm_key(name: &str) -> Key {
+    Key::new(format!("alarm#{name}"), "ledger")
+}
+
+impl Scaling {
+    /// Handles one event. `holder` names this attempt, as no other is named.
+    ///
+    /// # Errors
+    /// When the event cannot be used, or a service could not be converged on: to be tried again.
+    pub async fn on_event(&self, cloud: &impl Cloud, holder: &str, json: &Value) -> Result<(), Fault> {
+        let event = Event::parse(json)?;
+        let kind = event.detail.kind();
+        match event.detail {
+            Detail::Alarm(alarm) => {
+                let cause = Cause {
+                    name: format!("{kind} {}", event.envelope.id),
+                    at: event.envelope.time,
+                };
+                self.on_alarm(cloud, holder, &cause, &alarm).await
+            }
+            Detail::Scheduled => sweep::sweep(self, cloud, holder, &event.envelope.id).await,
+            _ => Err(Rejected::UnknownKind {
+                detail_type: event.envelope.detail_type,
+                source_name: event.envelope.source,
+            }
+            .into()),
+        }
+    }
+
+    async fn on_alarm(
+        &self,
+        cloud: &impl Cloud,
+        holder: &str,
+        cause: &Cause,
+        alarm: &AlarmStateChange,
+    ) -> Result<(), Fault> {
+        let found = self.config.by_alarm(cloud, &alarm.alarm_name).await?;
+        for malformed in &found.malformed {
+            telemetry::malformed(NAME, cloud.now(), malformed);
+        }
+        if found.targets.is_empty() {
+            tracing::debug!(alarm = alarm.alarm_name, "not managed");
+            return Ok(());
+        }
+        let key = alarm_key(&alarm.alarm_name);
+        let news = News {
+            key: key.clone(),
+            order: alarm.order(),
+            facts: alarm,
+            beside: Vec::new(),
+            keep_seconds: LIVING_SECONDS,
+        };
+        let entry = ledger::merge(cloud, news, cloud.now()).await?;
+        if entry.merge != Merge::Fresh && entry.settled {
+            for managed in &found.targets {
+                tell_known(cloud, cause, managed, alarm, entry.merge);
+            }
+            return Ok(());
+        }
+        let (mut done, mut failed) = (true, None);
+        let known = Known::of_event(entry.facts.clone());
+        for managed in found.targets {
+            match self.converge(cloud, holder, cause, managed, &known).await {
+                Ok(through) => done &= through,
+                Err(fault) => failed = Some(fault),
+            }
+        }
+        match failed {
+            Some(fault) => Err(fault),
+            None => ledger::settle::<AlarmStateChange>(cloud, &key, entry.order, done, Vec::new())
+                .await
+                .map(drop),
+        }
+    }
+
+    /// Converges on one service under its lease. `false` when another invocation has it: the sweep goes on.
+    async fn converge(
+        &self,
+        cloud: &impl Cloud,
+        holder: &str,
+        cause: &Cause,
+        managed: Managed,
+        known: &Known,
+    ) -> Result<bool, Fault> {
+        if managed.stored.config.scaling.is_none() {
+            return Ok(true);
+        }
+        let lease = match lease::acquire(cloud, &managed.target, holder).await? {
+            Acquired::Held(lease) => lease,
+            Acquired::Busy { until } => {
+                let until = until.map_or_else(String::new, |t| format!(" until {t} at most"));
+                let message = format!(
+                    "another invocation writes on {}{until}; the sweep goes on",
+                    managed.target
+                );
+                let decision = Decision::<()>::without_calls(Outcome::Wait, Reason::new(Code::LeaseHeld, message));
+                telemetry::undecided(NAME, &managed.target, None, cause, decision, cloud.now());
+                return Ok(false);
+            }
+        };
+        let under_lease = async {
+            let look = observe::look(cloud, managed, &lease.item, known).await?;
+            let counts = apply::Counts { cloud, lease: &lease };
+            converge(&counts, cloud, cause, look).await
+        };
+        match under_lease.await {
+            Ok(_) => Ok(true),
+            Err(fault) => {
+                lease.give_up(cloud).await;
+                Err(fault)
+            }
+        }
+    }
+}
+
+fn tell_known(cloud: &impl Cloud, cause: &Cause, managed: &Managed, alarm: &AlarmStateChange, merge: Merge) {
+    let (code, words) = match merge {
+        Merge::Stale => (Code::StaleEvent, "is older than what is known and dealt with"),
+        _ => (Code::DuplicateEvent, "is known and dealt with"),
+    };
+    let message = format!(
+        "the state of {} since {} {words}",
+        alarm.alarm_name, alarm.state.timestamp
+    );
+    let decision = Decision::<()>::without_calls(Outcome::Stale, Reason::new(code, message));
+    telemetry::undecided(NAME, &managed.target, None, cause, decision, cloud.now());
+}
+
+impl Function for Scaling {
+    const NAME: &'static str = NAME;
+    const HOSTS: &'static [&'static str] = &["dynamodb", "ecs", "monitoring"];
+
+    async fn handle(&self, aws: &Aws, invocation: Invocation) -> Result<(), Fault> {
+        self.on_event(aws, &invocation.holder, &invocation.event).await
+    }
+}

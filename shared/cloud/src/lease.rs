@@ -126,13 +126,22 @@ impl Lease {
     /// # Errors
     /// As [`Lease::store`].
     pub async fn release(
-        self,
+        &self,
         table: &impl Table,
         memory: Vec<(&'static str, AttributeValue)>,
     ) -> Result<(), Fault> {
         let mut update = Update::of(self.key.clone()).remove(HOLDER).remove(UNTIL);
         update.set = memory;
         self.write(table, update).await
+    }
+
+    /// Gives the lease back after a failure; what was stored before tells the next holder where to go on.
+    pub async fn give_up(&self, table: &impl Table) {
+        let update = Update::of(self.key.clone()).remove(HOLDER).remove(UNTIL);
+        if let Err(fault) = self.write(table, update).await {
+            // It expires by itself.
+            tracing::warn!(key = %self.key, %fault, "the lease could not be given back");
+        }
     }
 
     async fn write(&self, table: &impl Table, update: Update) -> Result<(), Fault> {

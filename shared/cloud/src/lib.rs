@@ -10,6 +10,7 @@
 //! | [`ledger`] | one conditional write per event in the state table |
 //! | [`lease`] | who may write on a service, with fencing |
 //! | [`pipeline`] | decide, guard, apply, confirm, history: once, for every domain |
+//! | [`sweep`] | one pass over everything, whose parts fail alone |
 //! | [`history`], [`telemetry`] | what is told of a decision |
 //! | [`env`], [`start`] | how a function starts |
 
@@ -23,6 +24,7 @@ pub mod ledger;
 pub mod pipeline;
 pub mod ports;
 pub mod start;
+pub mod sweep;
 pub mod table;
 pub mod telemetry;
 #[cfg(feature = "world")]

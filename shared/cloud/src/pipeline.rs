@@ -53,6 +53,8 @@ pub trait Domain {
     type Facts;
     /// What a plan is made of.
     type Action: Effect + Removes;
+    /// What a decision hands to `apply` and `confirm` besides its calls: an intent, what to remember.
+    type Note;
 
     /// The target and its configuration.
     fn managed<'a>(&self, facts: &'a Self::Facts) -> &'a Managed;
@@ -68,14 +70,20 @@ pub trait Domain {
         usize::MAX
     }
 
+    /// Whether the end must be told in any case: a lease is to be given back.
+    fn holds(&self) -> bool {
+        false
+    }
+
     /// The decision, by the domain's pure function.
-    fn decide(&self, facts: &Self::Facts, now: Timestamp) -> Decision<Self::Action>;
+    fn decide(&self, facts: &Self::Facts, now: Timestamp) -> (Decision<Self::Action>, Self::Note);
 
     /// Makes the calls, the intent stored before them.
     async fn apply(
         &self,
         facts: &Self::Facts,
         decision: &Decision<Self::Action>,
+        note: &Self::Note,
     ) -> Result<Applied<Self::Facts>, Fault>;
 
     /// Stores that the world is what these facts ask for, and what was said of it, unless something newer is known.
@@ -84,6 +92,7 @@ pub trait Domain {
         &self,
         facts: Self::Facts,
         decision: &Decision<Self::Action>,
+        note: Self::Note,
         said: String,
     ) -> Result<Confirmed<Self::Facts>, Fault>;
 }
@@ -114,10 +123,11 @@ pub async fn converge<D: Domain>(
         let now = cloud.now();
         let managed = domain.managed(&facts);
         let guard = Guard { domain: D::NAME, stored: &managed.stored, now, removals: domain.removals() };
-        let decision = guard.filter(domain.decide(&facts, now));
+        let (decision, note) = domain.decide(&facts, now);
+        let decision = guard.filter(decision);
         calls += decision.actions.len();
         if !decision.actions.is_empty()
-            && let Applied::Again(newer) = domain.apply(&facts, &decision).await?
+            && let Applied::Again(newer) = domain.apply(&facts, &decision, &note).await?
         {
             facts = newer;
             continue;
@@ -125,15 +135,14 @@ pub async fn converge<D: Domain>(
         let record = record(domain, &facts, &decision, cause, cloud.now());
         telemetry::decision(&record);
         let said = decision.fingerprint();
-        if decision.actions.is_empty() && domain.said(&facts) == Some(said.as_str()) {
+        let news = !decision.actions.is_empty() || domain.said(&facts) != Some(said.as_str());
+        if !news && !domain.holds() {
             return Ok(Told { outcome: decision.outcome, reasons: decision.reasons, calls });
         }
         let target = domain.managed(&facts).target.clone();
         // The two writes do not depend on each other, and an event is mostly waiting.
-        let (confirmed, written) = tokio::join!(
-            domain.confirm(facts, &decision, said),
-            history::write(cloud, &target, &record)
-        );
+        let write = async { if news { history::write(cloud, &target, &record).await } else { Ok(()) } };
+        let (confirmed, written) = tokio::join!(domain.confirm(facts, &decision, note, said), write);
         written?;
         match confirmed? {
             Confirmed::Settled => return Ok(Told { outcome: decision.outcome, reasons: decision.reasons, calls }),

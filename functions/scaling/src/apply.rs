@@ -1,0 +1,117 @@
+//! The call to ECS, with its intent before it and its confirmation after it.
+
+use jiff::Timestamp;
+use wharfinger_cloud::Fault;
+use wharfinger_cloud::lease::Lease;
+use wharfinger_cloud::pipeline::{Applied, Confirmed, Domain};
+use wharfinger_cloud::ports::ServiceChange;
+use wharfinger_cloud::table::{text, to_attribute};
+use wharfinger_core::config::stored::Managed;
+use wharfinger_core::known::Known;
+use wharfinger_core::report::Decision;
+use wharfinger_core::scaling::{Action, Facts, Memory, decide, settle};
+
+use crate::observe::{Look, MEMORY, SAID, moved};
+use crate::{Cloud, NAME};
+
+/// The domain, as the pipeline takes it: one service under its lease.
+pub struct Counts<'a, C> {
+    /// The world.
+    pub cloud: &'a C,
+    /// The lease.
+    pub lease: &'a Lease,
+}
+
+/// What a decision is to leave behind.
+pub struct Note {
+    /// Stored before the call.
+    intended: Memory,
+    /// Stored when there is no call.
+    otherwise: Memory,
+}
+
+const WHAT: &str = "the memory of scaling";
+
+impl<C: Cloud> Domain for Counts<'_, C> {
+    const NAME: &'static str = NAME;
+    type Facts = Look;
+    type Action = Action;
+    type Note = Note;
+
+    fn managed<'f>(&self, look: &'f Look) -> &'f Managed {
+        &look.managed
+    }
+
+    fn subject(&self, _: &Look) -> Option<String> {
+        None
+    }
+
+    fn said<'f>(&self, look: &'f Look) -> Option<&'f str> {
+        look.said.as_deref()
+    }
+
+    fn holds(&self) -> bool {
+        true
+    }
+
+    fn decide(&self, look: &Look, now: Timestamp) -> (Decision<Action>, Note) {
+        let decided = decide(&look.facts, now);
+        let note = Note {
+            intended: decided.before_call(),
+            otherwise: decided.memory,
+        };
+        (decided.decision, note)
+    }
+
+    async fn apply(&self, look: &Look, decision: &Decision<Action>, note: &Note) -> Result<Applied<Look>, Fault> {
+        for Action::UpdateService { desired_count, .. } in &decision.actions {
+            self.remember(&note.intended).await?;
+            self.cloud
+                .update_service(&look.managed.target, &ServiceChange::DesiredCount(*desired_count))
+                .await?;
+        }
+        Ok(Applied::Done)
+    }
+
+    async fn confirm(
+        &self,
+        look: Look,
+        decision: &Decision<Action>,
+        note: Note,
+        said: String,
+    ) -> Result<Confirmed<Look>, Fault> {
+        let memory = if decision.actions.is_empty() {
+            note.otherwise
+        } else {
+            settle(note.intended)
+        };
+        let newer = moved(self.cloud, &look).await?;
+        if newer.alarms.is_empty() {
+            let memory = to_attribute(WHAT, &memory)?;
+            self.lease
+                .release(self.cloud, vec![(MEMORY, memory), (SAID, text(said))])
+                .await?;
+            return Ok(Confirmed::Settled);
+        }
+        self.remember(&memory).await?;
+        let mut facts = Facts { memory, ..look.facts };
+        facts.alarms.extend(newer.alarms);
+        // Our own call is surer than another DescribeServices, which may lag behind it.
+        if let (Known::Yes(Some(service)), Some(Action::UpdateService { desired_count, .. })) =
+            (&mut facts.service, decision.actions.last())
+        {
+            service.desired_count = *desired_count;
+        }
+        Ok(Confirmed::Moved(Look {
+            facts,
+            said: Some(said),
+            ..look
+        }))
+    }
+}
+
+impl<C: Cloud> Counts<'_, C> {
+    async fn remember(&self, memory: &Memory) -> Result<(), Fault> {
+        self.lease.store(self.cloud, MEMORY, to_attribute(WHAT, memory)?).await
+    }
+}
