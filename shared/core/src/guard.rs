@@ -72,7 +72,10 @@ impl Guard<'_> {
             }
         });
         if foreign > 0 {
-            decision.reasons.push(Reason::new(Code::NotOurs, format!("{foreign} removal(s) of what is not ours held back")));
+            decision.reasons.push(Reason::new(
+                Code::NotOurs,
+                format!("{foreign} removal(s) of what is not ours held back"),
+            ));
         }
         if spent > 0 {
             let message = format!("{spent} removal(s) held back: this pass has made its share, the next goes on");
@@ -81,5 +84,70 @@ impl Guard<'_> {
         if decision.actions.is_empty() {
             decision.outcome = Outcome::Wait;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Service;
+    use crate::config::stored::Managed;
+    use crate::ids::Target;
+
+    #[derive(Debug, Clone, PartialEq)]
+    enum Act {
+        Add,
+        Take { ours: bool },
+    }
+
+    impl Removes for Act {
+        fn removal(&self) -> Option<Removal<'_>> {
+            match self {
+                Self::Add => None,
+                Self::Take { ours } => Some(Removal {
+                    from: "somewhere",
+                    ours: *ours,
+                }),
+            }
+        }
+    }
+
+    fn check(removals: usize, paused: &[(&str, Option<i64>)], actions: &[Act], kept: &[Act], codes: &[Code]) {
+        let mut stored = Managed::unresolved(Target::service("c", "s"), Service::default()).stored;
+        for (domain, until) in paused {
+            let until = until.map(|s| Timestamp::from_second(s).unwrap());
+            stored.paused.insert((*domain).to_owned(), until);
+        }
+        let now = Timestamp::from_second(1_000).unwrap();
+        let guard = Guard {
+            domain: "discovery",
+            stored: &stored,
+            now,
+            removals,
+        };
+        let decision = guard.filter(Decision::of(actions.to_vec(), Vec::new()));
+        assert_eq!(decision.actions, kept);
+        assert_eq!(decision.reasons.iter().map(|r| r.code).collect::<Vec<_>>(), codes);
+        assert_eq!(decision.outcome == Outcome::Act, !kept.is_empty());
+    }
+
+    const MINE: Act = Act::Take { ours: true };
+    const THEIRS: Act = Act::Take { ours: false };
+
+    #[test]
+    fn a_plan_is_held_back_as_far_as_the_guards_say() {
+        check(9, &[], &[Act::Add, MINE], &[Act::Add, MINE], &[]);
+        check(1, &[], &[MINE, Act::Add, MINE], &[MINE, Act::Add], &[Code::BudgetSpent]);
+        check(0, &[], &[MINE], &[], &[Code::BudgetSpent]);
+        check(9, &[], &[THEIRS, Act::Add], &[Act::Add], &[Code::NotOurs]);
+        check(9, &[("discovery", None)], &[Act::Add], &[], &[Code::Paused]);
+        check(9, &[("all", Some(1_001))], &[Act::Add], &[], &[Code::Paused]);
+        check(
+            9,
+            &[("discovery", Some(1_000)), ("scaling", None)],
+            &[Act::Add],
+            &[Act::Add],
+            &[],
+        );
     }
 }

@@ -63,3 +63,23 @@ pub fn compare(known: Option<i64>, event: i64) -> Merge {
 pub fn expiry(now: Timestamp, keep_seconds: i64) -> i64 {
     now.as_second().saturating_add(keep_seconds)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn later_is_news_equal_a_copy_and_earlier_stale() {
+        assert_eq!(compare(None, 1), Merge::Fresh);
+        assert_eq!(compare(Some(1), 2), Merge::Fresh);
+        assert_eq!(compare(Some(2), 2), Merge::Duplicate);
+        assert_eq!(compare(Some(3), 2), Merge::Stale);
+    }
+
+    #[test]
+    fn a_tombstone_outlives_every_retry() {
+        // EventBridge tries for 24 hours, Lambda for 6 more.
+        const { assert!(TOMBSTONE_SECONDS > 30 * 3_600) };
+        assert_eq!(expiry(Timestamp::UNIX_EPOCH, TOMBSTONE_SECONDS), TOMBSTONE_SECONDS);
+    }
+}

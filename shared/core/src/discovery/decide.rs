@@ -21,7 +21,10 @@ pub struct DeregisterInstance {
 
 impl From<&Endpoint> for DeregisterInstance {
     fn from(endpoint: &Endpoint) -> Self {
-        Self { service_id: endpoint.service_id.clone(), instance_id: endpoint.instance_id.clone() }
+        Self {
+            service_id: endpoint.service_id.clone(),
+            instance_id: endpoint.instance_id.clone(),
+        }
     }
 }
 
@@ -56,7 +59,10 @@ impl Removes for Action {
         match self {
             Self::Register(_) => None,
             // The ids come from our own ledger or configuration: the mark was set when it was registered.
-            Self::Deregister(request) => Some(Removal { from: &request.service_id, ours: true }),
+            Self::Deregister(request) => Some(Removal {
+                from: &request.service_id,
+                ours: true,
+            }),
         }
     }
 }
@@ -76,7 +82,10 @@ pub fn decide(facts: &Facts) -> Decision<Action> {
         return leave(facts);
     }
     if !facts.task.is_running() {
-        let message = format!("the task is {}: it joins when it is RUNNING", name(facts.task.last_status));
+        let message = format!(
+            "the task is {}: it joins when it is RUNNING",
+            name(facts.task.last_status)
+        );
         return Decision::without_calls(Outcome::Wait, Reason::new(Code::TaskStarting, message));
     }
     join(facts)
@@ -88,7 +97,14 @@ fn leave(facts: &Facts) -> Decision<Action> {
         Known::No if facts.task.started_at.is_none() => (Vec::new(), Vec::new()),
         Known::No => {
             let (mut gone, mut reasons) = (Vec::new(), Vec::new());
-            for place in facts.managed.stored.config.discovery.iter().map(|entry| place(facts, entry)) {
+            for place in facts
+                .managed
+                .stored
+                .config
+                .discovery
+                .iter()
+                .map(|entry| place(facts, entry))
+            {
                 match place {
                     Ok(endpoint) => gone.push(DeregisterInstance::from(&endpoint)),
                     Err(reason) => reasons.push(reason),
@@ -124,7 +140,10 @@ fn join(facts: &Facts) -> Decision<Action> {
             Wanted::Endpoint(endpoint) => {
                 let known = belief.possible().find(|e| e.is_same_instance(&endpoint));
                 if belief.registered.contains(&endpoint) {
-                    reasons.push(Reason::new(Code::AlreadyRegistered, format!("{} is as it should be", endpoint.instance_id)));
+                    reasons.push(Reason::new(
+                        Code::AlreadyRegistered,
+                        format!("{} is as it should be", endpoint.instance_id),
+                    ));
                 } else {
                     let (code, verb) = match known {
                         Some(other) if *other != endpoint => (Code::EndpointChanged, "changes"),
@@ -144,9 +163,14 @@ fn join(facts: &Facts) -> Decision<Action> {
         }
     }
     // What an entry wants while a fact is missing is not known: nothing is taken away then.
-    let gone = belief.possible().filter(|e| missing.is_empty() && !stay.iter().any(|s| s.is_same_instance(e)));
+    let gone = belief
+        .possible()
+        .filter(|e| missing.is_empty() && !stay.iter().any(|s| s.is_same_instance(e)));
     for endpoint in gone {
-        let message = format!("{} is no longer wanted in {}", endpoint.instance_id, endpoint.service_id);
+        let message = format!(
+            "{} is no longer wanted in {}",
+            endpoint.instance_id, endpoint.service_id
+        );
         reasons.push(Reason::new(Code::EndpointChanged, message));
         actions.push(Action::Deregister(endpoint.into()));
     }
@@ -161,5 +185,8 @@ fn join(facts: &Facts) -> Decision<Action> {
 }
 
 fn name(status: crate::event::TaskStatus) -> String {
-    serde_json::to_value(status).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+    serde_json::to_value(status)
+        .ok()
+        .and_then(|v| v.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }

@@ -56,7 +56,14 @@ pub enum Wanted {
 /// Which endpoints the configuration asks for while the task runs, one answer per entry.
 #[must_use]
 pub fn wanted(facts: &Facts) -> Vec<Wanted> {
-    facts.managed.stored.config.discovery.iter().map(|entry| want(facts, entry).unwrap_or_else(|w| w)).collect()
+    facts
+        .managed
+        .stored
+        .config
+        .discovery
+        .iter()
+        .map(|entry| want(facts, entry).unwrap_or_else(|w| w))
+        .collect()
 }
 
 /// The registry and instance of an entry: all that a removal needs.
@@ -64,7 +71,10 @@ pub(super) fn place(facts: &Facts, entry: &Discovery) -> Result<Endpoint, Reason
     let service_id = facts.managed.stored.registry(&entry.to).ok_or_else(|| {
         Reason::new(
             Code::RegistryUnresolved,
-            format!("the Cloud Map service of `{}` is not known: apply the configuration, which looks it up", entry.to),
+            format!(
+                "the Cloud Map service of `{}` is not known: apply the configuration, which looks it up",
+                entry.to
+            ),
         )
     })?;
     let id = facts.task.task_arn.id();
@@ -73,7 +83,11 @@ pub(super) fn place(facts: &Facts, entry: &Discovery) -> Result<Endpoint, Reason
         let message = format!("the instance id `{instance_id}` is longer than {MAX_INSTANCE_ID} characters");
         return Err(Reason::new(Code::AttributeTooLong, message));
     }
-    Ok(Endpoint { service_id: service_id.into(), instance_id, attributes: BTreeMap::new() })
+    Ok(Endpoint {
+        service_id: service_id.into(),
+        instance_id,
+        attributes: BTreeMap::new(),
+    })
 }
 
 fn want(facts: &Facts, entry: &Discovery) -> Result<Wanted, Wanted> {
@@ -97,7 +111,10 @@ fn want(facts: &Facts, entry: &Discovery) -> Result<Wanted, Wanted> {
     attributes.insert(OWNER_ATTRIBUTE.into(), facts.owner.clone());
     match attributes.iter().find(|(_, value)| value.len() > MAX_VALUE) {
         Some((name, value)) => {
-            let message = format!("attribute `{name}` has {} characters; Cloud Map takes {MAX_VALUE}", value.len());
+            let message = format!(
+                "attribute `{name}` has {} characters; Cloud Map takes {MAX_VALUE}",
+                value.len()
+            );
             Err(Wanted::Nothing(Reason::new(Code::AttributeTooLong, message)))
         }
         None => Ok(Wanted::Endpoint(endpoint)),
@@ -107,13 +124,18 @@ fn want(facts: &Facts, entry: &Discovery) -> Result<Wanted, Wanted> {
 fn container<'a>(task: &'a TaskStateChange, entry: &Discovery) -> Result<Option<&'a Container>, Reason> {
     match &entry.container {
         None => Ok((task.containers.len() == 1).then(|| &task.containers[0])),
-        Some(name) => task.containers.iter().find(|c| c.name == *name).map(Some).ok_or_else(|| {
-            let names: Vec<_> = task.containers.iter().take(10).map(|c| c.name.as_str()).collect();
-            Reason::new(
-                Code::NoContainer,
-                format!("the task has no container `{name}`; it has: {}", names.join(", ")),
-            )
-        }),
+        Some(name) => task
+            .containers
+            .iter()
+            .find(|c| c.name == *name)
+            .map(Some)
+            .ok_or_else(|| {
+                let names: Vec<_> = task.containers.iter().take(10).map(|c| c.name.as_str()).collect();
+                Reason::new(
+                    Code::NoContainer,
+                    format!("the task has no container `{name}`; it has: {}", names.join(", ")),
+                )
+            }),
     }
 }
 
@@ -129,7 +151,10 @@ fn healthy(facts: &Facts, entry: &Discovery) -> Result<(), Wanted> {
         )),
         other => Err(Wanted::Nothing(Reason::new(
             Code::NotHealthy,
-            format!("the task's health is {}: it joins when it is HEALTHY", other.unwrap_or("UNKNOWN")),
+            format!(
+                "the task's health is {}: it joins when it is HEALTHY",
+                other.unwrap_or("UNKNOWN")
+            ),
         ))),
     }
 }
@@ -141,7 +166,10 @@ fn address(facts: &Facts, wanted: Address) -> Result<(&'static str, String), Wan
         Address::Ipv6 => ("AWS_INSTANCE_IPV6", task.ipv6.as_ref(), "IPv6"),
         Address::Public => {
             let message = "the public address is not in the event, and this version does not look it up";
-            return Err(Wanted::Needs("DescribeNetworkInterfaces", Reason::new(Code::FactsMissing, message)));
+            return Err(Wanted::Needs(
+                "DescribeNetworkInterfaces",
+                Reason::new(Code::FactsMissing, message),
+            ));
         }
     };
     match found {
@@ -150,7 +178,10 @@ fn address(facts: &Facts, wanted: Address) -> Result<(&'static str, String), Wan
             let message = format!("the task's {kind} address is not in the event");
             Err(Wanted::Needs("DescribeTasks", Reason::new(Code::FactsMissing, message)))
         }
-        None => Err(Wanted::Nothing(Reason::new(Code::NoAddress, format!("the task has no {kind} address of its own")))),
+        None => Err(Wanted::Nothing(Reason::new(
+            Code::NoAddress,
+            format!("the task has no {kind} address of its own"),
+        ))),
     }
 }
 
@@ -172,7 +203,9 @@ fn own_attributes(target: &Target, task: &TaskStateChange) -> impl Iterator<Item
 
 /// Fills in `${…}`; what is not known becomes empty.
 fn fill(template: &str, task: &TaskStateChange, container: Option<&Container>) -> String {
-    let image = container.and_then(|c| c.image.as_deref()).and_then(|i| i.parse::<ImageRef>().ok());
+    let image = container
+        .and_then(|c| c.image.as_deref())
+        .and_then(|i| i.parse::<ImageRef>().ok());
     let definition = TaskDefinitionRef::parse(&task.task_definition_arn);
     let mut out = String::with_capacity(template.len());
     let mut rest = template;

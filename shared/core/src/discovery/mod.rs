@@ -12,6 +12,8 @@ mod decide;
 mod endpoint;
 mod facts;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 pub use decide::{Action, DeregisterInstance, decide};
 pub use endpoint::{Endpoint, OWNER_ATTRIBUTE, TASK_ATTRIBUTE, Wanted, wanted};

@@ -63,10 +63,16 @@ pub enum Verdict {
 pub fn judge(ghost: &Ghost<'_>, owner: Owner, our_mark: &str) -> Verdict {
     let id = ghost.instance_id;
     if !ghost.is_marked(our_mark) || ghost.task().is_none() {
-        return Verdict::Keep(Reason::new(Code::NotOurs, format!("{id} does not carry the mark `{our_mark}`")));
+        return Verdict::Keep(Reason::new(
+            Code::NotOurs,
+            format!("{id} does not carry the mark `{our_mark}`"),
+        ));
     }
     match owner {
-        Owner::Stopped => Verdict::Remove(Reason::new(Code::GhostEndpoint, format!("{id} is there, its task has stopped"))),
+        Owner::Stopped => Verdict::Remove(Reason::new(
+            Code::GhostEndpoint,
+            format!("{id} is there, its task has stopped"),
+        )),
         Owner::Missing { since: Some(since) } => Verdict::Remove(Reason::new(
             Code::GhostEndpoint,
             format!("{id} is there, ECS has not known its task since {since}"),
