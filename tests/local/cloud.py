@@ -69,8 +69,12 @@ def open_url(request: urllib.request.Request, timeout: float = 60) -> Any:
 class LocalCloud:
     """One ministack process with its door; a context manager that leaves nothing behind."""
 
-    def __init__(self, keep: bool = False, lifetime: float = 0) -> None:
-        """`keep` lets it outlive this process, for `lifetime` seconds at most."""
+    def __init__(self, keep: bool = False, lifetime: float = 0, iam: bool = False) -> None:
+        """`keep` lets it outlive this process, for `lifetime` seconds at most.
+
+        With `iam`, each function may do only what its role allows; other callers may do all.
+        """
+        self._iam = iam
         self._keep = keep
         self._lifetime = lifetime
         self._process: Optional["subprocess.Popen[bytes]"] = None
@@ -145,12 +149,14 @@ class LocalCloud:
         return {"AWS_ENDPOINT_URL": self.endpoint}
 
     def client(self, service: str) -> Any:
-        """A boto3 client, made once."""
+        """A boto3 client that may do all, made once."""
         if service not in self._clients:
-            self._clients[service] = self._new_client(service)
+            root = {"AccessKeyId": "test", "SecretAccessKey": "test", "SessionToken": None}
+            self._clients[service] = self.client_as(service, root)
         return self._clients[service]
 
-    def _new_client(self, service: str) -> Any:
+    def client_as(self, service: str, session: Mapping[str, Any]) -> Any:
+        """A boto3 client with the credentials that AssumeRole answered."""
         import boto3
         import botocore.session
         from botocore.config import Config
@@ -162,12 +168,14 @@ class LocalCloud:
             "config_file": (None, None, os.devnull, None),
             "credentials_file": (None, None, os.devnull, None),
         })
-        session: Any = boto3.Session(
-            aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION,
-            botocore_session=deaf)
         config = Config(
             retries={"total_max_attempts": 1}, proxies={}, user_agent_appid="wharfinger-tests")
-        return session.client(service, endpoint_url=self.endpoint, config=config)
+        boto: Any = boto3.Session(region_name=REGION, botocore_session=deaf)
+        return boto.client(
+            service, endpoint_url=self.endpoint, config=config,
+            aws_access_key_id=session["AccessKeyId"],
+            aws_secret_access_key=session["SecretAccessKey"],
+            aws_session_token=session["SessionToken"])
 
     # The door.
 
@@ -265,6 +273,7 @@ class LocalCloud:
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
             "DOCKER_HOST": "unix:///nonexistent",
+            "AUTH": "true" if self._iam else "false",
         }
 
     def _wait_ready(self, deadline: float) -> bool:

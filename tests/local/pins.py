@@ -18,7 +18,10 @@ FUNCTIONS: Dict[Tuple[str, str], str] = {
     ("ministack.app", "app"): "scope, receive, send",
     ("ministack.app", "main"): "",
     ("ministack.core.responses", "request_scope"): "account_id, region",
-    ("ministack.core.lambda_runtime", "reset"): "",
+    ("ministack.core.iam_actions", "extract_resource_arn"):
+        "service, method, path, headers, body, query_params, region, account_id",
+    ("ministack.core.iam_evaluator", "enforce"):
+        "access_key_id, iam_action, service, region, resource_arn, service_context",
     ("ministack.services.eventbridge", "_dispatch_event"): "event, view",
     ("ministack.services.eventbridge", "_pattern_event_view"): "event",
     ("ministack.services.eventbridge", "_event_from_test_payload"): "event_obj",

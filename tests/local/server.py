@@ -41,6 +41,7 @@ def main() -> int:
 def _serve(options: argparse.Namespace) -> None:
     import ministack.app
 
+    from . import iam
     from .door import Door
     from .faults import Faults
     from .lambdas import Lambdas
@@ -66,6 +67,7 @@ def _serve(options: argparse.Namespace) -> None:
     door.recorder = recorder
     lambdas.install()
     install(life, publisher.emit)
+    iam.install()
     ministack.app.app = recorder
     sys.argv = sys.argv[:1]
     ministack.app.main()

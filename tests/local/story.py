@@ -48,7 +48,8 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     console = Console()
-    cloud = LocalCloud(keep=options.keep, lifetime=_KEPT_HOURS * 3600 if options.keep else 0)
+    lifetime = _KEPT_HOURS * 3600 if options.keep else 0
+    cloud = LocalCloud(keep=options.keep, lifetime=lifetime, iam=True)
     try:
         _play(console, cloud, options)
         if options.keep:
@@ -74,7 +75,8 @@ def main() -> int:
 def _play(console: Console, cloud: LocalCloud, options: argparse.Namespace) -> None:
     console.heading("Wharfinger on a local cloud")
     console.prose("ministack plays AWS on loopback: no Docker, no account, no network. The functions, "
-                  "the template, sam deploy and the command line tool are the real ones.")
+                  "the template, sam deploy and the command line tool are the real ones, and each function "
+                  "has the rights of its role and no other.")
     console.line()
     if not options.template:
         deploy.build_functions(console)
