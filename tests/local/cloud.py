@@ -9,6 +9,7 @@ only, and both it and whatever `environment` is given to see test credentials an
 """
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -157,21 +158,11 @@ class LocalCloud:
 
     def client_as(self, service: str, session: Mapping[str, Any]) -> Any:
         """A boto3 client with the credentials that AssumeRole answered."""
-        import boto3
-        import botocore.session
         from botocore.config import Config
 
-        # Deaf to the user's environment and files, so that no profile is even looked up.
-        nothing = (None, None, None, None)
-        deaf = botocore.session.Session({
-            "profile": nothing,
-            "config_file": (None, None, os.devnull, None),
-            "credentials_file": (None, None, os.devnull, None),
-        })
         config = Config(
             retries={"total_max_attempts": 1}, proxies={}, user_agent_appid="wharfinger-tests")
-        boto: Any = boto3.Session(region_name=REGION, botocore_session=deaf)
-        return boto.client(
+        return _boto_session().client(
             service, endpoint_url=self.endpoint, config=config,
             aws_access_key_id=session["AccessKeyId"],
             aws_secret_access_key=session["SecretAccessKey"],
@@ -293,6 +284,19 @@ class LocalCloud:
                 output = Path(self.log).read_text(errors="replace").strip()
                 raise CloudError(f"the local cloud does not answer:\n{output[-4000:]}")
             time.sleep(0.05)
+
+
+@functools.lru_cache(maxsize=None)
+def _boto_session() -> Any:
+    """A session deaf to the user's environment and files: no profile is even looked up."""
+    import boto3
+    import botocore.session
+
+    return boto3.Session(region_name=REGION, botocore_session=botocore.session.Session({
+        "profile": (None, None, None, None),
+        "config_file": (None, None, os.devnull, None),
+        "credentials_file": (None, None, os.devnull, None),
+    }))
 
 
 _PASSED_ON = {
