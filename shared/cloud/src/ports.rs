@@ -142,3 +142,30 @@ pub trait Images {
     /// `DescribeImages` of the tagged images of a repository, every page. `None` when the repository does not exist.
     async fn tagged_images(&self, repository: &str) -> Result<Option<Vec<TaggedImage>>, CloudError>;
 }
+
+/// A Cloud Map namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Namespace {
+    /// `ns-…`.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Whether its services have DNS records.
+    pub dns: bool,
+}
+
+/// The names of Cloud Map, for the command: looked up when the configuration is applied, never while an event waits
+/// (`ListNamespaces` takes one call in two seconds: the rates that AWS's own Cloud Map controller assumes).
+pub trait Names {
+    /// `ListNamespaces`, every page.
+    async fn namespaces(&self) -> Result<Vec<Namespace>, CloudError>;
+
+    /// `ListServices` of a namespace, every page: ids by name.
+    async fn registries(&self, namespace_id: &str) -> Result<BTreeMap<String, String>, CloudError>;
+
+    /// `CreateHttpNamespace`: the operation's id; the namespace is there when it is done.
+    async fn create_namespace(&self, name: &str) -> Result<Option<String>, CloudError>;
+
+    /// `CreateService`: the service's id. In a DNS namespace with an A record of 10 seconds.
+    async fn create_registry(&self, namespace: &Namespace, name: &str) -> Result<String, CloudError>;
+}

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use serde_json::Value;
+use wharfinger_core::ids::Arn;
 
 use crate::aws::{self, Aws, Tables};
 use crate::env::Env;
@@ -32,6 +33,10 @@ pub struct Invocation {
     pub event: Value,
     /// A name for this attempt that no other has: who holds a lease.
     pub holder: String,
+    /// The function's own account.
+    pub account: String,
+    /// The function's own Region.
+    pub region: String,
 }
 
 /// A function: what it does with an event.
@@ -77,7 +82,10 @@ pub async fn run<F: Function>(build: impl FnOnce(&Env) -> F) -> Result<(), Error
         aws.until(Instant::now() + left);
         // Lambda repeats the request id when it tries an event again; the time tells the attempts apart.
         let holder = format!("{}/{}", context.request_id, now.as_nanosecond());
-        Box::pin(function.handle(aws, Invocation { event, holder })).await.inspect_err(|fault| {
+        let arn = Arn::parse(&context.invoked_function_arn);
+        let own = |part: fn(&Arn<'_>) -> String| arn.as_ref().map(part).unwrap_or_default();
+        let (account, region) = (own(|a| a.account.to_owned()), own(|a| a.region.to_owned()));
+        Box::pin(function.handle(aws, Invocation { event, holder, account, region })).await.inspect_err(|fault| {
             telemetry::error(F::NAME, aws.now(), &fault.to_string());
         })
     }))

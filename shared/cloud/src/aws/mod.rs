@@ -4,6 +4,8 @@ mod dynamodb;
 #[cfg(feature = "ecs")]
 mod ecs;
 mod http;
+#[cfg(feature = "servicediscovery")]
+mod names;
 mod query;
 pub mod raw;
 mod sdk;
@@ -63,6 +65,12 @@ impl Aws {
             raw: raw::Raw::new(config),
             deadline: Cell::new(None),
         }
+    }
+
+    /// Names the tables, once they are known: the command finds them through the stack.
+    #[must_use]
+    pub fn with_tables(self, tables: Tables) -> Self {
+        Self { tables, ..self }
     }
 
     /// Sets when the invocation ends: no call outlives it.
