@@ -1,1 +1,41 @@
-fn main(){}
+//! The `wharfinger` command.
+//!
+//! It checks and compares configurations, writes them to the config table, and explains decisions with the very code that
+//! the functions run. Results go to standard output, errors to standard error. The exit code is 0 when all is fine, 1 when
+//! something was found (a problem, a difference, a rejected event), and 2 when the command could not do its work.
+
+mod args;
+mod check;
+mod completions;
+mod document;
+mod input;
+mod output;
+mod schema;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use output::Verdict;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(Verdict::Fine) => ExitCode::SUCCESS,
+        Ok(Verdict::Found) => ExitCode::from(1),
+        Err(error) => {
+            output::error(&error);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<Verdict> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Check(args) => check::run(&global, &args),
+        Command::Schema => schema::run(),
+        Command::Completions(args) => completions::run(&args),
+    }
+}

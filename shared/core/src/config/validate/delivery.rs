@@ -1,8 +1,8 @@
 //! Repositories, tag policies and promotions.
 
 use super::Found;
-use crate::config::stored::repository_path;
-use crate::config::{Delivery, Document, Entry, Path};
+use crate::config::{Delivery, Document, Entry, Path, TagPolicy};
+use crate::delivery::{Compiled, Registry, Repository};
 use crate::ids::TargetKind;
 
 /// The longest name of a repository (ECR API reference, `CreateRepository`).
@@ -12,9 +12,7 @@ pub(super) fn check(document: &Document, entry: &Entry, found: &mut Found) {
     let rules = &entry.config.delivery;
     for (i, rule) in rules.iter().enumerate() {
         let path = entry.path.at("delivery").at(i);
-        if let Err(message) = repository(&rule.repository) {
-            found.error(path.at("repository"), message);
-        }
+        repository(path.at("repository"), &rule.repository, found);
         if let Some(container) = &rule.container {
             found.name(path.at("container"), "the container's name", container, 255);
         }
@@ -25,7 +23,7 @@ pub(super) fn check(document: &Document, entry: &Entry, found: &mut Found) {
             );
             found.error(path.clone(), message);
         }
-        tags(&path.at("tags"), rule, found);
+        tags(&path.at("tags"), &rule.tags, found);
         promotion(document, entry, &path, rule, found);
         if rule.rollback.timeout.duration().is_zero() {
             found.error(path.at("rollback").at("timeout"), "must be longer than `0s`");
@@ -41,33 +39,37 @@ fn same_container(a: &Delivery, b: &Delivery) -> bool {
     container && a.repository == b.repository
 }
 
-/// `(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*` (ECR API reference, `CreateRepository`), after the
-/// registry's host where there is one.
-fn repository(name: &str) -> Result<(), String> {
-    let path = repository_path(name);
-    let part = |part: &str| {
-        let edge = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        edge(part.bytes().next())
-            && edge(part.bytes().last())
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
+fn repository(path: Path, name: &str, found: &mut Found) {
+    // Which account and Region it is makes no difference to whether the name can be read.
+    let repository = match Repository::configured(name, "", "") {
+        Ok(repository) => repository,
+        Err(error) => return found.error(path, error.to_string()),
     };
-    if path.contains(['@', ':']) {
-        return Err(format!(
-            "`{name}` has a tag or digest: write the repository's name alone, and the tags under `tags`"
-        ));
+    match repository.registry {
+        Registry::Host(host) => found.warning(
+            path,
+            format!(
+                "`{host}` is not a registry of Amazon ECR: no event tells of pushes there, so nothing is rolled out"
+            ),
+        ),
+        Registry::Ecr { .. } if repository.path.len() > REPOSITORY_NAME => {
+            found.error(
+                path,
+                format!("the repository's name has more than {REPOSITORY_NAME} characters"),
+            );
+        }
+        Registry::Ecr { .. } if repository.path.bytes().any(|b| b.is_ascii_uppercase()) => {
+            found.error(path, "the names of repositories are in lower case");
+        }
+        Registry::Ecr { .. } => {}
     }
-    if path.len() > REPOSITORY_NAME || !path.split('/').all(part) {
-        return Err(format!(
-            "`{name}` is not a repository's name: write `shop/web`, or `HOST/shop/web` for another registry"
-        ));
-    }
-    Ok(())
 }
 
-fn tags(path: &Path, rule: &Delivery, found: &mut Found) {
-    let _ = (path, rule, found);
+fn tags(path: &Path, policy: &TagPolicy, found: &mut Found) {
+    if let Err(error) = Compiled::new(policy) {
+        let path = error.key().map_or_else(|| path.clone(), |key| path.at(key));
+        found.error(path, error.to_string());
+    }
 }
 
 fn promotion(document: &Document, entry: &Entry, path: &Path, rule: &Delivery, found: &mut Found) {

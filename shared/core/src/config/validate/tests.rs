@@ -271,9 +271,10 @@ fn repositories_and_promotions() {
             { "repository": "localhost:5000/shop/web", "tags": { "exact": "x" }, "rollback": { "timeout": "0s" } },
         ]),
         expect![[r#"
-            Error services.prod/web.delivery[0].repository: `shop/web:1` has a tag or digest: write the repository's name alone, and the tags under `tags`
-            Error services.prod/web.delivery[1].repository: `Shop/Web` is not a repository's name: write `shop/web`, or `HOST/shop/web` for another registry
-            Error services.prod/web.delivery[2].repository: `shop//web` is not a repository's name: write `shop/web`, or `HOST/shop/web` for another registry
+            Error services.prod/web.delivery[0].repository: `shop/web:1` is not a repository: write `shop/web`, or another registry's with its host in front, without tag or digest
+            Error services.prod/web.delivery[1].repository: the names of repositories are in lower case
+            Error services.prod/web.delivery[2].repository: `shop//web` is not a repository: write `shop/web`, or another registry's with its host in front, without tag or digest
+            Warning services.prod/web.delivery[4].repository: `localhost:5000` is not a registry of Amazon ECR: no event tells of pushes there, so nothing is rolled out
             Error services.prod/web.delivery[4].rollback.timeout: must be longer than `0s`
         "#]],
     );
@@ -289,6 +290,34 @@ fn repositories_and_promotions() {
             Error services.prod/web.delivery[2]: another rule takes images of `a` for the same container: join them, or give each its own `container`
             Error services.prod/web.delivery[2].after: `prod/api` is not among the `services` of this document
             Error services.prod/web.delivery[3].bake: `bake` goes with `after`: it is for how long that service must have proved the image
+        "#]],
+    );
+}
+
+#[test]
+fn tag_policies() {
+    let rule = |tags: Value| json!({ "repository": "a", "container": tags.to_string(), "tags": tags });
+    check_delivery(
+        json!([
+            rule(json!({ "semver": ">=1.2, <2" })),
+            rule(json!({})),
+            rule(json!({ "exact": "a", "glob": "b" })),
+            rule(json!({ "semver": "one.two" })),
+            rule(json!({ "regex": "(" })),
+            rule(json!({ "glob": "[" })),
+            rule(json!({ "regex": "^v(.*)$", "extract": "$2" })),
+            rule(json!({ "exact": "-x" })),
+            rule(json!({ "exact": "x", "order": "semver" })),
+        ]),
+        expect![[r#"
+            Error services.prod/web.delivery[1].tags: no tags are named: write one of `exact`, `glob`, `regex`, `semver`
+            Error services.prod/web.delivery[2].tags.glob: `exact` and `glob` both name tags: keep one of them, and write a rule for each if both are meant
+            Error services.prod/web.delivery[3].tags.semver: `one.two` is no part of a version range: write `1.2.x`, `^1.2`, `~1.2.3`, `>=1.2 <2`, `1.2 - 1.4`, `1.x || 2.x`
+            Error services.prod/web.delivery[4].tags.regex: `(` is not a regular expression: unclosed group
+            Error services.prod/web.delivery[5].tags.glob: `[` is not a pattern: unclosed character class; missing ']'
+            Error services.prod/web.delivery[6].tags.extract: `$2` names the group `2`, which `^v(.*)$` has not: it has 0, 1
+            Error services.prod/web.delivery[7].tags.exact: `-x` cannot be a tag: a tag has up to 128 letters, digits, `_`, `.` and `-`, and begins with neither `.` nor `-`
+            Error services.prod/web.delivery[8].tags.order: `order` has no meaning with `exact`: the latest push wins; use `regex` with `order` for another order
         "#]],
     );
 }

@@ -1,0 +1,67 @@
+//! What can be said on the command line. Each command's own arguments are in its file.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{check, completions};
+
+/// Keeps what is around an Amazon ECS cluster true: service discovery, scaling, delivery.
+#[derive(Debug, Parser)]
+#[command(name = "wharfinger", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 all is fine, 1 something was found (a problem, a difference, a rejected event), \
+                        2 the command could not do its work."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// How results are printed.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    pub output: Format,
+    /// The CloudFormation stack that was deployed: its tables are used, and its name marks what is ours.
+    #[arg(long, global = true, default_value = "wharfinger", value_name = "NAME")]
+    pub stack: String,
+    /// The config table, instead of the stack's.
+    #[arg(
+        long,
+        global = true,
+        env = "WHARFINGER_CONFIG_TABLE",
+        hide_env_values = true,
+        value_name = "NAME"
+    )]
+    pub config_table: Option<String>,
+    /// The state table, instead of the stack's.
+    #[arg(
+        long,
+        global = true,
+        env = "WHARFINGER_STATE_TABLE",
+        hide_env_values = true,
+        value_name = "NAME"
+    )]
+    pub state_table: Option<String>,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Tell everything that is wrong with a configuration, offline.
+    Check(check::Args),
+    /// Print the JSON Schema of the configuration, for editors.
+    Schema,
+    /// Print a completion script for a shell.
+    Completions(completions::Args),
+}

@@ -1,0 +1,146 @@
+//! `wharfinger.yaml` from a file, with everything that is wrong in it, each at its line and column.
+
+mod read;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod wording;
+
+use std::fmt;
+
+use wharfinger_core::config::unsupported::unsupported;
+use wharfinger_core::config::{Document, Level, Path, Problem, Segment, validate};
+
+use tree::{Node, Place, Value};
+
+/// A problem with its place in the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Placed {
+    /// Where in the text.
+    pub place: Place,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// A document that was read.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// What it is called in messages.
+    pub name: String,
+    /// What it says, without the parts that do not fit; `None` when nothing is left.
+    pub document: Option<Document>,
+    /// Everything that is wrong, in the order of the text.
+    pub problems: Vec<Placed>,
+    /// Everything that this version does not act on.
+    pub unsupported: Vec<Placed>,
+}
+
+/// Reads a document from its text.
+pub(crate) fn load(name: &str, text: &str) -> Loaded {
+    let name = name.to_owned();
+    let root = match Node::parse(text) {
+        Ok(root) => root,
+        Err(error) => {
+            let problem = Problem::error(Path::root(), error.message);
+            let problems = vec![Placed {
+                place: error.place,
+                problem,
+            }];
+            return Loaded {
+                name,
+                document: None,
+                problems,
+                unsupported: Vec::new(),
+            };
+        }
+    };
+    let read = read::read::<Document>(text, &root);
+    let place = |problem: Problem| {
+        let problem = Problem {
+            path: read.written(&problem.path),
+            ..problem
+        };
+        // What is found where something does not fit may be its mere consequence.
+        let certain = !read
+            .problems
+            .iter()
+            .any(|told| told.problem.path.overlaps(&problem.path));
+        certain.then(|| Placed {
+            place: locate(&root, &problem.path),
+            problem,
+        })
+    };
+    let invalid: Vec<_> = read.document.iter().flat_map(validate).filter_map(place).collect();
+    let mut unsupported: Vec<_> = read.document.iter().flat_map(unsupported).filter_map(place).collect();
+    let read::Outcome {
+        document, mut problems, ..
+    } = read;
+    problems.extend(invalid);
+    problems.sort_by(|a, b| a.place.cmp(&b.place));
+    unsupported.sort_by(|a, b| a.place.cmp(&b.place));
+    Loaded {
+        name,
+        document,
+        problems,
+        unsupported,
+    }
+}
+
+impl Loaded {
+    /// The document, when nothing in it is wrong; warnings are not.
+    pub(crate) fn valid(&self) -> Option<&Document> {
+        self.document
+            .as_ref()
+            .filter(|_| self.problems.iter().all(|p| p.problem.level != Level::Error))
+    }
+
+    /// Everything that `check` tells, in the order of the text.
+    pub(crate) fn all(&self) -> Vec<&Placed> {
+        let mut all: Vec<_> = self.problems.iter().chain(&self.unsupported).collect();
+        all.sort_by(|a, b| a.place.cmp(&b.place));
+        all
+    }
+
+    /// One line of a message: `FILE:LINE:COLUMN: …`.
+    pub(crate) fn line(&self, placed: &Placed) -> String {
+        format!("{}:{placed}", self.name)
+    }
+}
+
+impl fmt::Display for Placed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Problem { level, path, message } = &self.problem;
+        let level = match level {
+            Level::Error => "",
+            Level::Warning => "warning: ",
+        };
+        write!(f, "{}: {level}{message}", self.place)?;
+        if !path.segments().is_empty() {
+            write!(f, " (in {path})")?;
+        }
+        Ok(())
+    }
+}
+
+/// Where a path stands in the text, or as much of it as is there: of a single value the value, of more the key.
+fn locate(root: &Node, path: &Path) -> Place {
+    let (mut node, mut place) = (root, &root.place);
+    for segment in path.segments() {
+        let next = match (segment, &node.value) {
+            (Segment::Index(index), Value::List(list)) => list.get(*index).map(|element| (element, &element.place)),
+            (Segment::Key(key), Value::Map(map)) => {
+                let written = |node: &Node| matches!(&node.value, Value::Text(text) if text == key);
+                map.iter()
+                    .find(|(node, _)| written(node))
+                    .map(|(key, value)| match value.value {
+                        Value::Null | Value::List(_) | Value::Map(_) => (value, &key.place),
+                        _ => (value, &value.place),
+                    })
+            }
+            _ => None,
+        };
+        let Some(next) = next else { break };
+        (node, place) = next;
+    }
+    place.clone()
+}
