@@ -13,7 +13,7 @@ pub mod sweep;
 use serde_json::Value;
 use wharfinger_cloud::aws::Aws;
 use wharfinger_cloud::config::ConfigStore;
-use wharfinger_cloud::lease::{self, Acquired};
+use wharfinger_cloud::lease;
 use wharfinger_cloud::ledger::{self, News};
 use wharfinger_cloud::pipeline::{Cause, converge};
 use wharfinger_cloud::ports::{Alarms, Clock, Services};
@@ -130,31 +130,12 @@ impl Scaling {
         if managed.stored.config.scaling.is_none() {
             return Ok(true);
         }
-        let lease = match lease::acquire(cloud, &managed.target, holder).await? {
-            Acquired::Held(lease) => lease,
-            Acquired::Busy { until } => {
-                let until = until.map_or_else(String::new, |t| format!(" until {t} at most"));
-                let message = format!(
-                    "another invocation writes on {}{until}; the sweep goes on",
-                    managed.target
-                );
-                let decision = Decision::<()>::without_calls(Outcome::Wait, Reason::new(Code::LeaseHeld, message));
-                telemetry::undecided(NAME, &managed.target, None, cause, decision, cloud.now());
-                return Ok(false);
-            }
-        };
-        let under_lease = async {
+        let target = managed.target.clone();
+        let done = lease::hold(cloud, NAME, &target, cause, holder, async |lease| {
             let look = observe::look(cloud, managed, &lease.item, known).await?;
-            let counts = apply::Counts { cloud, lease: &lease };
-            converge(&counts, cloud, cause, look).await
-        };
-        match under_lease.await {
-            Ok(_) => Ok(true),
-            Err(fault) => {
-                lease.give_up(cloud).await;
-                Err(fault)
-            }
-        }
+            converge(&apply::Counts { cloud, lease }, cloud, cause, look).await
+        });
+        Ok(done.await?.is_some())
     }
 }
 

@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use wharfinger_core::ids::Target;
+use wharfinger_core::report::{Code, Decision, Outcome, Reason};
 
 use crate::error::{CloudError, Fault};
+use crate::pipeline::Cause;
 use crate::ports::Clock;
+use crate::telemetry;
 use crate::table::{
     AttributeValue, Condition, Item, Key, Table, TableName, Update, Updated, as_number, as_text, number, text,
 };
@@ -72,6 +75,38 @@ pub async fn acquire(
         }
         cloud.sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(1));
+    }
+}
+
+/// Does work on a service under its lease, which is given back also when the work fails. `None` when another invocation has
+/// the lease: the sweep goes on.
+///
+/// # Errors
+/// When the lease cannot be asked for, or the work fails.
+pub async fn hold<T>(
+    cloud: &(impl Table + Clock),
+    domain: &'static str,
+    target: &Target,
+    cause: &Cause,
+    holder: &str,
+    work: impl AsyncFnOnce(&Lease) -> Result<T, Fault>,
+) -> Result<Option<T>, Fault> {
+    let lease = match acquire(cloud, target, holder).await? {
+        Acquired::Held(lease) => lease,
+        Acquired::Busy { until } => {
+            let until = until.map_or_else(String::new, |t| format!(" until {t} at most"));
+            let message = format!("another invocation writes on {target}{until}; the sweep goes on");
+            let decision = Decision::<()>::without_calls(Outcome::Wait, Reason::new(Code::LeaseHeld, message));
+            telemetry::undecided(domain, target, None, cause, decision, cloud.now());
+            return Ok(None);
+        }
+    };
+    match work(&lease).await {
+        Ok(done) => Ok(Some(done)),
+        Err(fault) => {
+            lease.give_up(cloud).await;
+            Err(fault)
+        }
     }
 }
 
