@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Detail, Envelope, Event, Rejected, parse_time, time_from_json};
+use super::{Detail, Envelope, Event, Rejected, parse_time, text, time_from_json};
 
 const KIND: &str = "CloudWatch Alarm State Change";
 
@@ -76,28 +76,45 @@ impl AlarmStateChange {
     /// When `alarmName`, `state.value` or `state.timestamp` is missing: without them neither the alarm nor the order of
     /// its states is known.
     pub fn parse(envelope: &Envelope, detail: &Value) -> Result<Self, Rejected> {
-        let malformed = |reason: &str| Rejected::Malformed { kind: KIND, reason: reason.into() };
-        let from_arn = || envelope.resources.iter().find_map(|arn| arn.split_once(":alarm:").map(|(_, name)| name));
-        let alarm_name = detail
-            .get("alarmName")
-            .and_then(Value::as_str)
+        Self::read(envelope, detail, "detail")
+    }
+
+    /// `at` is the name under which the caller found `detail`, for the reasons of a rejection.
+    fn read(envelope: &Envelope, detail: &Value, at: &str) -> Result<Self, Rejected> {
+        let malformed = |reason: &str| Rejected::Malformed {
+            kind: KIND,
+            reason: format!("`{at}.{reason}"),
+        };
+        let from_arn = || {
+            envelope
+                .resources
+                .iter()
+                .find_map(|arn| arn.split_once(":alarm:").map(|(_, name)| name))
+        };
+        let alarm_name = text(detail, "alarmName")
+            .filter(|name| !name.is_empty())
             .or_else(from_arn)
-            .ok_or_else(|| malformed("`detail.alarmName` is missing or no text"))?;
-        let state = detail.get("state").ok_or_else(|| malformed("`detail.state` is missing"))?;
+            .ok_or_else(|| malformed("alarmName` is missing or no text"))?;
+        let state = detail.get("state").ok_or_else(|| malformed("state` is missing"))?;
         let value = state
             .get("value")
             .and_then(|v| AlarmValue::deserialize(v).ok())
-            .ok_or_else(|| malformed("`detail.state.value` is missing or no text"))?;
-        // The Lambda action's samples have stray blanks in their times.
-        let timestamp = state
-            .get("timestamp")
-            .and_then(Value::as_str)
-            .and_then(|t| parse_time(&t.replace(' ', "")))
-            .ok_or_else(|| malformed("`detail.state.timestamp` is missing or no time"))?;
+            .ok_or_else(|| malformed("state.value` is missing or no text"))?;
+        let timestamp = text(state, "timestamp")
+            .and_then(parse_blank)
+            .ok_or_else(|| malformed("state.timestamp` is missing or no time"))?;
         let muted = detail.get("muteDetail").is_some_and(|m| !m.is_null())
             || state.get("actionsSuppressedBy").is_some_and(|s| !s.is_null());
-        let reading = state.get("reasonData").and_then(Value::as_str).and_then(Reading::from_reason_data);
-        Ok(Self { alarm_name: alarm_name.into(), state: AlarmState { value, timestamp, reading, muted } })
+        let reading = text(state, "reasonData").and_then(Reading::from_reason_data);
+        Ok(Self {
+            alarm_name: alarm_name.into(),
+            state: AlarmState {
+                value,
+                timestamp,
+                reading,
+                muted,
+            },
+        })
     }
 
     /// Reads one metric or composite alarm of `DescribeAlarms`.
@@ -105,14 +122,19 @@ impl AlarmStateChange {
     /// # Errors
     /// As [`AlarmStateChange::parse`].
     pub fn from_describe_alarms(alarm: &Value) -> Result<Self, Rejected> {
-        let malformed = |reason: &str| Rejected::Malformed { kind: "DescribeAlarms", reason: reason.into() };
+        let malformed = |reason: &str| Rejected::Malformed {
+            kind: "DescribeAlarms",
+            reason: reason.into(),
+        };
         let text = |field| alarm.get(field).and_then(Value::as_str);
         let mut reading = text("StateReasonData").and_then(Reading::from_reason_data);
         if let (Some(reading), Some(threshold)) = (&mut reading, alarm.get("Threshold").and_then(Value::as_f64)) {
             reading.threshold.get_or_insert(threshold);
         }
         Ok(Self {
-            alarm_name: text("AlarmName").ok_or_else(|| malformed("`AlarmName` is missing"))?.into(),
+            alarm_name: text("AlarmName")
+                .ok_or_else(|| malformed("`AlarmName` is missing"))?
+                .into(),
             state: AlarmState {
                 value: alarm
                     .get("StateValue")
@@ -135,7 +157,9 @@ impl Reading {
     pub fn from_reason_data(json: &str) -> Option<Self> {
         let data: Value = serde_json::from_str(json).ok()?;
         let newest = |field: &str| {
-            data.get(field).and_then(Value::as_array).and_then(|p| p.iter().rev().find_map(Value::as_f64))
+            data.get(field)
+                .and_then(Value::as_array)
+                .and_then(|p| p.iter().rev().find_map(Value::as_f64))
         };
         // `recentDatapoints` runs from old to new, `evaluatedDatapoints` from new to old and may be shorter.
         let value = newest("recentDatapoints")?;
@@ -147,26 +171,36 @@ impl Reading {
             .and_then(|p| p.get("timestamp"))
             .and_then(time_from_json)
             .or_else(|| data.get("queryDate").and_then(time_from_json));
-        Some(Self { value, threshold: data.get("threshold").and_then(Value::as_f64).or(band), at })
+        Some(Self {
+            value,
+            threshold: data.get("threshold").and_then(Value::as_f64).or(band),
+            at,
+        })
     }
 }
 
 /// Reads the payload that CloudWatch sends to a Lambda function that is an alarm's own action: the same inner objects
-/// under `alarmData`, without `detail-type`. `None` when the JSON is not such a payload.
+/// under `alarmData` in place of `detail`. `None` when the JSON is not such a payload.
 pub(super) fn from_lambda_action(json: &Value) -> Option<Result<Event, Rejected>> {
-    let data = json.get("alarmData")?;
-    let text = |field| json.get(field).and_then(Value::as_str).unwrap_or_default();
-    let envelope = Envelope {
-        id: String::new(),
-        account: text("accountId").into(),
-        region: text("region").into(),
-        time: parse_time(&text("time").replace(' ', "")),
-        resources: vec![text("alarmArn").into()],
+    let data = json.get("alarmData").filter(|_| json.get("detail").is_none())?;
+    let text = |field| text(json, field);
+    let mut envelope = Envelope {
         detail_type: KIND.into(),
         source: "aws.cloudwatch".into(),
+        ..Envelope::beside(json)
     };
-    Some(
-        AlarmStateChange::parse(&envelope, data)
-            .map(|alarm| Event { envelope, detail: Detail::Alarm(alarm) }),
-    )
+    envelope.time = text("time").and_then(parse_blank);
+    if let Some(account) = text("accountId") {
+        envelope.account = account.into();
+    }
+    envelope.resources.extend(text("alarmArn").map(str::to_owned));
+    Some(AlarmStateChange::read(&envelope, data, "alarmData").map(|alarm| Event {
+        envelope,
+        detail: Detail::Alarm(alarm),
+    }))
+}
+
+/// Some samples of the Lambda action have stray blanks in their times.
+fn parse_blank(time: &str) -> Option<Timestamp> {
+    parse_time(&time.replace(' ', ""))
 }

@@ -53,11 +53,12 @@ impl ImageAction {
     pub fn parse(detail: &Value) -> Result<Self, Rejected> {
         let malformed = |reason: String| Rejected::Malformed { kind: KIND, reason };
         let text = |field: &'static str| detail.get(field).and_then(Value::as_str).filter(|t| !t.is_empty());
-        let needed =
-            |field| text(field).ok_or_else(|| malformed(format!("`detail.{field}` is missing or no text")));
+        let needed = |field| text(field).ok_or_else(|| malformed(format!("`detail.{field}` is missing or no text")));
         Ok(Self {
             repository: needed("repository-name")?.into(),
-            digest: needed("image-digest")?.parse().map_err(|e| malformed(format!("`detail.image-digest`: {e}")))?,
+            digest: needed("image-digest")?
+                .parse()
+                .map_err(|e| malformed(format!("`detail.image-digest`: {e}")))?,
             tag: text("image-tag").map(str::to_owned),
             action: detail
                 .get("action-type")

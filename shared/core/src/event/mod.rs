@@ -11,7 +11,6 @@ mod task;
 mod time;
 
 use jiff::Timestamp;
-use serde::Deserialize;
 use serde_json::Value;
 
 pub use alarm::{AlarmState, AlarmStateChange, AlarmValue, Reading};
@@ -39,6 +38,27 @@ pub struct Envelope {
     pub detail_type: String,
     /// `source`, as it was written.
     pub source: String,
+}
+
+impl Envelope {
+    /// What may be missing: a field that is not there, or of another type, is empty.
+    fn beside(json: &Value) -> Self {
+        let owned = |field| text(json, field).unwrap_or_default().to_owned();
+        let resources = json.get("resources").and_then(Value::as_array).map(Vec::as_slice);
+        Self {
+            id: owned("id"),
+            account: owned("account"),
+            region: owned("region"),
+            time: text(json, "time").and_then(parse_time),
+            resources: resources
+                .unwrap_or_default()
+                .iter()
+                .filter_map(|r| r.as_str().map(str::to_owned))
+                .collect(),
+            detail_type: String::new(),
+            source: String::new(),
+        }
+    }
 }
 
 /// An event that a domain may act on.
@@ -82,8 +102,8 @@ impl Detail {
 /// Why an event was not taken. Nothing is done for it, and it is told apart from a failure: retrying cannot help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
-    /// It is a JSON value, but no event: `source` or `detail-type` is missing.
-    #[error("this is not an EventBridge event: `{0}` is missing")]
+    /// It is a JSON value, but no event: `source` or `detail-type` is missing or no text.
+    #[error("this is not an EventBridge event: `{0}` is missing or no text")]
     NotAnEvent(&'static str),
     /// No domain knows this kind of event.
     #[error("nothing here reacts to `{detail_type}` events from `{source_name}`")]
@@ -103,26 +123,6 @@ pub enum Rejected {
     },
 }
 
-#[derive(Deserialize)]
-struct RawEnvelope {
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(default)]
-    account: Option<String>,
-    #[serde(default)]
-    region: Option<String>,
-    #[serde(default)]
-    time: Option<String>,
-    #[serde(default)]
-    resources: Option<Vec<Value>>,
-    #[serde(default, rename = "detail-type")]
-    detail_type: Option<String>,
-    #[serde(default)]
-    source: Option<String>,
-    #[serde(default)]
-    detail: Option<Value>,
-}
-
 impl Event {
     /// Reads an event from its JSON.
     ///
@@ -132,39 +132,35 @@ impl Event {
         if let Some(event) = alarm::from_lambda_action(json) {
             return event;
         }
-        let raw = RawEnvelope::deserialize(json)
-            .map_err(|e| Rejected::Malformed { kind: "EventBridge", reason: e.to_string() })?;
-        let detail_type = raw.detail_type.ok_or(Rejected::NotAnEvent("detail-type"))?;
-        let source = raw.source.ok_or(Rejected::NotAnEvent("source"))?;
+        let needed = |field| text(json, field).ok_or(Rejected::NotAnEvent(field));
+        let (detail_type, source) = (needed("detail-type")?.to_owned(), needed("source")?.to_owned());
         let envelope = Envelope {
-            id: raw.id.unwrap_or_default(),
-            account: raw.account.unwrap_or_default(),
-            region: raw.region.unwrap_or_default(),
-            time: raw.time.as_deref().and_then(parse_time),
-            resources: raw
-                .resources
-                .unwrap_or_default()
-                .into_iter()
-                .filter_map(|r| r.as_str().map(str::to_owned))
-                .collect(),
             detail_type,
             source,
+            ..Envelope::beside(json)
         };
-        let detail = raw.detail.unwrap_or(Value::Null);
+        let detail = json.get("detail").unwrap_or(&Value::Null);
         let detail = match (envelope.source.as_str(), envelope.detail_type.as_str()) {
-            ("aws.ecs", "ECS Task State Change") => Detail::Task(TaskStateChange::parse(&detail)?),
+            ("aws.ecs", "ECS Task State Change") => Detail::Task(TaskStateChange::parse(detail)?),
             ("aws.ecs", "ECS Deployment State Change") => {
-                Detail::Deployment(DeploymentStateChange::parse(&envelope, &detail)?)
+                Detail::Deployment(DeploymentStateChange::parse(&envelope, detail)?)
             }
             ("aws.cloudwatch", "CloudWatch Alarm State Change") => {
-                Detail::Alarm(AlarmStateChange::parse(&envelope, &detail)?)
+                Detail::Alarm(AlarmStateChange::parse(&envelope, detail)?)
             }
-            ("aws.ecr", "ECR Image Action") => Detail::Image(ImageAction::parse(&detail)?),
+            ("aws.ecr", "ECR Image Action") => Detail::Image(ImageAction::parse(detail)?),
             (_, "Scheduled Event") => Detail::Scheduled,
             _ => {
-                return Err(Rejected::UnknownKind { detail_type: envelope.detail_type, source_name: envelope.source });
+                return Err(Rejected::UnknownKind {
+                    detail_type: envelope.detail_type,
+                    source_name: envelope.source,
+                });
             }
         };
         Ok(Self { envelope, detail })
     }
+}
+
+fn text<'a>(json: &'a Value, field: &str) -> Option<&'a str> {
+    json.get(field).and_then(Value::as_str)
 }

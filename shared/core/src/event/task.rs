@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Rejected, time_from_json};
+use super::{Rejected, text, time_from_json};
 use crate::ids::{Target, TargetKind, TaskArn, TaskDefinitionRef, cluster_name};
 
 const KIND: &str = "ECS Task State Change";
@@ -46,7 +46,10 @@ impl TaskStatus {
     /// Whether the task is past its service: DEACTIVATING or later.
     #[must_use]
     pub fn is_leaving(self) -> bool {
-        matches!(self, Self::Deactivating | Self::Stopping | Self::Deprovisioning | Self::Stopped | Self::Deleted)
+        matches!(
+            self,
+            Self::Deactivating | Self::Stopping | Self::Deprovisioning | Self::Stopped | Self::Deleted
+        )
     }
 }
 
@@ -138,11 +141,15 @@ impl TaskStateChange {
         let needed = |field: &'static str| {
             text(detail, field).ok_or_else(|| malformed(format!("`detail.{field}` is missing or no text")))
         };
-        let task_arn = needed("taskArn")?.parse().map_err(|e| malformed(format!("`detail.taskArn`: {e}")))?;
+        let task_arn = needed("taskArn")?
+            .parse()
+            .map_err(|e| malformed(format!("`detail.taskArn`: {e}")))?;
         let cluster_arn = needed("clusterArn")?.to_owned();
         let task_definition_arn = needed("taskDefinitionArn")?.to_owned();
         if TaskDefinitionRef::parse(&task_definition_arn).is_none() {
-            return Err(malformed(format!("`detail.taskDefinitionArn`: `{task_definition_arn}` has no revision")));
+            return Err(malformed(format!(
+                "`detail.taskDefinitionArn`: `{task_definition_arn}` has no revision"
+            )));
         }
         let version = detail
             .get("version")
@@ -151,7 +158,10 @@ impl TaskStateChange {
         let interfaces = Interfaces::of(detail);
         let owned = |field: &str| text(detail, field).map(str::to_owned);
         let status = |field: &str| {
-            detail.get(field).and_then(|v| TaskStatus::deserialize(v).ok()).unwrap_or_default()
+            detail
+                .get(field)
+                .and_then(|v| TaskStatus::deserialize(v).ok())
+                .unwrap_or_default()
         };
         Ok(Self {
             task_arn,
@@ -186,8 +196,10 @@ impl TaskStateChange {
             Some(("family", name)) => (TargetKind::Task, name),
             _ => (TargetKind::Task, family),
         };
-        Target::parse(kind, &format!("{}/{name}", cluster_name(&self.cluster_arn)))
-            .map_err(|e| Rejected::Malformed { kind: KIND, reason: e.to_string() })
+        Target::parse(kind, &format!("{}/{name}", cluster_name(&self.cluster_arn))).map_err(|e| Rejected::Malformed {
+            kind: KIND,
+            reason: e.to_string(),
+        })
     }
 
     /// Whether the task is on its way out: ECS wants it stopped, or it is past RUNNING.
@@ -239,21 +251,32 @@ impl Interfaces {
 }
 
 fn container(value: &Value) -> Option<Container> {
-    let port = |binding: &Value, field| binding.get(field).and_then(Value::as_u64).and_then(|p| u16::try_from(p).ok());
+    let port = |binding: &Value, field| {
+        binding
+            .get(field)
+            .and_then(Value::as_u64)
+            .and_then(|p| u16::try_from(p).ok())
+    };
     Some(Container {
         name: text(value, "name")?.to_owned(),
         image: text(value, "image").map(str::to_owned),
         image_digest: text(value, "imageDigest").map(str::to_owned),
         network_bindings: elements(value, "networkBindings")
-            .map(|b| NetworkBinding { container_port: port(b, "containerPort"), host_port: port(b, "hostPort") })
+            .map(|b| NetworkBinding {
+                container_port: port(b, "containerPort"),
+                host_port: port(b, "hostPort"),
+            })
+            // A range of ports has neither: nothing can be said of one of its ports.
+            .filter(|b| b.container_port.is_some() || b.host_port.is_some())
             .collect(),
     })
 }
 
-fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
-    value.get(field).and_then(Value::as_str)
-}
-
 fn elements<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
-    value.get(field).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default().iter()
+    value
+        .get(field)
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+        .iter()
 }

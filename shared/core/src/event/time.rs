@@ -6,7 +6,9 @@ use serde_json::Value;
 /// Reads RFC 3339 (`2020-01-23T17:57:58Z`) and CloudWatch's own form (`2019-10-02T17:04:40.989+0000`).
 #[must_use]
 pub fn parse_time(text: &str) -> Option<Timestamp> {
-    text.parse().ok().or_else(|| Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text).ok())
+    text.parse()
+        .ok()
+        .or_else(|| Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text).ok())
 }
 
 /// Reads a time as text, or as the seconds since the epoch that the JSON protocols send.
@@ -18,7 +20,9 @@ pub fn time_from_json(value: &Value) -> Option<Timestamp> {
             let millis = (seconds.as_f64()? * 1_000.0).round();
             // Beyond this a float no longer holds every millisecond, and no clock says so.
             #[allow(clippy::cast_possible_truncation)]
-            (millis.abs() < 9e15).then_some(millis as i64).and_then(|m| Timestamp::from_millisecond(m).ok())
+            (millis.abs() < 9e15)
+                .then_some(millis as i64)
+                .and_then(|m| Timestamp::from_millisecond(m).ok())
         }
         _ => None,
     }
