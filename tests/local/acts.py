@@ -148,6 +148,32 @@ def events_get_lost(stage: Stage) -> None:
         stage.must("prod/web is as it was", lambda: world.addresses("web") == world.serving("web", _WEB))
 
 
+def aws_stumbles(stage: Stage) -> None:
+    """Throttles and lost answers delay things, and double nothing."""
+    with stage.act(
+        "6  AWS throttles and loses answers, and it comes right all the same",
+        "RegisterInstance is throttled more often than an SDK tries. Then UpdateService does what it "
+        "is asked, and its answer is lost.",
+        may_fail=True,
+    ):
+        cloud, driver = stage.cloud, stage.driver
+        discovery, delivery = (stage.functions[f"{n}Function"] for n in ("Discovery", "Delivery"))
+        cloud.fault(operation="RegisterInstance", caller=discovery, count=4,
+                    error={"code": "ThrottlingException", "message": "Rate exceeded"})
+        driver.ecs.update_service(cluster=CLUSTER, service="api", desiredCount=2)
+        driver.settle(stage.deliver)
+        _found(stage, "api", _API, 2)
+        cloud.fault(operation="UpdateService", caller=delivery, when="after", cut=True)
+        digest = driver.push_image("shop/api", "release-9")
+        stage.must("shop/api:release-9 is rolled out once", lambda: (
+            _image_of(stage, "api") == image("shop/api", f"@{digest}")
+            and len(driver.service(CLUSTER, "api")["deployments"]) == 2))
+        stage.must("all faults have hit", lambda: all(
+            f["hits"] == f["count"] for f in cloud.faults()))
+        driver.settle(stage.deliver)
+        _found(stage, "api", _API, 2)
+
+
 def _found(stage: Stage, service: str, port: int, count: int) -> None:
     def true() -> bool:
         found = stage.world.addresses(service)

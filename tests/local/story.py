@@ -18,7 +18,7 @@ from .cloud import CloudError, LocalCloud, credentials
 from .console import Console, Progress
 from .ecs import Driver
 from .stage import Stage, StoryFailed
-from .timeline import Timeline
+from .timeline import Timeline, failure
 from .world import CLUSTER, World
 
 _EXAMPLE = "examples/shop.yaml"
@@ -84,7 +84,7 @@ def _play(console: Console, cloud: LocalCloud, options: argparse.Namespace) -> N
     stage = _set_up(console, cloud, options.template or deploy.BUILT, executable)
     stage.timeline.begin = time.time()
     for act in (acts.tasks_start, acts.image_is_pushed, acts.alarm_doubles,
-                acts.events_misbehave, acts.events_get_lost):
+                acts.events_misbehave, acts.events_get_lost, acts.aws_stumbles):
         act(stage)
     _finish(stage)
 
@@ -171,10 +171,14 @@ def _show_errors(console: Console, cloud: LocalCloud) -> None:
         broken = [i for i in cloud.invocations() if i["error"]]
     except (CloudError, OSError):
         return
-    for invocation in broken[-3:]:
-        console.line(f"   {invocation['function']} on {invocation['detail_type']}: {invocation['error']}")
-        for line in invocation["log"][-8:]:
-            console.line("     " + line[:400])
+    told = set()
+    for invocation in reversed(broken):
+        text = f"{invocation['function']} on {invocation['detail_type']}: {failure(invocation)}"
+        if text not in told:
+            told.add(text)
+            console.line("   " + text)
+            for line in invocation["log"][-12:]:
+                console.line("     " + line[:400])
 
 
 def _interrupt(*_: object) -> None:

@@ -39,13 +39,6 @@ class Row:
     decisions: List[Decision]
     changes: List[Dict[str, Any]] = field(default_factory=list)
 
-    @property
-    def effect_ms(self) -> Optional[float]:
-        """From the event's arrival to the end of the last call that changed something."""
-        if not self.changes:
-            return None
-        return max((c["at"] - self.at) * 1000 + c["duration_ms"] for c in self.changes)
-
 
 @dataclass
 class Mark:
@@ -106,7 +99,7 @@ class Timeline:
         return rows
 
     def latencies(self) -> List[str]:
-        """Per domain, how long it took from arrival to effect."""
+        """Per domain, how long it took from arrival to effect where no fault was injected."""
         return [
             f"{domain}: median {statistics.median(values):.0f} ms, longest {max(values):.0f} ms, "
             f"{len(values)} effects"
@@ -124,18 +117,21 @@ class Timeline:
         if len(row.decisions) > len(acting):
             left = len(row.decisions) - len(acting)
             self._wrapped(console.style(f"{left} more are as they should be", "dim"), "")
+        undisturbed = not any(change["error"] for change in row.changes)
         for change in row.changes:
             took = (change["at"] - row.at) * 1000 + change["duration_ms"]
             domain = row.decisions[0].domain if row.decisions else change["caller"]
-            self._domains.setdefault(domain, []).append(took)
+            if undisturbed:
+                self._domains.setdefault(domain, []).append(took)
             mark = console.style("→", "green" if not change["error"] else "red")
             text = describe_change(change)
             aside = f"{took:.0f} ms after the event" if not change["error"] else change["error"]
             gap = " " * max(2, console.width - 12 - len(text) - len(aside))
             console.line(f"         {mark} {text}{gap}{console.style(aside, 'dim')}")
         if row.invocation["error"]:
-            error = row.invocation["error"]
-            console.line(f"         {console.style('error', 'red')} {json.dumps(error)[:200]}")
+            self._wrapped(
+                console.style("the invocation failed, Lambda tries again: ", "red")
+                + failure(row.invocation), "")
 
     def _wrapped(self, text: str, aside: str) -> None:
         room = self._console.width - 12 - len(aside) - 2
@@ -207,6 +203,14 @@ def parse_decision(line: str) -> Optional[Decision]:
     return Decision(
         str(fields["domain"]), str(fields.get("target") or ""), str(fields.get("subject") or ""),
         str(fields["outcome"]), reasons, [c for c in calls if c])
+
+
+def failure(invocation: Mapping[str, Any]) -> str:
+    """Why an invocation failed, in a line."""
+    error = invocation["error"]
+    if not isinstance(error, dict):
+        return str(error)
+    return shorten(f"{error.get('errorType')}: {error.get('errorMessage')}")[:300]
 
 
 def describe(document: Mapping[str, Any], short: bool = False) -> str:
