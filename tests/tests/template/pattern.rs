@@ -1,0 +1,65 @@
+//! As much of EventBridge's patterns as the template uses.
+//! Source: EventBridge user guide, "Comparison operators for use in event patterns".
+
+use serde_json::Value;
+
+/// Whether the pattern lets the event through. A field is compared with a list, of which one must fit; fields that the
+/// pattern does not name do not count.
+pub fn matches(pattern: &Value, event: &Value) -> bool {
+    pattern
+        .as_object()
+        .unwrap()
+        .iter()
+        .all(|(key, wanted)| match (key.as_str(), wanted) {
+            ("$or", Value::Array(alternatives)) => alternatives.iter().any(|alternative| matches(alternative, event)),
+            (key, Value::Object(_)) => event
+                .get(key)
+                .is_some_and(|inner| inner.is_object() && matches(wanted, inner)),
+            (key, Value::Array(values)) => values.iter().any(|value| fits(value, event.get(key))),
+            (key, wanted) => panic!("a pattern compares {key} with a list, not with {wanted}"),
+        })
+}
+
+fn fits(wanted: &Value, found: Option<&Value>) -> bool {
+    match wanted {
+        Value::Object(operator) => match operator.iter().next() {
+            Some((name, Value::Bool(exists))) if name == "exists" => found.is_some() == *exists,
+            other => panic!("this matcher does not know {other:?}"),
+        },
+        value => match found {
+            Some(Value::Array(elements)) => elements.contains(value),
+            found => found == Some(value),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+    use serde_json::json;
+
+    #[test]
+    fn fields_are_all_needed_and_values_are_alternatives() {
+        let pattern = json!({ "source": ["aws.ecs"], "detail": { "state": ["A", "B"], "tag": [{ "exists": true }] } });
+        let event = |state: &str| json!({ "source": "aws.ecs", "detail": { "state": state, "tag": "x", "more": 1 } });
+        assert!(matches(&pattern, &event("A")));
+        assert!(matches(&pattern, &event("B")));
+        assert!(!matches(&pattern, &event("C")));
+        assert!(
+            !matches(&pattern, &json!({ "source": "aws.ecs", "detail": { "state": "A" } })),
+            "the tag is missing"
+        );
+        assert!(
+            !matches(&pattern, &json!({ "source": "aws.ecs" })),
+            "the detail is missing"
+        );
+    }
+
+    #[test]
+    fn or_takes_either_side() {
+        let pattern = json!({ "$or": [{ "last": ["RUNNING"] }, { "desired": ["STOPPED"] }] });
+        assert!(matches(&pattern, &json!({ "last": "RUNNING", "desired": "RUNNING" })));
+        assert!(matches(&pattern, &json!({ "last": "PENDING", "desired": "STOPPED" })));
+        assert!(!matches(&pattern, &json!({ "last": "PENDING", "desired": "RUNNING" })));
+    }
+}

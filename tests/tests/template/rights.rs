@@ -1,0 +1,203 @@
+//! What each function may do: exactly the calls that it makes.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::document::{Template, list, words};
+
+/// What every function does: read its configuration, keep its state, log, and hand over what failed.
+const EVERY: [&str; 7] = [
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
+    "dynamodb:Query",
+    "dynamodb:UpdateItem",
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+    "sqs:SendMessage",
+];
+
+/// The calls of each function to the services that it is about.
+const OWN: [(&str, &[&str]); 3] = [
+    (
+        "DiscoveryFunction",
+        &[
+            "ecs:DescribeTasks",
+            "ecs:ListTasks",
+            "servicediscovery:DeregisterInstance",
+            "servicediscovery:GetOperation",
+            "servicediscovery:ListInstances",
+            "servicediscovery:RegisterInstance",
+            // Cloud Map asks Route 53 in the caller's name.
+            "route53:ChangeResourceRecordSets",
+            "route53:CreateHealthCheck",
+            "route53:DeleteHealthCheck",
+            "route53:GetHealthCheck",
+            "route53:UpdateHealthCheck",
+        ],
+    ),
+    (
+        "ScalingFunction",
+        &["cloudwatch:DescribeAlarms", "ecs:DescribeServices", "ecs:UpdateService"],
+    ),
+    (
+        "DeliveryFunction",
+        &[
+            "ecr:DescribeImages",
+            "ecs:DescribeServices",
+            "ecs:DescribeTaskDefinition",
+            "ecs:RegisterTaskDefinition",
+            "ecs:TagResource",
+            "ecs:UpdateService",
+            "iam:PassRole",
+        ],
+    ),
+];
+
+/// Actions that name no resource, so that `*` is all there is to say; each is narrowed by a condition if it can be.
+/// Source: Service Authorization Reference; for alarms the CloudWatch API reference, DescribeAlarms.
+const WITHOUT_RESOURCE: [(&str, bool); 5] = [
+    ("cloudwatch:DescribeAlarms", true),
+    ("ecs:DescribeTaskDefinition", true),
+    ("ecs:ListTasks", true),
+    ("servicediscovery:GetOperation", true),
+    // Made for Cloud Map in Route 53, which has no Region that could be asked for.
+    ("route53:CreateHealthCheck", false),
+];
+
+/// The logical id of a function's role.
+fn role<'a>(template: &'a Template, function: &str) -> &'a str {
+    template
+        .function_property(function, "Role")
+        .as_str()
+        .unwrap()
+        .strip_suffix(".Arn")
+        .unwrap()
+}
+
+/// The statements of a function's role.
+fn statements<'a>(template: &'a Template, function: &str) -> Vec<&'a Value> {
+    let policies = template.properties(role(template, function))["Policies"]
+        .as_array()
+        .unwrap();
+    policies
+        .iter()
+        .flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap())
+        .collect()
+}
+
+#[test]
+fn every_function_has_a_role_of_its_own_that_nobody_else_can_take() {
+    let template = Template::load();
+    let roles: BTreeSet<_> = template.functions().map(|id| role(&template, id)).collect();
+    assert_eq!(roles.len(), template.functions().count());
+    assert_eq!(
+        words(&roles),
+        words(template.of_type("AWS::IAM::Role")),
+        "a role without a function"
+    );
+    for id in roles {
+        let trust = template.properties(id)["AssumeRolePolicyDocument"]["Statement"]
+            .as_array()
+            .unwrap();
+        assert_eq!(trust.len(), 1, "{id}");
+        assert_eq!(
+            trust[0]["Principal"],
+            json!({ "Service": "lambda.amazonaws.com" }),
+            "{id}"
+        );
+        assert_eq!(template.properties(id).get("ManagedPolicyArns"), None, "{id}");
+    }
+}
+
+#[test]
+fn a_role_allows_exactly_the_calls_that_its_function_makes() {
+    let template = Template::load();
+    assert_eq!(words(template.functions()), words(OWN.map(|(id, _)| id)));
+    for (id, own) in OWN {
+        let allowed = words(
+            statements(&template, id)
+                .into_iter()
+                .flat_map(|statement| list(&statement["Action"])),
+        );
+        assert_eq!(allowed, words(EVERY.iter().chain(own)), "{id}");
+    }
+}
+
+#[test]
+fn no_statement_allows_more_than_it_says() {
+    let template = Template::load();
+    for id in template.functions() {
+        for statement in statements(&template, id) {
+            let sid = &statement["Sid"];
+            assert_eq!(statement["Effect"], "Allow", "{id} {sid}");
+            assert_eq!(
+                statement.get("NotAction").or(statement.get("NotResource")),
+                None,
+                "{id} {sid}"
+            );
+            let actions = list(&statement["Action"]);
+            assert!(
+                actions.iter().all(|action| !action.contains('*')),
+                "{id} {sid} allows a family of actions"
+            );
+            if list(&statement["Resource"]).contains(&"*") {
+                for action in actions {
+                    let known = WITHOUT_RESOURCE.iter().find(|(name, _)| *name == action);
+                    let (_, narrowed) = known.unwrap_or_else(|| panic!("{id}: {action} can name its resource"));
+                    assert_eq!(statement.get("Condition").is_some(), *narrowed, "{id}: {action}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn functions_only_read_the_configuration() {
+    let template = Template::load();
+    for id in template.functions() {
+        let of_tables: Vec<_> = statements(&template, id)
+            .into_iter()
+            .filter(|statement| {
+                list(&statement["Action"])
+                    .iter()
+                    .any(|action| action.starts_with("dynamodb:"))
+            })
+            .collect();
+        for statement in &of_tables {
+            match list(&statement["Resource"])[..] {
+                ["ConfigTable.Arn"] => {
+                    assert_eq!(
+                        list(&statement["Action"]),
+                        ["dynamodb:GetItem", "dynamodb:Query"],
+                        "{id}"
+                    );
+                }
+                ["StateTable.Arn"] => {}
+                ref other => panic!("{id} reaches {other:?}"),
+            }
+        }
+        assert_eq!(of_tables.len(), 2, "{id}");
+    }
+}
+
+#[test]
+fn roles_are_passed_to_tasks_only_and_tags_given_to_new_revisions_only() {
+    let template = Template::load();
+    let condition = |action: &str| {
+        let statement = statements(&template, "DeliveryFunction")
+            .into_iter()
+            .find(|statement| list(&statement["Action"]).contains(&action))
+            .unwrap();
+        assert_eq!(list(&statement["Action"]), [action]);
+        statement["Condition"]["StringEquals"].clone()
+    };
+    assert_eq!(
+        condition("iam:PassRole"),
+        json!({ "iam:PassedToService": "ecs-tasks.amazonaws.com" })
+    );
+    assert_eq!(
+        condition("ecs:TagResource"),
+        json!({ "ecs:CreateAction": "RegisterTaskDefinition" })
+    );
+}

@@ -1,0 +1,173 @@
+//! Which events start which function: all that a domain needs, and none that no domain needs.
+
+use serde_json::{Value, json};
+use wharfinger_core::event::{Detail, Event};
+
+use crate::document::Template;
+use crate::pattern::matches;
+
+const TASK_STATES: [&str; 8] = [
+    "PROVISIONING",
+    "PENDING",
+    "ACTIVATING",
+    "RUNNING",
+    "DEACTIVATING",
+    "STOPPING",
+    "DEPROVISIONING",
+    "STOPPED",
+];
+
+/// The functions that an event starts.
+fn started(event: &Value) -> Vec<String> {
+    let template = Template::load();
+    let rules = template.functions().flat_map(|id| {
+        let events = template.function_property(id, "Events").as_object().unwrap();
+        events
+            .values()
+            .filter(|rule| rule["Type"] == "EventBridgeRule")
+            .map(move |rule| (id, rule))
+    });
+    rules
+        .filter(|(_, rule)| matches(&rule["Properties"]["Pattern"], event))
+        .map(|(id, _)| id.to_owned())
+        .collect()
+}
+
+fn event(source: &str, detail_type: &str, detail: &Value) -> Value {
+    json!({
+        "version": "0",
+        "id": "8f07966c-b005-4a0f-9ee9-63d2c41448b3",
+        "detail-type": detail_type,
+        "source": source,
+        "account": "111122223333",
+        "time": "2026-03-14T09:26:53Z",
+        "region": "eu-west-1",
+        "resources": ["arn:aws:ecs:eu-west-1:111122223333:service/prod/web"],
+        "detail": detail,
+    })
+}
+
+fn task(last: &str, desired: &str) -> Value {
+    let arn = "arn:aws:ecs:eu-west-1:111122223333";
+    event(
+        "aws.ecs",
+        "ECS Task State Change",
+        &json!({
+            "taskArn": format!("{arn}:task/prod/0f3b5d0f6c7e4b0f8a1d2c3b4a596877"),
+            "clusterArn": format!("{arn}:cluster/prod"),
+            "taskDefinitionArn": format!("{arn}:task-definition/web:7"),
+            "group": "service:web",
+            "version": 4,
+            "lastStatus": last,
+            "desiredStatus": desired,
+        }),
+    )
+}
+
+#[test]
+fn a_task_starts_discovery_exactly_when_it_runs_or_leaves() {
+    for last in TASK_STATES.into_iter().chain(["DELETED"]) {
+        for desired in ["RUNNING", "STOPPED"] {
+            let event = task(last, desired);
+            let Detail::Task(read) = Event::parse(&event).unwrap().detail else {
+                panic!("not read as a task")
+            };
+            let needed = read.is_leaving() || read.is_running();
+            let wanted: &[&str] = if needed { &["DiscoveryFunction"] } else { &[] };
+            assert_eq!(started(&event), wanted, "{last}, wanted {desired}");
+        }
+    }
+}
+
+#[test]
+fn the_first_sign_of_leaving_starts_discovery_whatever_it_is() {
+    // A Spot notice; a task that is stopped before it ran; one that is drained; one that just died.
+    for (last, desired) in [
+        ("RUNNING", "STOPPED"),
+        ("PENDING", "STOPPED"),
+        ("DEACTIVATING", "RUNNING"),
+        ("STOPPED", "RUNNING"),
+    ] {
+        assert_eq!(
+            started(&task(last, desired)),
+            ["DiscoveryFunction"],
+            "{last}, wanted {desired}"
+        );
+    }
+    for last in ["PROVISIONING", "PENDING", "ACTIVATING"] {
+        assert_eq!(started(&task(last, "RUNNING")), [""; 0], "{last}");
+    }
+}
+
+#[test]
+fn every_state_of_an_alarm_starts_scaling() {
+    for state in ["OK", "ALARM", "INSUFFICIENT_DATA"] {
+        let detail = json!({ "alarmName": "web-cpu", "state": { "value": state } });
+        assert_eq!(
+            started(&event("aws.cloudwatch", "CloudWatch Alarm State Change", &detail)),
+            ["ScalingFunction"]
+        );
+        let other = event("aws.cloudwatch", "CloudWatch Alarm Configuration Change", &detail);
+        assert_eq!(started(&other), [""; 0], "a changed alarm has not changed its state");
+    }
+}
+
+#[test]
+fn a_tagged_push_that_succeeded_starts_delivery() {
+    let image = |action: &str, result: &str, tag: Option<&str>| {
+        let mut detail = json!({
+            "action-type": action,
+            "result": result,
+            "repository-name": "shop/web",
+            "image-digest": format!("sha256:{}", "7".repeat(64)),
+        });
+        if let Some(tag) = tag {
+            detail["image-tag"] = json!(tag);
+        }
+        event("aws.ecr", "ECR Image Action", &detail)
+    };
+    assert_eq!(started(&image("PUSH", "SUCCESS", Some("1.4.0"))), ["DeliveryFunction"]);
+    assert_eq!(
+        started(&image("PUSH", "SUCCESS", None)),
+        [""; 0],
+        "the parts of a multi-platform image"
+    );
+    assert_eq!(started(&image("PUSH", "FAILURE", Some("1.4.0"))), [""; 0]);
+    assert_eq!(started(&image("DELETE", "SUCCESS", Some("1.4.0"))), [""; 0]);
+    assert_eq!(
+        started(&image("UPDATE_STORAGE_CLASS", "SUCCESS", Some("1.4.0"))),
+        [""; 0]
+    );
+}
+
+#[test]
+fn a_rollout_that_is_over_starts_delivery() {
+    let deployment = |name: &str| {
+        let detail = json!({ "eventType": "INFO", "eventName": name, "deploymentId": "ecs-svc/123" });
+        event("aws.ecs", "ECS Deployment State Change", &detail)
+    };
+    assert_eq!(
+        started(&deployment("SERVICE_DEPLOYMENT_COMPLETED")),
+        ["DeliveryFunction"]
+    );
+    assert_eq!(started(&deployment("SERVICE_DEPLOYMENT_FAILED")), ["DeliveryFunction"]);
+    assert_eq!(started(&deployment("SERVICE_DEPLOYMENT_IN_PROGRESS")), [""; 0]);
+}
+
+#[test]
+fn nothing_else_starts_anything() {
+    for (source, detail_type) in [
+        ("aws.ecs", "ECS Service Action"),
+        ("aws.ecs", "ECS Container Instance State Change"),
+        ("aws.ecr", "ECR Image Scan"),
+        ("my.app", "ECS Task State Change"),
+        ("my.app", "CloudWatch Alarm State Change"),
+    ] {
+        let detail = json!({ "lastStatus": "RUNNING", "desiredStatus": "RUNNING", "state": { "value": "ALARM" } });
+        assert_eq!(
+            started(&event(source, detail_type, &detail)),
+            [""; 0],
+            "{source} {detail_type}"
+        );
+    }
+}
