@@ -1,0 +1,162 @@
+//! A world in memory behind every port: for the simulation, and for tests of what is generic over ports.
+//!
+//! It keeps to what AWS does, as far as the ports can see it: conditional writes, operations of Cloud Map that run by
+//! themselves, deployments that replace one task after the other, revisions that never come back. What it does by itself
+//! it does when it is told to ([`World::moves`], [`World::make`]), so that whoever drives it decides in which order. What
+//! AWS would send to EventBridge is left in [`World::emitted`].
+//!
+//! A [`Caller`] is one invocation's way into it. Each call waits at a [`Gates`] until it is let through, and then has its
+//! effect at once; it may be told to fail before or after.
+
+mod alarms;
+mod caller;
+mod definitions;
+mod event;
+mod gate;
+mod images;
+mod registry;
+mod services;
+mod tables;
+mod tasks;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use wharfinger_core::ids::Target;
+
+use crate::ports::ServiceChange;
+use crate::table::{Key, TableName};
+
+pub use alarms::Board;
+pub use caller::Caller;
+pub use definitions::Definitions;
+pub use gate::{Fate, Gates, Stop, What};
+pub use images::{Repositories, registry};
+pub use registry::{CloudMap, Operation, Work};
+pub use services::{Deployment, Rollout, Service};
+pub use tables::Tables;
+pub use tasks::{Move, Task};
+
+/// The account of everything in this world.
+pub const ACCOUNT: &str = "111122223333";
+/// The Region of everything in this world.
+pub const REGION: &str = "eu-west-1";
+
+/// Everything outside of a function.
+#[derive(Debug)]
+pub struct World {
+    /// The time.
+    pub now: Timestamp,
+    /// The two tables.
+    pub tables: Tables,
+    /// Cloud Map.
+    pub map: CloudMap,
+    /// ECS services.
+    pub services: std::collections::BTreeMap<Target, Service>,
+    /// ECS tasks, also those that have stopped and are not forgotten yet, by their ARN.
+    pub tasks: std::collections::BTreeMap<String, Task>,
+    /// Task definitions.
+    pub definitions: Definitions,
+    /// CloudWatch alarms.
+    pub alarms: Board,
+    /// ECR repositories.
+    pub repositories: Repositories,
+    /// What AWS sent to EventBridge, in the order in which it happened.
+    pub emitted: Vec<Value>,
+    /// What callers changed, in order.
+    pub journal: Vec<Did>,
+    /// What callers asked and were answered, as text: kept only when [`World::talkative`].
+    pub told: Vec<String>,
+    /// Whether [`World::told`] is kept.
+    pub talkative: bool,
+    serial: u64,
+    caller: Rc<str>,
+}
+
+/// A world that several callers reach into, one at a time.
+pub type Shared = Rc<RefCell<World>>;
+
+/// A change that a caller made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Did {
+    /// Who.
+    pub caller: Rc<str>,
+    /// What.
+    pub change: Change,
+}
+
+/// What a caller changed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// A write to a table that was made.
+    Wrote(TableName, Key),
+    /// `RegisterInstance` was taken.
+    Register {
+        /// The Cloud Map service.
+        service_id: String,
+        /// The instance.
+        instance_id: String,
+    },
+    /// `DeregisterInstance` was taken.
+    Deregister {
+        /// The Cloud Map service.
+        service_id: String,
+        /// The instance.
+        instance_id: String,
+    },
+    /// `UpdateService` was taken.
+    UpdateService {
+        /// The service.
+        target: Target,
+        /// What was sent.
+        change: ServiceChange,
+        /// The count before.
+        count: u32,
+        /// The task definition before.
+        definition: String,
+    },
+    /// `RegisterTaskDefinition` was taken: the new revision's ARN.
+    RegisterTaskDefinition(String),
+}
+
+impl World {
+    /// An empty world at a time, in whole milliseconds.
+    #[must_use]
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            now,
+            tables: Tables::default(),
+            map: CloudMap::default(),
+            services: std::collections::BTreeMap::default(),
+            tasks: std::collections::BTreeMap::default(),
+            definitions: Definitions::default(),
+            alarms: Board::default(),
+            repositories: Repositories::default(),
+            emitted: Vec::new(),
+            journal: Vec::new(),
+            told: Vec::new(),
+            talkative: false,
+            serial: 0,
+            caller: Rc::from("nobody"),
+        }
+    }
+
+    /// The same, to be shared by callers.
+    #[must_use]
+    pub fn shared(self) -> Shared {
+        Rc::new(RefCell::new(self))
+    }
+
+    fn did(&mut self, change: Change) {
+        let caller = Rc::clone(&self.caller);
+        self.journal.push(Did { caller, change });
+    }
+
+    /// A number that no other has.
+    fn next(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+}

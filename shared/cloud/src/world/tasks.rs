@@ -1,0 +1,363 @@
+//! ECS tasks, and what the world does by itself.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use wharfinger_core::event::{TaskStateChange, TaskStatus};
+use wharfinger_core::ids::{Target, TargetKind, TaskArn};
+
+use super::{ACCOUNT, Caller, REGION, World};
+use crate::error::{CloudError, Kind};
+use crate::ports::{DescribedTasks, Tasks};
+
+/// A task on Fargate, with a network interface of its own.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// Its ARN.
+    pub arn: String,
+    /// The service or family to which it belongs.
+    pub target: Target,
+    /// Its task definition's ARN.
+    pub definition: String,
+    /// The deployment that started it.
+    pub deployment: Option<String>,
+    /// Rises with every change.
+    pub version: i64,
+    /// Whether ECS wants it to run.
+    pub wanted: bool,
+    /// Where it is.
+    pub status: TaskStatus,
+    /// Its address, from PENDING on.
+    pub address: Option<String>,
+    /// When it ran first.
+    pub started_at: Option<Timestamp>,
+    /// `HEALTHY` or `UNKNOWN`; `None` without a health check.
+    pub health: Option<&'static str>,
+    containers: Vec<Value>,
+}
+
+/// What the world may do by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Move {
+    /// A service starts a task, or RunTask does.
+    Start(Target),
+    /// ECS decides to stop a task: its service has too many, or it crashed.
+    Stop(String),
+    /// A task goes on to the next state of its life.
+    Advance(String),
+    /// A task's health check passes.
+    Heal(String),
+    /// ECS forgets a task that has stopped.
+    Forget(String),
+    /// A deployment is through.
+    Complete(Target),
+    /// The circuit breaker ends a deployment.
+    Fail(Target),
+}
+
+impl fmt::Display for Move {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = |arn: &str| arn.rsplit('/').next().unwrap_or_default().to_owned();
+        match self {
+            Self::Start(target) => write!(f, "a task of {target} starts"),
+            Self::Stop(arn) => write!(f, "task {} is to stop", id(arn)),
+            Self::Advance(arn) => write!(f, "task {} goes on", id(arn)),
+            Self::Heal(arn) => write!(f, "task {} is healthy", id(arn)),
+            Self::Forget(arn) => write!(f, "ECS forgets task {}", id(arn)),
+            Self::Complete(target) => write!(f, "the deployment of {target} is completed"),
+            Self::Fail(target) => write!(f, "the circuit breaker ends the deployment of {target}"),
+        }
+    }
+}
+
+impl Task {
+    /// Whether it runs and is meant to.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.wanted && self.runs()
+    }
+
+    pub(super) fn runs(&self) -> bool {
+        self.status == TaskStatus::Running
+    }
+
+    pub(super) fn is_starting(&self) -> bool {
+        matches!(
+            self.status,
+            TaskStatus::Provisioning | TaskStatus::Pending | TaskStatus::Activating
+        )
+    }
+
+    /// The last part of its ARN.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.arn.rsplit('/').next().unwrap_or_default()
+    }
+
+    fn family(&self) -> &str {
+        let name = self.definition.rsplit('/').next().unwrap_or_default();
+        name.split(':').next().unwrap_or_default()
+    }
+
+    fn next(&self) -> Option<TaskStatus> {
+        Some(match self.status {
+            TaskStatus::Provisioning if self.wanted => TaskStatus::Pending,
+            TaskStatus::Pending if self.wanted => TaskStatus::Activating,
+            TaskStatus::Activating if self.wanted => TaskStatus::Running,
+            TaskStatus::Running if self.wanted => return None,
+            TaskStatus::Provisioning | TaskStatus::Pending | TaskStatus::Activating | TaskStatus::Running => {
+                TaskStatus::Deactivating
+            }
+            TaskStatus::Deactivating => TaskStatus::Stopping,
+            TaskStatus::Stopping => TaskStatus::Deprovisioning,
+            TaskStatus::Deprovisioning => TaskStatus::Stopped,
+            TaskStatus::Stopped | TaskStatus::Deleted | TaskStatus::Unknown => return None,
+        })
+    }
+
+    /// The task as the event's detail has it, or as `DescribeTasks` answers it.
+    fn json(&self, described: bool) -> Value {
+        let mut details = Vec::new();
+        if let Some(address) = &self.address {
+            details.push(json!({ "name": "networkInterfaceId", "value": format!("eni-{}", self.id()) }));
+            details.push(json!({ "name": "privateIPv4Address", "value": address }));
+        }
+        let group = match self.target.kind {
+            TargetKind::Service => format!("service:{}", self.target.name),
+            TargetKind::Task => format!("family:{}", self.target.name),
+        };
+        let mut task = json!({
+            "taskArn": self.arn,
+            "clusterArn": format!("arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{}", self.target.cluster),
+            "taskDefinitionArn": self.definition,
+            "version": self.version,
+            "group": group,
+            "desiredStatus": if self.wanted { TaskStatus::Running } else { TaskStatus::Stopped },
+            "lastStatus": self.status,
+            "launchType": "FARGATE",
+            "availabilityZone": format!("{REGION}a"),
+            "attachments": [{
+                "id": format!("attachment-{}", self.id()),
+                "type": if described { "ElasticNetworkInterface" } else { "eni" },
+                "details": details,
+            }],
+            "containers": self.containers,
+        });
+        if let Some(at) = self.started_at {
+            task["startedAt"] = if described {
+                json!(at.as_second())
+            } else {
+                json!(at.to_string())
+            };
+        }
+        if let (true, Some(health)) = (described, self.health) {
+            task["healthStatus"] = health.into();
+        }
+        task
+    }
+}
+
+impl World {
+    /// What the world may do next by itself, until every service is steady and every task has arrived.
+    #[must_use]
+    pub fn moves(&self) -> Vec<Move> {
+        let mut moves = Vec::new();
+        for (target, service) in &self.services {
+            self.service_moves(target, service, &mut moves);
+        }
+        for task in self.tasks.values() {
+            if task.next().is_some() {
+                moves.push(Move::Advance(task.arn.clone()));
+            }
+            if task.is_running() && task.health == Some("UNKNOWN") {
+                moves.push(Move::Heal(task.arn.clone()));
+            }
+        }
+        moves
+    }
+
+    /// Makes a move; one that is not possible any more changes nothing.
+    pub fn make(&mut self, a: &Move) {
+        match a {
+            Move::Start(target) => self.start(target),
+            Move::Stop(arn) => self.change(arn, |task, _| {
+                let changes = task.wanted;
+                task.wanted = false;
+                changes
+            }),
+            Move::Advance(arn) => self.advance(arn),
+            Move::Heal(arn) => {
+                if let Some(task) = self.tasks.get_mut(arn) {
+                    task.health = task.health.map(|_| "HEALTHY");
+                }
+            }
+            Move::Forget(arn) => {
+                if self.tasks.get(arn).is_some_and(|t| t.status == TaskStatus::Stopped) {
+                    self.tasks.remove(arn);
+                }
+            }
+            Move::Complete(target) => self.complete(target),
+            Move::Fail(target) => self.fail(target),
+        }
+    }
+
+    /// Starts a task of a service's newest deployment, or of a family's latest revision.
+    fn start(&mut self, target: &Target) {
+        let (definition, deployment, checked) = match target.kind {
+            TargetKind::Service => {
+                let Some(service) = self.services.get(target) else {
+                    return;
+                };
+                let Some(primary) = service.primary() else { return };
+                (
+                    primary.definition.clone(),
+                    Some(primary.id.clone()),
+                    service.health_check,
+                )
+            }
+            TargetKind::Task => {
+                let revision = self.definitions.revisions(&target.name);
+                let arn = format!(
+                    "arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{}:{revision}",
+                    target.name
+                );
+                (arn, None, false)
+            }
+        };
+        let containers = self
+            .definitions
+            .containers(&definition)
+            .into_iter()
+            .map(|(name, image)| {
+                let digest = self.resolve(&image);
+                json!({ "name": name, "image": image, "imageDigest": digest })
+            });
+        let containers = containers.collect();
+        let id = self.next();
+        let arn = format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task/{}/{id:032x}", target.cluster);
+        let task = Task {
+            arn: arn.clone(),
+            target: target.clone(),
+            definition,
+            deployment,
+            version: 1,
+            wanted: true,
+            status: TaskStatus::Provisioning,
+            address: None,
+            started_at: None,
+            health: checked.then_some("UNKNOWN"),
+            containers,
+        };
+        self.tasks.insert(arn.clone(), task);
+        self.tell_task(&arn);
+    }
+
+    /// The digest that an image reference of our registry names now.
+    fn resolve(&self, image: &str) -> Option<String> {
+        if let Some((_, digest)) = image.split_once('@') {
+            return Some(digest.to_owned());
+        }
+        let (name, tag) = image.rsplit_once(':')?;
+        let repository = name.split_once('/')?.1;
+        self.repositories.digest(repository, tag).map(ToString::to_string)
+    }
+
+    fn advance(&mut self, arn: &str) {
+        // Addresses come back into use as soon as their task is gone: the lowest free one is given.
+        let used: Vec<_> = self
+            .tasks
+            .values()
+            .filter_map(|t| t.address.clone().filter(|_| t.holds_address()))
+            .collect();
+        let free = (1_u16..10_000)
+            .map(|n| format!("10.0.{}.{}", n / 250, n % 250 + 1))
+            .find(|a| !used.contains(a));
+        self.change(arn, |task, now| {
+            let Some(next) = task.next() else { return false };
+            task.status = next;
+            if next == TaskStatus::Pending {
+                task.address = free;
+            }
+            if next == TaskStatus::Running {
+                task.started_at = Some(now);
+            }
+            true
+        });
+    }
+
+    fn change(&mut self, arn: &str, change: impl FnOnce(&mut Task, Timestamp) -> bool) {
+        let now = self.now;
+        let Some(task) = self.tasks.get_mut(arn) else { return };
+        if change(task, now) {
+            task.version += 1;
+            self.tell_task(arn);
+        }
+    }
+
+    fn tell_task(&mut self, arn: &str) {
+        let Some(task) = self.tasks.get(arn) else { return };
+        let detail = task.json(false);
+        self.emit("aws.ecs", "ECS Task State Change", Some(arn.to_owned()), &detail);
+    }
+}
+
+impl Task {
+    fn holds_address(&self) -> bool {
+        !matches!(self.status, TaskStatus::Deprovisioning | TaskStatus::Stopped)
+    }
+}
+
+impl Tasks for Caller {
+    async fn list_tasks(&self, target: &Target) -> Result<Vec<TaskArn>, CloudError> {
+        let list = |world: &World| {
+            if target.kind == TargetKind::Service && !world.services.contains_key(target) {
+                return Err(CloudError::new("ListTasks", Kind::NotFound, "no such service"));
+            }
+            let belongs = |task: &&Task| {
+                task.wanted
+                    && task.target.cluster == target.cluster
+                    && match target.kind {
+                        TargetKind::Service => task.target == *target,
+                        TargetKind::Task => task.family() == target.name,
+                    }
+            };
+            Ok(world
+                .tasks
+                .values()
+                .filter(belongs)
+                .filter_map(|t| t.arn.parse().ok())
+                .collect())
+        };
+        self.read("ListTasks", &target.to_string(), list, |list: &Vec<_>| {
+            format!("{} task(s)", list.len())
+        })
+        .await
+    }
+
+    async fn describe_tasks(&self, cluster: &str, tasks: &[TaskArn]) -> Result<DescribedTasks, CloudError> {
+        let describe = |world: &World| {
+            let mut answer = DescribedTasks::default();
+            for arn in tasks {
+                match world.tasks.get(arn.as_str()).filter(|t| t.target.cluster == cluster) {
+                    Some(task) => {
+                        let task = TaskStateChange::parse(&task.json(true));
+                        let unreadable = |e| {
+                            CloudError::new(
+                                "DescribeTasks",
+                                Kind::Unreadable,
+                                format!("an answer that is no task: {e}"),
+                            )
+                        };
+                        answer.tasks.push(task.map_err(unreadable)?);
+                    }
+                    None => answer.missing.push(arn.to_string()),
+                }
+            }
+            Ok(answer)
+        };
+        let argument = format!("{} task(s)", tasks.len());
+        let brief = |d: &DescribedTasks| format!("{} known, {} missing", d.tasks.len(), d.missing.len());
+        self.read("DescribeTasks", &argument, describe, brief).await
+    }
+}
