@@ -1,1 +1,173 @@
+//! Rolls pushed images out.
+//!
+//! An ECR Image Action is heard by each target that takes images of the repository: a push that wins its rule's policy
+//! becomes the rule's wish ([`wishes`]), whatever the order in which pushes arrive. Then the target is converged on under its
+//! lease: what it runs is looked up ([`observe`]), the decider says whether and how to roll out, and the revision is
+//! registered from raw JSON, compared, and given to the service, with the intent stored before each call ([`apply`]).
+//! What waits for a running deployment is resumed by its ECS Deployment State Change, and by the [`sweep`], which also
+//! finds pushes that no event told.
 
+pub mod apply;
+pub mod observe;
+pub mod sweep;
+pub mod wishes;
+
+use serde_json::Value;
+use wharfinger_cloud::aws::Aws;
+use wharfinger_cloud::config::{ConfigStore, Found};
+use wharfinger_cloud::lease;
+use wharfinger_cloud::pipeline::{Cause, converge};
+use wharfinger_cloud::ports::{Clock, Images, Services, TaskDefinitions};
+use wharfinger_cloud::start::{Function, Invocation};
+use wharfinger_cloud::table::Table;
+use wharfinger_cloud::{Fault, telemetry};
+use wharfinger_core::config::stored::Managed;
+use wharfinger_core::delivery::Heard;
+use wharfinger_core::event::{DeploymentStateChange, Detail, Envelope, Event, ImageAction, Rejected};
+use wharfinger_core::ids::Target;
+use wharfinger_core::report::{Code, Decision, Outcome, Reason};
+
+use crate::wishes::Stored;
+
+/// What this function needs of the world.
+pub trait Cloud: Table + Services + TaskDefinitions + Images + Clock {}
+
+impl<C: Table + Services + TaskDefinitions + Images + Clock> Cloud for C {}
+
+/// The domain's name.
+pub const NAME: &str = "delivery";
+
+/// Who asks, and from where.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// A name for this attempt that no other has: who holds a lease.
+    pub holder: String,
+    /// Our account: a repository without a host is in its registry.
+    pub account: String,
+    /// Our Region.
+    pub region: String,
+}
+
+/// The function, with what it keeps between events.
+#[derive(Debug, Default)]
+pub struct Delivery {
+    config: ConfigStore,
+}
+
+impl Delivery {
+    /// Handles one event.
+    ///
+    /// # Errors
+    /// When the event cannot be used, or a target could not be converged on: to be tried again.
+    pub async fn on_event(&self, cloud: &impl Cloud, attempt: &Attempt, json: &Value) -> Result<(), Fault> {
+        let event = Event::parse(json)?;
+        let cause = Cause { name: format!("{} {}", event.detail.kind(), event.envelope.id), at: event.envelope.time };
+        match event.detail {
+            Detail::Image(image) => self.on_image(cloud, attempt, &cause, &event.envelope, &image).await,
+            Detail::Deployment(deployment) => self.on_deployment(cloud, attempt, &cause, &deployment).await,
+            Detail::Scheduled => sweep::sweep(self, cloud, attempt, &event.envelope.id).await,
+            _ => Err(Rejected::UnknownKind {
+                detail_type: event.envelope.detail_type,
+                source_name: event.envelope.source,
+            }
+            .into()),
+        }
+    }
+
+    async fn on_image(
+        &self,
+        cloud: &impl Cloud,
+        attempt: &Attempt,
+        cause: &Cause,
+        envelope: &Envelope,
+        image: &ImageAction,
+    ) -> Result<(), Fault> {
+        let found = self.config.by_repository(cloud, &image.repository).await?;
+        report(cloud, &found);
+        let mut failed = None;
+        for managed in found.targets {
+            if let Err(fault) = self.on_push(cloud, attempt, cause, envelope, image, managed).await {
+                failed = Some(fault);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn on_push(
+        &self,
+        cloud: &impl Cloud,
+        attempt: &Attempt,
+        cause: &Cause,
+        envelope: &Envelope,
+        image: &ImageAction,
+        managed: Managed,
+    ) -> Result<(), Fault> {
+        match wishes::hear(cloud, attempt, &managed, envelope, image).await? {
+            (Heard::Nothing(decision), _) => {
+                telemetry::undecided(NAME, &managed.target, None, cause, decision, cloud.now());
+                Ok(())
+            }
+            (Heard::Wanted { fresh, reasons }, stored) if fresh.is_empty() && stored.is_settled() => {
+                let decision = Decision::<()> { outcome: Outcome::Stale, actions: vec![], reasons, missing: vec![] };
+                telemetry::undecided(NAME, &managed.target, None, cause, decision, cloud.now());
+                Ok(())
+            }
+            (Heard::Wanted { .. }, _) => self.converge(cloud, attempt, cause, managed).await,
+        }
+    }
+
+    async fn on_deployment(
+        &self,
+        cloud: &impl Cloud,
+        attempt: &Attempt,
+        cause: &Cause,
+        deployment: &DeploymentStateChange,
+    ) -> Result<(), Fault> {
+        let found = self.config.target(cloud, &deployment.target).await?;
+        report(cloud, &found);
+        let Some(managed) = found.targets.into_iter().find(|m| !m.stored.config.delivery.is_empty()) else {
+            tracing::debug!(target = %deployment.target, "not managed");
+            return Ok(());
+        };
+        if !Stored::read(cloud, &managed.target).await?.is_settled() {
+            return self.converge(cloud, attempt, cause, managed).await;
+        }
+        let message = format!("deployment {} moved; no image waits for it", deployment.deployment_id);
+        let decision = Decision::<()>::without_calls(Outcome::Ignore, Reason::new(Code::NothingWaiting, message));
+        telemetry::undecided(NAME, &managed.target, None, cause, decision, cloud.now());
+        Ok(())
+    }
+
+    /// Converges on one target under its lease.
+    async fn converge(
+        &self,
+        cloud: &impl Cloud,
+        attempt: &Attempt,
+        cause: &Cause,
+        managed: Managed,
+    ) -> Result<(), Fault> {
+        let target: Target = managed.target.clone();
+        let held = lease::hold(cloud, NAME, &target, cause, &attempt.holder, async |lease| {
+            let look = observe::look(cloud, attempt, managed).await?;
+            converge(&apply::Rollouts { cloud, lease }, cloud, cause, look).await
+        });
+        held.await.map(drop)
+    }
+}
+
+/// Reports items that cannot be read; they are skipped.
+fn report(clock: &impl Clock, found: &Found) {
+    for malformed in &found.malformed {
+        telemetry::malformed(NAME, clock.now(), malformed);
+    }
+}
+
+impl Function for Delivery {
+    const NAME: &'static str = NAME;
+    const HOSTS: &'static [&'static str] = &["dynamodb", "ecs"];
+
+    async fn handle(&self, aws: &Aws, invocation: Invocation) -> Result<(), Fault> {
+        let Invocation { event, holder, account, region } = invocation;
+        self.on_event(aws, &Attempt { holder, account, region }, &event).await
+    }
+}

@@ -1,1 +1,9 @@
-fn main(){}
+//! The Lambda function: see the library.
+
+use wharfinger_cloud::start;
+use wharfinger_delivery::Delivery;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    start::run(|_| Delivery::default()).await
+}

@@ -1,0 +1,170 @@
+//! The image that each rule of a target wants: one item per rule, merged by the rule's policy.
+
+use std::collections::BTreeMap;
+
+use wharfinger_cloud::table::{
+    Condition, Item, Key, Malformed, TableName, Update, Updated, as_number, as_text, attribute, number, to_attribute,
+};
+use wharfinger_cloud::{Fault, telemetry};
+use wharfinger_core::config::stored::Managed;
+use wharfinger_core::delivery::{Facts, Heard, Memory, Wish, hear as hear_push};
+use wharfinger_core::event::{Envelope, ImageAction};
+use wharfinger_core::ids::Target;
+use wharfinger_core::known::Known;
+use wharfinger_core::ledger::{LIVING_SECONDS, expiry};
+
+use crate::{Attempt, Cloud, NAME};
+
+/// The prefix of the sort key of a wish.
+const IMAGE: &str = "image#";
+const WISH: &str = "wish";
+/// Rises with every wish of the rule: the condition under which the next one takes its place.
+const REVISION: &str = "revision";
+/// The revision that was dealt with.
+const SETTLED: &str = "settled";
+/// The attribute of the target's item with [`Memory`].
+pub const MEMORY: &str = "delivery";
+/// The attribute with the fingerprint of the last decision in the history.
+pub const SAID: &str = "delivery-said";
+
+/// How often a wish is tried again when another invocation was quicker.
+const ROUNDS: usize = 5;
+
+/// What is stored of a target.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Stored {
+    /// What each rule wants, by its key.
+    pub wishes: BTreeMap<String, Wish>,
+    /// The revision of each wish, and whether it was dealt with.
+    revisions: BTreeMap<String, (i64, bool)>,
+    /// What is remembered of its rollouts.
+    pub memory: Memory,
+    /// What was said last.
+    pub said: Option<String>,
+}
+
+impl Stored {
+    /// Reads it: one `Query`. What cannot be read is reported and counts as nothing.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn read(cloud: &impl Cloud, target: &Target) -> Result<Self, Fault> {
+        let mut stored = Self::default();
+        for item in cloud.query(TableName::State, &target.key()).await? {
+            if let Err(malformed) = stored.take(&item) {
+                telemetry::malformed(NAME, cloud.now(), &malformed);
+            }
+        }
+        Ok(stored)
+    }
+
+    fn take(&mut self, item: &Item) -> Result<(), Malformed> {
+        let Some(key) = Key::of(item) else { return Ok(()) };
+        if key.sk == "state" {
+            self.said = as_text(item, SAID).map(str::to_owned);
+            self.memory = attribute(item, MEMORY)?.unwrap_or_default();
+        }
+        if let Some(rule) = key.sk.strip_prefix(IMAGE) {
+            let revision = as_number(item, REVISION).unwrap_or_default();
+            // The revision counts even when the wish cannot be read: the next one takes its place.
+            self.revisions.insert(rule.to_owned(), (revision, as_number(item, SETTLED) == Some(revision)));
+            if let Some(wish) = attribute(item, WISH)? {
+                self.wishes.insert(rule.to_owned(), wish);
+            }
+        }
+        Ok(())
+    }
+
+    /// The same, once this was said.
+    #[must_use]
+    pub fn after(self, said: String) -> Self {
+        Self { said: Some(said), ..self }
+    }
+
+    /// Whether every wish was dealt with and no rollout is unfinished.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.memory.intent.is_none() && self.revisions.values().all(|(_, settled)| *settled)
+    }
+
+    /// Puts a wish in the place of the one that was read. `false` when another invocation was quicker.
+    ///
+    /// # Errors
+    /// When the table cannot be written.
+    pub async fn put(&self, cloud: &impl Cloud, target: &Target, rule: &str, wish: &Wish) -> Result<bool, Fault> {
+        let known = self.revisions.get(rule).map(|(revision, _)| *revision);
+        let unchanged = match known {
+            Some(revision) => Condition::Equal(REVISION, number(revision)),
+            None => Condition::Missing(REVISION),
+        };
+        let update = Update::of(wish_key(target, rule))
+            .set(WISH, to_attribute("a wish", wish)?)
+            .set(REVISION, number(known.unwrap_or_default() + 1))
+            .set("ttl", number(expiry(cloud.now(), LIVING_SECONDS)))
+            .only_if(unchanged);
+        Ok(match cloud.update(TableName::State, update).await? {
+            Updated::Made(_) => true,
+            // Our own write whose answer was lost, sent again by the SDK, is found by reading again.
+            Updated::Refused(_) => false,
+        })
+    }
+
+    /// Says that the wishes that were read are dealt with; a newer one is not.
+    ///
+    /// # Errors
+    /// When the table cannot be written.
+    pub async fn settle(&self, cloud: &impl Cloud, target: &Target) -> Result<(), Fault> {
+        for (rule, (revision, _)) in self.revisions.iter().filter(|(_, (_, settled))| !settled) {
+            let update = Update::of(wish_key(target, rule))
+                .set(SETTLED, number(*revision))
+                .only_if(Condition::Equal(REVISION, number(*revision)));
+            cloud.update(TableName::State, update).await?;
+        }
+        Ok(())
+    }
+}
+
+fn wish_key(target: &Target, rule: &str) -> Key {
+    Key::new(target.key(), format!("{IMAGE}{rule}"))
+}
+
+/// The facts that are known without a look at ECS.
+#[must_use]
+pub fn facts(attempt: &Attempt, managed: &Managed, stored: &Stored) -> Facts {
+    Facts {
+        target: managed.target.clone(),
+        rules: managed.stored.config.delivery.clone(),
+        account: attempt.account.clone(),
+        region: attempt.region.clone(),
+        wishes: stored.wishes.clone(),
+        service: Known::No,
+        definition: Known::No,
+        memory: stored.memory.clone(),
+    }
+}
+
+/// Merges a push into the wishes of a target, by the policies of its rules.
+///
+/// # Errors
+/// When the table cannot be read or written, or other invocations were quicker each time.
+pub async fn hear(
+    cloud: &impl Cloud,
+    attempt: &Attempt,
+    managed: &Managed,
+    envelope: &Envelope,
+    image: &ImageAction,
+) -> Result<(Heard, Stored), Fault> {
+    for _ in 0..ROUNDS {
+        let stored = Stored::read(cloud, &managed.target).await?;
+        let heard = hear_push(envelope, image, &facts(attempt, managed, &stored));
+        let Heard::Wanted { fresh, .. } = &heard else { return Ok((heard, stored)) };
+        let mut all = true;
+        for (rule, wish) in fresh {
+            all &= stored.put(cloud, &managed.target, rule, wish).await?;
+        }
+        if all {
+            return Ok((heard, stored));
+        }
+    }
+    Err(Fault::Unsettled { subject: format!("the images of {}", managed.target), rounds: ROUNDS })
+}
