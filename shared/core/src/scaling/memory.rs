@@ -1,0 +1,140 @@
+//! What scaling remembers of a service between two decisions.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What scaling remembers of a service; part of the service's state item.
+///
+/// Missing fields are those of a service that was never scaled.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Memory {
+    /// The last change of the count, ours or someone else's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Change>,
+    /// Our last change to more tasks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rise: Option<Rise>,
+    /// A change that was begun: whether its call was made, and had its effect, shows in the service's count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Intent>,
+    /// What of each alarm was acted upon already, by the alarm's name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub used: BTreeMap<String, Used>,
+}
+
+/// A change of the count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Change {
+    /// The count before.
+    pub from: u32,
+    /// The count after.
+    pub to: u32,
+    /// When it was decided; someone else's: when it was noticed.
+    pub at: Timestamp,
+    /// Whether someone else made it: a person, a pipeline.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub foreign: bool,
+}
+
+/// A change of ours to more tasks, and what a larger step within its cooldown is reckoned from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Rise {
+    /// The count before the first change of this cooldown.
+    pub base: u32,
+    /// When the last change was decided.
+    pub at: Timestamp,
+}
+
+/// A change that was decided, stored before its call is made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Intent {
+    /// The count before.
+    pub from: u32,
+    /// The count after.
+    pub to: u32,
+    /// When it was decided: the cooldown counts from here.
+    pub at: Timestamp,
+    /// What the step was reckoned from; see [`Rise::base`].
+    pub base: u32,
+    /// What of each alarm it acts upon.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub used: BTreeMap<String, Used>,
+}
+
+/// What of an alarm was acted upon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Used {
+    /// When.
+    pub at: Timestamp,
+    /// The transition that `add`, `percent`, `set` or `steps` acted upon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transition: Option<Timestamp>,
+    /// The reading that `target` acted upon: its datapoint's time, else its transition's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<Timestamp>,
+}
+
+impl Used {
+    /// Both, each at its latest.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            at: self.at.max(other.at),
+            transition: self.transition.max(other.transition),
+            reading: self.reading.max(other.reading),
+        }
+    }
+}
+
+impl Memory {
+    /// When the count was last changed by us.
+    pub(super) fn last_own(&self) -> Option<Timestamp> {
+        let last = self.last.filter(|change| !change.foreign).map(|change| change.at);
+        self.used
+            .values()
+            .map(|used| used.at)
+            .chain(last)
+            .chain(self.rise.map(|rise| rise.at))
+            .max()
+    }
+
+    /// Notes what was acted upon.
+    pub(super) fn mark(&mut self, used: BTreeMap<String, Used>) {
+        for (alarm, new) in used {
+            self.used
+                .entry(alarm)
+                .and_modify(|old| *old = old.and(new))
+                .or_insert(new);
+        }
+    }
+}
+
+/// What is stored after the call succeeded: the intent became the last change. Without an intent nothing changes.
+pub fn settle(mut memory: Memory) -> Memory {
+    if let Some(intent) = memory.intent.take() {
+        let Intent {
+            from,
+            to,
+            at,
+            base,
+            used,
+        } = intent;
+        memory.last = Some(Change {
+            from,
+            to,
+            at,
+            foreign: false,
+        });
+        if to > from {
+            memory.rise = Some(Rise { base, at });
+        }
+        memory.mark(used);
+    }
+    memory
+}
