@@ -136,12 +136,17 @@ mod tests {
         json!({ "tags": tags, "taskDefinition": request })
     }
 
+    /// A number as it was written, which is not how a float would be.
+    fn as_written(number: &str) -> Value {
+        serde_json::from_str(number).unwrap()
+    }
+
     fn base() -> Value {
         described(
             json!({
                 "family": "web",
                 "cpu": "256",
-                "brandNew": { "deep": [1, { "er": 1.50 }] },
+                "brandNew": { "deep": [1, { "er": as_written("1.50") }] },
                 "containerDefinitions": [
                     {
                         "name": "web",
@@ -218,18 +223,11 @@ mod tests {
             ),
             ("/tags/0/value", json!("other"), "`tags[0].value` has another value"),
         ];
-        let good = described(
-            serde_json::from_str(&revise(&base(), &images()).unwrap().to_string()).unwrap(),
-            8,
-        );
-        let mut base = base();
-        // As it was written, which is not how a float would be.
-        base["taskDefinition"]["brandNew"]["deep"][1]["er"] = serde_json::from_str("1.50").unwrap();
+        let good = described(revise(&base(), &images()).unwrap(), 8);
         for (pointer, value, expected) in cases {
             let mut new = good.clone();
-            new["taskDefinition"]["brandNew"]["deep"][1]["er"] = serde_json::from_str("1.50").unwrap();
             *new.pointer_mut(pointer).unwrap() = value;
-            let found = differences(&base, &new, &images()).unwrap();
+            let found = differences(&base(), &new, &images()).unwrap();
             let told: Vec<_> = found.iter().map(ToString::to_string).collect();
             assert_eq!(told.join(", "), expected);
         }

@@ -1,16 +1,58 @@
 //! Which pushed image is rolled out, as which revision, and when.
+//!
+//! A push is merged into the [`Wish`] of each rule that wants its tag ([`hear`]), by an order under which neither
+//! duplicates nor the order of arrival matter ([`Compiled::wins`]). Then [`decide()`] looks at the target as it is, in this
+//! order:
+//!
+//! | what is found | code | outcome |
+//! |---|---|---|
+//! | no rule, or no wish | `NotConfigured`, `NothingWaiting` | ignore |
+//! | a fact is not known | `FactsMissing` | wait, with the operations that would tell |
+//! | the service is missing, not ACTIVE, or not deployed by ECS | `ServiceNotFound`, `UnsupportedController` | ignore |
+//! | no revision to start from | `TaskDefinitionNotFound` | ignore |
+//! | no container takes the image | `NoMatchingContainer` | ignore |
+//! | each such container has the digest | `AlreadyDeployed` | ignore |
+//! | a container has a tag that the policy ranks higher | `Superseded` | stale |
+//! | the image was out, and the target is on an older revision again | `RolledBack` | ignore |
+//! | the rule has a gate | `GateClosed` | wait |
+//! | the same rollout made a revision that was not what was asked for | `RevisionDiffers` | ignore |
+//! | a deployment is in progress, not longer than `rollback.timeout` | `DeploymentInProgress` | wait |
+//! | otherwise | `RolloutStarts` | act |
+//!
+//! Rules that are due together go into one revision. A service gets [`Action::RegisterTaskDefinition`] and
+//! [`Action::UpdateService`], a family the first alone.
+//!
+//! The caller holds the target's lease and stores [`Decided::before_call`] before the first call; it stores
+//! [`Memory::registered`] when the revision has an ARN, describes that revision and compares it ([`differences`]; on any,
+//! [`Memory::refuse`]), sends the service there, and stores [`Memory::settle`]. What a crash between any two of these leads
+//! to is in the table at the top of `memory.rs`: at worst a revision that nobody uses, never a second rollout.
 
+mod action;
+mod base;
 mod compare;
+mod decide;
+mod facts;
 mod image;
+mod memory;
 mod number;
 mod policy;
+mod push;
 mod revision;
+mod standing;
 mod versions;
 mod wish;
 
+pub use action::{Action, TaskDefinition};
 pub use compare::{Change, Difference, differences};
+pub use decide::{Decided, decide, decide_push};
+pub use facts::Facts;
 pub use image::{ImageRef, Registry, Repository, is_tag};
+pub use memory::{ImageChange, Intent, Memory, Refusal, Rollout};
 pub use policy::{Compiled, PolicyError, Selected, Verdict};
-pub use revision::{ContainerImage, Images, RevisionError, containers, revise};
+pub use push::{Heard, hear, image_media, is_referrer_tag};
+pub use revision::{ContainerImage, Images, RevisionError, containers, revise, task_definition_arn};
 pub use versions::RangeError;
 pub use wish::{Wish, rule_key};
+
+#[cfg(test)]
+mod fixtures;

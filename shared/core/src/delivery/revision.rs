@@ -65,7 +65,7 @@ pub fn containers(answer: &Value) -> Result<Vec<ContainerImage<'_>>, RevisionErr
 }
 
 /// The ARN of a described task definition.
-pub(super) fn arn(answer: &Value) -> Option<&str> {
+pub fn task_definition_arn(answer: &Value) -> Option<&str> {
     answer.get("taskDefinition")?.get("taskDefinitionArn")?.as_str()
 }
 

@@ -1,0 +1,99 @@
+//! The calls of a rollout.
+
+use serde_json::{Value, json};
+
+use crate::guard::Removes;
+use crate::report::Effect;
+
+/// One call of a rollout.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Makes the revision. Not idempotent: a repeat leaves a revision that nobody uses.
+    RegisterTaskDefinition {
+        /// The whole request.
+        request: Value,
+    },
+    /// Sends the service to a revision, and changes nothing else: neither the count, which scaling moves, nor anything that
+    /// a person set.
+    UpdateService {
+        /// The cluster's name.
+        cluster: String,
+        /// The service's name.
+        service: String,
+        /// The revision.
+        task_definition: TaskDefinition,
+    },
+}
+
+/// The revision that a service is sent to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskDefinition {
+    /// This one, which exists.
+    Arn(String),
+    /// The one that the registration before it makes: its ARN is known when that call is answered.
+    Registered {
+        /// The ARN of the revision that it is made of.
+        base: String,
+    },
+}
+
+impl TaskDefinition {
+    /// The ARN, or as much of it as is known before the registration.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Arn(arn) => arn.clone(),
+            Self::Registered { base } => {
+                let family = base.rsplit_once(':').map_or(base.as_str(), |(family, _)| family);
+                format!("{family}:${{RegisterTaskDefinition.revision}}")
+            }
+        }
+    }
+}
+
+impl Effect for Action {
+    fn call(&self) -> &'static str {
+        match self {
+            Self::RegisterTaskDefinition { .. } => "RegisterTaskDefinition",
+            Self::UpdateService { .. } => "UpdateService",
+        }
+    }
+
+    fn input(&self) -> Value {
+        match self {
+            Self::RegisterTaskDefinition { request } => request.clone(),
+            Self::UpdateService {
+                cluster,
+                service,
+                task_definition,
+            } => {
+                json!({ "cluster": cluster, "service": service, "taskDefinition": task_definition.text() })
+            }
+        }
+    }
+}
+
+/// A rollout takes nothing away: ECS stops the old tasks, under the service's own deployment configuration.
+impl Removes for Action {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_update_says_the_service_and_its_revision_and_nothing_else() {
+        let update = |task_definition| Action::UpdateService {
+            cluster: "prod".into(),
+            service: "web".into(),
+            task_definition,
+        };
+        let arn = "arn:aws:ecs:eu-west-1:123456789012:task-definition/shop-web:7";
+        assert_eq!(
+            update(TaskDefinition::Arn(arn.into())).input(),
+            json!({ "cluster": "prod", "service": "web", "taskDefinition": arn })
+        );
+        assert_eq!(
+            update(TaskDefinition::Registered { base: arn.into() }).input()["taskDefinition"],
+            "arn:aws:ecs:eu-west-1:123456789012:task-definition/shop-web:${RegisterTaskDefinition.revision}"
+        );
+    }
+}

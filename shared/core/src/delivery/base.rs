@@ -1,0 +1,113 @@
+//! The revision that the next one is made of, or why there is none.
+
+use serde_json::Value;
+
+use super::Facts;
+use super::action::Action;
+use super::memory::same_revision;
+use super::revision::{ContainerImage, containers, task_definition_arn};
+use super::standing::{Wanted, short};
+use crate::ids::TargetKind;
+use crate::known::Known;
+use crate::report::{Code, Decision, Outcome, Reason};
+use crate::service::ServiceFacts;
+
+/// The revision that the next one is made of.
+pub(super) struct Base<'a> {
+    /// The service that runs it; a family has none.
+    pub(super) service: Option<&'a ServiceFacts>,
+    /// Its ARN.
+    pub(super) arn: &'a str,
+    /// The answer of `DescribeTaskDefinition`.
+    pub(super) answer: &'a Value,
+    /// Its containers.
+    pub(super) containers: Vec<ContainerImage<'a>>,
+}
+
+impl Base<'_> {
+    /// `family:revision`.
+    pub(super) fn short(&self) -> &str {
+        short(self.arn)
+    }
+}
+
+/// The base, or the decision that there is none. What is missing is named all at once.
+pub(super) fn base<'a>(facts: &'a Facts, wanted: &[Wanted<'_>]) -> Result<Base<'a>, Decision<Action>> {
+    let service = match (facts.target.kind, &facts.service) {
+        (TargetKind::Task, _) => None,
+        (TargetKind::Service, Known::Yes(service)) => Some(changeable(facts, service.as_ref())?),
+        (TargetKind::Service, Known::No) => {
+            let mut missing = vec!["DescribeServices"];
+            if facts.definition == Known::No {
+                missing.push("DescribeTaskDefinition");
+            }
+            return Err(unknown(facts, wanted, missing));
+        }
+    };
+    let needs_definition = || unknown(facts, wanted, vec!["DescribeTaskDefinition"]);
+    let answer = match &facts.definition {
+        Known::No => return Err(needs_definition()),
+        Known::Yes(None) => {
+            let name = service.map_or(facts.target.name.as_str(), |s| short(&s.task_definition));
+            return Err(ignore(
+                Code::TaskDefinitionNotFound,
+                format!("there is no ACTIVE task definition `{name}`"),
+            ));
+        }
+        Known::Yes(Some(answer)) => answer,
+    };
+    let arn = task_definition_arn(answer).ok_or_else(needs_definition)?;
+    // An answer about another revision is no answer.
+    if service.is_some_and(|s| !same_revision(&s.task_definition, arn)) {
+        return Err(needs_definition());
+    }
+    let containers = containers(answer).map_err(|_| needs_definition())?;
+    Ok(Base {
+        service,
+        arn,
+        answer,
+        containers,
+    })
+}
+
+/// The service, if its task definition can be changed.
+fn changeable<'a>(facts: &Facts, service: Option<&'a ServiceFacts>) -> Result<&'a ServiceFacts, Decision<Action>> {
+    let Some(service) = service else {
+        return Err(ignore(
+            Code::ServiceNotFound,
+            format!("ECS knows no service {}", facts.target),
+        ));
+    };
+    if !service.is_active() {
+        let message = format!("service {} is {}, not ACTIVE", facts.target, service.status);
+        return Err(ignore(Code::ServiceNotFound, message));
+    }
+    if service.deployment_controller != "ECS" {
+        let message = format!(
+            "service {} is deployed by {}: UpdateService cannot change its task definition",
+            facts.target, service.deployment_controller
+        );
+        return Err(ignore(Code::UnsupportedController, message));
+    }
+    Ok(service)
+}
+
+fn ignore(code: Code, message: String) -> Decision<Action> {
+    Decision::without_calls(Outcome::Ignore, Reason::new(code, message))
+}
+
+fn unknown(facts: &Facts, wanted: &[Wanted<'_>], missing: Vec<&'static str>) -> Decision<Action> {
+    let images: Vec<_> = wanted.iter().map(|w| w.wish.name()).collect();
+    let message = format!(
+        "{} wants {}; what it has is not known: {}",
+        facts.target,
+        images.join(", "),
+        missing.join(", ")
+    );
+    Decision {
+        outcome: Outcome::Wait,
+        actions: Vec::new(),
+        reasons: vec![Reason::new(Code::FactsMissing, message)],
+        missing,
+    }
+}

@@ -1,0 +1,280 @@
+//! What is to be done for one target.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::action::{Action, TaskDefinition};
+use super::base::{Base, base};
+use super::memory::{Intent, Memory};
+use super::push::{Heard, hear};
+use super::revision::revise;
+use super::standing::{Due, Standing, short, standing, wanted};
+use super::{Facts, rule_key};
+use crate::event::{Envelope, ImageAction};
+use crate::ids::Digest;
+use crate::report::{Code, Decision, Outcome, Reason};
+
+/// What [`decide()`] says.
+#[derive(Debug, Clone, PartialEq)]
+#[must_use = "a decision that nobody applies changes nothing, and a memory that nobody stores is lost"]
+pub struct Decided {
+    /// The calls to make, in order, and why, or why not.
+    pub decision: Decision<Action>,
+    /// What is remembered when no call is made, or none may be: store it when it differs from what was stored.
+    pub memory: Memory,
+    /// The rollout that the calls make.
+    pub intent: Option<Intent>,
+}
+
+impl Decided {
+    /// What is stored before the first call is made: the memory with the intent.
+    pub fn before_call(&self) -> Memory {
+        let mut memory = self.memory.clone();
+        memory.intent.clone_from(&self.intent);
+        memory
+    }
+}
+
+/// What is to be done for a target when an image was pushed: the push met its rules, then [`decide()`].
+pub fn decide_push(envelope: &Envelope, action: &ImageAction, facts: &Facts, now: Timestamp) -> Decided {
+    match hear(envelope, action, facts) {
+        Heard::Nothing(decision) => Decided {
+            decision,
+            memory: facts.memory.clone(),
+            intent: None,
+        },
+        Heard::Wanted { fresh, reasons } => {
+            let mut facts = facts.clone();
+            facts.wishes.extend(fresh);
+            let mut decided = decide(&facts, now);
+            decided.decision.reasons.extend(reasons);
+            decided
+        }
+    }
+}
+
+/// What is to be done for a target: in the order of the module's description.
+pub fn decide(facts: &Facts, now: Timestamp) -> Decided {
+    let without = |decision, memory| Decided {
+        decision,
+        memory,
+        intent: None,
+    };
+    if facts.rules.is_empty() {
+        let message = format!("{} is configured, but not for delivery", facts.target);
+        let decision = Decision::without_calls(Outcome::Ignore, Reason::new(Code::NotConfigured, message));
+        return without(decision, facts.memory.clone());
+    }
+    let (wanted, mut others) = wanted(facts);
+    if wanted.is_empty() {
+        if others.is_empty() {
+            let message = format!("no push that {} wants is known", facts.target);
+            others.push((Outcome::Ignore, Reason::new(Code::NothingWaiting, message)));
+        }
+        return without(nothing(others), facts.memory.clone());
+    }
+    let base = match base(facts, &wanted) {
+        Ok(base) => base,
+        Err(mut decision) => {
+            decision.reasons.extend(others.into_iter().map(|(_, reason)| reason));
+            return without(decision, facts.memory.clone());
+        }
+    };
+    let mut memory = facts.memory.looked(base.service, now);
+    let keys: BTreeSet<_> = facts.rules.iter().map(rule_key).collect();
+    memory.done.retain(|key, _| keys.contains(key));
+    let mut taken = BTreeSet::new();
+    let mut due = Vec::new();
+    for wanted in &wanted {
+        match standing(wanted, &base, &memory, &mut taken) {
+            Standing::Due(one) => due.push(one),
+            Standing::Not(outcome, reason) => others.push((outcome, reason)),
+            Standing::Deployed(key, digest, reason) => {
+                memory.seen(&key, &digest, base.arn, now);
+                others.push((Outcome::Ignore, reason));
+            }
+        }
+    }
+    if due.is_empty() {
+        // Whatever was begun is through, or no longer wanted.
+        memory.intent = None;
+        return without(nothing(others), memory);
+    }
+    roll_out(facts, &base, due, others, memory, now)
+}
+
+/// What is said when nothing is to be brought out.
+fn nothing(others: Vec<(Outcome, Reason)>) -> Decision<Action> {
+    let outcome = if others.iter().any(|(outcome, _)| *outcome == Outcome::Wait) {
+        Outcome::Wait
+    } else if others.iter().all(|(outcome, _)| *outcome == Outcome::Stale) {
+        Outcome::Stale
+    } else {
+        Outcome::Ignore
+    };
+    let reasons = others.into_iter().map(|(_, reason)| reason).collect();
+    Decision {
+        outcome,
+        actions: Vec::new(),
+        reasons,
+        missing: Vec::new(),
+    }
+}
+
+fn roll_out(
+    facts: &Facts,
+    base: &Base<'_>,
+    due: Vec<Due>,
+    others: Vec<(Outcome, Reason)>,
+    memory: Memory,
+    now: Timestamp,
+) -> Decided {
+    let timeout = due.iter().map(|d| d.timeout).max().unwrap_or_default();
+    let mut intent = Intent {
+        digests: due.iter().map(|d| (d.key.clone(), d.digest.clone())).collect(),
+        changes: due.iter().flat_map(|d| d.changes.clone()).collect(),
+        base: base.arn.to_owned(),
+        at: now,
+        registered: None,
+    };
+    let rest = others.into_iter().map(|(_, reason)| reason);
+    let held = |outcome, reason, rest: Vec<Reason>| {
+        let reasons = std::iter::once(reason).chain(rest).collect();
+        Decision {
+            outcome,
+            actions: Vec::new(),
+            reasons,
+            missing: Vec::new(),
+        }
+    };
+    if let Some(reason) = refused(&memory, &intent.digests, base) {
+        let decision = held(Outcome::Ignore, reason, rest.collect());
+        return Decided {
+            decision,
+            memory,
+            intent: None,
+        };
+    }
+    let mut extra = Vec::new();
+    match in_progress(base, &due, timeout, now) {
+        Some(Progress::Running(reason)) => {
+            let decision = held(Outcome::Wait, reason, rest.collect());
+            return Decided {
+                decision,
+                memory,
+                intent: None,
+            };
+        }
+        Some(Progress::TimedOut(reason)) => extra.push(reason),
+        None => {}
+    }
+    if let Some((arn, at)) = resumed(&memory, &intent, base) {
+        let message = format!(
+            "the rollout that began at {at} goes on with {}, which is registered",
+            short(&arn)
+        );
+        extra.insert(0, Reason::new(Code::IntentResumed, message));
+        intent.at = at;
+        intent.registered = Some(arn);
+    }
+    let actions = match actions(facts, base, &intent) {
+        Ok(actions) => actions,
+        Err(reason) => {
+            let mut decision = held(Outcome::Wait, reason, rest.collect());
+            decision.missing.push("DescribeTaskDefinition");
+            return Decided {
+                decision,
+                memory,
+                intent: None,
+            };
+        }
+    };
+    let reasons = due.into_iter().map(|d| d.reason).chain(extra).chain(rest).collect();
+    Decided {
+        decision: Decision::of(actions, reasons),
+        memory,
+        intent: Some(intent),
+    }
+}
+
+fn actions(facts: &Facts, base: &Base<'_>, intent: &Intent) -> Result<Vec<Action>, Reason> {
+    let update = |task_definition| Action::UpdateService {
+        cluster: facts.target.cluster.clone(),
+        service: facts.target.name.clone(),
+        task_definition,
+    };
+    if let Some(arn) = &intent.registered {
+        return Ok(vec![update(TaskDefinition::Arn(arn.clone()))]);
+    }
+    let request =
+        revise(base.answer, &intent.images()).map_err(|error| Reason::new(Code::FactsMissing, error.to_string()))?;
+    let mut actions = vec![Action::RegisterTaskDefinition { request }];
+    if base.service.is_some() {
+        actions.push(update(TaskDefinition::Registered {
+            base: base.arn.to_owned(),
+        }));
+    }
+    Ok(actions)
+}
+
+/// The revision that is registered for just this rollout, and when the rollout began. A family has no second call that
+/// could be missing.
+fn resumed(memory: &Memory, intent: &Intent, base: &Base<'_>) -> Option<(String, Timestamp)> {
+    base.service?;
+    let known = memory
+        .intent
+        .as_ref()
+        .filter(|k| k.digests == intent.digests && k.base == intent.base)?;
+    Some((known.registered.clone()?, known.at))
+}
+
+fn refused(memory: &Memory, digests: &BTreeMap<String, Digest>, base: &Base<'_>) -> Option<Reason> {
+    let refusal = memory
+        .refused
+        .as_ref()
+        .filter(|r| r.digests == *digests && r.base == base.arn)?;
+    let message = format!(
+        "{} was made of {} and differs in more than the image: {}; the service was not sent to it",
+        short(&refusal.revision),
+        base.short(),
+        refusal.differences.join(", ")
+    );
+    Some(Reason::new(Code::RevisionDiffers, message))
+}
+
+enum Progress {
+    Running(Reason),
+    TimedOut(Reason),
+}
+
+/// The deployment that is in the way. One at a time: while one runs or rolls back, a second leaves ECS's circuit breaker
+/// without a completed deployment to go back to (ECS developer guide, "How the deployment circuit breaker works").
+fn in_progress(base: &Base<'_>, due: &[Due], timeout: Duration, now: Timestamp) -> Option<Progress> {
+    let deployment = base.service?.in_progress()?;
+    let since = deployment
+        .created_at
+        .map_or_else(String::new, |at| format!(" since {at}"));
+    let running = format!(
+        "deployment {} of {} is in progress{since}",
+        deployment.id,
+        short(&deployment.task_definition)
+    );
+    let age = deployment
+        .created_at
+        .and_then(|at| Duration::try_from(now.duration_since(at)).ok());
+    if age.is_some_and(|age| age > timeout) {
+        let message = format!(
+            "{running}, longer than the {} s of `rollback.timeout`: nothing waits for it",
+            timeout.as_secs()
+        );
+        return Some(Progress::TimedOut(Reason::new(Code::DeploymentTimedOut, message)));
+    }
+    let waiting: Vec<_> = due.iter().map(|d| d.name.as_str()).collect();
+    let message = format!("{running}: {} waits", waiting.join(", "));
+    Some(Progress::Running(Reason::new(Code::DeploymentInProgress, message)))
+}
+
+#[cfg(test)]
+mod tests;
