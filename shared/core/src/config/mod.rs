@@ -4,6 +4,7 @@
 //! ([`stored`]), so what a function reads is what a person wrote, with names resolved.
 
 mod capacity;
+pub mod changes;
 mod delivery;
 mod discovery;
 mod problem;
@@ -106,6 +107,17 @@ pub struct Cluster {
     /// What happens with its instances.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<Capacity>,
+}
+
+impl From<Service> for Tasks {
+    /// Of a family's stored configuration nothing is lost: it was made from these three.
+    fn from(service: Service) -> Self {
+        Self {
+            discovery: service.discovery,
+            balancing: service.balancing,
+            delivery: service.delivery,
+        }
+    }
 }
 
 impl From<Tasks> for Service {

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::{Rule, Service, is_default};
 use crate::ids::{Target, TargetKind};
 
-/// Under how many partitions a target may stand: all of them are written in one transaction, with [`Meta`], and DynamoDB
-/// takes 100 items in one (DynamoDB API reference, `TransactWriteItems`).
-pub const MAX_PARTITIONS: usize = 99;
+/// Under how many partitions a target may stand: those that it leaves, those that it enters and [`Meta`] are written in
+/// one transaction, and DynamoDB takes 100 items in one (DynamoDB API reference, `TransactWriteItems`).
+pub const MAX_PARTITIONS: usize = 50;
 
 /// The partition that lists every target.
 pub const TARGETS: &str = "targets";

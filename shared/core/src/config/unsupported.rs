@@ -3,7 +3,9 @@
 //! Most of it is harmless to leave undone, and told as a warning. A gate is not: a person who wrote `approval: required`
 //! relies on it, so a rollout without it would be worse than none. Those are errors.
 
-use super::{Address, Approval, Delivery, Discovery, Document, Path, Problem, Rule, Scaling, Service};
+use super::{
+    Address, Approval, Delivery, Discovery, Document, Limit, Path, Problem, Rule, Scaling, Service, Stabilise,
+};
 use crate::ids::TargetKind;
 
 /// Everything in the document that would have no effect.
@@ -61,6 +63,15 @@ fn of_scaling(path: &Path, scaling: &Scaling, found: &mut Vec<Problem>) {
                 "queues are not looked at",
             ));
         }
+    }
+    if scaling.stabilise != Stabilise::default() {
+        found.push(no_effect(path.at("stabilise"), "a wish is followed at once"));
+    }
+    if scaling.limit != Limit::default() {
+        found.push(no_effect(
+            path.at("limit"),
+            "a change may be as large as the rules ask for",
+        ));
     }
     if !scaling.schedule.is_empty() {
         found.push(no_effect(path.at("schedule"), "`min` and `max` hold at all times"));

@@ -324,7 +324,7 @@ fn tag_policies() {
 
 #[test]
 fn balancing_storage_and_size() {
-    let rules: Vec<_> = (0..99).map(|n| json!({ "alarm": format!("a{n}"), "add": 1 })).collect();
+    let rules: Vec<_> = (0..50).map(|n| json!({ "alarm": format!("a{n}"), "add": 1 })).collect();
     check(
         web(&json!({
             "balancing": [{ "target-group": "x".repeat(33), "port": 0 }, { "target-group": "" }],
@@ -338,7 +338,7 @@ fn balancing_storage_and_size() {
             Error services.prod/web.storage[0].snapshot.every: must be longer than `0s`
             Error services.prod/web.storage[1].volume: volume `a` stands here twice
             Error services.prod/web.storage[2].volume: the volume's name is empty
-            Error services.prod/web: names 99 different alarms and repositories; 98 fit into the one transaction in which a target is stored
+            Error services.prod/web: names 50 different alarms and repositories; 49 fit into the one transaction in which a target is stored
         "#]],
     );
 }
@@ -357,6 +357,7 @@ fn what_has_no_effect_is_told_and_gates_are_errors() {
             "drain": { "linger": "15s" },
             "scaling": {
                 "min": 1, "max": 2, "rules": [{ "queue": "q", "per-task": 1 }], "schedule": [{ "cron": "0 8 * * *", "min": 2 }],
+                "stabilise": { "in": "5m" }, "limit": { "out": { "tasks": 1, "per": "1m" } },
             },
             "delivery": delivery,
             "storage": [{ "volume": "v" }],
@@ -370,6 +371,8 @@ fn what_has_no_effect_is_told_and_gates_are_errors() {
         Warning services.prod/web.balancing: has no effect in this version: tasks do not join target groups
         Warning services.prod/web.drain.linger: has no effect in this version: tasks stop as ECS stops them
         Warning services.prod/web.scaling.rules[0].queue: has no effect in this version: queues are not looked at
+        Warning services.prod/web.scaling.stabilise: has no effect in this version: a wish is followed at once
+        Warning services.prod/web.scaling.limit: has no effect in this version: a change may be as large as the rules ask for
         Warning services.prod/web.scaling.schedule: has no effect in this version: `min` and `max` hold at all times
         Error services.prod/web.delivery[0].after: this version does not wait for what another service has proved: a pushed image would be rolled out at once. Take `after` out to accept that, or take the rule out and roll out by hand
         Error services.prod/web.delivery[0].bake: this version does not wait until it has been proved for so long: a pushed image would be rolled out at once. Take `bake` out to accept that, or take the rule out and roll out by hand
