@@ -4,14 +4,14 @@ use std::cell::RefCell;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use wharfinger_cloud::error::{CloudError, Kind};
 use wharfinger_cloud::Fault;
+use wharfinger_cloud::error::{CloudError, Kind};
 use wharfinger_cloud::lease::Lease;
 use wharfinger_cloud::pipeline::{Applied, Confirmed, Domain};
 use wharfinger_cloud::ports::ServiceChange;
 use wharfinger_cloud::table::{text, to_attribute};
 use wharfinger_core::config::stored::Managed;
-use wharfinger_core::delivery::{Action, Difference, Facts, Memory, TaskDefinition, decide, differences};
+use wharfinger_core::delivery::{Action, Difference, Facts, Intent, Memory, TaskDefinition, Wish, decide, differences};
 use wharfinger_core::known::Known;
 use wharfinger_core::report::{Code, Decision, Outcome};
 
@@ -46,7 +46,7 @@ impl<C: Cloud> Domain for Rollouts<'_, C> {
     }
 
     fn subject(&self, look: &Look) -> Option<String> {
-        let images: Vec<_> = look.facts.wishes.values().map(|wish| wish.name()).collect();
+        let images: Vec<_> = look.facts.wishes.values().map(Wish::name).collect();
         (!images.is_empty()).then(|| images.join(", "))
     }
 
@@ -60,7 +60,10 @@ impl<C: Cloud> Domain for Rollouts<'_, C> {
 
     fn decide(&self, look: &Look, now: Timestamp) -> (Decision<Action>, Note) {
         let decided = decide(&look.facts, now);
-        let note = Note { intended: RefCell::new(decided.before_call()), otherwise: decided.memory };
+        let note = Note {
+            intended: RefCell::new(decided.before_call()),
+            otherwise: decided.memory,
+        };
         (decided.decision, note)
     }
 
@@ -74,14 +77,19 @@ impl<C: Cloud> Domain for Rollouts<'_, C> {
                     if !different.is_empty() {
                         memory.refuse(&different);
                         self.remember(&memory).await?;
-                        let facts = Facts { memory, ..look.facts.clone() };
+                        let facts = Facts {
+                            memory,
+                            ..look.facts.clone()
+                        };
                         return Ok(Applied::Again(Look { facts, ..look.clone() }));
                     }
                     self.remember(&memory).await?;
                 }
                 Action::UpdateService { task_definition, .. } => {
                     let arn = revision(task_definition, &memory)?;
-                    self.cloud.update_service(&look.managed.target, &ServiceChange::TaskDefinition(arn)).await?;
+                    self.cloud
+                        .update_service(&look.managed.target, &ServiceChange::TaskDefinition(arn))
+                        .await?;
                 }
             }
         }
@@ -98,19 +106,33 @@ impl<C: Cloud> Domain for Rollouts<'_, C> {
         said: String,
     ) -> Result<Confirmed<Look>, Fault> {
         let acted = !decision.actions.is_empty();
-        let memory = if acted { note.intended.into_inner() } else { note.otherwise };
+        let memory = if acted {
+            note.intended.into_inner()
+        } else {
+            note.otherwise
+        };
         let newer = Stored::read(self.cloud, &look.managed.target).await?;
         if !acted && newer.wishes != look.stored.wishes {
             self.remember(&memory).await?;
-            let facts = Facts { wishes: newer.wishes.clone(), memory, ..look.facts };
-            return Ok(Confirmed::Moved(Look { facts, stored: newer.after(said), ..look }));
+            let facts = Facts {
+                wishes: newer.wishes.clone(),
+                memory,
+                ..look.facts
+            };
+            return Ok(Confirmed::Moved(Look {
+                facts,
+                stored: newer.after(said),
+                ..look
+            }));
         }
         // After a call a newer wish waits for the deployment that has just begun: DescribeServices may not show it yet.
         if is_done(decision) {
             look.stored.settle(self.cloud, &look.managed.target).await?;
         }
         let memory = to_attribute(WHAT, &memory)?;
-        self.lease.release(self.cloud, vec![(MEMORY, memory), (SAID, text(said))]).await?;
+        self.lease
+            .release(self.cloud, vec![(MEMORY, memory), (SAID, text(said))])
+            .await?;
         Ok(Confirmed::Settled)
     }
 }
@@ -132,7 +154,7 @@ impl<C: Cloud> Rollouts<'_, C> {
             .describe_task_definition(&arn)
             .await?
             .ok_or_else(|| unreadable(format!("{arn} was registered and is not there")))?;
-        let images = memory.intent.as_ref().map(|i| i.images()).unwrap_or_default();
+        let images = memory.intent.as_ref().map(Intent::images).unwrap_or_default();
         let Known::Yes(Some(base)) = &look.facts.definition else {
             return Err(unreadable(format!("{}: no revision to compare with", look.managed.target)).into());
         };
@@ -142,8 +164,12 @@ impl<C: Cloud> Rollouts<'_, C> {
 
 /// Whether the wishes are dealt with. What is not there yet may come, and is looked at again by the sweep.
 fn is_done(decision: &Decision<Action>) -> bool {
-    let absent =
-        |code| matches!(code, Code::ServiceNotFound | Code::TaskDefinitionNotFound | Code::NoMatchingContainer);
+    let absent = |code| {
+        matches!(
+            code,
+            Code::ServiceNotFound | Code::TaskDefinitionNotFound | Code::NoMatchingContainer
+        )
+    };
     let waits = decision.outcome == Outcome::Wait || decision.reasons.iter().any(|r| absent(r.code));
     !decision.actions.is_empty() || !waits
 }

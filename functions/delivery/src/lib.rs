@@ -61,7 +61,10 @@ impl Delivery {
     /// When the event cannot be used, or a target could not be converged on: to be tried again.
     pub async fn on_event(&self, cloud: &impl Cloud, attempt: &Attempt, json: &Value) -> Result<(), Fault> {
         let event = Event::parse(json)?;
-        let cause = Cause { name: format!("{} {}", event.detail.kind(), event.envelope.id), at: event.envelope.time };
+        let cause = Cause {
+            name: format!("{} {}", event.detail.kind(), event.envelope.id),
+            at: event.envelope.time,
+        };
         match event.detail {
             Detail::Image(image) => self.on_image(cloud, attempt, &cause, &event.envelope, &image).await,
             Detail::Deployment(deployment) => self.on_deployment(cloud, attempt, &cause, &deployment).await,
@@ -108,7 +111,12 @@ impl Delivery {
                 Ok(())
             }
             (Heard::Wanted { fresh, reasons }, stored) if fresh.is_empty() && stored.is_settled() => {
-                let decision = Decision::<()> { outcome: Outcome::Stale, actions: vec![], reasons, missing: vec![] };
+                let decision = Decision::<()> {
+                    outcome: Outcome::Stale,
+                    actions: vec![],
+                    reasons,
+                    missing: vec![],
+                };
                 telemetry::undecided(NAME, &managed.target, None, cause, decision, cloud.now());
                 Ok(())
             }
@@ -167,7 +175,21 @@ impl Function for Delivery {
     const HOSTS: &'static [&'static str] = &["dynamodb", "ecs"];
 
     async fn handle(&self, aws: &Aws, invocation: Invocation) -> Result<(), Fault> {
-        let Invocation { event, holder, account, region } = invocation;
-        self.on_event(aws, &Attempt { holder, account, region }, &event).await
+        let Invocation {
+            event,
+            holder,
+            account,
+            region,
+        } = invocation;
+        self.on_event(
+            aws,
+            &Attempt {
+                holder,
+                account,
+                region,
+            },
+            &event,
+        )
+        .await
     }
 }

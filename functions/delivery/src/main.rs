@@ -5,5 +5,5 @@ use wharfinger_delivery::Delivery;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    start::run(|_| Delivery::default()).await
+    Box::pin(start::run(|_| Delivery::default())).await
 }

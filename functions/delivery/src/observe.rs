@@ -1,5 +1,7 @@
 //! What a target runs: the service, and its task definition as raw JSON.
 
+use std::collections::BTreeMap;
+
 use wharfinger_cloud::Fault;
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::delivery::Facts;
@@ -27,7 +29,11 @@ pub async fn look(cloud: &impl Cloud, attempt: &Attempt, managed: Managed) -> Re
     let target = &managed.target;
     let names = [target.name.clone()];
     let service = async {
-        if managed.is_service() { cloud.describe_services(&target.cluster, &names).await } else { Ok(Default::default()) }
+        if managed.is_service() {
+            cloud.describe_services(&target.cluster, &names).await
+        } else {
+            Ok(BTreeMap::default())
+        }
     };
     let (stored, services) = tokio::join!(Stored::read(cloud, target), service);
     let stored = stored?;

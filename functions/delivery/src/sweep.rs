@@ -23,9 +23,16 @@ pub async fn sweep(function: &Delivery, cloud: &impl Cloud, attempt: &Attempt, e
     let found = function.config.all(cloud).await?;
     let mut pass = Pass::of(NAME);
     pass.report(cloud, &found.malformed);
-    let cause = Cause { name: format!("sweep {event_id}"), at: None };
+    let cause = Cause {
+        name: format!("sweep {event_id}"),
+        at: None,
+    };
     let (mut listings, mut swept, mut busy) = (Listings::new(), 0, 0);
-    for managed in found.targets.into_iter().filter(|m| !m.stored.config.delivery.is_empty()) {
+    for managed in found
+        .targets
+        .into_iter()
+        .filter(|m| !m.stored.config.delivery.is_empty())
+    {
         swept += 1;
         let name = managed.target.to_string();
         let result = match waits(cloud, attempt, &managed, &mut listings).await {
@@ -38,7 +45,8 @@ pub async fn sweep(function: &Delivery, cloud: &impl Cloud, attempt: &Attempt, e
         };
         pass.part(cloud, name, result);
     }
-    pass.finish(cloud, &[("SweptTargets", swept), ("BusyTargets", busy)]).await
+    pass.finish(cloud, &[("SweptTargets", swept), ("BusyTargets", busy)])
+        .await
 }
 
 /// Whether a target has something to do, once its wishes were compared with the registry.

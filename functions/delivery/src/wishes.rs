@@ -67,7 +67,8 @@ impl Stored {
         if let Some(rule) = key.sk.strip_prefix(IMAGE) {
             let revision = as_number(item, REVISION).unwrap_or_default();
             // The revision counts even when the wish cannot be read: the next one takes its place.
-            self.revisions.insert(rule.to_owned(), (revision, as_number(item, SETTLED) == Some(revision)));
+            self.revisions
+                .insert(rule.to_owned(), (revision, as_number(item, SETTLED) == Some(revision)));
             if let Some(wish) = attribute(item, WISH)? {
                 self.wishes.insert(rule.to_owned(), wish);
             }
@@ -78,7 +79,10 @@ impl Stored {
     /// The same, once this was said.
     #[must_use]
     pub fn after(self, said: String) -> Self {
-        Self { said: Some(said), ..self }
+        Self {
+            said: Some(said),
+            ..self
+        }
     }
 
     /// Whether every wish was dealt with and no rollout is unfinished.
@@ -157,7 +161,9 @@ pub async fn hear(
     for _ in 0..ROUNDS {
         let stored = Stored::read(cloud, &managed.target).await?;
         let heard = hear_push(envelope, image, &facts(attempt, managed, &stored));
-        let Heard::Wanted { fresh, .. } = &heard else { return Ok((heard, stored)) };
+        let Heard::Wanted { fresh, .. } = &heard else {
+            return Ok((heard, stored));
+        };
         let mut all = true;
         for (rule, wish) in fresh {
             all &= stored.put(cloud, &managed.target, rule, wish).await?;
@@ -166,5 +172,8 @@ pub async fn hear(
             return Ok((heard, stored));
         }
     }
-    Err(Fault::Unsettled { subject: format!("the images of {}", managed.target), rounds: ROUNDS })
+    Err(Fault::Unsettled {
+        subject: format!("the images of {}", managed.target),
+        rounds: ROUNDS,
+    })
 }

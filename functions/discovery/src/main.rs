@@ -5,5 +5,5 @@ use wharfinger_discovery::Discovery;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    start::run(|env| Discovery::new(&env.owner)).await
+    Box::pin(start::run(|env| Discovery::new(&env.owner))).await
 }

@@ -5,5 +5,5 @@ use wharfinger_scaling::Scaling;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    start::run(|_| Scaling::default()).await
+    Box::pin(start::run(|_| Scaling::default())).await
 }

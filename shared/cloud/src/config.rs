@@ -120,7 +120,10 @@ fn managed(item: &Item) -> Result<Managed, Malformed> {
         key: key.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string),
         reason,
     };
-    let sk = key.as_ref().map(|k| k.sk.as_str()).ok_or_else(|| malformed("it has no key".into()))?;
+    let sk = key
+        .as_ref()
+        .map(|k| k.sk.as_str())
+        .ok_or_else(|| malformed("it has no key".into()))?;
     let target = Target::from_key(sk).map_err(|e| malformed(e.to_string()))?;
     let stored: StoredTarget = attribute(item, TARGET_ATTRIBUTE)?
         .ok_or_else(|| malformed(format!("it has no attribute `{TARGET_ATTRIBUTE}`")))?;

@@ -26,7 +26,10 @@ impl Env {
     /// # Errors
     /// Names every variable that is missing or cannot be read.
     pub fn load() -> Result<Self, EnvError> {
-        #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "this is the one place that reads the environment"
+        )]
         Self::from(|name| std::env::var(name).ok())
     }
 
@@ -51,10 +54,16 @@ impl Env {
         };
         let level = read("WHARFINGER_LOG").unwrap_or_else(|| "info".into());
         let log_level = level.parse().unwrap_or_else(|_| {
-            problems.push(format!("WHARFINGER_LOG is `{level}`; it can be error, warn, info, debug or trace"));
+            problems.push(format!(
+                "WHARFINGER_LOG is `{level}`; it can be error, warn, info, debug or trace"
+            ));
             tracing::Level::INFO
         });
-        if problems.is_empty() { Ok(Self { log_level, ..env }) } else { Err(EnvError(problems)) }
+        if problems.is_empty() {
+            Ok(Self { log_level, ..env })
+        } else {
+            Err(EnvError(problems))
+        }
     }
 }
 
@@ -66,7 +75,10 @@ mod tests {
     fn every_problem_is_reported_at_once() {
         let error = Env::from(|name| (name == "WHARFINGER_LOG").then(|| "loud".to_owned())).unwrap_err();
         assert_eq!(error.0.len(), 4, "{error}");
-        assert!(error.to_string().contains("WHARFINGER_STATE_TABLE is missing"), "{error}");
+        assert!(
+            error.to_string().contains("WHARFINGER_STATE_TABLE is missing"),
+            "{error}"
+        );
         assert!(error.to_string().contains("`loud`"), "{error}");
     }
 

@@ -38,7 +38,12 @@ pub struct CloudError {
 impl CloudError {
     /// An error without a code of AWS's.
     pub fn new(operation: &'static str, kind: Kind, message: impl Into<String>) -> Self {
-        Self { operation, kind, code: None, message: message.into() }
+        Self {
+            operation,
+            kind,
+            code: None,
+            message: message.into(),
+        }
     }
 
     /// What a code of AWS's means.
@@ -49,8 +54,14 @@ impl CloudError {
     pub fn classify(code: Option<&str>, status: Option<u16>) -> Kind {
         match (code.unwrap_or_default(), status) {
             (
-                "ThrottlingException" | "Throttling" | "ThrottledException" | "RequestThrottledException"
-                | "TooManyRequestsException" | "RequestLimitExceeded" | "SlowDown" | "PriorRequestNotComplete"
+                "ThrottlingException"
+                | "Throttling"
+                | "ThrottledException"
+                | "RequestThrottledException"
+                | "TooManyRequestsException"
+                | "RequestLimitExceeded"
+                | "SlowDown"
+                | "PriorRequestNotComplete"
                 | "ProvisionedThroughputExceededException",
                 _,
             )
@@ -58,9 +69,16 @@ impl CloudError {
             ("AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" | "NotAuthorized", _)
             | (_, Some(401 | 403)) => Kind::Denied,
             (
-                "ServiceNotFoundException" | "ClusterNotFoundException" | "InstanceNotFound" | "ServiceNotFound"
-                | "NamespaceNotFound" | "OperationNotFound" | "RepositoryNotFoundException" | "ImageNotFoundException"
-                | "ResourceNotFoundException" | "ResourceNotFound",
+                "ServiceNotFoundException"
+                | "ClusterNotFoundException"
+                | "InstanceNotFound"
+                | "ServiceNotFound"
+                | "NamespaceNotFound"
+                | "OperationNotFound"
+                | "RepositoryNotFoundException"
+                | "ImageNotFoundException"
+                | "ResourceNotFoundException"
+                | "ResourceNotFound",
                 _,
             )
             | (_, Some(404)) => Kind::NotFound,
@@ -73,7 +91,10 @@ impl CloudError {
     /// Whether the same call may do better later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self.kind, Kind::Throttled | Kind::TimedOut | Kind::Unavailable | Kind::Unreadable)
+        matches!(
+            self.kind,
+            Kind::Throttled | Kind::TimedOut | Kind::Unavailable | Kind::Unreadable
+        )
     }
 }
 

@@ -13,10 +13,10 @@ use wharfinger_core::report::{Code, Decision, Outcome, Reason};
 use crate::error::{CloudError, Fault};
 use crate::pipeline::Cause;
 use crate::ports::Clock;
-use crate::telemetry;
 use crate::table::{
     AttributeValue, Condition, Item, Key, Table, TableName, Update, Updated, as_number, as_text, number, text,
 };
+use crate::telemetry;
 
 /// Longer than any function's time-out in `template.yaml` (60 seconds), by more than clocks differ; a test compares them.
 pub const LEASE: SignedDuration = SignedDuration::from_secs(90);
@@ -59,11 +59,7 @@ pub fn service_key(target: &Target) -> Key {
 ///
 /// # Errors
 /// When the table cannot be written.
-pub async fn acquire(
-    cloud: &(impl Table + Clock),
-    target: &Target,
-    holder: &str,
-) -> Result<Acquired, CloudError> {
+pub async fn acquire(cloud: &(impl Table + Clock), target: &Target, holder: &str) -> Result<Acquired, CloudError> {
     let started = cloud.now();
     let mut pause = Duration::from_millis(100);
     loop {
@@ -110,11 +106,7 @@ pub async fn hold<T>(
     }
 }
 
-async fn try_acquire(
-    cloud: &(impl Table + Clock),
-    target: &Target,
-    holder: &str,
-) -> Result<Acquired, CloudError> {
+async fn try_acquire(cloud: &(impl Table + Clock), target: &Target, holder: &str) -> Result<Acquired, CloudError> {
     let now = cloud.now();
     let until = now.checked_add(LEASE).unwrap_or(Timestamp::MAX);
     let key = service_key(target);
@@ -147,12 +139,7 @@ impl Lease {
     ///
     /// # Errors
     /// When the table cannot be written, or the lease was taken over: then nothing may be called any more.
-    pub async fn store(
-        &self,
-        table: &impl Table,
-        name: &'static str,
-        memory: AttributeValue,
-    ) -> Result<(), Fault> {
+    pub async fn store(&self, table: &impl Table, name: &'static str, memory: AttributeValue) -> Result<(), Fault> {
         self.write(table, Update::of(self.key.clone()).set(name, memory)).await
     }
 
@@ -160,11 +147,7 @@ impl Lease {
     ///
     /// # Errors
     /// As [`Lease::store`].
-    pub async fn release(
-        &self,
-        table: &impl Table,
-        memory: Vec<(&'static str, AttributeValue)>,
-    ) -> Result<(), Fault> {
+    pub async fn release(&self, table: &impl Table, memory: Vec<(&'static str, AttributeValue)>) -> Result<(), Fault> {
         let mut update = Update::of(self.key.clone()).remove(HOLDER).remove(UNTIL);
         update.set = memory;
         self.write(table, update).await
@@ -185,7 +168,10 @@ impl Lease {
             Updated::Made(_) => Ok(()),
             Updated::Refused(item) => {
                 let holder = item.as_ref().and_then(|i| as_text(i, HOLDER)).unwrap_or("nobody");
-                Err(Fault::LeaseLost { key: self.key.to_string(), holder: holder.to_owned() })
+                Err(Fault::LeaseLost {
+                    key: self.key.to_string(),
+                    holder: holder.to_owned(),
+                })
             }
         }
     }

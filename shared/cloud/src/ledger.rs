@@ -50,7 +50,13 @@ impl<T: DeserializeOwned> Entry<T> {
         let order = as_number(&item, ORDER).ok_or_else(|| missing(ORDER))?;
         let facts = attribute(&item, FACTS)?.ok_or_else(|| missing(FACTS))?;
         let settled = as_number(&item, SETTLED) == Some(order);
-        Ok(Self { merge, order, facts, settled, item })
+        Ok(Self {
+            merge,
+            order,
+            facts,
+            settled,
+            item,
+        })
     }
 }
 
@@ -86,18 +92,29 @@ pub async fn merge<T: Serialize + DeserializeOwned + Clone>(
         .set(FACTS, facts)
         .set(TTL, number(expiry(now, news.keep_seconds)));
     update.set.extend(news.beside.iter().cloned());
-    let newer = Condition::Any(vec![Condition::Missing(ORDER), Condition::Less(ORDER, number(news.order))]);
+    let newer = Condition::Any(vec![
+        Condition::Missing(ORDER),
+        Condition::Less(ORDER, number(news.order)),
+    ]);
     match table.update(TableName::State, update.clone().only_if(newer)).await? {
-        Updated::Made(item) => {
-            Ok(Entry { merge: Merge::Fresh, order: news.order, facts: news.facts.clone(), settled: false, item })
-        }
+        Updated::Made(item) => Ok(Entry {
+            merge: Merge::Fresh,
+            order: news.order,
+            facts: news.facts.clone(),
+            settled: false,
+            item,
+        }),
         Updated::Refused(item) => {
             let item = item.unwrap_or_default();
             let known = as_number(&item, ORDER);
             match Entry::read(item, compare(known, news.order)) {
                 Ok(entry) => Ok(entry),
                 Err(malformed) => {
-                    tracing::error!(key = malformed.key, reason = malformed.reason, "malformed ledger item is replaced");
+                    tracing::error!(
+                        key = malformed.key,
+                        reason = malformed.reason,
+                        "malformed ledger item is replaced"
+                    );
                     replace(table, update, news).await
                 }
             }
@@ -110,7 +127,13 @@ async fn replace<T: Clone>(table: &impl Table, update: Update, news: News<'_, T>
         Updated::Made(item) => item,
         Updated::Refused(item) => item.unwrap_or_default(),
     };
-    Ok(Entry { merge: Merge::Fresh, order: news.order, facts: news.facts.clone(), settled: false, item })
+    Ok(Entry {
+        merge: Merge::Fresh,
+        order: news.order,
+        facts: news.facts.clone(),
+        settled: false,
+        item,
+    })
 }
 
 /// The confirmation: nothing newer than this order was merged meanwhile, and, when `done`, the world is what it asks for.
@@ -133,11 +156,13 @@ pub async fn settle<T: DeserializeOwned>(
     }
     let unchanged = Condition::Equal(ORDER, number(order));
     match table.update(TableName::State, update.only_if(unchanged)).await? {
-        Updated::Made(_) => Ok(None),
-        Updated::Refused(None) => Ok(None),
+        Updated::Made(_) | Updated::Refused(None) => Ok(None),
         Updated::Refused(Some(item)) => match Entry::read(item, Merge::Fresh) {
             Ok(entry) => Ok(Some(entry)),
-            Err(malformed) => Err(Fault::Unstorable { what: malformed.key, reason: malformed.reason }),
+            Err(malformed) => Err(Fault::Unstorable {
+                what: malformed.key,
+                reason: malformed.reason,
+            }),
         },
     }
 }

@@ -122,7 +122,12 @@ pub async fn converge<D: Domain>(
     for _ in 0..ROUNDS {
         let now = cloud.now();
         let managed = domain.managed(&facts);
-        let guard = Guard { domain: D::NAME, stored: &managed.stored, now, removals: domain.removals() };
+        let guard = Guard {
+            domain: D::NAME,
+            stored: &managed.stored,
+            now,
+            removals: domain.removals(),
+        };
         let (decision, note) = domain.decide(&facts, now);
         let decision = guard.filter(decision);
         calls += decision.actions.len();
@@ -137,19 +142,38 @@ pub async fn converge<D: Domain>(
         let said = decision.fingerprint();
         let news = !decision.actions.is_empty() || domain.said(&facts) != Some(said.as_str());
         if !news && !domain.holds() {
-            return Ok(Told { outcome: decision.outcome, reasons: decision.reasons, calls });
+            return Ok(Told {
+                outcome: decision.outcome,
+                reasons: decision.reasons,
+                calls,
+            });
         }
         let target = domain.managed(&facts).target.clone();
         // The two writes do not depend on each other, and an event is mostly waiting.
-        let write = async { if news { history::write(cloud, &target, &record).await } else { Ok(()) } };
+        let write = async {
+            if news {
+                history::write(cloud, &target, &record).await
+            } else {
+                Ok(())
+            }
+        };
         let (confirmed, written) = tokio::join!(domain.confirm(facts, &decision, note, said), write);
         written?;
         match confirmed? {
-            Confirmed::Settled => return Ok(Told { outcome: decision.outcome, reasons: decision.reasons, calls }),
+            Confirmed::Settled => {
+                return Ok(Told {
+                    outcome: decision.outcome,
+                    reasons: decision.reasons,
+                    calls,
+                });
+            }
             Confirmed::Moved(newer) => facts = newer,
         }
     }
-    Err(Fault::Unsettled { subject: domain.managed(&facts).target.to_string(), rounds: ROUNDS })
+    Err(Fault::Unsettled {
+        subject: domain.managed(&facts).target.to_string(),
+        rounds: ROUNDS,
+    })
 }
 
 fn record<D: Domain>(
@@ -170,8 +194,13 @@ fn record<D: Domain>(
         actions: decision
             .actions
             .iter()
-            .map(|a| Call { call: a.call().to_owned(), input: a.input().to_string() })
+            .map(|a| Call {
+                call: a.call().to_owned(),
+                input: a.input().to_string(),
+            })
             .collect(),
-        latency_ms: cause.at.and_then(|at| i64::try_from(now.duration_since(at).as_millis()).ok()),
+        latency_ms: cause
+            .at
+            .and_then(|at| i64::try_from(now.duration_since(at).as_millis()).ok()),
     }
 }

@@ -22,7 +22,10 @@ impl From<Fault> for Diagnostic {
             Fault::Unstorable { .. } => "Unstorable",
             Fault::Partly { .. } => "Partly",
         };
-        Self { error_type: error_type.into(), error_message: fault.to_string() }
+        Self {
+            error_type: error_type.into(),
+            error_message: fault.to_string(),
+        }
     }
 }
 
@@ -69,23 +72,45 @@ pub async fn run<F: Function>(build: impl FnOnce(&Env) -> F) -> Result<(), Error
         .init();
     let env = env.inspect_err(|error| tracing::error!(%error, "cannot start"))?;
     let config = aws::load().await;
-    let aws = Aws::new(&config, Tables { config: env.config_table.clone(), state: env.state_table.clone() });
+    let aws = Aws::new(
+        &config,
+        Tables {
+            config: env.config_table.clone(),
+            state: env.state_table.clone(),
+        },
+    );
     aws.raw().open_connections(F::HOSTS).await;
     let function = build(&env);
     let (aws, function) = (&aws, &function);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let (event, context) = event.into_parts();
         let now = aws.now();
-        let left = context.deadline.saturating_sub(u64::try_from(now.as_millisecond()).unwrap_or_default());
+        let left = context
+            .deadline
+            .saturating_sub(u64::try_from(now.as_millisecond()).unwrap_or_default());
         // A deadline that is no time, as of a test tool, leaves what a call may take at most.
-        let left = if left == 0 { Duration::from_secs(20) } else { Duration::from_millis(left) };
+        let left = if left == 0 {
+            Duration::from_secs(20)
+        } else {
+            Duration::from_millis(left)
+        };
         aws.until(Instant::now() + left);
         // Lambda repeats the request id when it tries an event again; the time tells the attempts apart.
         let holder = format!("{}/{}", context.request_id, now.as_nanosecond());
         let arn = Arn::parse(&context.invoked_function_arn);
         let own = |part: fn(&Arn<'_>) -> String| arn.as_ref().map(part).unwrap_or_default();
         let (account, region) = (own(|a| a.account.to_owned()), own(|a| a.region.to_owned()));
-        Box::pin(function.handle(aws, Invocation { event, holder, account, region })).await.inspect_err(|fault| {
+        Box::pin(function.handle(
+            aws,
+            Invocation {
+                event,
+                holder,
+                account,
+                region,
+            },
+        ))
+        .await
+        .inspect_err(|fault| {
             telemetry::error(F::NAME, aws.now(), &fault.to_string());
         })
     }))

@@ -17,7 +17,11 @@ impl Pass {
     /// A pass that begins.
     #[must_use]
     pub fn of(domain: &'static str) -> Self {
-        Self { domain, parts: 0, failures: Vec::new() }
+        Self {
+            domain,
+            parts: 0,
+            failures: Vec::new(),
+        }
     }
 
     /// Reports items that cannot be read; they are skipped.
@@ -45,12 +49,21 @@ impl Pass {
         let now = cloud.now();
         let key = Key::new("sweep", self.domain);
         let before = cloud.get(TableName::State, &key).await?;
-        let staleness = before.as_ref().and_then(|item| as_number(item, "at")).map(|at| now.as_second() - at);
+        let staleness = before
+            .as_ref()
+            .and_then(|item| as_number(item, "at"))
+            .map(|at| now.as_second() - at);
         telemetry::sweep(self.domain, now, staleness, found);
         if let Some(first) = self.failures.first() {
-            return Err(Fault::Partly { failed: self.failures.len(), of: self.parts, first: first.clone() });
+            return Err(Fault::Partly {
+                failed: self.failures.len(),
+                of: self.parts,
+                first: first.clone(),
+            });
         }
-        cloud.update(TableName::State, Update::of(key).set("at", number(now.as_second()))).await?;
+        cloud
+            .update(TableName::State, Update::of(key).set("at", number(now.as_second())))
+            .await?;
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! The port to DynamoDB: small items, conditional writes, one partition at a time.
 
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 pub use serde_dynamo::{AttributeValue, Item};
 
 use crate::error::{CloudError, Fault};
@@ -27,7 +27,10 @@ pub struct Key {
 impl Key {
     /// A key.
     pub fn new(pk: impl Into<String>, sk: impl Into<String>) -> Self {
-        Self { pk: pk.into(), sk: sk.into() }
+        Self {
+            pk: pk.into(),
+            sk: sk.into(),
+        }
     }
 
     /// The key that an item carries.
@@ -80,7 +83,13 @@ impl Update {
     /// An update of nothing yet, always made.
     #[must_use]
     pub fn of(key: Key) -> Self {
-        Self { key, set: Vec::new(), remove: Vec::new(), add: Vec::new(), condition: Condition::Always }
+        Self {
+            key,
+            set: Vec::new(),
+            remove: Vec::new(),
+            add: Vec::new(),
+            condition: Condition::Always,
+        }
     }
 
     /// Sets an attribute.
@@ -186,10 +195,12 @@ pub struct Malformed {
 /// When it does not hold a `T`.
 pub fn attribute<T: DeserializeOwned>(item: &Item, name: &str) -> Result<Option<T>, Malformed> {
     let Some(value) = item.get(name) else { return Ok(None) };
-    serde_dynamo::from_attribute_value(value.clone()).map(Some).map_err(|e| Malformed {
-        key: Key::of(item).map_or_else(|| "?".to_owned(), |key| key.to_string()),
-        reason: format!("`{name}`: {e}"),
-    })
+    serde_dynamo::from_attribute_value(value.clone())
+        .map(Some)
+        .map_err(|e| Malformed {
+            key: Key::of(item).map_or_else(|| "?".to_owned(), |key| key.to_string()),
+            reason: format!("`{name}`: {e}"),
+        })
 }
 
 /// A value as an attribute.
@@ -197,6 +208,8 @@ pub fn attribute<T: DeserializeOwned>(item: &Item, name: &str) -> Result<Option<
 /// # Errors
 /// When it cannot be one; ours all can.
 pub fn to_attribute(what: &str, value: &impl Serialize) -> Result<AttributeValue, Fault> {
-    serde_dynamo::to_attribute_value(value)
-        .map_err(|e| Fault::Unstorable { what: what.into(), reason: e.to_string() })
+    serde_dynamo::to_attribute_value(value).map_err(|e| Fault::Unstorable {
+        what: what.into(),
+        reason: e.to_string(),
+    })
 }

@@ -35,7 +35,11 @@ pub fn decision(record: &Record) {
     if let Some(latency) = record.latency_ms {
         values.push(("Latency", "Milliseconds", json!(latency)));
     }
-    emit(record.at, &[("Domain", &record.domain), ("Outcome", outcome(record.outcome))], &values);
+    emit(
+        record.at,
+        &[("Domain", &record.domain), ("Outcome", outcome(record.outcome))],
+        &values,
+    );
 }
 
 /// Logs and counts what became of an event before there was anything to decide: a copy, or an older one.
@@ -68,7 +72,12 @@ pub fn error(domain: &str, now: Timestamp, message: &str) {
 
 /// Reports a malformed item, which is skipped.
 pub fn malformed(domain: &str, now: Timestamp, malformed: &crate::table::Malformed) {
-    tracing::error!(domain, key = malformed.key, reason = malformed.reason, "malformed item is skipped");
+    tracing::error!(
+        domain,
+        key = malformed.key,
+        reason = malformed.reason,
+        "malformed item is skipped"
+    );
     emit(now, &[("Domain", domain)], &[("MalformedItems", "Count", json!(1))]);
 }
 
@@ -102,7 +111,10 @@ fn emit(now: Timestamp, dimensions: &[(&str, &str)], values: &[(&str, &str, Valu
 
 fn embedded(now: Timestamp, dimensions: &[(&str, &str)], values: &[(&str, &str, Value)]) -> Value {
     let names: Vec<_> = dimensions.iter().map(|(name, _)| *name).collect();
-    let metrics: Vec<_> = values.iter().map(|(name, unit, _)| json!({ "Name": name, "Unit": unit })).collect();
+    let metrics: Vec<_> = values
+        .iter()
+        .map(|(name, unit, _)| json!({ "Name": name, "Unit": unit }))
+        .collect();
     let mut line = json!({
         "_aws": {
             "Timestamp": now.as_millisecond(),

@@ -11,11 +11,14 @@ use super::{Aws, sdk};
 use crate::error::{CloudError, Kind};
 use crate::table::{Condition, Key, Table, TableName, Update, Updated, Write};
 
+type Names = HashMap<String, String>;
+type Values = HashMap<String, Sdk>;
+
 /// Names and values of an expression: every name is an alias, since words like `order` are reserved.
 #[derive(Default)]
 struct Expression {
-    names: HashMap<String, String>,
-    values: HashMap<String, Sdk>,
+    names: Names,
+    values: Values,
 }
 
 impl Expression {
@@ -46,8 +49,11 @@ impl Expression {
 
     fn update(&mut self, update: &Update) -> String {
         let mut clauses = Vec::new();
-        let set: Vec<_> =
-            update.set.iter().map(|(n, v)| format!("{} = {}", self.name(n), self.value(v.clone()))).collect();
+        let set: Vec<_> = update
+            .set
+            .iter()
+            .map(|(n, v)| format!("{} = {}", self.name(n), self.value(v.clone())))
+            .collect();
         let remove: Vec<_> = update.remove.iter().map(|n| self.name(n)).collect();
         let add: Vec<_> = update
             .add
@@ -62,13 +68,19 @@ impl Expression {
         clauses.join(" ")
     }
 
-    fn names(self) -> (Option<HashMap<String, String>>, Option<HashMap<String, Sdk>>) {
-        ((!self.names.is_empty()).then_some(self.names), (!self.values.is_empty()).then_some(self.values))
+    fn names(self) -> (Option<Names>, Option<Values>) {
+        (
+            (!self.names.is_empty()).then_some(self.names),
+            (!self.values.is_empty()).then_some(self.values),
+        )
     }
 }
 
 fn key(key: &Key) -> HashMap<String, Sdk> {
-    HashMap::from([("pk".into(), Sdk::S(key.pk.clone())), ("sk".into(), Sdk::S(key.sk.clone()))])
+    HashMap::from([
+        ("pk".into(), Sdk::S(key.pk.clone())),
+        ("sk".into(), Sdk::S(key.sk.clone())),
+    ])
 }
 
 impl Aws {
@@ -142,9 +154,13 @@ impl Table for Aws {
             match sent {
                 Ok(made) => Ok(Updated::Made(made.attributes.unwrap_or_default().into())),
                 Err(error) => match error.as_service_error() {
-                    Some(aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException(
-                        refused,
-                    )) => Ok(Updated::Refused(refused.item.clone().filter(|i| !i.is_empty()).map(Into::into))),
+                    Some(
+                        aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException(
+                            refused,
+                        ),
+                    ) => Ok(Updated::Refused(
+                        refused.item.clone().filter(|i| !i.is_empty()).map(Into::into),
+                    )),
                     _ => Err(sdk::error("UpdateItem", &error)),
                 },
             }
@@ -171,7 +187,12 @@ impl Table for Aws {
             items.push(self.part(table, write)?);
         }
         let call = async {
-            let sent = self.dynamodb.transact_write_items().set_transact_items(Some(items)).send().await;
+            let sent = self
+                .dynamodb
+                .transact_write_items()
+                .set_transact_items(Some(items))
+                .send()
+                .await;
             match sent {
                 Ok(_) => Ok(true),
                 Err(error) => {
@@ -184,7 +205,11 @@ impl Table for Aws {
                             _ => None,
                         })
                         .unwrap_or(false);
-                    if refused { Ok(false) } else { Err(sdk::error("TransactWriteItems", &error)) }
+                    if refused {
+                        Ok(false)
+                    } else {
+                        Err(sdk::error("TransactWriteItems", &error))
+                    }
                 }
             }
         };

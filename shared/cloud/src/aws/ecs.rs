@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_ecs::operation::describe_services::DescribeServicesError;
 use aws_sdk_ecs::primitives::DateTime;
-use aws_sdk_ecs::types::{DesiredStatus, Service, Task};
+use aws_sdk_ecs::types::{Container as SdkContainer, DesiredStatus, Service, Task};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use wharfinger_core::event::{Container, NetworkBinding, TaskStateChange, TaskStatus};
@@ -17,7 +18,11 @@ use crate::ports::{DescribedTasks, ServiceChange, Services, TaskDefinitions, Tas
 impl Tasks for Aws {
     async fn list_tasks(&self, target: &Target) -> Result<Vec<TaskArn>, CloudError> {
         let call = async {
-            let request = self.ecs.list_tasks().cluster(&target.cluster).desired_status(DesiredStatus::Running);
+            let request = self
+                .ecs
+                .list_tasks()
+                .cluster(&target.cluster)
+                .desired_status(DesiredStatus::Running);
             let request = match target.kind {
                 TargetKind::Service => request.service_name(&target.name),
                 TargetKind::Task => request.family(&target.name),
@@ -49,11 +54,16 @@ impl Tasks for Aws {
                     .send()
                     .await
                     .map_err(|e| sdk::error("DescribeTasks", &e))?;
-                described.tasks.extend(answer.tasks.unwrap_or_default().into_iter().filter_map(task));
-                let failures = answer.failures.unwrap_or_default();
                 described
-                    .missing
-                    .extend(failures.into_iter().filter(|f| f.reason() == Some("MISSING")).filter_map(|f| f.arn));
+                    .tasks
+                    .extend(answer.tasks.unwrap_or_default().into_iter().filter_map(task));
+                let failures = answer.failures.unwrap_or_default();
+                described.missing.extend(
+                    failures
+                        .into_iter()
+                        .filter(|f| f.reason() == Some("MISSING"))
+                        .filter_map(|f| f.arn),
+                );
             }
             Ok(described)
         };
@@ -62,7 +72,9 @@ impl Tasks for Aws {
 }
 
 fn timestamp(time: DateTime) -> Option<Timestamp> {
-    time.to_millis().ok().and_then(|ms| Timestamp::from_millisecond(ms).ok())
+    time.to_millis()
+        .ok()
+        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
 }
 
 fn task(task: Task) -> Option<TaskStateChange> {
@@ -75,9 +87,10 @@ fn task(task: Task) -> Option<TaskStateChange> {
         .filter_map(|d| Some((d.name?, d.value.filter(|v| !v.is_empty())?)))
         .collect::<BTreeMap<_, _>>();
     let containers = task.containers.unwrap_or_default();
-    let interfaces = || containers.iter().flat_map(|c| c.network_interfaces());
+    let interfaces = || containers.iter().flat_map(SdkContainer::network_interfaces);
     let status = |s: Option<String>| {
-        s.and_then(|s| serde_json::from_value(Value::String(s)).ok()).unwrap_or(TaskStatus::Unknown)
+        s.and_then(|s| serde_json::from_value(Value::String(s)).ok())
+            .unwrap_or(TaskStatus::Unknown)
     };
     Some(TaskStateChange {
         task_arn: task.task_arn?.parse().ok()?,
@@ -108,7 +121,10 @@ fn task(task: Task) -> Option<TaskStateChange> {
                     network_bindings: c
                         .network_bindings()
                         .iter()
-                        .map(|b| NetworkBinding { container_port: port(b.container_port), host_port: port(b.host_port) })
+                        .map(|b| NetworkBinding {
+                            container_port: port(b.container_port),
+                            host_port: port(b.host_port),
+                        })
                         .collect(),
                 })
             })
@@ -125,7 +141,13 @@ impl Services for Aws {
         let call = async {
             let mut found = BTreeMap::new();
             for batch in names.chunks(10) {
-                let sent = self.ecs.describe_services().cluster(cluster).set_services(Some(batch.to_vec())).send().await;
+                let sent = self
+                    .ecs
+                    .describe_services()
+                    .cluster(cluster)
+                    .set_services(Some(batch.to_vec()))
+                    .send()
+                    .await;
                 match sent {
                     Ok(answer) => found.extend(
                         answer
@@ -134,7 +156,10 @@ impl Services for Aws {
                             .into_iter()
                             .filter_map(|s| Some((s.service_name.clone()?, service(s)?))),
                     ),
-                    Err(error) if error.as_service_error().is_some_and(|e| e.is_cluster_not_found_exception()) => {}
+                    Err(error)
+                        if error
+                            .as_service_error()
+                            .is_some_and(DescribeServicesError::is_cluster_not_found_exception) => {}
                     Err(error) => return Err(sdk::error("DescribeServices", &error)),
                 }
             }
@@ -148,7 +173,11 @@ impl Services for Aws {
         let request = match change {
             ServiceChange::DesiredCount(count) => {
                 let count = i32::try_from(*count).map_err(|_| {
-                    CloudError::new("UpdateService", Kind::Invalid, format!("a count of {count} is more than ECS takes"))
+                    CloudError::new(
+                        "UpdateService",
+                        Kind::Invalid,
+                        format!("a count of {count} is more than ECS takes"),
+                    )
                 })?;
                 request.desired_count(count)
             }
@@ -212,6 +241,12 @@ impl TaskDefinitions for Aws {
             .pointer("/taskDefinition/taskDefinitionArn")
             .and_then(Value::as_str)
             .map(str::to_owned)
-            .ok_or_else(|| CloudError::new("RegisterTaskDefinition", Kind::Unreadable, "the answer names no revision"))
+            .ok_or_else(|| {
+                CloudError::new(
+                    "RegisterTaskDefinition",
+                    Kind::Unreadable,
+                    "the answer names no revision",
+                )
+            })
     }
 }

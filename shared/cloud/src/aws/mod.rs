@@ -91,13 +91,11 @@ impl Aws {
     ) -> Result<T, CloudError> {
         let limit = self.remaining().saturating_sub(RESERVE).min(CALL);
         // An SDK's future is large and deep; on the heap it is neither to the futures around it.
-        match tokio::time::timeout(limit, Box::pin(call)).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                let message = format!("no answer within {limit:?}; the effect may have happened");
-                Err(CloudError::new(operation, Kind::TimedOut, message))
-            }
-        }
+        let Ok(answer) = tokio::time::timeout(limit, Box::pin(call)).await else {
+            let message = format!("no answer within {limit:?}; the effect may have happened");
+            return Err(CloudError::new(operation, Kind::TimedOut, message));
+        };
+        answer
     }
 }
 
@@ -112,6 +110,8 @@ impl Clock for Aws {
     }
 
     fn remaining(&self) -> Duration {
-        self.deadline.get().map_or(CALL, |deadline| deadline.saturating_duration_since(Instant::now()))
+        self.deadline
+            .get()
+            .map_or(CALL, |deadline| deadline.saturating_duration_since(Instant::now()))
     }
 }

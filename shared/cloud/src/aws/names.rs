@@ -22,7 +22,11 @@ impl Names for Aws {
                 let page = page.map_err(|e| sdk::error("ListNamespaces", &e))?;
                 found.extend(page.namespaces.unwrap_or_default().into_iter().filter_map(|n| {
                     let dns = matches!(n.r#type, Some(NamespaceType::DnsPrivate | NamespaceType::DnsPublic));
-                    Some(Namespace { id: n.id?, name: n.name?, dns })
+                    Some(Namespace {
+                        id: n.id?,
+                        name: n.name?,
+                        dns,
+                    })
                 }));
             }
             Ok(found)
@@ -37,7 +41,12 @@ impl Names for Aws {
                 .values(namespace_id)
                 .build()
                 .map_err(|e| CloudError::new("ListServices", Kind::Invalid, e.to_string()))?;
-            let mut pages = self.servicediscovery.list_services().filters(filter).into_paginator().send();
+            let mut pages = self
+                .servicediscovery
+                .list_services()
+                .filters(filter)
+                .into_paginator()
+                .send();
             let mut found = BTreeMap::new();
             while let Some(page) = pages.next().await {
                 let page = page.map_err(|e| sdk::error("ListServices", &e))?;
@@ -58,12 +67,20 @@ impl Names for Aws {
     }
 
     async fn create_registry(&self, namespace: &Namespace, name: &str) -> Result<String, CloudError> {
-        let request = self.servicediscovery.create_service().namespace_id(&namespace.id).name(name);
+        let request = self
+            .servicediscovery
+            .create_service()
+            .namespace_id(&namespace.id)
+            .name(name);
         let invalid = |e: aws_sdk_servicediscovery::error::BuildError| {
             CloudError::new("CreateService", Kind::Invalid, e.to_string())
         };
         let request = if namespace.dns {
-            let record = DnsRecord::builder().r#type(RecordType::A).ttl(RECORD_TTL).build().map_err(invalid)?;
+            let record = DnsRecord::builder()
+                .r#type(RecordType::A)
+                .ttl(RECORD_TTL)
+                .build()
+                .map_err(invalid)?;
             request.dns_config(DnsConfig::builder().dns_records(record).build().map_err(invalid)?)
         } else {
             request

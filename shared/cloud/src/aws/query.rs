@@ -35,7 +35,8 @@ struct Members {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Alarm {
-    alarm_name: String,
+    #[serde(rename = "AlarmName")]
+    name: String,
     state_value: Option<String>,
     state_updated_timestamp: Option<String>,
     state_reason_data: Option<String>,
@@ -46,7 +47,7 @@ struct Alarm {
 impl Alarm {
     fn json(&self) -> Value {
         json!({
-            "AlarmName": self.alarm_name,
+            "AlarmName": self.name,
             "StateValue": self.state_value,
             "StateUpdatedTimestamp": self.state_updated_timestamp,
             "StateReasonData": self.state_reason_data,
@@ -67,11 +68,21 @@ impl Alarms for Aws {
                     ("AlarmTypes.member.2".to_owned(), "CompositeAlarm".to_owned()),
                     ("MaxRecords".to_owned(), "100".to_owned()),
                 ];
-                form.extend(batch.iter().enumerate().map(|(i, n)| (format!("AlarmNames.member.{}", i + 1), n.clone())));
+                form.extend(
+                    batch
+                        .iter()
+                        .enumerate()
+                        .map(|(i, n)| (format!("AlarmNames.member.{}", i + 1), n.clone())),
+                );
                 let answer: DescribeAlarmsResponse =
                     self.raw.query("monitoring", "2010-08-01", OPERATION, &form).await?;
                 let result = answer.describe_alarms_result;
-                for alarm in result.metric_alarms.member.iter().chain(&result.composite_alarms.member) {
+                for alarm in result
+                    .metric_alarms
+                    .member
+                    .iter()
+                    .chain(&result.composite_alarms.member)
+                {
                     match AlarmStateChange::from_describe_alarms(&alarm.json()) {
                         Ok(alarm) => alarms.push(alarm),
                         Err(e) => return Err(CloudError::new(OPERATION, Kind::Unreadable, e.to_string())),
@@ -131,9 +142,16 @@ impl Aws {
     pub async fn stack_outputs(&self, stack: &str) -> Result<BTreeMap<String, String>, CloudError> {
         const OPERATION: &str = "DescribeStacks";
         let parameters = [("StackName".to_owned(), stack.to_owned())];
-        let call = self.raw.query::<DescribeStacksResponse>("cloudformation", "2010-05-15", OPERATION, &parameters);
+        let call = self
+            .raw
+            .query::<DescribeStacksResponse>("cloudformation", "2010-05-15", OPERATION, &parameters);
         let answer = self.within(OPERATION, call).await?;
-        let outputs = answer.describe_stacks_result.stacks.member.into_iter().flat_map(|s| s.outputs.member);
+        let outputs = answer
+            .describe_stacks_result
+            .stacks
+            .member
+            .into_iter()
+            .flat_map(|s| s.outputs.member);
         Ok(outputs.map(|o| (o.output_key, o.output_value)).collect())
     }
 }
@@ -158,7 +176,11 @@ impl Images for Aws {
                     Err(e) if e.kind == Kind::NotFound => return Ok(None),
                     Err(e) => return Err(e),
                 };
-                let details = page.get("imageDetails").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+                let details = page
+                    .get("imageDetails")
+                    .and_then(Value::as_array)
+                    .map(Vec::as_slice)
+                    .unwrap_or_default();
                 images.extend(details.iter().flat_map(tagged));
                 token = page.get("nextToken").cloned().unwrap_or(Value::Null);
                 if token.is_null() {
@@ -171,12 +193,25 @@ impl Images for Aws {
 }
 
 fn tagged(image: &Value) -> Vec<TaggedImage> {
-    let digest = image.get("imageDigest").and_then(Value::as_str).and_then(|d| d.parse().ok());
+    let digest = image
+        .get("imageDigest")
+        .and_then(Value::as_str)
+        .and_then(|d| d.parse().ok());
     let pushed_at: Option<Timestamp> = image.get("imagePushedAt").and_then(time_from_json);
-    let (Some(digest), Some(pushed_at)) = (digest, pushed_at) else { return Vec::new() };
-    let tags = image.get("imageTags").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let (Some(digest), Some(pushed_at)) = (digest, pushed_at) else {
+        return Vec::new();
+    };
+    let tags = image
+        .get("imageTags")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     tags.iter()
         .filter_map(Value::as_str)
-        .map(|tag| TaggedImage { tag: tag.to_owned(), digest: Clone::clone(&digest), pushed_at })
+        .map(|tag| TaggedImage {
+            tag: tag.to_owned(),
+            digest: Clone::clone(&digest),
+            pushed_at,
+        })
         .collect()
 }

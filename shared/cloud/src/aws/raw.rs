@@ -61,6 +61,9 @@ impl ProvideErrorMetadata for Refused {
     }
 }
 
+/// Reads the code and the words of a refusal.
+type ReadError = fn(&[u8]) -> (Option<String>, Option<String>);
+
 /// A body to send and how to read what comes back.
 struct Call<'a> {
     /// The host's first label, and the name that the signature carries, where they differ.
@@ -69,7 +72,7 @@ struct Call<'a> {
     content_type: &'static str,
     target: Option<String>,
     body: Vec<u8>,
-    error: fn(&[u8]) -> (Option<String>, Option<String>),
+    error: ReadError,
 }
 
 impl Raw {
@@ -123,10 +126,13 @@ impl Raw {
         operation: &'static str,
         parameters: &[(String, String)],
     ) -> Result<T, CloudError> {
-        let mut form = vec![("Action".to_owned(), operation.to_owned()), ("Version".to_owned(), version.to_owned())];
+        let mut form = vec![
+            ("Action".to_owned(), operation.to_owned()),
+            ("Version".to_owned(), version.to_owned()),
+        ];
         form.extend_from_slice(parameters);
-        let body = serde_urlencoded::to_string(&form)
-            .map_err(|e| CloudError::new(operation, Kind::Invalid, e.to_string()))?;
+        let body =
+            serde_urlencoded::to_string(&form).map_err(|e| CloudError::new(operation, Kind::Invalid, e.to_string()))?;
         let answer = self
             .send(Call {
                 host,
@@ -146,7 +152,12 @@ impl Raw {
     pub async fn open_connections(&self, hosts: &[&str]) {
         let mut urls: Vec<_> = hosts.iter().map(|host| self.url(host)).collect();
         urls.dedup();
-        let timeouts = self.timeouts.clone().into_builder().operation_timeout(Duration::from_secs(1)).build();
+        let timeouts = self
+            .timeouts
+            .clone()
+            .into_builder()
+            .operation_timeout(Duration::from_secs(1))
+            .build();
         let open = urls.iter().map(|url| {
             let timeouts = timeouts.clone();
             async move {
@@ -180,7 +191,10 @@ impl Raw {
     async fn send(&self, call: Call<'_>) -> Result<Vec<u8>, CloudError> {
         let operation = call.operation;
         let (url, read_error) = (self.url(call.host), call.error);
-        let request = self.sign(&url, call).await.map_err(|reason| CloudError::new(operation, Kind::Invalid, reason))?;
+        let request = self
+            .sign(&url, call)
+            .await
+            .map_err(|reason| CloudError::new(operation, Kind::Invalid, reason))?;
         let http = self
             .http
             .clone()
@@ -219,14 +233,27 @@ impl Raw {
     }
 
     fn url(&self, host: &str) -> String {
-        let suffix = if self.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-        self.endpoint.clone().unwrap_or_else(|| format!("https://{host}.{}.{suffix}", self.region))
+        let suffix = if self.region.starts_with("cn-") {
+            "amazonaws.com.cn"
+        } else {
+            "amazonaws.com"
+        };
+        self.endpoint
+            .clone()
+            .unwrap_or_else(|| format!("https://{host}.{}.{suffix}", self.region))
     }
 
     async fn sign(&self, url: &str, call: Call<'_>) -> Result<HttpRequest, String> {
-        let provider = self.credentials.as_ref().ok_or("the configuration has no credentials")?;
+        let provider = self
+            .credentials
+            .as_ref()
+            .ok_or("the configuration has no credentials")?;
         let credentials = provider.provide_credentials().await.map_err(|e| chain(&e))?;
-        let uri = if url.ends_with('/') { url.to_owned() } else { format!("{url}/") };
+        let uri = if url.ends_with('/') {
+            url.to_owned()
+        } else {
+            format!("{url}/")
+        };
         let mut request = http::Request::builder()
             .method("POST")
             .uri(&uri)
@@ -237,7 +264,10 @@ impl Raw {
         }
         let mut request = request.body(call.body).map_err(|e| e.to_string())?;
         let identity = credentials.into();
-        #[allow(clippy::disallowed_methods, reason = "a signature is good for the time of its making only")]
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "a signature is good for the time of its making only"
+        )]
         let now = std::time::SystemTime::now();
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
@@ -248,8 +278,11 @@ impl Raw {
             .build()
             .map_err(|e| e.to_string())?
             .into();
-        let headers: Vec<_> =
-            request.headers().iter().filter_map(|(k, v)| Some((k.as_str(), v.to_str().ok()?))).collect();
+        let headers: Vec<_> = request
+            .headers()
+            .iter()
+            .filter_map(|(k, v)| Some((k.as_str(), v.to_str().ok()?)))
+            .collect();
         let signable = SignableRequest::new("POST", &uri, headers.into_iter(), SignableBody::Bytes(request.body()))
             .map_err(|e| e.to_string())?;
         let (instructions, _) = sign(signable, &parameters).map_err(|e| e.to_string())?.into_parts();
@@ -258,10 +291,7 @@ impl Raw {
     }
 }
 
-fn read(
-    response: &HttpResponse,
-    error: fn(&[u8]) -> (Option<String>, Option<String>),
-) -> Result<Vec<u8>, OrchestratorError<Refused>> {
+fn read(response: &HttpResponse, error: ReadError) -> Result<Vec<u8>, OrchestratorError<Refused>> {
     let body = response.body().bytes().unwrap_or_default();
     if response.status().is_success() {
         return Ok(body.to_vec());
@@ -272,14 +302,21 @@ fn read(
     if let Some(code) = code {
         metadata = metadata.code(code);
     }
-    Err(OrchestratorError::operation(Refused { status: response.status().as_u16(), metadata: metadata.build() }))
+    Err(OrchestratorError::operation(Refused {
+        status: response.status().as_u16(),
+        metadata: metadata.build(),
+    }))
 }
 
 /// `{"__type": "prefix#Code", "message": …}`, with either case of `message` (smithy: AWS JSON protocols, errors).
 fn json_error(body: &[u8]) -> (Option<String>, Option<String>) {
-    let Ok(error) = serde_json::from_slice::<Value>(body) else { return (None, None) };
+    let Ok(error) = serde_json::from_slice::<Value>(body) else {
+        return (None, None);
+    };
     let text = |field: &str| error.get(field).and_then(Value::as_str);
-    let code = text("__type").or_else(|| text("code")).map(|c| c.rsplit('#').next().unwrap_or(c).to_owned());
+    let code = text("__type")
+        .or_else(|| text("code"))
+        .map(|c| c.rsplit('#').next().unwrap_or(c).to_owned());
     (code, text("message").or_else(|| text("Message")).map(str::to_owned))
 }
 

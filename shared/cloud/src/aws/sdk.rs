@@ -15,7 +15,12 @@ where
             let code = service.err().code().map(str::to_owned);
             let kind = CloudError::classify(code.as_deref(), Some(service.raw().status().as_u16()));
             let message = service.err().message().unwrap_or("no further words").to_owned();
-            CloudError { operation, kind, code, message }
+            CloudError {
+                operation,
+                kind,
+                code,
+                message,
+            }
         }
         SdkError::TimeoutError(_) => CloudError::new(operation, Kind::TimedOut, chain(error)),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => {

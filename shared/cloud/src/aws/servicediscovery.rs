@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_servicediscovery::operation::deregister_instance::DeregisterInstanceError;
+use aws_sdk_servicediscovery::operation::get_operation::GetOperationError;
 use aws_sdk_servicediscovery::operation::register_instance::RegisterInstanceError;
 use aws_sdk_servicediscovery::types::OperationStatus as Sdk;
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
@@ -50,9 +51,9 @@ impl Registry for Aws {
                     Some(DeregisterInstanceError::DuplicateRequest(busy)) => {
                         Ok(Submitted::Busy(busy.duplicate_operation_id.clone()))
                     }
-                    Some(DeregisterInstanceError::InstanceNotFound(_) | DeregisterInstanceError::ServiceNotFound(_)) => {
-                        Ok(Submitted::Absent)
-                    }
+                    Some(
+                        DeregisterInstanceError::InstanceNotFound(_) | DeregisterInstanceError::ServiceNotFound(_),
+                    ) => Ok(Submitted::Absent),
                     _ => Err(sdk::error("DeregisterInstance", &error)),
                 },
             }
@@ -69,7 +70,11 @@ impl Registry for Aws {
                     Some(Sdk::Fail) => OperationStatus::Failed(o.error_message.unwrap_or_default()),
                     _ => OperationStatus::Done,
                 })),
-                Err(error) if error.as_service_error().is_some_and(|e| e.is_operation_not_found()) => {
+                Err(error)
+                    if error
+                        .as_service_error()
+                        .is_some_and(GetOperationError::is_operation_not_found) =>
+                {
                     Ok(OperationStatus::Done)
                 }
                 Err(error) => Err(sdk::error("GetOperation", &error)),

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
 use jiff::Timestamp;
@@ -15,7 +16,7 @@ use crate::report::{Decision, Effect, Outcome};
 
 const TASK: &str = "arn:aws:ecs:eu-west-1:111122223333:task/prod/0123456789abcdef0123456789abcdef";
 
-fn task(change: Value) -> TaskStateChange {
+fn task(change: &Value) -> TaskStateChange {
     let mut detail = json!({
         "taskArn": TASK,
         "clusterArn": "arn:aws:ecs:eu-west-1:111122223333:cluster/prod",
@@ -74,19 +75,19 @@ fn facts(entries: Vec<Discovery>, task: TaskStateChange, belief: Known<Belief>) 
 fn show(decision: &Decision<Action>) -> String {
     let mut out = format!("{:?}\n", decision.outcome);
     for action in &decision.actions {
-        out += &format!("{} {}\n", action.call(), action.input());
+        let _ = writeln!(out, "{} {}", action.call(), action.input());
     }
     for reason in &decision.reasons {
-        out += &format!("{}: {}\n", reason.code, reason.message);
+        let _ = writeln!(out, "{}: {}", reason.code, reason.message);
     }
     if !decision.missing.is_empty() {
-        out += &format!("missing: {}\n", decision.missing.join(", "));
+        let _ = writeln!(out, "missing: {}", decision.missing.join(", "));
     }
     out
 }
 
 #[track_caller]
-fn check(facts: &Facts, expect: Expect) {
+fn check(facts: &Facts, expect: &Expect) {
     expect.assert_eq(&show(&decide(facts)));
 }
 
@@ -95,7 +96,7 @@ fn known(registered: Vec<Endpoint>, uncertain: Vec<Endpoint>) -> Known<Belief> {
 }
 
 fn endpoint() -> Endpoint {
-    match wanted(&facts(vec![entry()], task(json!({})), Known::No)).remove(0) {
+    match wanted(&facts(vec![entry()], task(&json!({})), Known::No)).remove(0) {
         Wanted::Endpoint(endpoint) => endpoint,
         other => panic!("{other:?}"),
     }
@@ -104,8 +105,8 @@ fn endpoint() -> Endpoint {
 #[test]
 fn a_running_task_joins() {
     check(
-        &facts(vec![entry()], task(json!({})), known(vec![], vec![])),
-        expect![[r#"
+        &facts(vec![entry()], task(&json!({})), known(vec![], vec![])),
+        &expect![[r#"
             Act
             RegisterInstance {"ServiceId":"srv-1","InstanceId":"0123456789abcdef0123456789abcdef-8080","Attributes":{"AVAILABILITY_ZONE":"eu-west-1a","AWS_INSTANCE_IPV4":"10.0.0.7","AWS_INSTANCE_PORT":"8080","ECS_CLUSTER_NAME":"prod","ECS_SERVICE_NAME":"web","ECS_TASK_DEFINITION_FAMILY":"web","REGION":"eu-west-1","WHARFINGER_OWNER":"wharfinger","WHARFINGER_TASK":"arn:aws:ecs:eu-west-1:111122223333:task/prod/0123456789abcdef0123456789abcdef"}}
             TaskJoins: 0123456789abcdef0123456789abcdef-8080 joins in srv-1
@@ -116,7 +117,7 @@ fn a_running_task_joins() {
 #[test]
 fn without_a_port_the_id_is_the_task_and_no_port_is_said() {
     let entry = Discovery { port: None, ..entry() };
-    let decision = decide(&facts(vec![entry], task(json!({})), Known::No));
+    let decision = decide(&facts(vec![entry], task(&json!({})), Known::No));
     let input = decision.actions[0].input();
     assert_eq!(input["InstanceId"], "0123456789abcdef0123456789abcdef");
     assert_eq!(input["Attributes"].get("AWS_INSTANCE_PORT"), None);
@@ -125,8 +126,8 @@ fn without_a_port_the_id_is_the_task_and_no_port_is_said() {
 #[test]
 fn what_is_registered_already_costs_no_call() {
     check(
-        &facts(vec![entry()], task(json!({})), known(vec![endpoint()], vec![])),
-        expect![[r#"
+        &facts(vec![entry()], task(&json!({})), known(vec![endpoint()], vec![])),
+        &expect![[r#"
             Ignore
             AlreadyRegistered: 0123456789abcdef0123456789abcdef-8080 is as it should be
         "#]],
@@ -135,7 +136,7 @@ fn what_is_registered_already_costs_no_call() {
 
 #[test]
 fn what_is_uncertain_is_registered_again() {
-    let decision = decide(&facts(vec![entry()], task(json!({})), known(vec![], vec![endpoint()])));
+    let decision = decide(&facts(vec![entry()], task(&json!({})), known(vec![], vec![endpoint()])));
     assert_eq!(decision.actions, [Action::Register(endpoint())]);
 }
 
@@ -149,11 +150,11 @@ fn a_changed_entry_moves_the_endpoint() {
         &facts(
             vec![moved],
             task(
-                json!({ "attachments": [], "containers": [{ "name": "web", "networkInterfaces": [{ "privateIpv4Address": "10.0.0.8" }] }] }),
+                &json!({ "attachments": [], "containers": [{ "name": "web", "networkInterfaces": [{ "privateIpv4Address": "10.0.0.8" }] }] }),
             ),
             known(vec![endpoint()], vec![]),
         ),
-        expect![[r#"
+        &expect![[r#"
             Act
             RegisterInstance {"ServiceId":"srv-2","InstanceId":"0123456789abcdef0123456789abcdef-8080","Attributes":{"AVAILABILITY_ZONE":"eu-west-1a","AWS_INSTANCE_IPV4":"10.0.0.8","AWS_INSTANCE_PORT":"8080","ECS_CLUSTER_NAME":"prod","ECS_SERVICE_NAME":"web","ECS_TASK_DEFINITION_FAMILY":"web","REGION":"eu-west-1","WHARFINGER_OWNER":"wharfinger","WHARFINGER_TASK":"arn:aws:ecs:eu-west-1:111122223333:task/prod/0123456789abcdef0123456789abcdef"}}
             DeregisterInstance {"ServiceId":"srv-1","InstanceId":"0123456789abcdef0123456789abcdef-8080"}
@@ -178,7 +179,7 @@ fn any_sign_of_stopping_takes_the_endpoint_out() {
             known(vec![], vec![endpoint()]),
             Known::No,
         ] {
-            let decision = decide(&facts(vec![entry()], task(change.clone()), belief));
+            let decision = decide(&facts(vec![entry()], task(&change), belief));
             assert_eq!(decision.actions, [Action::Deregister((&endpoint()).into())], "{change}");
         }
     }
@@ -189,15 +190,15 @@ fn a_leaving_task_that_never_joined_makes_no_call() {
     check(
         &facts(
             vec![entry()],
-            task(json!({ "desiredStatus": "STOPPED" })),
+            task(&json!({ "desiredStatus": "STOPPED" })),
             known(vec![], vec![]),
         ),
-        expect![[r#"
+        &expect![[r#"
             Ignore
             NeverJoined: task 0123456789abcdef0123456789abcdef leaves and had not joined: it will not be let in any more
         "#]],
     );
-    let never_ran = task(json!({ "desiredStatus": "STOPPED", "startedAt": null }));
+    let never_ran = task(&json!({ "desiredStatus": "STOPPED", "startedAt": null }));
     assert_eq!(
         decide(&facts(vec![entry()], never_ran, Known::No)).outcome,
         Outcome::Ignore
@@ -209,7 +210,7 @@ fn a_task_on_its_way_up_waits() {
     for status in ["PROVISIONING", "PENDING", "ACTIVATING", "SOMETHING_NEW"] {
         let decision = decide(&facts(
             vec![entry()],
-            task(json!({ "lastStatus": status })),
+            task(&json!({ "lastStatus": status })),
             known(vec![], vec![]),
         ));
         assert_eq!(decision.outcome, Outcome::Wait, "{status}");
@@ -219,10 +220,10 @@ fn a_task_on_its_way_up_waits() {
 
 #[test]
 fn a_missing_address_is_looked_up_and_never_guessed() {
-    let bare = task(json!({ "attachments": [] }));
+    let bare = task(&json!({ "attachments": [] }));
     check(
         &facts(vec![entry()], bare.clone(), known(vec![], vec![])),
-        expect![[r#"
+        &expect![[r#"
             Wait
             FactsMissing: the task's private IPv4 address is not in the event
             missing: DescribeTasks
@@ -234,7 +235,7 @@ fn a_missing_address_is_looked_up_and_never_guessed() {
     };
     check(
         &looked_up,
-        expect![[r#"
+        &expect![[r#"
             Wait
             NoAddress: the task has no private IPv4 address of its own
         "#]],
@@ -248,7 +249,7 @@ fn health_is_waited_for() {
         ..entry()
     };
     let at = |health: Value, looked_up| {
-        let task = task(json!({ "healthStatus": health }));
+        let task = task(&json!({ "healthStatus": health }));
         decide(&Facts {
             looked_up,
             ..facts(vec![entry.clone()], task, known(vec![], vec![]))
@@ -265,7 +266,7 @@ fn an_unhealthy_task_leaves_again() {
         when: When::Healthy,
         ..entry()
     };
-    let task = task(json!({ "healthStatus": "UNHEALTHY" }));
+    let task = task(&json!({ "healthStatus": "UNHEALTHY" }));
     let decision = decide(&facts(vec![entry], task, known(vec![endpoint()], vec![])));
     assert_eq!(decision.actions, [Action::Deregister((&endpoint()).into())]);
 }
@@ -296,7 +297,7 @@ fn names_that_do_not_fit_are_said() {
         ),
     ];
     for (entry, reason) in cases {
-        let decision = decide(&facts(vec![entry], task(json!({})), known(vec![], vec![])));
+        let decision = decide(&facts(vec![entry], task(&json!({})), known(vec![], vec![])));
         assert_eq!(decision.outcome, Outcome::Wait);
         assert!(show(&decision).contains(reason), "{}", show(&decision));
     }
@@ -313,7 +314,7 @@ fn templates_are_filled_in() {
         ]),
         ..entry()
     };
-    let decision = decide(&facts(vec![entry], task(json!({})), Known::No));
+    let decision = decide(&facts(vec![entry], task(&json!({})), Known::No));
     let attributes = &decision.actions[0].input()["Attributes"];
     assert_eq!(
         attributes["all"],
@@ -391,7 +392,7 @@ proptest! {
     fn a_plan_is_complete(last in status(), wanted_status in status(), ports in prop::collection::btree_set(1_u16.., 0..4), held_ports in prop::collection::btree_set(1_u16.., 0..4)) {
         let entries: Vec<_> = ports.iter().map(|p| Discovery { port: Some(*p), ..entry() }).collect();
         let held: Vec<_> = held_ports.iter().map(|p| Endpoint { instance_id: format!("x-{p}"), ..endpoint() }).collect();
-        let mut task = task(json!({}));
+        let mut task = task(&json!({}));
         task.last_status = last;
         task.desired_status = wanted_status;
         let before = facts(entries.clone(), task.clone(), known(held.clone(), vec![]));

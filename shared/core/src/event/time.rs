@@ -18,8 +18,10 @@ pub fn time_from_json(value: &Value) -> Option<Timestamp> {
         Value::String(text) => parse_time(text),
         Value::Number(seconds) => {
             let millis = (seconds.as_f64()? * 1_000.0).round();
-            // Beyond this a float no longer holds every millisecond, and no clock says so.
-            #[allow(clippy::cast_possible_truncation)]
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "beyond 9e15 a float no longer holds every millisecond, and no clock says so"
+            )]
             (millis.abs() < 9e15)
                 .then_some(millis as i64)
                 .and_then(|m| Timestamp::from_millisecond(m).ok())
