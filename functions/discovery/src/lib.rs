@@ -82,6 +82,10 @@ impl Discovery {
             tracing::debug!(target = %target, "not managed");
             return Ok(());
         };
+        if managed.stored.config.discovery.is_empty() && !observe::may_have_joined(cloud, task).await? {
+            tracing::debug!(target = %target, "not configured for discovery");
+            return Ok(());
+        }
         let Some(look) = observe::merge(self, cloud, cause, managed, task).await? else {
             return Ok(());
         };

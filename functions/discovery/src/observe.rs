@@ -4,7 +4,7 @@ use wharfinger_cloud::Fault;
 use wharfinger_cloud::ledger::{self, Entry, News, SAID};
 use wharfinger_cloud::pipeline::Cause;
 use wharfinger_cloud::ports::Clock;
-use wharfinger_cloud::table::{Item, Key, Malformed, as_text, attribute, to_attribute};
+use wharfinger_cloud::table::{Item, Key, Malformed, TableName, as_text, attribute, to_attribute};
 use wharfinger_cloud::telemetry;
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::discovery::{Belief, Endpoint, Facts, Wanted, wanted};
@@ -43,6 +43,16 @@ pub fn report(clock: &impl Clock, malformed: &[Malformed]) {
     for item in malformed {
         telemetry::malformed(NAME, clock.now(), item);
     }
+}
+
+/// Whether a task of a target that has no discovery any more leaves something behind: one read of its ledger, and only when
+/// it leaves. While it runs, taking it out is the sweep's.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub async fn may_have_joined(cloud: &impl Cloud, task: &TaskStateChange) -> Result<bool, Fault> {
+    let key = task_key(&task.task_arn, &task.cluster_arn);
+    Ok(task.is_leaving() && cloud.get(TableName::State, &key).await?.is_some())
 }
 
 /// Merges the event. `None` when it is a copy or older, and the world is already what the newest asks for.
