@@ -1,18 +1,18 @@
 //! What this version accepts and does not act on yet: the one list, from which each domain takes its lines as it comes.
 //!
-//! Most of it is harmless to leave undone, and told as a warning. A gate is not: a person who wrote `approval: required`
-//! relies on it, so a rollout without it would be worse than none. Those are errors.
+//! Most of it is harmless to leave undone, and told as a warning. A gate is not: who wrote `approval: required` relies on
+//! it. This version cannot open a gate, so a rule that has one rolls nothing out, and a document with one is not applied:
+//! those are errors.
 
 use super::{
     Address, Approval, Delivery, Discovery, Document, Limit, Path, Problem, Rule, Scaling, Service, Stabilise,
 };
-use crate::ids::TargetKind;
 
 /// Everything in the document that would have no effect.
 pub fn unsupported(document: &Document) -> Vec<Problem> {
     let mut found = Vec::new();
     for entry in document.entries() {
-        of_target(entry.kind, &entry.path, &entry.config, &mut found);
+        of_target(&entry.path, &entry.config, &mut found);
     }
     for (name, cluster) in &document.clusters {
         if cluster.capacity.is_some() {
@@ -25,7 +25,7 @@ pub fn unsupported(document: &Document) -> Vec<Problem> {
     found
 }
 
-fn of_target(kind: TargetKind, path: &Path, service: &Service, found: &mut Vec<Problem>) {
+fn of_target(path: &Path, service: &Service, found: &mut Vec<Problem>) {
     for (i, entry) in service.discovery.iter().enumerate() {
         of_discovery(&path.at("discovery").at(i), entry, found);
     }
@@ -39,7 +39,7 @@ fn of_target(kind: TargetKind, path: &Path, service: &Service, found: &mut Vec<P
         of_scaling(&path.at("scaling"), scaling, found);
     }
     for (i, rule) in service.delivery.iter().enumerate() {
-        of_delivery(kind, &path.at("delivery").at(i), rule, found);
+        of_delivery(&path.at("delivery").at(i), rule, found);
     }
     if !service.storage.is_empty() {
         found.push(no_effect(path.at("storage"), "no snapshots are made"));
@@ -78,31 +78,21 @@ fn of_scaling(path: &Path, scaling: &Scaling, found: &mut Vec<Problem>) {
     }
 }
 
-fn of_delivery(kind: TargetKind, path: &Path, rule: &Delivery, found: &mut Vec<Problem>) {
-    if kind == TargetKind::Task {
-        found.push(no_effect(path.clone(), "images are rolled out to services only"));
-        return;
-    }
+fn of_delivery(path: &Path, rule: &Delivery, found: &mut Vec<Problem>) {
     let gates = [
-        ("after", rule.after.is_some(), "for what another service has proved"),
-        ("bake", rule.bake.is_some(), "until it has been proved for so long"),
-        (
-            "approval",
-            rule.approval == Approval::Required,
-            "for a person's approval",
-        ),
-        ("scan", rule.scan.is_some(), "for the image scan"),
-        ("mature", rule.mature.is_some(), "until the push is so old"),
-        ("windows", rule.windows.is_some(), "for a window"),
+        ("after", rule.after.is_some()),
+        ("bake", rule.bake.is_some()),
+        ("approval", rule.approval == Approval::Required),
+        ("scan", rule.scan.is_some()),
+        ("mature", rule.mature.is_some()),
+        ("windows", rule.windows.is_some()),
     ];
-    for (key, given, what) in gates {
-        if given {
-            let message = format!(
-                "this version does not wait {what}: a pushed image would be rolled out at once. Take `{key}` out to accept that, \
-                 or take the rule out and roll out by hand"
-            );
-            found.push(Problem::error(path.at(key), message));
-        }
+    for (key, _) in gates.into_iter().filter(|(_, given)| *given) {
+        let message = format!(
+            "this version has no such gate, and rolls nothing out unseen: take `{key}` out to roll out each push at once, or \
+             take the rule out and roll out by hand"
+        );
+        found.push(Problem::error(path.at(key), message));
     }
 }
 

@@ -374,14 +374,14 @@ fn what_has_no_effect_is_told_and_gates_are_errors() {
         Warning services.prod/web.scaling.stabilise: has no effect in this version: a wish is followed at once
         Warning services.prod/web.scaling.limit: has no effect in this version: a change may be as large as the rules ask for
         Warning services.prod/web.scaling.schedule: has no effect in this version: `min` and `max` hold at all times
-        Error services.prod/web.delivery[0].after: this version does not wait for what another service has proved: a pushed image would be rolled out at once. Take `after` out to accept that, or take the rule out and roll out by hand
-        Error services.prod/web.delivery[0].bake: this version does not wait until it has been proved for so long: a pushed image would be rolled out at once. Take `bake` out to accept that, or take the rule out and roll out by hand
-        Error services.prod/web.delivery[0].approval: this version does not wait for a person's approval: a pushed image would be rolled out at once. Take `approval` out to accept that, or take the rule out and roll out by hand
-        Error services.prod/web.delivery[0].scan: this version does not wait for the image scan: a pushed image would be rolled out at once. Take `scan` out to accept that, or take the rule out and roll out by hand
-        Error services.prod/web.delivery[0].mature: this version does not wait until the push is so old: a pushed image would be rolled out at once. Take `mature` out to accept that, or take the rule out and roll out by hand
-        Error services.prod/web.delivery[0].windows: this version does not wait for a window: a pushed image would be rolled out at once. Take `windows` out to accept that, or take the rule out and roll out by hand
+        Error services.prod/web.delivery[0].after: this version has no such gate, and rolls nothing out unseen: take `after` out to roll out each push at once, or take the rule out and roll out by hand
+        Error services.prod/web.delivery[0].bake: this version has no such gate, and rolls nothing out unseen: take `bake` out to roll out each push at once, or take the rule out and roll out by hand
+        Error services.prod/web.delivery[0].approval: this version has no such gate, and rolls nothing out unseen: take `approval` out to roll out each push at once, or take the rule out and roll out by hand
+        Error services.prod/web.delivery[0].scan: this version has no such gate, and rolls nothing out unseen: take `scan` out to roll out each push at once, or take the rule out and roll out by hand
+        Error services.prod/web.delivery[0].mature: this version has no such gate, and rolls nothing out unseen: take `mature` out to roll out each push at once, or take the rule out and roll out by hand
+        Error services.prod/web.delivery[0].windows: this version has no such gate, and rolls nothing out unseen: take `windows` out to roll out each push at once, or take the rule out and roll out by hand
         Warning services.prod/web.storage: has no effect in this version: no snapshots are made
-        Warning tasks.prod/nightly.delivery[0]: has no effect in this version: images are rolled out to services only
+        Error tasks.prod/nightly.delivery[0].approval: this version has no such gate, and rolls nothing out unseen: take `approval` out to roll out each push at once, or take the rule out and roll out by hand
         Warning clusters.prod.capacity: has no effect in this version: instances are not drained or replaced
     "#]]
     .assert_eq(&lines(&unsupported(&document(json))));
