@@ -70,6 +70,7 @@ pub async fn run<F: Function>(build: impl FnOnce(&Env) -> F) -> Result<(), Error
         .without_time()
         .with_ansi(false)
         .init();
+    telemetry::print_metrics();
     let env = env.inspect_err(|error| tracing::error!(%error, "cannot start"))?;
     let config = aws::load().await;
     let aws = Aws::new(

@@ -4,6 +4,7 @@
 //! (CloudWatch user guide, "Embedded metric format specification").
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -15,6 +16,14 @@ use crate::pipeline::Cause;
 
 /// The namespace of every metric.
 pub const NAMESPACE: &str = "Wharfinger";
+
+/// Whether anyone reads the metrics.
+static PRINTED: AtomicBool = AtomicBool::new(false);
+
+/// Prints metrics from here on. A function does; a command or a test that runs the same code has other things to print.
+pub fn print_metrics() {
+    PRINTED.store(true, Ordering::Relaxed);
+}
 
 /// Logs a decision and counts it.
 pub fn decision(record: &Record) {
@@ -102,6 +111,9 @@ fn outcome(outcome: Outcome) -> &'static str {
 }
 
 fn emit(now: Timestamp, dimensions: &[(&str, &str)], values: &[(&str, &str, Value)]) {
+    if !PRINTED.load(Ordering::Relaxed) {
+        return;
+    }
     let line = embedded(now, dimensions, values);
     // A metric that cannot be printed must not fail the work that it counts.
     if let Err(error) = writeln!(std::io::stdout(), "{line}") {
