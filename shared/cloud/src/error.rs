@@ -82,6 +82,8 @@ impl CloudError {
                 _,
             )
             | (_, Some(404)) => Kind::NotFound,
+            // A success that could not be read, or a redirection.
+            (_, Some(status)) if status < 400 => Kind::Unreadable,
             (_, Some(status)) if status >= 500 => Kind::Unavailable,
             (_, Some(_)) => Kind::Invalid,
             (_, None) => Kind::Unavailable,

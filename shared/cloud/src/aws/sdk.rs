@@ -14,7 +14,7 @@ where
         SdkError::ServiceError(service) => {
             let code = service.err().code().map(str::to_owned);
             let kind = CloudError::classify(code.as_deref(), Some(service.raw().status().as_u16()));
-            let message = service.err().message().unwrap_or("no further words").to_owned();
+            let message = service.err().message().map_or_else(|| chain(error), str::to_owned);
             CloudError {
                 operation,
                 kind,

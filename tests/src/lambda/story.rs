@@ -1,0 +1,120 @@
+//! Events and configuration for the functions: written here, in the shapes of the AWS documentation.
+
+use serde_json::{Map, Value, json};
+use wharfinger_core::config::Service;
+use wharfinger_core::config::stored::StoredTarget;
+use wharfinger_core::ids::Target;
+
+use super::json::item;
+use super::{ACCOUNT, CONFIG_TABLE, REGION, World};
+
+/// The Cloud Map service of every discovery entry here.
+pub const REGISTRY: &str = "srv-web0000000000000";
+
+fn event(source: &str, kind: &str, resources: &Value, detail: &Value) -> Value {
+    json!({
+        "version": "0",
+        "id": "9bcdac79-b31f-4d3d-9410-fbd727c29fab",
+        "detail-type": kind,
+        "source": source,
+        "account": ACCOUNT,
+        "time": "2026-01-05T12:00:00Z",
+        "region": REGION,
+        "resources": resources,
+        "detail": detail,
+    })
+}
+
+/// The ARN of a task of the cluster `prod`.
+#[must_use]
+pub fn task_arn(id: &str) -> String {
+    format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task/prod/{id}")
+}
+
+/// A task of the service `prod/<service>`, as its event has it.
+#[must_use]
+pub fn task(service: &str, id: &str, version: i64, last: &str, desired: &str) -> Value {
+    json!({
+        "taskArn": task_arn(id),
+        "clusterArn": format!("arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/prod"),
+        "taskDefinitionArn": format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{service}:7"),
+        "group": format!("service:{service}"),
+        "version": version,
+        "lastStatus": last,
+        "desiredStatus": desired,
+        "launchType": "FARGATE",
+        "availabilityZone": "eu-west-1a",
+        "attachments": [{
+            "id": "1789bcae-ddfb-4d10-8ebe-8ac87ddba5b8",
+            "type": "eni",
+            "status": "ATTACHED",
+            "details": [
+                { "name": "networkInterfaceId", "value": "eni-0123456789abcdef0" },
+                { "name": "privateIPv4Address", "value": "10.0.0.139" },
+            ],
+        }],
+        "containers": [{ "name": service, "lastStatus": last, "image": format!("shop/{service}:1.2.0") }],
+    })
+}
+
+/// `ECS Task State Change`.
+#[must_use]
+pub fn task_event(task: &Value) -> Value {
+    event("aws.ecs", "ECS Task State Change", &json!([task["taskArn"]]), task)
+}
+
+/// `CloudWatch Alarm State Change` of a metric alarm in ALARM, with what the metric said.
+#[must_use]
+pub fn alarm_event(name: &str, since: &str, value: f64, threshold: f64) -> Value {
+    let reason = json!({
+        "version": "1.0", "queryDate": since, "period": 60, "statistic": "Average",
+        "recentDatapoints": [value], "threshold": threshold,
+    });
+    let arn = format!("arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{name}");
+    let state = json!({ "value": "ALARM", "timestamp": since, "reason": "crossed", "reasonData": reason.to_string() });
+    event(
+        "aws.cloudwatch",
+        "CloudWatch Alarm State Change",
+        &json!([arn]),
+        &json!({ "alarmName": name, "state": state }),
+    )
+}
+
+/// `ECR Image Action` of a push.
+#[must_use]
+pub fn push_event(repository: &str, tag: &str, digest: &str) -> Value {
+    let detail = json!({
+        "action-type": "PUSH", "result": "SUCCESS", "repository-name": repository, "image-tag": tag, "image-digest": digest,
+    });
+    event("aws.ecr", "ECR Image Action", &json!([]), &detail)
+}
+
+/// `Scheduled Event`: time for a sweep.
+#[must_use]
+pub fn schedule_event() -> Value {
+    event("aws.events", "Scheduled Event", &json!([]), &json!({}))
+}
+
+/// The configuration of a service with one endpoint for each task.
+#[must_use]
+pub fn with_discovery() -> Value {
+    json!({ "discovery": [{ "to": REGISTRY, "port": 8080, "attributes": { "lane": "blue" } }] })
+}
+
+/// Stores a target's configuration as the command does: `cluster/service` and what stands under it.
+///
+/// # Errors
+/// When it is no configuration.
+pub fn configure(world: &mut World, target: &str, config: &Value) -> Result<(), serde_json::Error> {
+    let stored = StoredTarget::new(serde_json::from_value::<Service>(config.clone())?);
+    let (cluster, name) = target.split_once('/').unwrap_or((target, ""));
+    let sort = Target::service(cluster, name).key();
+    for partition in stored.partitions() {
+        let mut plain = Map::new();
+        plain.insert("pk".into(), json!(partition));
+        plain.insert("sk".into(), json!(sort));
+        plain.insert("target".into(), serde_json::to_value(&stored)?);
+        world.tables.put(CONFIG_TABLE, item(&plain));
+    }
+    Ok(())
+}

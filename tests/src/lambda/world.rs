@@ -1,0 +1,223 @@
+//! As much of AWS as the functions call, in memory. It is quiet and orderly; what goes wrong is scripted
+//! ([`Fault`](super::Fault)), and what goes wrong in any order is the simulation's.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::dynamodb::Tables;
+
+/// A status and a body.
+pub(super) type Answer = (u16, Value);
+
+/// What the functions find and leave behind.
+#[derive(Debug, Default)]
+pub struct World {
+    /// DynamoDB.
+    pub tables: Tables,
+    /// Cloud Map: the attributes of each instance, by service and instance id.
+    pub instances: BTreeMap<(String, String), BTreeMap<String, String>>,
+    /// ECS: each task as `DescribeTasks` shows it, by ARN.
+    pub tasks: BTreeMap<String, Value>,
+    /// ECS: each service as `DescribeServices` shows it, by name.
+    pub services: BTreeMap<String, Value>,
+    /// ECS: the task definitions in the order of their registration, as `DescribeTaskDefinition` shows them.
+    pub task_definitions: Vec<Value>,
+    /// CloudWatch: each alarm's members as `DescribeAlarms` shows them, by name.
+    pub alarms: BTreeMap<String, BTreeMap<String, String>>,
+    /// ECR: the image details of each repository.
+    pub images: BTreeMap<String, Vec<Value>>,
+}
+
+impl World {
+    /// Answers a call of a JSON protocol. `service` is the prefix of `X-Amz-Target`.
+    pub(super) fn answer(&mut self, service: &str, operation: &str, request: &Value) -> Answer {
+        match service.split('_').next().unwrap_or(service) {
+            "DynamoDB" => self.tables.answer(operation, request),
+            "Route53AutoNaming" => self.cloud_map(operation, request),
+            "AmazonEC2ContainerServiceV20141113" => self.ecs(operation, request),
+            "AmazonEC2ContainerRegistry" => self.ecr(operation, request),
+            _ => unknown(operation),
+        }
+    }
+
+    fn cloud_map(&mut self, operation: &str, request: &Value) -> Answer {
+        let text = |name: &str| request.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let key = (text("ServiceId"), text("InstanceId"));
+        let submitted = |key: &(String, String)| (200, json!({ "OperationId": format!("{}-{}", key.0, key.1) }));
+        match operation {
+            "RegisterInstance" => {
+                let attributes = request.get("Attributes").and_then(Value::as_object);
+                let attributes = attributes.into_iter().flatten();
+                let attributes = attributes.map(|(n, v)| (n.clone(), v.as_str().unwrap_or_default().to_owned()));
+                self.instances.insert(key.clone(), attributes.collect());
+                submitted(&key)
+            }
+            "DeregisterInstance" => match self.instances.remove(&key) {
+                Some(_) => submitted(&key),
+                None => refused(400, "InstanceNotFound", "there is no such instance"),
+            },
+            "GetOperation" => (
+                200,
+                json!({ "Operation": { "Id": text("OperationId"), "Status": "SUCCESS" } }),
+            ),
+            "ListInstances" => {
+                let of = self.instances.iter().filter(|((service, _), _)| *service == key.0);
+                let shown: Vec<_> = of.map(|((_, id), a)| json!({ "Id": id, "Attributes": a })).collect();
+                (200, json!({ "Instances": shown }))
+            }
+            _ => unknown(operation),
+        }
+    }
+
+    fn ecs(&mut self, operation: &str, request: &Value) -> Answer {
+        let text = |name: &str| request.get(name).and_then(Value::as_str).unwrap_or_default();
+        match operation {
+            "DescribeTasks" => {
+                let (found, missing) = look(names(request, "tasks"), |arn| self.tasks.get(arn));
+                (200, json!({ "tasks": found, "failures": missing }))
+            }
+            "ListTasks" => {
+                let group = if text("serviceName").is_empty() {
+                    format!("family:{}", text("family"))
+                } else {
+                    format!("service:{}", text("serviceName"))
+                };
+                let running = |task: &&Value| task["group"] == group && task["desiredStatus"] == "RUNNING";
+                let arns: Vec<_> = self
+                    .tasks
+                    .values()
+                    .filter(running)
+                    .map(|task| &task["taskArn"])
+                    .collect();
+                (200, json!({ "taskArns": arns }))
+            }
+            "DescribeServices" => {
+                let (found, missing) = look(names(request, "services"), |name| self.services.get(name));
+                (200, json!({ "services": found, "failures": missing }))
+            }
+            "UpdateService" => self.update_service(request),
+            "DescribeTaskDefinition" => {
+                // A family's name means its latest revision.
+                let wanted = text("taskDefinition");
+                let named = |d: &&Value| d["taskDefinitionArn"] == wanted || d["family"] == wanted;
+                match self.task_definitions.iter().rfind(named) {
+                    Some(definition) => (200, json!({ "taskDefinition": definition, "tags": [] })),
+                    None => refused(400, "ClientException", "Unable to describe task definition."),
+                }
+            }
+            "RegisterTaskDefinition" => self.register(request),
+            _ => unknown(operation),
+        }
+    }
+
+    fn update_service(&mut self, request: &Value) -> Answer {
+        let name = request.get("service").and_then(Value::as_str).unwrap_or_default();
+        let Some(service) = self.services.get_mut(name) else {
+            return refused(400, "ServiceNotFoundException", "Service not found.");
+        };
+        for member in ["desiredCount", "taskDefinition"] {
+            if let Some(value) = request.get(member) {
+                service[member] = value.clone();
+            }
+        }
+        (200, json!({ "service": service }))
+    }
+
+    fn register(&mut self, request: &Value) -> Answer {
+        let family = request.get("family").and_then(Value::as_str).unwrap_or_default();
+        let revision = 1 + self.task_definitions.iter().filter(|d| d["family"] == family).count();
+        let mut definition = request.clone();
+        if let Some(members) = definition.as_object_mut() {
+            members.remove("tags");
+        }
+        definition["taskDefinitionArn"] = json!(format!(
+            "arn:aws:ecs:eu-west-1:123456789012:task-definition/{family}:{revision}"
+        ));
+        definition["revision"] = json!(revision);
+        definition["status"] = json!("ACTIVE");
+        self.task_definitions.push(definition.clone());
+        (
+            200,
+            json!({ "taskDefinition": definition, "tags": request.get("tags").unwrap_or(&json!([])) }),
+        )
+    }
+
+    fn ecr(&self, operation: &str, request: &Value) -> Answer {
+        let repository = request
+            .get("repositoryName")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        match (operation, self.images.get(repository)) {
+            ("DescribeImages", Some(details)) => (200, json!({ "imageDetails": details })),
+            ("DescribeImages", None) => refused(400, "RepositoryNotFoundException", "there is no such repository"),
+            _ => unknown(operation),
+        }
+    }
+
+    /// `DescribeAlarms`, of the query protocol: a form in, XML out.
+    pub(super) fn describe_alarms(&self, form: &[(String, String)]) -> String {
+        let wanted: Vec<_> = form
+            .iter()
+            .filter(|(n, _)| n.starts_with("AlarmNames."))
+            .map(|(_, name)| name)
+            .collect();
+        let mut members = String::new();
+        for (_, alarm) in self
+            .alarms
+            .iter()
+            .filter(|(name, _)| wanted.is_empty() || wanted.contains(name))
+        {
+            members.push_str("<member>");
+            for (name, value) in alarm {
+                let value = value.replace('&', "&amp;").replace('<', "&lt;");
+                members.push_str(&format!("<{name}>{value}</{name}>"));
+            }
+            members.push_str("</member>");
+        }
+        format!(
+            "<DescribeAlarmsResponse xmlns=\"http://monitoring.amazonaws.com/doc/2010-08-01/\"><DescribeAlarmsResult>\
+             <MetricAlarms>{members}</MetricAlarms><CompositeAlarms/></DescribeAlarmsResult></DescribeAlarmsResponse>"
+        )
+    }
+}
+
+/// An error as the JSON protocols write it.
+pub(super) fn refused(status: u16, code: &str, message: &str) -> Answer {
+    (
+        status,
+        json!({ "__type": format!("com.amazonaws#{code}"), "message": message }),
+    )
+}
+
+fn unknown(operation: &str) -> Answer {
+    refused(
+        400,
+        "UnknownOperationException",
+        &format!("{operation} is not known here"),
+    )
+}
+
+fn names<'a>(request: &'a Value, list: &str) -> impl Iterator<Item = &'a str> {
+    request
+        .get(list)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+}
+
+/// What is found, and a failure for what is not.
+fn look<'a>(
+    names: impl Iterator<Item = &'a str>,
+    find: impl Fn(&str) -> Option<&'a Value>,
+) -> (Vec<&'a Value>, Vec<Value>) {
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
+    for name in names {
+        match find(name) {
+            Some(value) => found.push(value),
+            None => missing.push(json!({ "arn": name, "reason": "MISSING" })),
+        }
+    }
+    (found, missing)
+}

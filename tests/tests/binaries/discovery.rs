@@ -1,0 +1,139 @@
+//! What a task's events lead to, and what that costs.
+
+use std::time::Duration;
+
+use wharfinger_tests::lambda::story::{
+    REGISTRY, configure, schedule_event, task, task_arn, task_event, with_discovery,
+};
+use wharfinger_tests::lambda::{STATE_TABLE, depth, plain};
+
+use super::Rig;
+
+/// A function with `prod/web` configured.
+fn rig() -> Rig {
+    let rig = Rig::start("discovery");
+    rig.lambda
+        .world(|world| configure(world, "prod/web", &with_discovery()).unwrap());
+    rig
+}
+
+#[test]
+fn a_task_that_runs_is_registered_at_most_four_calls_deep() {
+    let rig = rig();
+    // Long enough that calls made at once overlap on any machine.
+    rig.lambda.latency(Duration::from_millis(150));
+    let joined = rig.done(&task_event(&task("web", "t1", 3, "RUNNING", "RUNNING")));
+    assert_eq!(
+        joined.operations(),
+        ["GetItem", "UpdateItem", "RegisterInstance", "UpdateItem", "PutItem"]
+    );
+    assert_eq!(depth(&joined.calls), 4, "{:?}", joined.calls);
+
+    let key = (REGISTRY.to_owned(), "t1-8080".to_owned());
+    let attributes = rig.lambda.world(|world| world.instances[&key].clone());
+    let attribute = |name: &str| attributes.get(name).map(String::as_str);
+    assert_eq!(attribute("AWS_INSTANCE_IPV4"), Some("10.0.0.139"));
+    assert_eq!(attribute("AWS_INSTANCE_PORT"), Some("8080"));
+    assert_eq!(attribute("lane"), Some("blue"));
+    assert_eq!(attribute("WHARFINGER_OWNER"), Some("wharfinger"));
+    assert_eq!(attribute("WHARFINGER_TASK"), Some(task_arn("t1").as_str()));
+
+    // The configuration is known now.
+    let second = rig.done(&task_event(&task("web", "t2", 3, "RUNNING", "RUNNING")));
+    assert_eq!(
+        second.operations(),
+        ["UpdateItem", "RegisterInstance", "UpdateItem", "PutItem"]
+    );
+    assert_eq!(depth(&second.calls), 3, "{:?}", second.calls);
+}
+
+#[test]
+fn a_task_leaves_at_the_first_sign_and_its_history_says_so() {
+    let rig = rig();
+    rig.done(&task_event(&task("web", "t1", 3, "RUNNING", "RUNNING")));
+    assert_eq!(rig.instances(), ["t1-8080"]);
+    let left = rig.done(&task_event(&task("web", "t1", 4, "RUNNING", "STOPPED")));
+    assert_eq!(
+        left.operations(),
+        ["UpdateItem", "DeregisterInstance", "UpdateItem", "PutItem"]
+    );
+    assert!(rig.instances().is_empty());
+
+    // A tombstone: whatever comes late finds it.
+    let ledger = rig
+        .lambda
+        .world(|world| world.tables.get(STATE_TABLE, "task#prod/t1", "discovery").cloned())
+        .unwrap();
+    assert_eq!(ledger["order"], ledger["settled"]);
+    let records: Vec<_> = rig.lambda.world(|world| {
+        let items = world.tables.partition(STATE_TABLE, "history#prod/web");
+        items.map(|item| plain(&item["record"]).unwrap()).collect()
+    });
+    let calls: Vec<_> = records
+        .iter()
+        .map(|record| record["actions"][0]["call"].as_str().unwrap())
+        .collect();
+    assert_eq!(calls, ["RegisterInstance", "DeregisterInstance"]);
+    let late = rig.done(&task_event(&task("web", "t1", 3, "RUNNING", "RUNNING")));
+    assert_eq!(late.operations(), ["UpdateItem"]);
+    assert!(rig.instances().is_empty());
+}
+
+#[test]
+fn a_task_that_never_joined_leaves_without_a_call_to_cloud_map() {
+    let rig = rig();
+    let left = rig.done(&task_event(&task("web", "t1", 4, "STOPPED", "STOPPED")));
+    assert_eq!(left.operations(), ["GetItem", "UpdateItem", "UpdateItem", "PutItem"]);
+    rig.process
+        .line(|line| super::has(line, &[("message", "decision"), ("reasons", "NeverJoined")]))
+        .unwrap();
+}
+
+#[test]
+fn copies_and_older_events_cost_one_call() {
+    let rig = rig();
+    let joining = task_event(&task("web", "t1", 3, "RUNNING", "RUNNING"));
+    rig.done(&joining);
+    assert_eq!(rig.done(&joining).operations(), ["UpdateItem"]);
+    let older = task_event(&task("web", "t1", 2, "PENDING", "RUNNING"));
+    assert_eq!(rig.done(&older).operations(), ["UpdateItem"]);
+    assert_eq!(rig.instances(), ["t1-8080"]);
+    rig.process
+        .line(|line| super::has(line, &[("outcome", "stale"), ("reasons", "DuplicateEvent")]))
+        .unwrap();
+    rig.process
+        .line(|line| super::has(line, &[("outcome", "stale"), ("reasons", "StaleEvent")]))
+        .unwrap();
+}
+
+#[test]
+fn a_task_that_nobody_configured_costs_one_look_up_in_thirty_seconds() {
+    let rig = rig();
+    let event = task_event(&task("other", "t9", 3, "RUNNING", "RUNNING"));
+    assert_eq!(rig.done(&event).operations(), ["GetItem"]);
+    assert!(rig.done(&event).operations().is_empty());
+}
+
+#[test]
+fn a_sweep_makes_good_what_no_event_told() {
+    let rig = rig();
+    let described = task("web", "t1", 5, "RUNNING", "RUNNING");
+    rig.lambda.world(|world| {
+        world.tasks.insert(task_arn("t1"), described);
+        let ghost = task("web", "t0", 9, "STOPPED", "STOPPED");
+        world.tasks.insert(task_arn("t0"), ghost);
+        let mark = [
+            ("WHARFINGER_OWNER", "wharfinger".to_owned()),
+            ("WHARFINGER_TASK", task_arn("t0")),
+        ];
+        let mark = mark.map(|(name, value)| (name.to_owned(), value)).into();
+        world
+            .instances
+            .insert((REGISTRY.to_owned(), "t0-8080".to_owned()), mark);
+        world
+            .instances
+            .insert((REGISTRY.to_owned(), "somebody-else".to_owned()), [].into());
+    });
+    rig.done(&schedule_event());
+    assert_eq!(rig.instances(), ["somebody-else", "t1-8080"]);
+}
