@@ -26,7 +26,9 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, TypeVar
 
 ACCOUNT = "111122223333"
 REGION = "eu-west-1"
-_TESTS = Path(__file__).resolve().parent.parent
+# The name under which this package was imported, and the folder from which it can be again.
+PACKAGE = __name__.rpartition(".")[0]
+IMPORT_ROOT = Path(__file__).resolve().parents[PACKAGE.count(".") + 1]
 _ATTEMPTS = 5
 
 T = TypeVar("T")
@@ -236,7 +238,7 @@ class LocalCloud:
     def _launch(self) -> None:
         self.home = tempfile.mkdtemp(prefix="wharfinger-cloud-")
         self.port = _free_port()
-        command = [sys.executable, "-m", "local.server", "--home", self.home]
+        command = [sys.executable, "-m", f"{PACKAGE}.server", "--home", self.home]
         command += [] if self._keep else ["--parent"]
         command += ["--lifetime", str(self._lifetime)] if self._lifetime else []
         with open(self.log, "wb") as log:
@@ -251,7 +253,7 @@ class LocalCloud:
             **{k: v for k, v in clean_environment().items() if k in _PASSED_ON},
             **credentials(),
             "AWS_ENDPOINT_URL": self.endpoint,
-            "PYTHONPATH": str(_TESTS),
+            "PYTHONPATH": str(IMPORT_ROOT),
             "PYTHONUNBUFFERED": "1",
             "HOME": self.home,
             "TMPDIR": self.home,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from . import acts, deploy
-from .cloud import CloudError, LocalCloud, credentials
+from .cloud import PACKAGE, CloudError, LocalCloud, credentials
 from .console import Console, Progress
 from .ecs import Driver
 from .stage import Stage, StoryFailed
@@ -153,7 +153,7 @@ def _keep(console: Console, cloud: LocalCloud) -> None:
     console.line()
     for name, value in variables.items():
         console.line(f"   export {name}={shlex.quote(value)}")
-    console.line(f"   play() {{ PYTHONPATH=tests {sys.executable} -m local.play \"$@\"; }}")
+    console.line(f"   play() {{ {shlex.quote(sys.executable)} -m {PACKAGE}.play \"$@\"; }}")
     for title, commands in _SUGGESTIONS.items():
         console.line()
         console.prose(title)

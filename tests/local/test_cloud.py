@@ -17,7 +17,7 @@ from unittest import mock
 from botocore.exceptions import ClientError, HTTPClientError
 
 from . import pins
-from .cloud import ACCOUNT, REGION, CloudError, LocalCloud
+from .cloud import ACCOUNT, IMPORT_ROOT, PACKAGE, REGION, CloudError, LocalCloud
 from .ecs import Driver, image
 from .world import raw_ecs, register_raw
 
@@ -66,12 +66,12 @@ class PinsTest(unittest.TestCase):
     def test_another_version_ends_the_process_with_a_message(self) -> None:
         program = (
             "from importlib import metadata; metadata.version = lambda name: '9.9.9'\n"
-            "import sys; from local import server; sys.exit(server.main())"
+            f"import sys; from {PACKAGE} import server; sys.exit(server.main())"
         )
         with tempfile.TemporaryDirectory() as home:
             ended = subprocess.run(
                 [sys.executable, "-c", program, "--home", home],
-                env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "TMPDIR": home},
+                env={**os.environ, "PYTHONPATH": str(IMPORT_ROOT), "TMPDIR": home},
                 capture_output=True, text=True, timeout=60, check=False,
             )
         self.assertEqual(ended.returncode, 3, ended.stderr)
@@ -446,12 +446,12 @@ class EndTest(unittest.TestCase):
 
     def test_a_dead_parent_ends_the_cloud(self) -> None:
         program = (
-            "import os; from local.cloud import LocalCloud; cloud = LocalCloud(); cloud.start();"
+            f"import os; from {PACKAGE}.cloud import LocalCloud; cloud = LocalCloud(); cloud.start();"
             "print(cloud.door('GET', 'ready')['pid'], cloud.home, flush=True); os._exit(1)"
         )
         ended = subprocess.run(
             [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)})
+            env={**os.environ, "PYTHONPATH": str(IMPORT_ROOT)})
         pid, home = re.match(r"(\d+) (\S+)", ended.stdout).groups()  # type: ignore[union-attr]
         watcher = LocalCloud()
         watcher.wait("the orphan to end", lambda: not _alive(int(pid)) and not os.path.exists(home))
