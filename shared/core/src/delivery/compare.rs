@@ -55,10 +55,8 @@ pub fn differences(base: &Value, new: &Value, images: &Images) -> Result<Vec<Dif
 
 fn compare(path: &str, expected: Option<&Value>, actual: Option<&Value>, found: &mut Vec<Difference>) {
     let mut tell = |change| {
-        found.push(Difference {
-            path: path.to_owned(),
-            change,
-        })
+        let path = path.to_owned();
+        found.push(Difference { path, change });
     };
     match (expected.filter(|v| !is_nothing(v)), actual.filter(|v| !is_nothing(v))) {
         (None, None) => {}

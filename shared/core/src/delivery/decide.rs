@@ -131,7 +131,6 @@ fn roll_out(
     memory: Memory,
     now: Timestamp,
 ) -> Decided {
-    let timeout = due.iter().map(|d| d.timeout).max().unwrap_or_default();
     let mut intent = Intent {
         digests: due.iter().map(|d| (d.key.clone(), d.digest.clone())).collect(),
         changes: due.iter().flat_map(|d| d.changes.clone()).collect(),
@@ -140,66 +139,63 @@ fn roll_out(
         registered: None,
     };
     let rest = others.into_iter().map(|(_, reason)| reason);
-    let held = |outcome, reason, rest: Vec<Reason>| {
-        let reasons = std::iter::once(reason).chain(rest).collect();
-        Decision {
-            outcome,
-            actions: Vec::new(),
-            reasons,
-            missing: Vec::new(),
+    let (mut extra, plan) = match in_the_way(&memory, &intent.digests, base, &due, now) {
+        Err(held) => (Vec::new(), Err(held)),
+        Ok(timed_out) => {
+            let mut extra: Vec<_> = timed_out.into_iter().collect();
+            if let Some((arn, at)) = resumed(&memory, &intent, base) {
+                let message = format!(
+                    "the rollout that began at {at} goes on with {}, which is registered",
+                    short(&arn)
+                );
+                extra.push(Reason::new(Code::IntentResumed, message));
+                intent.at = at;
+                intent.registered = Some(arn);
+            }
+            (extra, actions(facts, base, &intent))
         }
     };
-    if let Some(reason) = refused(&memory, &intent.digests, base) {
-        let decision = held(Outcome::Ignore, reason, rest.collect());
-        return Decided {
-            decision,
-            memory,
-            intent: None,
-        };
-    }
-    let mut extra = Vec::new();
-    match in_progress(base, &due, timeout, now) {
-        Some(Progress::Running(reason)) => {
-            let decision = held(Outcome::Wait, reason, rest.collect());
-            return Decided {
-                decision,
+    match plan {
+        Err(mut held) => {
+            held.reasons.extend(rest);
+            Decided {
+                decision: held,
                 memory,
                 intent: None,
-            };
+            }
         }
-        Some(Progress::TimedOut(reason)) => extra.push(reason),
-        None => {}
-    }
-    if let Some((arn, at)) = resumed(&memory, &intent, base) {
-        let message = format!(
-            "the rollout that began at {at} goes on with {}, which is registered",
-            short(&arn)
-        );
-        extra.insert(0, Reason::new(Code::IntentResumed, message));
-        intent.at = at;
-        intent.registered = Some(arn);
-    }
-    let actions = match actions(facts, base, &intent) {
-        Ok(actions) => actions,
-        Err(reason) => {
-            let mut decision = held(Outcome::Wait, reason, rest.collect());
-            decision.missing.push("DescribeTaskDefinition");
-            return Decided {
-                decision,
+        Ok(actions) => {
+            let mut reasons: Vec<_> = due.into_iter().map(|d| d.reason).collect();
+            reasons.append(&mut extra);
+            reasons.extend(rest);
+            Decided {
+                decision: Decision::of(actions, reasons),
                 memory,
-                intent: None,
-            };
+                intent: Some(intent),
+            }
         }
-    };
-    let reasons = due.into_iter().map(|d| d.reason).chain(extra).chain(rest).collect();
-    Decided {
-        decision: Decision::of(actions, reasons),
-        memory,
-        intent: Some(intent),
     }
 }
 
-fn actions(facts: &Facts, base: &Base<'_>, intent: &Intent) -> Result<Vec<Action>, Reason> {
+/// What holds the rollout up; or, when nothing does any longer, what did.
+fn in_the_way(
+    memory: &Memory,
+    digests: &BTreeMap<String, Digest>,
+    base: &Base<'_>,
+    due: &[Due],
+    now: Timestamp,
+) -> Result<Option<Reason>, Decision<Action>> {
+    if let Some(reason) = refused(memory, digests, base) {
+        return Err(Decision::without_calls(Outcome::Ignore, reason));
+    }
+    match in_progress(base, due, now) {
+        Some(Progress::Running(reason)) => Err(Decision::without_calls(Outcome::Wait, reason)),
+        Some(Progress::TimedOut(reason)) => Ok(Some(reason)),
+        None => Ok(None),
+    }
+}
+
+fn actions(facts: &Facts, base: &Base<'_>, intent: &Intent) -> Result<Vec<Action>, Decision<Action>> {
     let update = |task_definition| Action::UpdateService {
         cluster: facts.target.cluster.clone(),
         service: facts.target.name.clone(),
@@ -208,8 +204,12 @@ fn actions(facts: &Facts, base: &Base<'_>, intent: &Intent) -> Result<Vec<Action
     if let Some(arn) = &intent.registered {
         return Ok(vec![update(TaskDefinition::Arn(arn.clone()))]);
     }
-    let request =
-        revise(base.answer, &intent.images()).map_err(|error| Reason::new(Code::FactsMissing, error.to_string()))?;
+    let request = revise(base.answer, &intent.images()).map_err(|error| {
+        Decision::needs(
+            "DescribeTaskDefinition",
+            Reason::new(Code::FactsMissing, error.to_string()),
+        )
+    })?;
     let mut actions = vec![Action::RegisterTaskDefinition { request }];
     if base.service.is_some() {
         actions.push(update(TaskDefinition::Registered {
@@ -251,7 +251,10 @@ enum Progress {
 
 /// The deployment that is in the way. One at a time: while one runs or rolls back, a second leaves ECS's circuit breaker
 /// without a completed deployment to go back to (ECS developer guide, "How the deployment circuit breaker works").
-fn in_progress(base: &Base<'_>, due: &[Due], timeout: Duration, now: Timestamp) -> Option<Progress> {
+///
+/// The rules of one revision wait as long as the most patient of them says.
+fn in_progress(base: &Base<'_>, due: &[Due], now: Timestamp) -> Option<Progress> {
+    let timeout = due.iter().map(|d| d.timeout).max().unwrap_or_default();
     let deployment = base.service?.in_progress()?;
     let since = deployment
         .created_at

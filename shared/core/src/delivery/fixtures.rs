@@ -1,5 +1,10 @@
 //! What the tests of this domain start from: a service `prod/web` on `shop-web:7` with an image of `shop/web`.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "a table reads better without a borrow in each case"
+)]
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 

@@ -56,3 +56,5 @@ pub use wish::{Wish, rule_key};
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod simulation;

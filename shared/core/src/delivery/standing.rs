@@ -105,50 +105,78 @@ pub(super) fn standing(wanted: &Wanted<'_>, base: &Base<'_>, memory: &Memory, ta
             Reason::new(Code::AlreadyDeployed, message),
         );
     }
-    if let Some(better) = selected.iter().find_map(|c| better_tag(wanted, c)) {
-        let message = format!(
-            "{names} of {} has {better}, which {} loses to",
-            base.short(),
-            wanted.wish.name()
-        );
-        return Standing::Not(Outcome::Stale, Reason::new(Code::Superseded, message));
+    let partly = changes.len() < selected.len();
+    let held_back = superseded(wanted, base, &selected)
+        .or_else(|| went_back(wanted, base, memory).filter(|_| !partly))
+        .or_else(|| gated(wanted));
+    match held_back {
+        Some((outcome, reason)) => Standing::Not(outcome, reason),
+        None => Standing::Due(Due::new(wanted, changes)),
     }
-    if changes.len() == selected.len()
-        && let Some(done) = memory.went_back(&wanted.key, digest, base.arn)
-    {
-        let message = format!(
-            "{} was out with {} at {}, and the target went back to {}: push another image",
-            wanted.wish.name(),
-            short(&done.revision),
-            done.at,
-            base.short()
-        );
-        return Standing::Not(Outcome::Ignore, Reason::new(Code::RolledBack, message));
+}
+
+impl Due {
+    fn new(wanted: &Wanted<'_>, changes: Vec<ImageChange>) -> Self {
+        let name = wanted.wish.name();
+        let shown = |image: &str| {
+            image
+                .parse::<ImageRef>()
+                .map_or_else(|_| image.to_owned(), |i| i.short())
+        };
+        let goes = |c: &ImageChange| format!("`{}` goes from {} to {}", c.name, shown(&c.from), shown(&c.to));
+        let moves = changes.iter().map(goes).collect::<Vec<_>>().join(", ");
+        Self {
+            key: wanted.key.clone(),
+            digest: wanted.wish.digest.clone(),
+            changes,
+            timeout: wanted.rule.rollback.timeout.duration(),
+            reason: Reason::new(Code::RolloutStarts, format!("{name}: {moves}")),
+            name,
+        }
     }
+}
+
+/// A container was given a tag that the policy ranks above the wish: a push that was heard of late must not take the place
+/// of a higher version that someone else deployed.
+fn superseded(wanted: &Wanted<'_>, base: &Base<'_>, selected: &[&ContainerImage<'_>]) -> Option<(Outcome, Reason)> {
+    let wants = wanted.policy.select(&wanted.wish.tag).ok()?;
+    let higher = |image: &ImageRef| {
+        let has = image.tag.as_deref().and_then(|tag| wanted.policy.select(tag).ok());
+        image.repository() == wanted.repository && has.is_some_and(|has| has > wants)
+    };
+    let higher = selected.iter().filter_map(|c| image(c)).find(higher)?;
+    let message = format!(
+        "{} has {}, which {} loses to",
+        base.short(),
+        higher.short(),
+        wanted.wish.name()
+    );
+    Some((Outcome::Stale, Reason::new(Code::Superseded, message)))
+}
+
+fn went_back(wanted: &Wanted<'_>, base: &Base<'_>, memory: &Memory) -> Option<(Outcome, Reason)> {
+    let done = memory.went_back(&wanted.key, &wanted.wish.digest, base.arn)?;
+    let message = format!(
+        "{} was out with {} at {}, and the target went back to {}: another push ends this",
+        wanted.wish.name(),
+        short(&done.revision),
+        done.at,
+        base.short()
+    );
+    Some((Outcome::Ignore, Reason::new(Code::RolledBack, message)))
+}
+
+fn gated(wanted: &Wanted<'_>) -> Option<(Outcome, Reason)> {
     let gates = gates(wanted.rule);
-    if !gates.is_empty() {
-        let message = format!(
-            "{} waits behind {}: this version cannot open such a gate, and nothing passes it unseen",
-            wanted.wish.name(),
-            gates.join(", ")
-        );
-        return Standing::Not(Outcome::Wait, Reason::new(Code::GateClosed, message));
+    if gates.is_empty() {
+        return None;
     }
-    let moves: Vec<_> = changes
-        .iter()
-        .map(|c| format!("`{}` from {} to {}", c.name, c.from, c.to))
-        .collect();
-    Standing::Due(Due {
-        key: wanted.key.clone(),
-        name: wanted.wish.name(),
-        digest: digest.clone(),
-        changes,
-        timeout: wanted.rule.rollback.timeout.duration(),
-        reason: Reason::new(
-            Code::RolloutStarts,
-            format!("{}: {}", wanted.wish.name(), moves.join(", ")),
-        ),
-    })
+    let message = format!(
+        "{} waits behind {}: this version cannot open such a gate, and nothing passes it unseen",
+        wanted.wish.name(),
+        gates.join(", ")
+    );
+    Some((Outcome::Wait, Reason::new(Code::GateClosed, message)))
 }
 
 fn takes(wanted: &Wanted<'_>, container: &ContainerImage<'_>) -> bool {
@@ -173,16 +201,6 @@ fn change(wanted: &Wanted<'_>, container: &ContainerImage<'_>) -> Option<ImageCh
         from: container.image.to_owned(),
         to,
     })
-}
-
-/// A tag that the container was given and that the policy ranks above the wish: a push that was heard of late must not take
-/// the place of a higher version that someone else deployed.
-fn better_tag(wanted: &Wanted<'_>, container: &ContainerImage<'_>) -> Option<String> {
-    let image = image(container).filter(|image| image.repository() == wanted.repository)?;
-    let tag = image.tag.as_deref()?;
-    let has = wanted.policy.select(tag).ok()?;
-    let wants = wanted.policy.select(&wanted.wish.tag).ok()?;
-    (has > wants).then(|| image.to_string())
 }
 
 fn image(container: &ContainerImage<'_>) -> Option<ImageRef> {

@@ -1,3 +1,5 @@
+#![allow(clippy::too_many_lines, reason = "a table is as long as its cases")]
+
 use proptest::prelude::*;
 
 use super::*;

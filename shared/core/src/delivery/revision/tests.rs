@@ -1,3 +1,5 @@
+#![allow(clippy::too_many_lines, reason = "a table is as long as its cases")]
+
 use std::str::FromStr;
 
 use proptest::prelude::*;
@@ -193,7 +195,7 @@ fn answers() -> impl Strategy<Value = (Value, Images)> {
 fn leaves(path: &str, value: &Value, into: &mut BTreeMap<String, String>) {
     match value {
         Value::Object(map) if !map.is_empty() => {
-            map.iter().for_each(|(k, v)| leaves(&format!("{path}/{k:?}"), v, into))
+            map.iter().for_each(|(k, v)| leaves(&format!("{path}/{k:?}"), v, into));
         }
         Value::Array(list) if !list.is_empty() => {
             list.iter()
