@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{check, completions};
+use crate::{check, completions, explain};
 
 /// Keeps what is around an Amazon ECS cluster true: service discovery, scaling, delivery.
 #[derive(Debug, Parser)]
@@ -60,6 +60,8 @@ pub(crate) enum Format {
 pub(crate) enum Command {
     /// Tell everything that is wrong with a configuration, offline.
     Check(check::Args),
+    /// Tell what would be done on an event, and why.
+    Explain(explain::Args),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
     /// Print a completion script for a shell.

@@ -6,8 +6,10 @@
 
 mod args;
 mod check;
+mod cloud;
 mod completions;
 mod document;
+mod explain;
 mod input;
 mod output;
 mod schema;
@@ -35,6 +37,7 @@ fn run(cli: Cli) -> anyhow::Result<Verdict> {
     let Cli { global, command } = cli;
     match command {
         Command::Check(args) => check::run(&global, &args),
+        Command::Explain(args) => explain::run(&global, &args),
         Command::Schema => schema::run(),
         Command::Completions(args) => completions::run(&args),
     }

@@ -55,6 +55,11 @@ pub(crate) fn error(error: &anyhow::Error) {
     note(format_args!("{RED}error:{RED:#} {error:#}"));
 }
 
+/// Prints to standard error what may surprise.
+pub(crate) fn warning(line: impl std::fmt::Display) {
+    note(format_args!("{YELLOW}warning:{YELLOW:#} {line}"));
+}
+
 /// Something is wrong.
 pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
 /// Something may surprise.
@@ -63,3 +68,5 @@ pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default();
 pub(crate) const GREEN: Style = AnsiColor::Green.on_default();
 /// Less important.
 pub(crate) const DIM: Style = Style::new().dimmed();
+/// A name.
+pub(crate) const BOLD: Style = Style::new().bold();

@@ -12,6 +12,7 @@ use wharfinger_core::config::unsupported::unsupported;
 use wharfinger_core::config::{Document, Level, Path, Problem, Segment, validate};
 
 use tree::{Node, Place, Value};
+pub(crate) use wording::nearest;
 
 /// A problem with its place in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,259 @@
+//! What is answered: for each target that the event concerns, in one.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::Value;
+use wharfinger_core::config::stored::{Managed, alarm_partition, repository_partition};
+use wharfinger_core::event::{Detail, Event, Rejected};
+use wharfinger_core::ids::Target;
+use wharfinger_core::report::{Code, Decision, Outcome, Reason};
+
+use super::Config;
+use super::decide::{Call, Context};
+use crate::document::nearest;
+use crate::output::{BOLD, DIM, GREEN, RED, Show, YELLOW};
+
+/// The answer, as its JSON is promised.
+#[derive(Debug, Serialize)]
+pub(super) struct Answer {
+    event: About,
+    outcome: Outcome,
+    actions: Vec<Call>,
+    reasons: Vec<Reason>,
+    missing: Vec<&'static str>,
+}
+
+/// What the event is about.
+#[derive(Debug, Serialize)]
+struct About {
+    kind: Option<String>,
+    target: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<i64>,
+}
+
+/// What every sweep asks AWS for.
+const SWEEP: [&str; 7] = [
+    "ListTasks",
+    "DescribeTasks",
+    "ListInstances",
+    "DescribeAlarms",
+    "DescribeServices",
+    "DescribeTaskDefinition",
+    "DescribeImages",
+];
+
+impl Answer {
+    /// The event cannot be used.
+    pub(super) fn rejected(json: &Value, rejected: &Rejected) -> Self {
+        let kind = json.get("detail-type").and_then(Value::as_str).map(str::to_owned);
+        let reason = Reason::new(Code::EventRejected, rejected.to_string());
+        Self::of(
+            About {
+                kind,
+                target: None,
+                version: None,
+            },
+            Decision::without_calls(Outcome::Rejected, reason),
+        )
+    }
+
+    pub(super) fn is_rejected(&self) -> bool {
+        self.outcome == Outcome::Rejected
+    }
+
+    fn of(event: About, decision: Decision<Call>) -> Self {
+        let Decision {
+            outcome,
+            actions,
+            reasons,
+            mut missing,
+        } = decision;
+        let mut seen = Vec::new();
+        missing.retain(|operation| {
+            let new = !seen.contains(operation);
+            seen.push(*operation);
+            new
+        });
+        Self {
+            event,
+            outcome,
+            actions,
+            reasons,
+            missing,
+        }
+    }
+}
+
+/// Explains an event.
+pub(super) fn explain(context: &Context<'_>, config: &Config, event: &Event) -> anyhow::Result<Answer> {
+    let mut about = About {
+        kind: Some(event.detail.kind().to_owned()),
+        target: None,
+        version: None,
+    };
+    let (named, decisions) = match &event.detail {
+        Detail::Task(task) => {
+            about.version = Some(task.version);
+            let target = match task.target() {
+                Ok(target) => target,
+                Err(rejected) => {
+                    let reason = Reason::new(Code::EventRejected, rejected.to_string());
+                    return Ok(Answer::of(about, Decision::without_calls(Outcome::Rejected, reason)));
+                }
+            };
+            let found = config.targets.iter().filter(|managed| managed.target == target);
+            (
+                Named::Target(target.clone()),
+                decide(found, |managed| context.task(managed.clone(), task))?,
+            )
+        }
+        Detail::Alarm(alarm) => {
+            let found = config.under(alarm_partition(&alarm.alarm_name));
+            (
+                Named::Alarm(alarm.alarm_name.clone()),
+                decide(found, |managed| context.alarm(managed, alarm))?,
+            )
+        }
+        Detail::Image(image) => {
+            let found = config.under(repository_partition(&image.repository));
+            let decided = decide(found, |managed| context.image(managed, &event.envelope, image))?;
+            (Named::Repository(image.repository.clone()), decided)
+        }
+        Detail::Deployment(deployment) => {
+            let target = deployment.target.clone();
+            let found = config.targets.iter().filter(|managed| managed.target == target);
+            let decided = decide(found, |managed| context.deployment(managed, &event.envelope))?;
+            (Named::Target(target), decided)
+        }
+        Detail::Scheduled => {
+            let message = "a sweep compares all that is configured with all that is there: \
+                           explain the event of one task, alarm or image instead";
+            let mut decision = Decision::without_calls(Outcome::Wait, Reason::new(Code::FactsMissing, message));
+            decision.missing.extend(SWEEP);
+            return Ok(Answer::of(about, decision));
+        }
+    };
+    let names: Vec<_> = decisions.iter().map(|(target, _)| target.to_string()).collect();
+    about.target = match &named {
+        Named::Target(target) => Some(target.to_string()),
+        Named::Alarm(_) | Named::Repository(_) => (!names.is_empty()).then(|| names.join(", ")),
+    };
+    let decision = if decisions.is_empty() {
+        config.without(&named)
+    } else {
+        join(decisions)
+    };
+    Ok(Answer::of(about, decision))
+}
+
+/// What an event names.
+enum Named {
+    Target(Target),
+    Alarm(String),
+    Repository(String),
+}
+
+type Decided = Vec<(Target, Decision<Call>)>;
+
+fn decide<'m>(
+    found: impl Iterator<Item = &'m Managed>,
+    decide: impl Fn(&Managed) -> anyhow::Result<Decision<Call>>,
+) -> anyhow::Result<Decided> {
+    found
+        .map(|managed| Ok((managed.target.clone(), decide(managed)?)))
+        .collect()
+}
+
+/// The decisions on several targets in one: the outcome is that of the target with which most happens.
+fn join(mut decisions: Decided) -> Decision<Call> {
+    if decisions.len() == 1
+        && let Some((_, only)) = decisions.pop()
+    {
+        return only;
+    }
+    let outcome = decisions
+        .iter()
+        .map(|(_, decision)| decision.outcome)
+        .min()
+        .unwrap_or(Outcome::Ignore);
+    let mut joined = Decision {
+        outcome,
+        actions: Vec::new(),
+        reasons: Vec::new(),
+        missing: Vec::new(),
+    };
+    for (target, decision) in decisions {
+        joined.actions.extend(decision.actions);
+        joined.missing.extend(decision.missing);
+        let named = |reason: Reason| Reason::new(reason.code, format!("{target}: {}", reason.message));
+        joined.reasons.extend(decision.reasons.into_iter().map(named));
+    }
+    joined
+}
+
+impl Config {
+    fn under(&self, partition: String) -> impl Iterator<Item = &Managed> {
+        self.targets
+            .iter()
+            .filter(move |managed| managed.stored.partitions().contains(&partition))
+    }
+
+    /// Nothing is configured for this.
+    fn without(&self, named: &Named) -> Decision<Call> {
+        let name = &self.name;
+        let message = match named {
+            Named::Target(target) => {
+                let of_kind = self.targets.iter().filter(|managed| managed.target.kind == target.kind);
+                let known: Vec<_> = of_kind.map(|managed| managed.target.to_string()).collect();
+                let known: Vec<_> = known.iter().map(String::as_str).collect();
+                let near = nearest(&target.to_string(), &known);
+                let hint = near.map_or_else(String::new, |near| format!(" (there is {near})"));
+                format!("{target} is not in {name}{hint}: nothing is done for it")
+            }
+            Named::Alarm(alarm) => format!("no rule in {name} has the alarm `{alarm}`: nothing is done for it"),
+            Named::Repository(repository) => {
+                format!("no rule in {name} takes images of `{repository}`: nothing is done for it")
+            }
+        };
+        Decision::without_calls(Outcome::Ignore, Reason::new(Code::NotManaged, message))
+    }
+}
+
+impl Show for Answer {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let About { kind, target, version } = &self.event;
+        write!(out, "{BOLD}{}{BOLD:#}", kind.as_deref().unwrap_or("unknown event"))?;
+        if let Some(target) = target {
+            write!(out, ", {target}")?;
+        }
+        if let Some(version) = version {
+            write!(out, ", version {version}")?;
+        }
+        let (style, words) = match self.outcome {
+            Outcome::Act => (GREEN, "act: these calls are made"),
+            Outcome::Wait => (YELLOW, "wait: something must come first"),
+            Outcome::Ignore => (DIM, "ignore: nothing is to be done"),
+            Outcome::Stale => (DIM, "stale: something newer is known already"),
+            Outcome::Rejected => (RED, "rejected: the event cannot be used"),
+        };
+        writeln!(out, "\n{style}{words}{style:#}")?;
+        for action in &self.actions {
+            let input = serde_json::to_string_pretty(&action.input)?.replace('\n', "\n    ");
+            writeln!(out, "  {BOLD}{}{BOLD:#}\n    {input}", action.call)?;
+        }
+        writeln!(out, "because")?;
+        for reason in &self.reasons {
+            writeln!(out, "  {}: {}", reason.code, reason.message)?;
+        }
+        if !self.missing.is_empty() {
+            writeln!(
+                out,
+                "not known, to be supplied with --facts: {}",
+                self.missing.join(", ")
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,134 @@
+//! `wharfinger explain EVENT.json|-`
+
+mod answer;
+mod decide;
+mod facts;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use jiff::Timestamp;
+use serde_json::Value;
+use wharfinger_core::config::stored::Managed;
+use wharfinger_core::event::{Detail, Event, parse_time};
+use wharfinger_core::ids::Target;
+
+use crate::args::Global;
+use crate::cloud;
+use crate::input;
+use crate::output::{Verdict, note, show, warning};
+
+use answer::Answer;
+use decide::Context;
+use facts::Answers;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The event, as EventBridge delivers it; `-` for standard input.
+    event: PathBuf,
+    /// Take the configuration from this file, offline: no credentials, no network.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// What AWS would answer: one JSON object keyed by operation (`DescribeServices`, …), each value, or list of values,
+    /// as `aws … --output json` prints it.
+    #[arg(long, value_name = "FILE")]
+    facts: Option<PathBuf>,
+    /// The time; without it the event's own.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    now: Option<Timestamp>,
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    parse_time(text).ok_or_else(|| "write it like 2026-01-31T09:30:00Z".to_owned())
+}
+
+pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
+    let text = input::text(&args.event)?;
+    let json: Value = serde_json::from_str(&text).with_context(|| format!("{} is no JSON", args.event.display()))?;
+    let answers = args.facts.as_deref().map(read_facts).transpose()?.unwrap_or_default();
+    let config = match &args.config {
+        Some(file) => Config::from_file(file)?,
+        None => Config::from_table(global)?,
+    };
+    let answer = match Event::parse(&json) {
+        Ok(event) => {
+            let now = args.now.or(event.envelope.time).map_or_else(|| moment(&event), Ok)?;
+            let context = Context {
+                answers: &answers,
+                owner: &global.stack,
+                now,
+            };
+            answer::explain(&context, &config, &event)?
+        }
+        Err(rejected) => Answer::rejected(&json, &rejected),
+    };
+    show(global.output, &answer)?;
+    Ok(if answer.is_rejected() {
+        Verdict::Found
+    } else {
+        Verdict::Fine
+    })
+}
+
+/// The time of an event whose envelope says none.
+fn moment(event: &Event) -> anyhow::Result<Timestamp> {
+    match &event.detail {
+        Detail::Alarm(alarm) => Ok(alarm.state.timestamp),
+        _ => bail!("the event has no `time`: say with --now at what time it is to be explained"),
+    }
+}
+
+fn read_facts(file: &std::path::Path) -> anyhow::Result<Answers> {
+    let answers = Answers::parse(&input::text(file)?).with_context(|| file.display().to_string())?;
+    for unread in answers.unread() {
+        warning(format_args!(
+            "{}: `{unread}` is not an operation that is asked for here",
+            file.display()
+        ));
+    }
+    Ok(answers)
+}
+
+/// The configured targets, and where they are from.
+pub(super) struct Config {
+    name: String,
+    targets: Vec<Managed>,
+}
+
+impl Config {
+    fn from_file(file: &std::path::Path) -> anyhow::Result<Self> {
+        let loaded = input::document(file)?;
+        let Some(document) = loaded.valid() else {
+            for problem in &loaded.problems {
+                note(loaded.line(problem));
+            }
+            bail!("{} is not valid: `wharfinger check` tells the same", loaded.name);
+        };
+        let managed = |entry: wharfinger_core::config::Entry| {
+            Ok(Managed::unresolved(
+                Target::parse(entry.kind, &entry.name)?,
+                entry.config,
+            ))
+        };
+        let targets = document.entries().map(managed).collect::<anyhow::Result<_>>()?;
+        Ok(Self {
+            name: loaded.name,
+            targets,
+        })
+    }
+
+    fn from_table(global: &Global) -> anyhow::Result<Self> {
+        let found = cloud::block_on(async {
+            let aws = cloud::connect(global).await?;
+            let all = wharfinger_cloud::config::ConfigStore::default().all(&aws).await;
+            all.context("the config table cannot be read; with --config FILE it is not needed")
+        })?;
+        for malformed in found.malformed {
+            warning(malformed);
+        }
+        Ok(Self {
+            name: "the config table".to_owned(),
+            targets: found.targets,
+        })
+    }
+}
