@@ -31,7 +31,7 @@ endif
 NO_CORPUS := $(filter none,$(WHARFINGER_EVENT_CORPUS))
 
 # In the order in which they fail: what takes seconds first.
-PHASES := check-format check-template lint docs unit simulate deny local-cloud functions binaries story
+PHASES := check-format check-template lint docs unit simulate deny local-cloud functions story
 
 .PHONY: help demo test test-fast simulate bench lint fmt deny docs build clean distclean \
 	check-format check-template unit local-cloud functions binaries story venv
@@ -66,7 +66,7 @@ simulate: ## Run SEEDS=1000 simulated histories; SEED=n replays one with its tra
 	cargo run --package wharfinger-tests --bin simulate -- $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 bench: functions ## Measure size, start, memory and calls of each function.
-	cargo run --package wharfinger-tests --bin bench
+	PATH="$(VENV)/bin:$$PATH" cargo run --package wharfinger-tests --bin bench
 
 lint: ## Compile with every lint, warnings being errors.
 	cargo clippy --workspace --all-targets -- -D warnings
@@ -94,8 +94,9 @@ unit:
 local-cloud: venv
 	$(PYTHON_OF_VENV) -m unittest discover --start-directory tests/local --top-level-directory .
 
-binaries: functions
-	cargo test --package wharfinger-tests --features binaries --test binaries
+# Also a part of `unit`: the test builds the binaries itself.
+binaries:
+	cargo test --package wharfinger-tests --test binaries
 
 story: functions
 	@$(PYTHON_OF_VENV) -m tests.local.story
