@@ -196,7 +196,7 @@ fn record<D: Domain>(
             .iter()
             .map(|a| Call {
                 call: a.call().to_owned(),
-                input: a.input().to_string(),
+                input: a.summary().to_string(),
             })
             .collect(),
         latency_ms: cause

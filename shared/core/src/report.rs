@@ -196,7 +196,10 @@ pub struct Reason {
 impl Reason {
     /// A reason.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self {
+            code,
+            message: message.into(),
+        }
     }
 }
 
@@ -207,6 +210,11 @@ pub trait Effect {
 
     /// The request as it would be sent, in the API's own case.
     fn input(&self) -> Value;
+
+    /// What of the request is kept in the history: not what may be long or secret.
+    fn summary(&self) -> Value {
+        self.input()
+    }
 }
 
 /// What a decider says: the calls to make, and why. Specific enough that nothing is left to choose when it is applied.
@@ -226,18 +234,37 @@ pub struct Decision<A> {
 impl<A> Decision<A> {
     /// No calls, for this reason.
     pub fn without_calls(outcome: Outcome, reason: Reason) -> Self {
-        Self { outcome, actions: Vec::new(), reasons: vec![reason], missing: Vec::new() }
+        Self {
+            outcome,
+            actions: Vec::new(),
+            reasons: vec![reason],
+            missing: Vec::new(),
+        }
     }
 
     /// These calls, for these reasons; without calls nothing is to be done.
     pub fn of(actions: Vec<A>, reasons: Vec<Reason>) -> Self {
-        let outcome = if actions.is_empty() { Outcome::Ignore } else { Outcome::Act };
-        Self { outcome, actions, reasons, missing: Vec::new() }
+        let outcome = if actions.is_empty() {
+            Outcome::Ignore
+        } else {
+            Outcome::Act
+        };
+        Self {
+            outcome,
+            actions,
+            reasons,
+            missing: Vec::new(),
+        }
     }
 
     /// A fact is missing: the AWS operation that would tell it.
     pub fn needs(operation: &'static str, reason: Reason) -> Self {
-        Self { outcome: Outcome::Wait, actions: Vec::new(), reasons: vec![reason], missing: vec![operation] }
+        Self {
+            outcome: Outcome::Wait,
+            actions: Vec::new(),
+            reasons: vec![reason],
+            missing: vec![operation],
+        }
     }
 
     /// The same with another type of effect.

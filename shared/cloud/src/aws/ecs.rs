@@ -95,7 +95,7 @@ fn task(task: Task) -> Option<TaskStateChange> {
     Some(TaskStateChange {
         task_arn: task.task_arn?.parse().ok()?,
         cluster_arn: task.cluster_arn?,
-        task_definition_arn: task.task_definition_arn?,
+        task_definition_arn: task.task_definition_arn.unwrap_or_default(),
         version: task.version,
         group: task.group,
         desired_status: status(task.desired_status),

@@ -70,6 +70,18 @@ impl Effect for Action {
             }
         }
     }
+
+    /// A definition is up to 64 KiB long and carries the values of environment variables: its names and images are enough.
+    fn summary(&self) -> Value {
+        let Self::RegisterTaskDefinition { request } = self else { return self.input() };
+        let containers = request.get("containerDefinitions").and_then(Value::as_array);
+        let containers: Vec<_> = containers
+            .into_iter()
+            .flatten()
+            .map(|c| json!({ "name": c.get("name"), "image": c.get("image") }))
+            .collect();
+        json!({ "family": request.get("family"), "containerDefinitions": containers })
+    }
 }
 
 /// A rollout takes nothing away: ECS stops the old tasks, under the service's own deployment configuration.
@@ -78,6 +90,17 @@ impl Removes for Action {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_history_keeps_no_value_of_an_environment() {
+        let container = json!({ "name": "web", "image": "web:1", "environment": [{ "name": "KEY", "value": "secret" }] });
+        let action =
+            Action::RegisterTaskDefinition { request: json!({ "family": "web", "containerDefinitions": [container] }) };
+        assert_eq!(
+            action.summary(),
+            json!({ "family": "web", "containerDefinitions": [{ "name": "web", "image": "web:1" }] })
+        );
+    }
 
     #[test]
     fn an_update_says_the_service_and_its_revision_and_nothing_else() {

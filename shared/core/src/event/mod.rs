@@ -141,7 +141,7 @@ impl Event {
         };
         let detail = json.get("detail").unwrap_or(&Value::Null);
         let detail = match (envelope.source.as_str(), envelope.detail_type.as_str()) {
-            ("aws.ecs", "ECS Task State Change") => Detail::Task(TaskStateChange::parse(detail)?),
+            ("aws.ecs", "ECS Task State Change") => Detail::Task(TaskStateChange::parse_event(&envelope, detail)?),
             ("aws.ecs", "ECS Deployment State Change") => {
                 Detail::Deployment(DeploymentStateChange::parse(&envelope, detail)?)
             }

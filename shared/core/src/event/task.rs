@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Rejected, text, time_from_json};
+use super::{Envelope, Rejected, text, time_from_json};
 use crate::ids::{Target, TargetKind, TaskArn, TaskDefinitionRef, cluster_name};
 
 const KIND: &str = "ECS Task State Change";
@@ -90,7 +90,8 @@ pub struct TaskStateChange {
     pub task_arn: TaskArn,
     /// The ARN of its cluster.
     pub cluster_arn: String,
-    /// The ARN of its task definition.
+    /// The ARN of its task definition; empty when it is not said.
+    #[serde(default)]
     pub task_definition_arn: String,
     /// Rises with every change; copies of one event have the same
     /// (ECS developer guide, "Handling Amazon ECS events").
@@ -131,11 +132,27 @@ pub struct TaskStateChange {
 }
 
 impl TaskStateChange {
-    /// Reads `detail` of the event, or one task of `DescribeTasks`.
+    /// Reads `detail` of the event; what names the task may be missing in it, as in trimmed events, and is then taken from the
+    /// envelope's `resources`.
     ///
     /// # Errors
-    /// When `taskArn`, `clusterArn`, `taskDefinitionArn` or `version` is missing or not what it should be: without them
-    /// neither the target nor the order of events is known.
+    /// As [`TaskStateChange::parse`].
+    pub fn parse_event(envelope: &Envelope, detail: &Value) -> Result<Self, Rejected> {
+        match (text(detail, "taskArn"), envelope.resources.first(), detail) {
+            (None, Some(arn), Value::Object(fields)) => {
+                let mut fields = fields.clone();
+                fields.insert("taskArn".into(), Value::from(arn.as_str()));
+                Self::parse(&Value::Object(fields))
+            }
+            _ => Self::parse(detail),
+        }
+    }
+
+    /// Reads one task of `DescribeTasks`, or `detail` of the event.
+    ///
+    /// # Errors
+    /// When `taskArn`, `clusterArn` or `version` is missing or not what it should be: without them neither the task nor the
+    /// order of events is known.
     pub fn parse(detail: &Value) -> Result<Self, Rejected> {
         let malformed = |reason: String| Rejected::Malformed { kind: KIND, reason };
         let needed = |field: &'static str| {
@@ -145,12 +162,6 @@ impl TaskStateChange {
             .parse()
             .map_err(|e| malformed(format!("`detail.taskArn`: {e}")))?;
         let cluster_arn = needed("clusterArn")?.to_owned();
-        let task_definition_arn = needed("taskDefinitionArn")?.to_owned();
-        if TaskDefinitionRef::parse(&task_definition_arn).is_none() {
-            return Err(malformed(format!(
-                "`detail.taskDefinitionArn`: `{task_definition_arn}` has no revision"
-            )));
-        }
         let version = detail
             .get("version")
             .and_then(Value::as_i64)
@@ -166,7 +177,7 @@ impl TaskStateChange {
         Ok(Self {
             task_arn,
             cluster_arn,
-            task_definition_arn,
+            task_definition_arn: text(detail, "taskDefinitionArn").unwrap_or_default().to_owned(),
             version,
             group: owned("group"),
             desired_status: status("desiredStatus"),
