@@ -7,6 +7,7 @@
 //! | [`aws`] | the ports on the real AWS |
 //! | [`world`] | the ports on a world in memory, behind the feature of that name |
 //! | [`config`] | one look-up per event in the config table, cached |
+//! | [`store`] | the config table as the command reads and writes it: whole |
 //! | [`ledger`] | one conditional write per event in the state table |
 //! | [`lease`] | who may write on a service, with fencing |
 //! | [`pipeline`] | decide, guard, apply, confirm, history: once, for every domain |
@@ -24,6 +25,7 @@ pub mod ledger;
 pub mod pipeline;
 pub mod ports;
 pub mod start;
+pub mod store;
 pub mod sweep;
 pub mod table;
 pub mod telemetry;

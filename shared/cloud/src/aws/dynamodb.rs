@@ -117,7 +117,7 @@ impl Table for Aws {
                     .table_name(self.table(table))
                     .key_condition_expression("pk = :pk")
                     .expression_attribute_values(":pk", Sdk::S(pk.to_owned()))
-                    .consistent_read(table == TableName::State)
+                    .consistent_read(self.consistent || table == TableName::State)
                     .set_exclusive_start_key(from)
                     .send()
                     .await

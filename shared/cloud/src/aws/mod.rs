@@ -43,6 +43,7 @@ pub struct Aws {
     servicediscovery: aws_sdk_servicediscovery::Client,
     raw: raw::Raw,
     deadline: Cell<Option<Instant>>,
+    consistent: bool,
 }
 
 /// What is kept back of an invocation's time for the answer to Lambda.
@@ -64,7 +65,14 @@ impl Aws {
             servicediscovery: aws_sdk_servicediscovery::Client::new(config),
             raw: raw::Raw::new(config),
             deadline: Cell::new(None),
+            consistent: false,
         }
+    }
+
+    /// Reads the config table as it is now, not as it was a moment ago: the command writes what it compared.
+    #[must_use]
+    pub fn consistent(self) -> Self {
+        Self { consistent: true, ..self }
     }
 
     /// Names the tables, once they are known: the command finds them through the stack.
