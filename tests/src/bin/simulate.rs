@@ -1,0 +1,86 @@
+//! Runs histories of the simulation: `make simulate SEEDS=10000`, or one with its trace: `simulate --seed 42 --trace`.
+
+#![allow(clippy::print_stdout, reason = "a program that prints")]
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Parser, ValueEnum};
+use wharfinger_tests::simulation::{self, Many, Outcome, Without};
+
+/// Drives the functions through seeded histories of loss, repetition, disorder, faults and kills, and checks that the
+/// world comes out as it was asked for.
+#[derive(Debug, Parser)]
+struct Options {
+    /// How many histories.
+    #[arg(long, default_value_t = 1_000)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Print what happens in the one history of `--seed`.
+    #[arg(long, requires = "seed")]
+    trace: bool,
+    /// Take a part of the design out: a violation must then be found.
+    #[arg(long, value_enum)]
+    without: Option<Part>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Part {
+    /// The ledger takes an older event over a newer one.
+    Version,
+    /// The confirmation does not notice that something newer was merged.
+    Confirm,
+    /// Everyone gets the lease, and the fencing number is not looked at.
+    Fencing,
+}
+
+impl From<Part> for Without {
+    fn from(part: Part) -> Self {
+        match part {
+            Part::Version => Self::Version,
+            Part::Confirm => Self::Confirm,
+            Part::Fencing => Self::Fencing,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let without = options.without.map(Without::from);
+    let begun = Instant::now();
+    let Many { tally, failed } = match options.seed {
+        Some(seed) if options.trace => {
+            let outcome = simulation::run(seed, without, true);
+            for line in &outcome.trace {
+                println!("{line}");
+            }
+            let tally = outcome.tally.clone();
+            Many {
+                tally,
+                failed: outcome.violation.is_some().then_some(outcome),
+            }
+        }
+        first => simulation::run_many(first.unwrap_or(1), options.seeds, without, |done| {
+            if done.is_multiple_of(2_000) {
+                println!("{done} histories, {} s", begun.elapsed().as_secs());
+            }
+        }),
+    };
+    println!("{tally}");
+    println!("took             {:>10.1} s", begun.elapsed().as_secs_f64());
+    match failed {
+        None => ExitCode::SUCCESS,
+        Some(Outcome { seed, violation, .. }) => {
+            let what = violation.map(|v| v.what).unwrap_or_default();
+            let without = options.without.and_then(|w| w.to_possible_value());
+            let without = without
+                .map(|w| format!(" --without {}", w.get_name()))
+                .unwrap_or_default();
+            println!("\nVIOLATION in the history of seed {seed}: {what}");
+            println!("replay it with: cargo run -p wharfinger-tests --bin simulate -- --seed {seed} --trace{without}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! EventBridge's rules and Lambda's queue: which function hears of what, and how often it is tried.
+
+use std::rc::Rc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use wharfinger_cloud::world::{ACCOUNT, REGION};
+
+/// A function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Domain {
+    /// `DiscoveryFunction`.
+    Discovery,
+    /// `ScalingFunction`.
+    Scaling,
+    /// `DeliveryFunction`.
+    Delivery,
+}
+
+impl Domain {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Discovery, Self::Scaling, Self::Delivery];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Discovery => "discovery",
+            Self::Scaling => "scaling",
+            Self::Delivery => "delivery",
+        }
+    }
+
+    /// How often `template.yaml` has it swept.
+    #[must_use]
+    pub fn sweeps_every(self) -> SignedDuration {
+        match self {
+            Self::Scaling => SignedDuration::from_mins(1),
+            Self::Discovery | Self::Delivery => SignedDuration::from_mins(5),
+        }
+    }
+
+    /// The function whose rule in `template.yaml` takes an event.
+    #[must_use]
+    pub fn hears(event: &Value) -> Option<Self> {
+        let detail = |field: &str| {
+            event
+                .pointer(&format!("/detail/{field}"))
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
+        match event.get("detail-type").and_then(Value::as_str)? {
+            "ECS Task State Change" => {
+                let starting = matches!(detail("lastStatus"), "PROVISIONING" | "PENDING" | "ACTIVATING");
+                (!starting || detail("desiredStatus") == "STOPPED").then_some(Self::Discovery)
+            }
+            "CloudWatch Alarm State Change" => Some(Self::Scaling),
+            "ECR Image Action" => Some(Self::Delivery),
+            "ECS Deployment State Change" => {
+                let over = matches!(
+                    detail("eventName"),
+                    "SERVICE_DEPLOYMENT_COMPLETED" | "SERVICE_DEPLOYMENT_FAILED"
+                );
+                over.then_some(Self::Delivery)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// How often Lambda tries an event again (`MaximumRetryAttempts` in `template.yaml`).
+pub const RETRIES: u8 = 2;
+
+/// An event on its way to a function.
+#[derive(Debug, Clone)]
+pub struct Parcel {
+    /// To which.
+    pub to: Domain,
+    /// The event.
+    pub event: Rc<Value>,
+    /// When it arrives.
+    pub due: Timestamp,
+    /// How often it was tried before.
+    pub tried: u8,
+}
+
+impl Parcel {
+    /// In a few words.
+    #[must_use]
+    pub fn title(&self) -> String {
+        title(&self.event)
+    }
+}
+
+/// An event in a few words.
+#[must_use]
+pub fn title(event: &Value) -> String {
+    let text = |path: &str| event.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let last = |path: &str| {
+        text(path)
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches('0')
+            .to_owned()
+    };
+    match text("/detail-type") {
+        "ECS Task State Change" => format!(
+            "task {} v{} {} (wanted {})",
+            last("/detail/taskArn"),
+            event.pointer("/detail/version").unwrap_or(&Value::Null),
+            text("/detail/lastStatus"),
+            text("/detail/desiredStatus"),
+        ),
+        "CloudWatch Alarm State Change" => format!(
+            "alarm {} is {} since {}",
+            text("/detail/alarmName"),
+            text("/detail/state/value"),
+            text("/detail/state/timestamp")
+        ),
+        "ECR Image Action" => format!(
+            "push of {}:{} {} at {}",
+            text("/detail/repository-name"),
+            text("/detail/image-tag"),
+            text("/detail/image-digest").get(..19).unwrap_or_default(),
+            text("/time"),
+        ),
+        "ECS Deployment State Change" => {
+            format!(
+                "{} {} of {}",
+                last("/detail/deploymentId"),
+                text("/detail/eventName"),
+                last("/resources/0")
+            )
+        }
+        other => format!("{other} {}", text("/id")),
+    }
+}
+
+/// The event of a schedule.
+#[must_use]
+pub fn scheduled(now: Timestamp, number: u64) -> Rc<Value> {
+    Rc::new(json!({
+        "version": "0",
+        "id": format!("tick-{number}"),
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": ACCOUNT,
+        "region": REGION,
+        "time": now.to_string(),
+        "resources": ["arn:aws:events:eu-west-1:111122223333:rule/sweep"],
+        "detail": {},
+    }))
+}

@@ -1,0 +1,174 @@
+//! An invocation's way into the world, and what is taken out of it on purpose to see whether the checks bite.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use wharfinger_cloud::CloudError;
+use wharfinger_cloud::ledger::{ORDER, SAID, SETTLED};
+use wharfinger_cloud::ports::{
+    Alarms, Clock, DescribedTasks, Images, Instance, OperationStatus, Registry, ServiceChange, Services, Submitted,
+    TaggedImage, TaskDefinitions, Tasks,
+};
+use wharfinger_cloud::table::{Condition, Item, Key, Table, TableName, Update, Updated, Write};
+use wharfinger_cloud::world::Caller;
+use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
+use wharfinger_core::event::AlarmStateChange;
+use wharfinger_core::ids::{Target, TaskArn};
+use wharfinger_core::service::ServiceFacts;
+
+use super::checks::FENCE;
+
+/// A part of the design that is taken out: the simulation must then find a violation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Without {
+    /// The ledger takes an older event over a newer one.
+    Version,
+    /// The confirmation does not notice that something newer was merged meanwhile.
+    Confirm,
+    /// Everyone gets the lease, and the fencing number is not looked at.
+    Fencing,
+}
+
+/// The ports, on the world.
+#[derive(Debug)]
+pub struct Client {
+    caller: Caller,
+    without: Option<Without>,
+}
+
+impl Client {
+    /// A client; with `without`, one whose writes lack a condition.
+    #[must_use]
+    pub fn new(caller: Caller, without: Option<Without>) -> Self {
+        Self { caller, without }
+    }
+
+    fn weaken(&self, mut update: Update) -> Update {
+        let drop = match self.without {
+            None => false,
+            Some(Without::Version) => orders(&update.condition),
+            Some(Without::Confirm) => {
+                matches!(update.condition, Condition::Equal(ORDER, _))
+                    && update.set.iter().any(|(name, _)| matches!(*name, SAID | SETTLED))
+            }
+            Some(Without::Fencing) => {
+                matches!(update.condition, Condition::Equal(FENCE, _))
+                    || update.add.iter().any(|(name, _)| *name == FENCE)
+            }
+        };
+        if drop {
+            update.condition = Condition::Always;
+        }
+        update
+    }
+}
+
+fn orders(condition: &Condition) -> bool {
+    match condition {
+        Condition::Less(name, _) => *name == ORDER,
+        Condition::Any(several) => several.iter().any(orders),
+        Condition::Always | Condition::Missing(_) | Condition::Equal(..) => false,
+    }
+}
+
+impl Table for Client {
+    async fn get(&self, table: TableName, key: &Key) -> Result<Option<Item>, CloudError> {
+        self.caller.get(table, key).await
+    }
+
+    async fn query(&self, table: TableName, pk: &str) -> Result<Vec<Item>, CloudError> {
+        self.caller.query(table, pk).await
+    }
+
+    async fn update(&self, table: TableName, update: Update) -> Result<Updated, CloudError> {
+        self.caller.update(table, self.weaken(update)).await
+    }
+
+    async fn put(&self, table: TableName, item: Item) -> Result<(), CloudError> {
+        self.caller.put(table, item).await
+    }
+
+    async fn transact(&self, table: TableName, writes: Vec<Write>) -> Result<bool, CloudError> {
+        self.caller.transact(table, writes).await
+    }
+}
+
+impl Clock for Client {
+    fn now(&self) -> Timestamp {
+        self.caller.now()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.caller.sleep(duration).await;
+    }
+
+    fn remaining(&self) -> Duration {
+        self.caller.remaining()
+    }
+}
+
+impl Registry for Client {
+    async fn register(&self, endpoint: &Endpoint) -> Result<Submitted, CloudError> {
+        self.caller.register(endpoint).await
+    }
+
+    async fn deregister(&self, request: &DeregisterInstance) -> Result<Submitted, CloudError> {
+        self.caller.deregister(request).await
+    }
+
+    async fn operation(&self, id: &str) -> Result<OperationStatus, CloudError> {
+        self.caller.operation(id).await
+    }
+
+    async fn instances(&self, service_id: &str) -> Result<Vec<Instance>, CloudError> {
+        self.caller.instances(service_id).await
+    }
+}
+
+impl Tasks for Client {
+    async fn list_tasks(&self, target: &Target) -> Result<Vec<TaskArn>, CloudError> {
+        self.caller.list_tasks(target).await
+    }
+
+    async fn describe_tasks(&self, cluster: &str, tasks: &[TaskArn]) -> Result<DescribedTasks, CloudError> {
+        self.caller.describe_tasks(cluster, tasks).await
+    }
+}
+
+impl Services for Client {
+    async fn describe_services(
+        &self,
+        cluster: &str,
+        names: &[String],
+    ) -> Result<BTreeMap<String, ServiceFacts>, CloudError> {
+        self.caller.describe_services(cluster, names).await
+    }
+
+    async fn update_service(&self, target: &Target, change: &ServiceChange) -> Result<(), CloudError> {
+        self.caller.update_service(target, change).await
+    }
+}
+
+impl TaskDefinitions for Client {
+    async fn describe_task_definition(&self, name: &str) -> Result<Option<Value>, CloudError> {
+        self.caller.describe_task_definition(name).await
+    }
+
+    async fn register_task_definition(&self, request: &Value) -> Result<String, CloudError> {
+        self.caller.register_task_definition(request).await
+    }
+}
+
+impl Alarms for Client {
+    async fn describe_alarms(&self, names: &[String]) -> Result<Vec<AlarmStateChange>, CloudError> {
+        self.caller.describe_alarms(names).await
+    }
+}
+
+impl Images for Client {
+    async fn tagged_images(&self, repository: &str) -> Result<Option<Vec<TaggedImage>>, CloudError> {
+        self.caller.tagged_images(repository).await
+    }
+}

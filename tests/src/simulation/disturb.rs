@@ -1,0 +1,179 @@
+//! What people and chance do to the world.
+
+use jiff::SignedDuration;
+use wharfinger_cloud::table::{AttributeValue, Key};
+use wharfinger_cloud::world::{Move, Task};
+use wharfinger_core::ids::{Target, TargetKind};
+
+use super::bus::Domain;
+use super::history::History;
+use super::scenario::{THRESHOLD, Tags, digest};
+
+impl History {
+    /// The world makes a move of its own.
+    pub(super) fn make(&mut self, a: &Move) {
+        self.say(|_| a.to_string());
+        if let Move::Fail(target) = a {
+            self.watch.gave_up(&self.world.borrow(), target);
+        }
+        self.world.borrow_mut().make(a);
+    }
+
+    /// Something that nobody foresaw.
+    pub(super) fn disturb(&mut self) {
+        match self.dice.weighted(&[30, 25, 12, 10, 8, 4, 6, 4, 4]) {
+            0 => self.flip_alarm(),
+            1 => self.push_image(),
+            2 => self.make_with_task(Task::is_running, Move::Stop),
+            3 => self.make_with_task(|t| !t.is_running(), Move::Forget),
+            4 => self.make_with_target(TargetKind::Task, Move::Start),
+            5 => self.set_count(),
+            6 => self.make_with_target(TargetKind::Service, Move::Fail),
+            7 => self.change_lane(),
+            _ => self.corrupt(),
+        }
+    }
+
+    fn make_with_task(&mut self, which: impl Fn(&Task) -> bool, to: impl Fn(String) -> Move) {
+        let arns: Vec<_> = self
+            .world
+            .borrow()
+            .tasks
+            .values()
+            .filter(|t| which(t))
+            .map(|t| t.arn.clone())
+            .collect();
+        if let Some(arn) = self.dice.pick(&arns).cloned() {
+            self.make(&to(arn));
+        }
+    }
+
+    fn make_with_target(&mut self, kind: TargetKind, to: impl Fn(Target) -> Move) {
+        let targets: Vec<_> = self
+            .scenario
+            .targets
+            .iter()
+            .map(|p| p.target.clone())
+            .filter(|t| t.kind == kind)
+            .collect();
+        if let Some(target) = self.dice.pick(&targets).cloned() {
+            self.make(&to(target));
+        }
+    }
+
+    fn flip_alarm(&mut self) {
+        let alarms: Vec<_> = self
+            .scenario
+            .targets
+            .iter()
+            .filter_map(|p| p.scaling.clone())
+            .flat_map(|s| [s.high, s.idle])
+            .collect();
+        let Some(name) = self.dice.pick(&alarms).cloned() else {
+            return;
+        };
+        let value = *self
+            .dice
+            .pick(&["ALARM", "ALARM", "OK", "OK", "INSUFFICIENT_DATA"])
+            .unwrap_or(&"OK");
+        let above = f64::from(u32::try_from(self.dice.below(40)).unwrap_or_default());
+        let reading = (value == "ALARM").then_some(THRESHOLD + above);
+        // No two transitions of an alarm have the same millisecond.
+        self.advance(SignedDuration::from_millis(1));
+        if self.world.borrow_mut().set_alarm(&name, value, reading) {
+            self.say(|_| format!("alarm {name} is {value}"));
+            let now = self.now();
+            self.watch.alarm(&name, value == "ALARM", now);
+        }
+    }
+
+    fn push_image(&mut self) {
+        let plans: Vec<_> = self
+            .scenario
+            .targets
+            .iter()
+            .filter_map(|p| p.delivery.clone())
+            .collect();
+        let Some(plan) = self.dice.pick(&plans).cloned() else {
+            return;
+        };
+        let number = self.watch.next_image();
+        let Some(digest) = digest(number) else { return };
+        let tag = match plan.tags {
+            _ if self.dice.chance(150) => "nightly".to_owned(),
+            Tags::Main => "main".to_owned(),
+            // Mostly the next version, sometimes one of an older line, or the same again.
+            Tags::Versions => format!(
+                "1.{}.0",
+                (number + 2).saturating_sub(*self.dice.pick(&[0, 0, 0, 1, 3]).unwrap_or(&0))
+            ),
+        };
+        self.say(|_| format!("someone pushes {}:{tag} (image {number:x})", plan.repository));
+        self.world.borrow_mut().push(&plan.repository, &tag, &digest);
+        let now = self.now();
+        self.watch.pushed(&plan, &tag, &digest, now);
+    }
+
+    fn set_count(&mut self) {
+        let services: Vec<_> = self.world.borrow().services.keys().cloned().collect();
+        let Some(target) = self.dice.pick(&services).cloned() else {
+            return;
+        };
+        let count = u32::try_from(self.dice.below(5)).unwrap_or_default();
+        self.say(|_| format!("someone sets {target} to {count} tasks"));
+        let now = self.now();
+        self.watch.someone(&self.world.borrow(), &target, count, now);
+        self.world.borrow_mut().set_count(&target, count);
+    }
+
+    /// Someone applies another configuration: an attribute of every endpoint changes.
+    fn change_lane(&mut self) {
+        if self.temper.gentle || self.scenario.targets.is_empty() {
+            return;
+        }
+        let place = self.dice.index(self.scenario.targets.len());
+        let lane = format!("lane-{}", self.dice.below(100));
+        self.say(|h| format!("someone applies {lane} for {}", h.scenario.targets[place].target));
+        for entry in &mut self.scenario.targets[place].entries {
+            entry.lane.clone_from(&lane);
+        }
+        self.scenario.targets[place].store(&mut self.world.borrow_mut());
+    }
+
+    /// An item of the ledger holds what no function wrote.
+    fn corrupt(&mut self) {
+        if !self.temper.malformed {
+            return;
+        }
+        let mut world = self.world.borrow_mut();
+        let ledgers: Vec<Key> = world
+            .tables
+            .state
+            .keys()
+            .filter(|k| k.pk.starts_with("task#"))
+            .cloned()
+            .collect();
+        let Some(key) = self.dice.pick(&ledgers).cloned() else {
+            return;
+        };
+        let attribute = *self.dice.pick(&["facts", "order"]).unwrap_or(&"facts");
+        if let Some(item) = world.tables.state.get_mut(&key) {
+            item.insert(attribute.to_owned(), AttributeValue::S("no such thing".into()));
+        }
+        drop(world);
+        self.say(|_| format!("`{attribute}` of {key} holds nonsense now"));
+        self.tally.fault("ledger item malformed");
+        // The next event of that task meets it.
+        let task = key.pk.rsplit('/').next().unwrap_or_default().to_owned();
+        let of_task = |e: &&super::bus::Parcel| {
+            e.to == Domain::Discovery
+                && e.event
+                    .pointer("/detail/taskArn")
+                    .and_then(|a| a.as_str())
+                    .is_some_and(|a| a.ends_with(&task))
+        };
+        if let Some(copy) = self.handled.iter().rev().find(of_task).cloned() {
+            self.send(copy.to, &copy.event);
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! One history: what happens, in which order, drawn from one seed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::task::Poll;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use wharfinger_cloud::error::Fault;
+use wharfinger_cloud::world::{Fate, Shared, Stop, What, World};
+
+use super::bus::{Domain, Parcel};
+use super::checks::{Violation, Watch};
+use super::client::Without;
+use super::dice::Dice;
+use super::heard;
+use super::invocation::{Environment, Running};
+use super::scenario::{Scenario, beginning};
+use super::tally::Tally;
+use super::temper::Temper;
+
+/// More steps than any history takes that comes to rest.
+const PATIENCE: u64 = 100_000;
+
+/// A history while it happens.
+#[derive(Debug)]
+pub struct History {
+    pub(super) dice: Dice,
+    pub(super) temper: Temper,
+    pub(super) world: Shared,
+    pub(super) scenario: Scenario,
+    pub(super) watch: Watch,
+    pub(super) tally: Tally,
+    /// Events that were handled without an error.
+    pub(super) handled: Vec<Parcel>,
+    /// Whether events alone must have kept the world true so far.
+    pub(super) clean: bool,
+    /// Whether the world is left alone now: no faults, no losses.
+    pub(super) quiet: bool,
+    /// The keys of items that were reported as malformed.
+    pub(super) reported: BTreeSet<String>,
+    /// The trace, when it is asked for.
+    pub lines: Vec<String>,
+    pub(super) parcels: Vec<Parcel>,
+    pub(super) running: Vec<Running>,
+    pub(super) idle: BTreeMap<Domain, Vec<Environment>>,
+    pub(super) next_sweep: BTreeMap<Domain, Timestamp>,
+    pub(super) last: String,
+    pub(super) number: u64,
+    talkative: bool,
+    pub(super) without: Option<Without>,
+}
+
+impl History {
+    /// The beginning of the history of a seed.
+    #[must_use]
+    pub fn of(seed: u64, without: Option<Without>, talkative: bool) -> Self {
+        let mut dice = Dice::of(seed);
+        let temper = Temper::draw(&mut dice);
+        let mut world = World::new(beginning());
+        world.talkative = talkative;
+        let scenario = Scenario::draw(&mut dice, &temper, &mut world);
+        let mut history = Self {
+            dice,
+            clean: temper.gentle,
+            temper,
+            world: world.shared(),
+            scenario,
+            watch: Watch::default(),
+            tally: Tally {
+                histories: 1,
+                ..Tally::default()
+            },
+            handled: Vec::new(),
+            quiet: false,
+            reported: BTreeSet::new(),
+            lines: Vec::new(),
+            parcels: Vec::new(),
+            running: Vec::new(),
+            idle: BTreeMap::new(),
+            next_sweep: BTreeMap::new(),
+            last: String::new(),
+            number: 0,
+            talkative,
+            without,
+        };
+        for domain in Domain::ALL {
+            history.next_sweep.insert(domain, beginning());
+        }
+        history.say(|h| format!("seed {seed}: {:?}", h.temper));
+        history.collect();
+        history
+    }
+
+    /// The time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.world.borrow().now
+    }
+
+    /// Adds a line to the trace.
+    pub(super) fn say(&mut self, line: impl FnOnce(&Self) -> String) {
+        if self.talkative {
+            let line = line(self);
+            self.tell(&line);
+        }
+    }
+
+    fn tell(&mut self, line: &str) {
+        let at = self.now().duration_since(beginning());
+        let (minutes, rest) = (at.as_secs() / 60, at.as_secs() % 60);
+        self.lines
+            .push(format!("[{minutes:>4}:{rest:02}.{:03}] {line}", at.subsec_millis()));
+    }
+
+    /// Time goes on.
+    pub(super) fn advance(&mut self, by: SignedDuration) {
+        let mut world = self.world.borrow_mut();
+        world.now = world.now.saturating_add(by).unwrap_or(world.now);
+        if by > SignedDuration::from_hours(1) {
+            let now = world.now;
+            world.tables.expire(now);
+        }
+    }
+
+    pub(super) fn millis(&mut self, low: u64, high: u64) {
+        let by = i64::try_from(self.dice.between(low, high)).unwrap_or_default();
+        self.advance(SignedDuration::from_millis(by));
+    }
+
+    /// What happens until the world falls quiet.
+    pub(super) fn noise(&mut self) -> Result<(), Violation> {
+        for _ in 0..self.temper.steps {
+            self.act()?;
+        }
+        self.say(|_| "the world falls quiet".into());
+        Ok(())
+    }
+
+    fn act(&mut self) -> Result<(), Violation> {
+        self.schedule();
+        let startable = self.running.len() < self.temper.concurrency && self.first_due().is_some();
+        let operations = self.world.borrow().map.running().next().is_some();
+        let moves = self.world.borrow().moves();
+        let busy = u64::from(!self.running.is_empty());
+        let weights = [
+            busy * 1_000,
+            u64::from(startable) * 300,
+            u64::from(!moves.is_empty()) * 220,
+            u64::from(operations) * 150,
+            70,
+            self.temper.clock,
+            busy * self.temper.kills,
+        ];
+        match self.dice.weighted(&weights) {
+            0 => self.step()?,
+            1 => self.start_any(),
+            2 => {
+                if let Some(a) = self.dice.pick(&moves).cloned() {
+                    self.make(&a);
+                }
+            }
+            3 => self.finish_operation(),
+            4 => self.disturb(),
+            5 => self.pass_time(),
+            _ => self.kill_any(),
+        }
+        self.settle_up()
+    }
+
+    fn pass_time(&mut self) {
+        match (self.running.is_empty(), self.temper.pauses) {
+            (true, _) => self.millis(100, 90_000),
+            (false, true) => self.millis(100, 50_000),
+            (false, false) => self.millis(10, 800),
+        }
+    }
+
+    /// Lets one call of one invocation through.
+    fn step(&mut self) -> Result<(), Violation> {
+        let same = self.running.iter().position(|r| r.name == self.last);
+        let place = match same {
+            Some(place) if self.dice.chance(self.temper.steady) => place,
+            _ => self.dice.index(self.running.len()),
+        };
+        self.step_one(place)
+    }
+
+    pub(super) fn step_one(&mut self, place: usize) -> Result<(), Violation> {
+        let Some(running) = self.running.get(place) else {
+            return Ok(());
+        };
+        self.last.clone_from(&running.name);
+        let (gates, deadline) = (running.gates.clone(), running.deadline);
+        let stops = gates.stops();
+        let Some(Stop { id, what }) = self.dice.pick(&stops).cloned() else {
+            return Err(Violation::new(format!(
+                "{running:?} waits for something that is no call and no time"
+            )));
+        };
+        let fate = match what {
+            What::Sleep(until) => {
+                let now = self.now();
+                self.advance(until.duration_since(now).max(SignedDuration::ZERO));
+                Fate::Fine
+            }
+            What::Call { operation, writes } => {
+                self.tally.calls += 1;
+                self.millis(2, 30);
+                self.fate(operation, writes)
+            }
+        };
+        if self.now() >= deadline {
+            self.time_out();
+            return Ok(());
+        }
+        gates.open(id, fate);
+        self.poll(place);
+        Ok(())
+    }
+
+    pub(super) fn poll(&mut self, place: usize) {
+        if let Some(running) = self.running.get_mut(place)
+            && let Poll::Ready(result) = running.poll()
+        {
+            self.flush();
+            let running = self.running.swap_remove(place);
+            self.ended(running, result);
+        }
+    }
+
+    fn ended(&mut self, running: Running, result: Result<(), Fault>) {
+        let Running {
+            name,
+            parcel,
+            environment,
+            ..
+        } = running;
+        self.idle.entry(parcel.to).or_default().push(environment);
+        match result {
+            Ok(()) => {
+                self.say(|_| format!("{name} ends"));
+                self.handled.push(parcel);
+            }
+            Err(fault) => {
+                self.say(|_| format!("{name} FAILS: {fault}"));
+                self.watch.failures.push(format!("{name}: {fault}"));
+                self.again(parcel);
+            }
+        }
+    }
+
+    /// After everything that happens: what was told goes into the trace and on its way, and the checks look.
+    pub(super) fn settle_up(&mut self) -> Result<(), Violation> {
+        self.time_out();
+        self.flush();
+        self.collect();
+        let journal = std::mem::take(&mut self.world.borrow_mut().journal);
+        for did in journal {
+            self.watch
+                .look(&self.world.borrow(), &self.scenario, &did, &mut self.tally)?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) {
+        let heard = heard::take();
+        self.reported.extend(heard.malformed);
+        let told = std::mem::take(&mut self.world.borrow_mut().told);
+        for line in told {
+            self.tell(&line);
+        }
+        for line in heard.lines {
+            self.tell(&format!("    {line}"));
+        }
+    }
+
+    /// Whatever is on its way arrives and is dealt with; the world itself stands still.
+    pub(super) fn drain(&mut self) -> Result<(), Violation> {
+        for _ in 0..PATIENCE {
+            let operations = self.world.borrow().map.running().next().is_some();
+            let busy = !self.running.is_empty();
+            let startable = self.running.len() < self.temper.concurrency && self.first_due().is_some();
+            if busy && !self.quiet && self.dice.chance(self.temper.kills / 4) {
+                self.kill_any();
+            } else if startable && (!busy || self.dice.chance(150)) {
+                self.start_any();
+            } else if operations && (!busy || self.dice.chance(150)) {
+                self.finish_operation();
+            } else if busy {
+                self.step()?;
+            } else if let Some(next) = self.parcels.iter().map(|p| p.due).min() {
+                let wait = next.duration_since(self.now());
+                self.advance(wait.max(SignedDuration::ZERO));
+            } else {
+                return self.settle_up();
+            }
+            self.settle_up()?;
+        }
+        Err(Violation::new("the history does not come to rest".into()))
+    }
+
+    /// Runs one function to its end, alone and undisturbed.
+    pub(super) fn run_alone(&mut self, to: Domain, event: Rc<Value>) -> Result<(), Violation> {
+        let before = self.watch.failures.len();
+        let due = self.now();
+        self.start(Parcel {
+            to,
+            event,
+            due,
+            tried: 0,
+        });
+        self.drain()?;
+        match self.watch.failures.get(before) {
+            Some(failure) => Err(Violation::new(format!("an undisturbed invocation fails: {failure}"))),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Running functions, as Lambda runs them: environments that live on, and invocations in them.
+
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use jiff::{SignedDuration, Timestamp};
+use wharfinger_cloud::Fault;
+use wharfinger_cloud::world::{ACCOUNT, Caller, Gates, REGION, Shared};
+use wharfinger_delivery::{Attempt, Delivery};
+use wharfinger_discovery::Discovery;
+use wharfinger_scaling::Scaling;
+
+use super::bus::{Domain, Parcel};
+use super::client::{Client, Without};
+use super::scenario::OWNER;
+
+/// The functions' time-out in `template.yaml`.
+pub const TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
+
+/// An execution environment: one function's process, which keeps its caches from event to event.
+#[derive(Debug)]
+pub struct Environment {
+    function: Rc<Kind>,
+    /// How far its clock is from the world's.
+    skew: SignedDuration,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Discovery(Discovery),
+    Scaling(Scaling),
+    Delivery(Delivery),
+}
+
+impl Environment {
+    /// A fresh one.
+    #[must_use]
+    pub fn new(domain: Domain, skew: SignedDuration) -> Self {
+        let function = match domain {
+            Domain::Discovery => Kind::Discovery(Discovery::new(OWNER)),
+            Domain::Scaling => Kind::Scaling(Scaling::default()),
+            Domain::Delivery => Kind::Delivery(Delivery::default()),
+        };
+        Self {
+            function: Rc::new(function),
+            skew,
+        }
+    }
+}
+
+type Work = Pin<Box<dyn Future<Output = Result<(), Fault>>>>;
+
+/// An invocation that runs.
+pub struct Running {
+    /// Its name: who holds a lease.
+    pub name: String,
+    /// What it was started with.
+    pub parcel: Parcel,
+    /// Where its calls wait.
+    pub gates: Gates,
+    /// When Lambda ends it.
+    pub deadline: Timestamp,
+    /// Its environment.
+    pub environment: Environment,
+    work: Work,
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", self.name, self.parcel.title())
+    }
+}
+
+impl Running {
+    /// Starts an invocation.
+    #[must_use]
+    pub fn start(
+        world: &Shared,
+        number: u64,
+        parcel: Parcel,
+        environment: Environment,
+        without: Option<Without>,
+    ) -> Self {
+        let name = format!("{} {number}", parcel.to.name());
+        let gates = Gates::default();
+        let now = world.borrow().now;
+        let deadline = now.saturating_add(TIMEOUT).unwrap_or(now);
+        let client = Client::new(
+            Caller::gated(world, &name, gates.clone(), deadline, environment.skew),
+            without,
+        );
+        let (function, event, holder) = (Rc::clone(&environment.function), Rc::clone(&parcel.event), name.clone());
+        let work: Work = Box::pin(async move {
+            match &*function {
+                Kind::Discovery(function) => Box::pin(function.on_event(&client, &event)).await,
+                Kind::Scaling(function) => Box::pin(function.on_event(&client, &holder, &event)).await,
+                Kind::Delivery(function) => {
+                    let attempt = Attempt {
+                        holder,
+                        account: ACCOUNT.into(),
+                        region: REGION.into(),
+                    };
+                    Box::pin(function.on_event(&client, &attempt, &event)).await
+                }
+            }
+        });
+        Self {
+            name,
+            parcel,
+            gates,
+            deadline,
+            environment,
+            work,
+        }
+    }
+
+    /// Goes on as far as the gates let it.
+    pub fn poll(&mut self) -> Poll<Result<(), Fault>> {
+        self.work.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    }
+}

@@ -1,0 +1,143 @@
+//! Events on their way: schedules, EventBridge's delivery, Lambda's attempts.
+
+use std::rc::Rc;
+
+use jiff::SignedDuration;
+use serde_json::Value;
+
+use super::bus::{self, Domain, Parcel, RETRIES};
+use super::history::History;
+use super::invocation::{Environment, Running};
+
+impl History {
+    /// The schedules of `template.yaml`; an event that comes late is made up for by the next.
+    pub(super) fn schedule(&mut self) {
+        if !self.temper.sweeps {
+            return;
+        }
+        let now = self.now();
+        for domain in Domain::ALL {
+            if self.next_sweep.get(&domain).is_some_and(|at| *at <= now) {
+                self.next_sweep
+                    .insert(domain, now.saturating_add(domain.sweeps_every()).unwrap_or(now));
+                let event = self.tick();
+                self.parcels.push(Parcel {
+                    to: domain,
+                    event,
+                    due: now,
+                    tried: 0,
+                });
+            }
+        }
+    }
+
+    pub(super) fn tick(&mut self) -> Rc<Value> {
+        self.number += 1;
+        bus::scheduled(self.now(), self.number)
+    }
+
+    pub(super) fn first_due(&self) -> Option<usize> {
+        let now = self.now();
+        self.parcels.iter().position(|p| p.due <= now)
+    }
+
+    pub(super) fn start_any(&mut self) {
+        let now = self.now();
+        let due: Vec<_> = (0..self.parcels.len())
+            .filter(|i| self.parcels[*i].due <= now)
+            .collect();
+        if let Some(place) = self.dice.pick(&due) {
+            let parcel = self.parcels.swap_remove(*place);
+            self.start(parcel);
+        }
+    }
+
+    pub(super) fn start(&mut self, parcel: Parcel) {
+        let idle = self.idle.entry(parcel.to).or_default();
+        // Lambda takes whichever environment is free, or makes one.
+        let environment = if idle.is_empty() || self.dice.chance(100) {
+            let skew = i64::try_from(self.dice.below(401)).unwrap_or_default() - 200;
+            Environment::new(parcel.to, SignedDuration::from_millis(skew))
+        } else {
+            idle.swap_remove(self.dice.index(idle.len()))
+        };
+        self.number += 1;
+        self.tally.invocations += 1;
+        let running = Running::start(&self.world, self.number, parcel, environment, self.without);
+        self.say(|_| {
+            let again = if running.parcel.tried > 0 { " (again)" } else { "" };
+            format!("{} starts{again}: {}", running.name, running.parcel.title())
+        });
+        self.running.push(running);
+        let place = self.running.len() - 1;
+        self.poll(place);
+    }
+
+    /// Lambda tries again, after one minute and after two more, or gives up.
+    pub(super) fn again(&mut self, parcel: Parcel) {
+        let tried = parcel.tried + 1;
+        if tried > RETRIES {
+            self.clean = false;
+            self.tally.fault("event given up after three tries");
+            self.say(|_| format!("given up: {}", parcel.title()));
+            return;
+        }
+        let wait = SignedDuration::from_secs(60 * i64::from(tried));
+        let due = self.now().saturating_add(wait).unwrap_or_else(|_| self.now());
+        self.parcels.push(Parcel { due, tried, ..parcel });
+    }
+
+    /// What AWS sent goes on its way: lost, doubled or late, as the temper has it.
+    pub(super) fn collect(&mut self) {
+        let emitted = std::mem::take(&mut self.world.borrow_mut().emitted);
+        for event in emitted {
+            self.tally.events += 1;
+            let Some(to) = Domain::hears(&event) else { continue };
+            if self.quiet {
+                self.parcels.push(Parcel {
+                    to,
+                    event: Rc::new(event),
+                    due: self.now(),
+                    tried: 0,
+                });
+                continue;
+            }
+            if self.dice.chance(self.temper.lost) {
+                self.clean = false;
+                self.tally.fault("event lost");
+                self.say(|_| format!("lost: {}", bus::title(&event)));
+                continue;
+            }
+            let event = Rc::new(event);
+            self.send(to, &event);
+            while self.dice.chance(self.temper.twice) {
+                self.tally.fault("event delivered once more");
+                self.send(to, &event);
+            }
+        }
+    }
+
+    pub(super) fn send(&mut self, to: Domain, event: &Rc<Value>) {
+        let [seconds, minutes, hours] = self.temper.late;
+        let late = if self.dice.chance(hours) {
+            self.dice.between(600_000, 86_400_000)
+        } else if self.dice.chance(minutes) {
+            self.dice.between(60_000, 900_000)
+        } else if self.dice.chance(seconds) {
+            self.dice.between(500, 60_000)
+        } else {
+            0
+        };
+        if late >= 60_000 {
+            self.tally.fault("event late by minutes or hours");
+        }
+        let late = SignedDuration::from_millis(i64::try_from(late).unwrap_or_default());
+        let due = self.now().saturating_add(late).unwrap_or_else(|_| self.now());
+        self.parcels.push(Parcel {
+            to,
+            event: Rc::clone(event),
+            due,
+            tried: 0,
+        });
+    }
+}

@@ -1,0 +1,240 @@
+//! What follows once the world falls quiet: what is on its way arrives, the sweeps run, and the checks look.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use wharfinger_cloud::table::{AttributeValue, Key};
+
+use super::bus::{Domain, Parcel};
+use super::checks::{Violation, compare_endpoints};
+use super::history::History;
+use super::scenario::BROKEN;
+use super::tally::Slowest;
+
+/// Longer than a lease, and than a function keeps what it read of the configuration.
+const REST: SignedDuration = SignedDuration::from_secs(100);
+
+/// How many minutes of sweeps a quiet world may take to come to rest.
+const MINUTES: usize = 60;
+
+/// What the functions are to keep: what is the same after a sweep needs no other.
+#[derive(Debug, PartialEq)]
+struct Picture {
+    endpoints: BTreeMap<String, BTreeMap<String, BTreeMap<String, String>>>,
+    services: Vec<(u32, String)>,
+    tasks: usize,
+}
+
+impl History {
+    /// The whole history, to its end.
+    ///
+    /// # Errors
+    /// When something must not be.
+    pub fn run(&mut self, seed: u64) -> Result<(), Violation> {
+        self.noise()?;
+        self.drain()?;
+        let clean = self.clean;
+        if clean {
+            self.tally.gentle += 1;
+            // No sweep was needed: the events that came told enough.
+            compare_endpoints(&self.world.borrow(), &self.scenario, false).map_err(|v| before_any_sweep(&v))?;
+        }
+        self.quiet = true;
+        self.meet_malformed()?;
+        let (since, calls) = (self.now(), self.tally.calls);
+        self.advance(REST);
+        self.sweep(Domain::Discovery)?;
+        compare_endpoints(&self.world.borrow(), &self.scenario, true)?;
+        self.sweep(Domain::Discovery)?;
+        compare_endpoints(&self.world.borrow(), &self.scenario, false)?;
+        self.come_to_rest()?;
+        self.check_at_rest()?;
+        self.took(seed, since, calls);
+        self.sweep_again()?;
+        self.hear_again()
+    }
+
+    fn took(&mut self, seed: u64, since: Timestamp, calls: u64) {
+        let time = Duration::try_from(self.now().duration_since(since)).unwrap_or_default();
+        let calls = self.tally.calls - calls;
+        self.tally.slowest = Slowest {
+            time,
+            time_seed: seed,
+            calls,
+            calls_seed: seed,
+        };
+    }
+
+    fn sweep(&mut self, domain: Domain) -> Result<(), Violation> {
+        let tick = self.tick();
+        self.run_alone(domain, tick)
+    }
+
+    /// Minute after minute, until neither the world nor the functions change anything.
+    fn come_to_rest(&mut self) -> Result<(), Violation> {
+        let told = self.dice.chance(500);
+        for minute in 0..MINUTES {
+            let before = self.picture();
+            self.let_the_world_settle(told)?;
+            self.sweep(Domain::Scaling)?;
+            let still = self.picture() == before;
+            // Every five minutes, as in template.yaml; in between when there may be something to see.
+            if !still || minute % 5 == 0 || self.pending().is_none() {
+                self.sweep(Domain::Delivery)?;
+                self.sweep(Domain::Discovery)?;
+                if self.picture() == before && self.pending().is_none() {
+                    return Ok(());
+                }
+            }
+            self.advance(SignedDuration::from_mins(1));
+        }
+        let what = self
+            .pending()
+            .map_or_else(|| "something goes on changing".to_owned(), |v| v.what);
+        Err(Violation::new(format!("after {MINUTES} minutes of sweeps: {what}")))
+    }
+
+    /// A service whose count is still to move: a cooldown holds it.
+    fn pending(&self) -> Option<Violation> {
+        self.watch.at_rest(&self.world.borrow(), &self.scenario).err()
+    }
+
+    /// ECS does whatever it still has to do; its events arrive, or do not.
+    fn let_the_world_settle(&mut self, told: bool) -> Result<(), Violation> {
+        loop {
+            let moves = self.world.borrow().moves();
+            let Some(a) = self.dice.pick(&moves).cloned() else {
+                return Ok(());
+            };
+            self.make(&a);
+            self.millis(100, 2_000);
+            if !told {
+                self.world.borrow_mut().emitted.clear();
+            }
+            self.settle_up()?;
+            if told && self.dice.chance(300) {
+                self.drain()?;
+            }
+        }
+    }
+
+    fn check_at_rest(&mut self) -> Result<(), Violation> {
+        let world = self.world.borrow();
+        compare_endpoints(&world, &self.scenario, false)?;
+        self.watch.at_rest(&world, &self.scenario)?;
+        drop(world);
+        if self.scenario.broken && !self.reported.iter().any(|key| key.contains(BROKEN)) {
+            return Err(Violation::new(format!(
+                "the malformed config item {BROKEN} was never reported"
+            )));
+        }
+        Ok(())
+    }
+
+    fn picture(&self) -> Picture {
+        let world = self.world.borrow();
+        let service = |s: &wharfinger_cloud::world::Service| {
+            let definition = s.primary().map(|d| d.definition.clone()).unwrap_or_default();
+            (s.desired, definition)
+        };
+        Picture {
+            endpoints: world.map.services.clone(),
+            services: world.services.values().map(service).collect(),
+            tasks: world.tasks.len(),
+        }
+    }
+
+    /// Another sweep right after one that had nothing to do makes no call that changes anything.
+    fn sweep_again(&mut self) -> Result<(), Violation> {
+        for domain in Domain::ALL {
+            self.still(&format!("a sweep of {} that has nothing to do", domain.name()), |h| {
+                h.sweep(domain)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Copies of events that were dealt with, however late, change nothing.
+    fn hear_again(&mut self) -> Result<(), Violation> {
+        for _ in 0..4 {
+            let Some(Parcel { to, event, .. }) = self.dice.pick(&self.handled).cloned() else {
+                return Ok(());
+            };
+            if event.get("detail-type").is_some_and(|kind| kind == "Scheduled Event") {
+                continue;
+            }
+            let title = super::bus::title(&event);
+            self.still(&format!("a late copy of `{title}`"), |h| h.run_alone(to, event))?;
+        }
+        Ok(())
+    }
+
+    fn still(&mut self, what: &str, run: impl FnOnce(&mut Self) -> Result<(), Violation>) -> Result<(), Violation> {
+        let (before, changes) = (self.picture(), self.tally.changes.clone());
+        run(self)?;
+        if self.tally.changes != changes {
+            let new = self
+                .tally
+                .changes
+                .iter()
+                .filter(|(kind, n)| changes.get(*kind) != Some(n));
+            let kinds: Vec<_> = new.map(|(kind, _)| *kind).collect();
+            return Err(Violation::new(format!("{what} makes calls: {}", kinds.join(", "))));
+        }
+        if self.picture() != before {
+            return Err(Violation::new(format!("{what} changes the world")));
+        }
+        Ok(())
+    }
+
+    /// A ledger item that holds nonsense is reported with its key when the next event meets it.
+    fn meet_malformed(&mut self) -> Result<(), Violation> {
+        if !self.temper.malformed {
+            return Ok(());
+        }
+        let tasks: Vec<_> = self
+            .handled
+            .iter()
+            .filter(|p| p.to == Domain::Discovery)
+            .filter_map(|p| {
+                Some((
+                    p.event
+                        .pointer("/detail/taskArn")?
+                        .as_str()?
+                        .rsplit('/')
+                        .next()?
+                        .to_owned(),
+                    p.clone(),
+                ))
+            })
+            .collect();
+        let Some((id, copy)) = self.dice.pick(&tasks).cloned() else {
+            return Ok(());
+        };
+        let key = Key::new(format!("task#prod/{id}"), "discovery");
+        let attribute = *self.dice.pick(&["facts", "order"]).unwrap_or(&"facts");
+        {
+            let mut world = self.world.borrow_mut();
+            let Some(item) = world.tables.state.get_mut(&key) else {
+                return Ok(());
+            };
+            item.insert(attribute.to_owned(), AttributeValue::S("no such thing".into()));
+        }
+        self.say(|_| format!("`{attribute}` of {key} holds nonsense now"));
+        self.tally.fault("ledger item malformed");
+        self.run_alone(Domain::Discovery, copy.event)?;
+        if !self.reported.contains(&key.to_string()) {
+            return Err(Violation::new(format!(
+                "the malformed ledger item {key} was not reported"
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn before_any_sweep(violation: &Violation) -> Violation {
+    Violation::new(format!(
+        "{violation}; every event arrived, and nothing but events was needed"
+    ))
+}

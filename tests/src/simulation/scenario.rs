@@ -1,0 +1,344 @@
+//! What a history begins with: clusters, services, their configuration, and what is not ours.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use wharfinger_cloud::config::TARGET_ATTRIBUTE;
+use wharfinger_cloud::table::{Item, TableName, text, to_attribute};
+use wharfinger_cloud::world::{World, registry};
+use wharfinger_core::config::stored::{StoredTarget, TARGETS};
+use wharfinger_core::discovery::{OWNER_ATTRIBUTE, TASK_ATTRIBUTE};
+use wharfinger_core::ids::{Digest, Target};
+
+use super::dice::Dice;
+use super::temper::Temper;
+
+/// Our owner mark.
+pub const OWNER: &str = "wharfinger";
+/// The cluster.
+pub const CLUSTER: &str = "prod";
+
+/// The key of a config item that cannot be read.
+pub const BROKEN: &str = "service#prod/broken";
+
+/// What a history begins with, in the words of the checks: they do not read the configuration.
+#[derive(Debug, Default)]
+pub struct Scenario {
+    /// What is managed.
+    pub targets: Vec<Plan>,
+    /// Whether a config item is malformed.
+    pub broken: bool,
+    /// Instances that are not ours: service, id.
+    pub foreign: BTreeSet<(String, String)>,
+}
+
+/// A target.
+#[derive(Debug)]
+pub struct Plan {
+    /// Which.
+    pub target: Target,
+    /// Where its tasks appear.
+    pub entries: Vec<Entry>,
+    /// How its count moves.
+    pub scaling: Option<ScalingPlan>,
+    /// Which images it takes.
+    pub delivery: Option<DeliveryPlan>,
+}
+
+/// An entry of `discovery`.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The Cloud Map service.
+    pub registry: String,
+    /// The port.
+    pub port: Option<u16>,
+    /// Whether the task must be healthy.
+    pub healthy: bool,
+    /// The attribute `lane`.
+    pub lane: String,
+}
+
+/// `scaling`: one alarm adds, another removes.
+#[derive(Debug, Clone)]
+pub struct ScalingPlan {
+    /// The bounds.
+    pub min: u32,
+    /// The bounds.
+    pub max: u32,
+    /// The alarm that adds.
+    pub high: String,
+    /// What it adds.
+    pub out: Out,
+    /// The alarm that takes one away.
+    pub idle: String,
+    /// The cooldowns, in seconds: out and in.
+    pub cooldown: (u64, u64),
+}
+
+/// What the alarm that adds asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Out {
+    /// So many.
+    Add(u32),
+    /// One less than 20 above the threshold, three from there on.
+    Steps,
+}
+
+/// `delivery`: one rule.
+#[derive(Debug, Clone)]
+pub struct DeliveryPlan {
+    /// The repository.
+    pub repository: String,
+    /// Which tags.
+    pub tags: Tags,
+}
+
+/// A tag policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tags {
+    /// The highest version 1.x.
+    Versions,
+    /// The latest push of `main`.
+    Main,
+}
+
+/// The threshold of every alarm.
+pub const THRESHOLD: f64 = 70.0;
+
+impl Scenario {
+    /// Draws one, and makes it in the world.
+    pub fn draw(dice: &mut Dice, temper: &Temper, world: &mut World) -> Self {
+        let mut scenario = Self {
+            broken: dice.chance(300),
+            ..Self::default()
+        };
+        for registry in ["srv-web", "srv-jobs", "srv-shared"] {
+            world.map.services.insert(registry.into(), BTreeMap::new());
+            scenario.add_foreign(world, registry);
+        }
+        let names = ["web", "api", "worker"];
+        for name in names.iter().take(dice.index(3) + 1) {
+            let plan = Plan::draw_service(dice, temper, world, name);
+            scenario.targets.push(plan);
+        }
+        if dice.chance(400) {
+            scenario.targets.push(Plan::draw_family(dice, world, "nightly"));
+        }
+        if dice.chance(300) {
+            // A service of someone else: its events cost a look-up and nothing more.
+            let definition = define(world, "other", "other:1");
+            world.make_service(&Target::service(CLUSTER, "other"), &definition, 1, false);
+        }
+        for plan in &scenario.targets {
+            plan.store(world);
+        }
+        if scenario.broken {
+            for item in [broken(BROKEN), broken("no such kind")] {
+                world.tables.put(TableName::Config, item);
+            }
+        }
+        scenario
+    }
+
+    /// Instances that were there before us: one without any mark, one of another stack that stands for a dead task.
+    fn add_foreign(&mut self, world: &mut World, registry: &str) {
+        let dead = "arn:aws:ecs:eu-west-1:111122223333:task/prod/ffffffffffffffffffffffffffffffff".to_owned();
+        let marked = BTreeMap::from([
+            (OWNER_ATTRIBUTE.to_owned(), "another-stack".to_owned()),
+            (TASK_ATTRIBUTE.to_owned(), dead),
+        ]);
+        let plain = BTreeMap::from([("AWS_INSTANCE_IPV4".to_owned(), "192.0.2.1".to_owned())]);
+        for (id, attributes) in [("by-hand", plain), ("theirs", marked)] {
+            world
+                .map
+                .services
+                .entry(registry.to_owned())
+                .or_default()
+                .insert(id.to_owned(), attributes);
+            self.foreign.insert((registry.to_owned(), id.to_owned()));
+        }
+    }
+}
+
+impl Plan {
+    fn draw_service(dice: &mut Dice, temper: &Temper, world: &mut World, name: &str) -> Self {
+        let target = Target::service(CLUSTER, name);
+        let healthy = !temper.gentle && dice.chance(200);
+        let mut entries = vec![Entry::draw(dice, "srv-web", Some(8080), healthy)];
+        if dice.chance(300) {
+            entries.push(Entry::draw(dice, "srv-shared", None, false));
+        }
+        let scaling = dice.chance(700).then(|| ScalingPlan::draw(dice, name));
+        let delivery = dice.chance(700).then(|| DeliveryPlan::draw(dice, name));
+        let image = match &delivery {
+            Some(delivery) => {
+                world.repositories.make(&delivery.repository);
+                format!("{}/{}:1.0.0", registry(), delivery.repository)
+            }
+            None => format!("docker.io/library/{name}:1"),
+        };
+        for alarm in scaling.iter().flat_map(|s| [&s.high, &s.idle]) {
+            world.make_alarm(alarm, THRESHOLD);
+        }
+        let definition = define(world, name, &image);
+        let count = u32::try_from(dice.between(1, 3)).unwrap_or(1);
+        world.make_service(&target, &definition, count, healthy);
+        Self {
+            target,
+            entries,
+            scaling,
+            delivery,
+        }
+    }
+
+    fn draw_family(dice: &mut Dice, world: &mut World, name: &str) -> Self {
+        define(world, name, "docker.io/library/nightly:1");
+        let entries = vec![Entry::draw(dice, "srv-jobs", Some(9000), false)];
+        Self {
+            target: Target::task(CLUSTER, name),
+            entries,
+            scaling: None,
+            delivery: None,
+        }
+    }
+
+    /// Writes the configuration as `wharfinger apply` does: under every partition at which an event looks.
+    pub fn store(&self, world: &mut World) {
+        // A plan that cannot be stored would show as a service that nobody manages.
+        let Ok(config) = serde_json::from_value(self.config()) else {
+            return;
+        };
+        let stored = StoredTarget::new(config);
+        let Ok(attribute) = to_attribute("a target", &stored) else {
+            return;
+        };
+        for partition in stored.partitions() {
+            let mut item = Item::default();
+            item.insert("pk".into(), text(partition));
+            item.insert("sk".into(), text(self.target.key()));
+            item.insert(TARGET_ATTRIBUTE.into(), attribute.clone());
+            world.tables.put(TableName::Config, item);
+        }
+    }
+
+    fn config(&self) -> Value {
+        let mut config = json!({ "discovery": self.entries.iter().map(Entry::config).collect::<Vec<_>>() });
+        if let Some(scaling) = &self.scaling {
+            config["scaling"] = scaling.config();
+        }
+        if let Some(delivery) = &self.delivery {
+            config["delivery"] = json!([delivery.config()]);
+        }
+        config
+    }
+}
+
+impl Entry {
+    fn draw(dice: &mut Dice, registry: &str, port: Option<u16>, healthy: bool) -> Self {
+        let lane = (if dice.chance(500) { "blue" } else { "green" }).to_owned();
+        Self {
+            registry: registry.to_owned(),
+            port,
+            healthy,
+            lane,
+        }
+    }
+
+    fn config(&self) -> Value {
+        let mut entry = json!({ "to": self.registry, "container": "app", "attributes": { "lane": self.lane } });
+        if let Some(port) = self.port {
+            entry["port"] = port.into();
+        }
+        if self.healthy {
+            entry["when"] = "healthy".into();
+        }
+        entry
+    }
+}
+
+impl ScalingPlan {
+    fn draw(dice: &mut Dice, name: &str) -> Self {
+        let min = u32::try_from(dice.between(0, 2)).unwrap_or(0);
+        let max = min + u32::try_from(dice.between(1, 4)).unwrap_or(1);
+        let cooldown = |dice: &mut Dice| *dice.pick(&[0, 30, 60, 120]).unwrap_or(&0);
+        Self {
+            min,
+            max,
+            high: format!("{name}-high"),
+            out: if dice.chance(300) {
+                Out::Steps
+            } else {
+                Out::Add(u32::try_from(dice.between(1, 2)).unwrap_or(1))
+            },
+            idle: format!("{name}-idle"),
+            cooldown: (cooldown(dice), cooldown(dice)),
+        }
+    }
+
+    fn config(&self) -> Value {
+        let out = match self.out {
+            Out::Add(n) => json!({ "alarm": self.high, "add": n }),
+            Out::Steps => json!({
+                "alarm": self.high,
+                "steps": [{ "from": 0.0, "to": 20.0, "add": 1 }, { "from": 20.0, "add": 3 }],
+            }),
+        };
+        json!({
+            "min": self.min,
+            "max": self.max,
+            "rules": [out, { "alarm": self.idle, "add": -1 }],
+            "cooldown": { "out": format!("{}s", self.cooldown.0), "in": format!("{}s", self.cooldown.1) },
+        })
+    }
+}
+
+impl DeliveryPlan {
+    fn draw(dice: &mut Dice, name: &str) -> Self {
+        let tags = if dice.chance(500) { Tags::Versions } else { Tags::Main };
+        Self {
+            repository: format!("shop/{name}"),
+            tags,
+        }
+    }
+
+    fn config(&self) -> Value {
+        let tags = match self.tags {
+            Tags::Versions => json!({ "semver": "1.x" }),
+            Tags::Main => json!({ "exact": "main" }),
+        };
+        json!({ "repository": self.repository, "tags": tags })
+    }
+}
+
+/// A digest that no other number has.
+pub fn digest(number: u64) -> Option<Digest> {
+    format!("sha256:{number:012x}{:052x}", 0).parse().ok()
+}
+
+fn define(world: &mut World, family: &str, image: &str) -> String {
+    let request = json!({
+        "family": family,
+        "networkMode": "awsvpc",
+        "containerDefinitions": [
+            { "name": "app", "image": image, "essential": true, "portMappings": [{ "containerPort": 8080 }] },
+            { "name": "log", "image": "docker.io/fluent/fluent-bit:3", "essential": false },
+        ],
+        "aFieldThatNoSdkKnows": { "deep": [1, 2.5, null] },
+        "tags": [{ "key": "team", "value": "shop" }],
+    });
+    world.define(&request).unwrap_or_default()
+}
+
+fn broken(sk: &str) -> Item {
+    let mut item = Item::default();
+    item.insert("pk".into(), text(TARGETS));
+    item.insert("sk".into(), text(sk));
+    item.insert(TARGET_ATTRIBUTE.into(), text("no target at all"));
+    item
+}
+
+/// When every history begins.
+pub fn beginning() -> Timestamp {
+    Timestamp::from_second(1_767_600_000).unwrap_or_default()
+}

@@ -1,0 +1,105 @@
+//! What the histories were made of, added up.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// Numbers of one history, or of many.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    /// Histories.
+    pub histories: u64,
+    /// Histories in which events alone had to keep the world true.
+    pub gentle: u64,
+    /// Events that AWS sent.
+    pub events: u64,
+    /// Invocations that were started.
+    pub invocations: u64,
+    /// Calls to AWS.
+    pub calls: u64,
+    /// Endpoints that were looked at by the checks, counts and revisions that the functions changed.
+    pub changes: BTreeMap<&'static str, u64>,
+    /// What was done to them, by kind.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// The slowest way back to what is asked for, after the world fell quiet.
+    pub slowest: Slowest,
+}
+
+/// The slowest convergence.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Slowest {
+    /// Its time in the world.
+    pub time: Duration,
+    /// Which seed needed that time.
+    pub time_seed: u64,
+    /// Its calls.
+    pub calls: u64,
+    /// Which seed needed these calls.
+    pub calls_seed: u64,
+}
+
+impl Tally {
+    /// Counts a fault.
+    pub fn fault(&mut self, kind: &'static str) {
+        *self.faults.entry(kind).or_default() += 1;
+    }
+
+    /// Counts a change that a function made.
+    pub fn change(&mut self, kind: &'static str) {
+        *self.changes.entry(kind).or_default() += 1;
+    }
+
+    /// Adds another's numbers.
+    pub fn add(&mut self, other: &Self) {
+        self.histories += other.histories;
+        self.gentle += other.gentle;
+        self.events += other.events;
+        self.invocations += other.invocations;
+        self.calls += other.calls;
+        for (kind, n) in &other.changes {
+            *self.changes.entry(kind).or_default() += n;
+        }
+        for (kind, n) in &other.faults {
+            *self.faults.entry(kind).or_default() += n;
+        }
+        let (mine, others) = (&mut self.slowest, other.slowest);
+        if others.time > mine.time {
+            (mine.time, mine.time_seed) = (others.time, others.time_seed);
+        }
+        if others.calls > mine.calls {
+            (mine.calls, mine.calls_seed) = (others.calls, others.calls_seed);
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "histories        {:>12}   of them by events alone: {}",
+            self.histories, self.gentle
+        )?;
+        writeln!(f, "events           {:>12}", self.events)?;
+        writeln!(f, "invocations      {:>12}", self.invocations)?;
+        writeln!(f, "calls            {:>12}", self.calls)?;
+        writeln!(f, "changes made     {:>12}", self.changes.values().sum::<u64>())?;
+        for (kind, n) in &self.changes {
+            writeln!(f, "                 {n:>12}   {kind}")?;
+        }
+        writeln!(f, "faults injected  {:>12}", self.faults.values().sum::<u64>())?;
+        for (kind, n) in &self.faults {
+            writeln!(f, "                 {n:>12}   {kind}")?;
+        }
+        let Slowest {
+            time,
+            time_seed,
+            calls,
+            calls_seed,
+        } = self.slowest;
+        write!(
+            f,
+            "slowest way back {:>10} s   (seed {time_seed}) after the world fell quiet; {calls} calls (seed {calls_seed})",
+            time.as_secs()
+        )
+    }
+}
