@@ -55,14 +55,7 @@ impl Context<'_> {
                 task = described;
             }
         }
-        let stored = &mut managed.stored;
-        for entry in &stored.config.discovery {
-            if stored.registry(&entry.to).is_none()
-                && let Some(id) = self.answers.registry(&entry.to)
-            {
-                stored.registries.insert(entry.to.clone(), id);
-            }
-        }
+        let unresolved = self.resolve(&mut managed);
         let facts = discovery::Facts {
             managed,
             task,
@@ -71,17 +64,33 @@ impl Context<'_> {
             looked_up,
         };
         let mut decision = discovery::decide(&facts);
-        if decision
-            .reasons
-            .iter()
-            .any(|reason| reason.code == Code::RegistryUnresolved)
-        {
+        if unresolved {
             decision.missing.extend(["ListNamespaces", "ListServices"]);
-            if decision.actions.is_empty() {
-                decision.outcome = Outcome::Wait;
-            }
         }
         Ok(self.guarded("discovery", &facts.managed, decision))
+    }
+
+    /// Gives each registry that is named its id. Whether the answers lack one: then a stand-in with its name takes the id's
+    /// place, so that the rest of the call can be told.
+    fn resolve(&self, managed: &mut Managed) -> bool {
+        let stored = &mut managed.stored;
+        let mut unresolved = false;
+        for entry in &stored.config.discovery {
+            if stored.registry(&entry.to).is_some() {
+                continue;
+            }
+            match self.answers.registry(&entry.to) {
+                Known::Yes(Some(id)) => {
+                    stored.registries.insert(entry.to.clone(), id);
+                }
+                Known::Yes(None) => {}
+                Known::No => {
+                    unresolved = true;
+                    stored.registries.insert(entry.to.clone(), format!("${{ListServices:{}}}", entry.to));
+                }
+            }
+        }
+        unresolved
     }
 
     /// An alarm changed its state.

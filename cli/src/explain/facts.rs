@@ -167,20 +167,24 @@ impl Answers {
         Ok(images)
     }
 
-    /// The id of the Cloud Map service that `namespace/service` names, when the answers of `ListNamespaces` and
-    /// `ListServices` tell it. `ListServices` names no namespace, so the service's name must be unique in them.
-    pub(super) fn registry(&self, to: &str) -> Option<String> {
-        let (namespace, service) = to.split_once('/')?;
+    /// The id of the Cloud Map service that `namespace/service` names, as `ListNamespaces` and `ListServices` tell it; `None`
+    /// when they have no such name. `ListServices` names no namespace, so the service's name must be unique in it.
+    pub(super) fn registry(&self, to: &str) -> Known<Option<String>> {
+        if !self.has("ListNamespaces") || !self.has("ListServices") {
+            return Known::No;
+        }
+        let Some((namespace, service)) = to.split_once('/') else { return Known::Yes(None) };
         let is = |value: &Value, name: &str| value.get("Name").and_then(Value::as_str) == Some(name);
-        self.elements("ListNamespaces", "Namespaces")
-            .find(|found| is(found, namespace))?;
+        if !self.elements("ListNamespaces", "Namespaces").any(|found| is(found, namespace)) {
+            return Known::Yes(None);
+        }
         let mut ids = self
             .elements("ListServices", "Services")
             .filter(|found| is(found, service))
             .filter_map(|found| found.get("Id").and_then(Value::as_str));
         match (ids.next(), ids.next()) {
-            (Some(id), None) => Some(id.to_owned()),
-            _ => None,
+            (Some(id), None) => Known::Yes(Some(id.to_owned())),
+            _ => Known::Yes(None),
         }
     }
 }
