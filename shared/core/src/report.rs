@@ -102,7 +102,7 @@ codes! {
     // Scaling.
     /// A rule wants more tasks.
     ScaleOut,
-    /// Every rule that speaks wants fewer tasks.
+    /// A rule wants fewer tasks; they go only when every rule that speaks does.
     ScaleIn,
     /// The count is at `max` (Application Auto Scaling).
     AlreadyAtMaxCapacity,

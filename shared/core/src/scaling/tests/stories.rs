@@ -425,3 +425,22 @@ fn what_no_rule_names_any_more_is_forgotten() {
     let kept: Vec<_> = settle(decided.before_call()).used.into_keys().collect();
     assert_eq!(kept, ["a"]);
 }
+
+#[test]
+fn a_clock_behind_cloudwatchs_does_not_act_twice_upon_a_reading() {
+    let rules = json!([{ "alarm": "cpu", "target": 60 }]);
+    let mut story = story(json!({ "min": 2, "max": 50, "rules": rules, "cooldown": { "out": "0s", "in": "0s" } }));
+    story.knows("cpu", alarm(30).reads(90.0, 60.0));
+    story.expect(&[(1, To(6)), (2, Not(Code::StaleReading)), (31, Not(Code::StaleReading))]);
+}
+
+#[test]
+fn a_rule_that_was_content_has_had_its_say() {
+    let rules = json!([{ "alarm": "a", "percent": 1 }, { "alarm": "b", "add": 1 }]);
+    let scaling = json!({ "min": 0, "max": 9, "rules": rules, "cooldown": { "out": "0s", "in": "0s" } });
+    let mut story = story(scaling);
+    story.set(0);
+    story.knows("a", alarm(0));
+    story.knows("b", alarm(0));
+    story.expect(&[(1, To(1)), (2, Not(Code::Cooldown)), (61, To(2))]);
+}
