@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{check, completions, explain};
+use crate::{apply, check, completions, diff, explain, history};
 
 /// Keeps what is around an Amazon ECS cluster true: service discovery, scaling, delivery.
 #[derive(Debug, Parser)]
@@ -60,6 +60,14 @@ pub(crate) enum Format {
 pub(crate) enum Command {
     /// Tell everything that is wrong with a configuration, offline.
     Check(check::Args),
+    /// Compare a configuration with the one that is stored.
+    Diff(diff::Args),
+    /// Store a configuration: from then on it is acted upon.
+    Apply(apply::Args),
+    /// Print the configuration that is stored, as `apply` takes it.
+    Export,
+    /// Print what was decided, and why.
+    History(history::Args),
     /// Tell what would be done on an event, and why.
     Explain(explain::Args),
     /// Print the JSON Schema of the configuration, for editors.

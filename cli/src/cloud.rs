@@ -21,7 +21,7 @@ pub(crate) async fn connect(global: &Global) -> anyhow::Result<Aws> {
         config: config.to_owned(),
         state: state.to_owned(),
     };
-    let aws = Aws::new(&config, named("", ""));
+    let aws = Aws::new(&config, named("", "")).consistent();
     if let (Some(config), Some(state)) = (&global.config_table, &global.state_table) {
         return Ok(aws.with_tables(named(config, state)));
     }

@@ -5,7 +5,10 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use crate::document::{Loaded, load};
+use wharfinger_core::config::{Document, Level};
+
+use crate::document::{Loaded, Placed, load};
+use crate::output::note;
 
 /// The text of a file, or of standard input when it is called `-`.
 pub(crate) fn text(file: &Path) -> anyhow::Result<String> {
@@ -29,4 +32,35 @@ pub(crate) fn document(file: &Path) -> anyhow::Result<Loaded> {
         file.display().to_string()
     };
     Ok(load(&name, &text))
+}
+
+/// A configuration in which nothing is wrong; what is wrong is told.
+pub(crate) fn valid_document(file: &Path) -> anyhow::Result<Document> {
+    let loaded = document(file)?;
+    match loaded.valid() {
+        Some(document) => Ok(document.clone()),
+        None => Err(refused(&loaded, &loaded.problems.iter().collect::<Vec<_>>())),
+    }
+}
+
+/// A configuration in which nothing is wrong and that this version can do justice to; what surprises is told too.
+pub(crate) fn applicable_document(file: &Path) -> anyhow::Result<Document> {
+    let loaded = document(file)?;
+    let all = loaded.all();
+    match loaded.valid() {
+        Some(document) if all.iter().all(|placed| placed.problem.level != Level::Error) => {
+            for placed in all {
+                note(loaded.line(placed));
+            }
+            Ok(document.clone())
+        }
+        _ => Err(refused(&loaded, &all)),
+    }
+}
+
+fn refused(loaded: &Loaded, problems: &[&Placed]) -> anyhow::Error {
+    for placed in problems {
+        note(loaded.line(placed));
+    }
+    anyhow::anyhow!("{} is not valid; nothing was done", loaded.name)
 }

@@ -4,15 +4,23 @@
 //! the functions run. Results go to standard output, errors to standard error. The exit code is 0 when all is fine, 1 when
 //! something was found (a problem, a difference, a rejected event), and 2 when the command could not do its work.
 
+mod apply;
 mod args;
 mod check;
 mod cloud;
 mod completions;
+mod diff;
+mod difference;
 mod document;
 mod explain;
+mod export;
+mod history;
 mod input;
+mod names;
 mod output;
 mod schema;
+mod table;
+mod yaml;
 
 use std::process::ExitCode;
 
@@ -37,6 +45,10 @@ fn run(cli: Cli) -> anyhow::Result<Verdict> {
     let Cli { global, command } = cli;
     match command {
         Command::Check(args) => check::run(&global, &args),
+        Command::Diff(args) => diff::run(&global, &args),
+        Command::Apply(args) => apply::run(&global, &args),
+        Command::Export => export::run(&global),
+        Command::History(args) => history::run(&global, &args),
         Command::Explain(args) => explain::run(&global, &args),
         Command::Schema => schema::run(),
         Command::Completions(args) => completions::run(&args),

@@ -26,11 +26,14 @@ pub(crate) trait Show: Serialize {
 pub(crate) fn show(format: Format, result: &impl Show) -> anyhow::Result<()> {
     match format {
         Format::Text => write(|out| result.text(out)),
-        Format::Json => {
-            let json = serde_json::to_string_pretty(result)?;
-            write(|out| writeln!(out, "{json}"))
-        }
+        Format::Json => show_json(result),
     }
+}
+
+/// Prints a result for programs.
+pub(crate) fn show_json(result: &impl Serialize) -> anyhow::Result<()> {
+    let json = serde_json::to_string_pretty(result)?;
+    write(|out| writeln!(out, "{json}"))
 }
 
 /// Prints to standard output; colours are left out where they would not be seen.

@@ -1,9 +1,8 @@
 //! `wharfinger schema`
 
-use crate::output::{Verdict, write};
+use crate::output::{Verdict, show_json};
 
 pub(crate) fn run() -> anyhow::Result<Verdict> {
-    let schema = serde_json::to_string_pretty(&wharfinger_core::config::schema())?;
-    write(|out| writeln!(out, "{schema}"))?;
+    show_json(&wharfinger_core::config::schema())?;
     Ok(Verdict::Fine)
 }

@@ -135,10 +135,10 @@ pub(super) fn explain(context: &Context<'_>, config: &Config, event: &Event) -> 
             return Ok(Answer::of(about, decision));
         }
     };
-    let names: Vec<_> = decisions.iter().map(|(target, _)| target.to_string()).collect();
+    let targets: Vec<_> = decisions.iter().map(|(target, _)| target.to_string()).collect();
     about.target = match &named {
         Named::Target(target) => Some(target.to_string()),
-        Named::Alarm(_) | Named::Repository(_) => (!names.is_empty()).then(|| names.join(", ")),
+        Named::Alarm(_) | Named::Repository(_) => (!targets.is_empty()).then(|| targets.join(", ")),
     };
     let decision = if decisions.is_empty() {
         config.without(&named)

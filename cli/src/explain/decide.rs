@@ -86,7 +86,9 @@ impl Context<'_> {
                 Known::Yes(None) => {}
                 Known::No => {
                     unresolved = true;
-                    stored.registries.insert(entry.to.clone(), format!("${{ListServices:{}}}", entry.to));
+                    stored
+                        .registries
+                        .insert(entry.to.clone(), format!("${{ListServices:{}}}", entry.to));
                 }
             }
         }

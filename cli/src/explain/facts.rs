@@ -173,9 +173,14 @@ impl Answers {
         if !self.has("ListNamespaces") || !self.has("ListServices") {
             return Known::No;
         }
-        let Some((namespace, service)) = to.split_once('/') else { return Known::Yes(None) };
+        let Some((namespace, service)) = to.split_once('/') else {
+            return Known::Yes(None);
+        };
         let is = |value: &Value, name: &str| value.get("Name").and_then(Value::as_str) == Some(name);
-        if !self.elements("ListNamespaces", "Namespaces").any(|found| is(found, namespace)) {
+        if !self
+            .elements("ListNamespaces", "Namespaces")
+            .any(|found| is(found, namespace))
+        {
             return Known::Yes(None);
         }
         let mut ids = self

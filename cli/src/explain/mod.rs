@@ -16,7 +16,7 @@ use wharfinger_core::ids::Target;
 use crate::args::Global;
 use crate::cloud;
 use crate::input;
-use crate::output::{Verdict, note, show, warning};
+use crate::output::{Verdict, show, warning};
 
 use answer::Answer;
 use decide::Context;
@@ -97,13 +97,7 @@ pub(super) struct Config {
 
 impl Config {
     fn from_file(file: &std::path::Path) -> anyhow::Result<Self> {
-        let loaded = input::document(file)?;
-        let Some(document) = loaded.valid() else {
-            for problem in &loaded.problems {
-                note(loaded.line(problem));
-            }
-            bail!("{} is not valid: `wharfinger check` tells the same", loaded.name);
-        };
+        let document = input::valid_document(file)?;
         let managed = |entry: wharfinger_core::config::Entry| {
             Ok(Managed::unresolved(
                 Target::parse(entry.kind, &entry.name)?,
@@ -112,7 +106,7 @@ impl Config {
         };
         let targets = document.entries().map(managed).collect::<anyhow::Result<_>>()?;
         Ok(Self {
-            name: loaded.name,
+            name: file.display().to_string(),
             targets,
         })
     }

@@ -1,0 +1,146 @@
+//! `wharfinger apply FILE`
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+use wharfinger_cloud::aws::Aws;
+use wharfinger_cloud::config::CACHED_FOR;
+use wharfinger_cloud::ports::Clock;
+use wharfinger_cloud::store::{self, Written};
+use wharfinger_cloud::table::Table;
+use wharfinger_core::config::changes::{Current, Plan, Stamp, names, plan};
+
+use crate::args::Global;
+use crate::difference::Difference;
+use crate::names::resolve;
+use crate::output::{GREEN, Show, Verdict, note, show, warning};
+use crate::{cloud, input, table};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The configuration; `-` for standard input.
+    #[arg(default_value = "wharfinger.yaml")]
+    file: PathBuf,
+    /// Remove what is stored and not in the file.
+    #[arg(long)]
+    prune: bool,
+    /// Create the Cloud Map namespaces and services that `discovery.to` names and that do not exist.
+    #[arg(long)]
+    create: bool,
+}
+
+/// How often an apply begins anew when others come between.
+const ATTEMPTS: usize = 5;
+
+/// What was done.
+#[derive(Debug, Serialize)]
+struct Report {
+    applied: bool,
+    version: u64,
+    created: Vec<String>,
+    #[serde(flatten)]
+    difference: Difference,
+}
+
+pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
+    let document = input::applicable_document(&args.file)?;
+    let report = cloud::block_on(async {
+        let aws = cloud::connect(global).await?;
+        let resolved = resolve(&aws, &names(&document), args.create).await?;
+        let by = caller(&aws).await;
+        let planned = |stored: &Current| {
+            let stamp = Stamp {
+                at: aws.now(),
+                by: by.clone(),
+            };
+            Ok(plan(stored, &document, &resolved.registries, args.prune, &stamp)?)
+        };
+        let (plan, version) = store(&aws, planned).await?;
+        let difference = Difference::of(&plan.comparison)?;
+        Ok(Report {
+            applied: !plan.transactions.is_empty(),
+            version,
+            created: resolved.created,
+            difference,
+        })
+    })?;
+    show(global.output, &report)?;
+    let kept = report.difference.kept();
+    if !kept.is_empty() {
+        warning(format_args!(
+            "stored, but not in the document: {} (--prune removes them)",
+            kept.join(", ")
+        ));
+    }
+    Ok(Verdict::Fine)
+}
+
+/// Plans and writes, and begins anew when another apply came between: what was planned and the version now.
+async fn store(table: &impl Table, plan: impl Fn(&Current) -> anyhow::Result<Plan>) -> anyhow::Result<(Plan, u64)> {
+    for _ in 0..ATTEMPTS {
+        let stored = table::read(table).await?;
+        let plan = plan(&stored)?;
+        match store::write(table, &plan.transactions)
+            .await
+            .context("the config table cannot be written")?
+        {
+            Written::All => {
+                let version = plan
+                    .transactions
+                    .last()
+                    .map_or(stored.meta.version, |last| last.meta.version);
+                return Ok((plan, version));
+            }
+            Written::Overtaken(_) => note("someone else applied at the same moment: comparing again"),
+        }
+    }
+    bail!("someone else kept applying: {ATTEMPTS} times the table changed between reading and writing; apply again")
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct CallerIdentity {
+    get_caller_identity_result: CallerIdentityResult,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct CallerIdentityResult {
+    arn: String,
+}
+
+/// Who applies, for the record. That it cannot be told stops nobody.
+async fn caller(aws: &Aws) -> String {
+    match aws
+        .raw()
+        .query::<CallerIdentity>("sts", "2011-06-15", "GetCallerIdentity", &[])
+        .await
+    {
+        Ok(answer) => answer.get_caller_identity_result.arn,
+        Err(error) => {
+            warning(format_args!("who applies is not recorded: {error}"));
+            "unknown".to_owned()
+        }
+    }
+}
+
+impl Show for Report {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        for created in &self.created {
+            writeln!(out, "{GREEN}created{GREEN:#} {created}")?;
+        }
+        self.difference.text(out)?;
+        if self.applied {
+            writeln!(
+                out,
+                "{GREEN}applied{GREEN:#} as version {}; functions may act on the configuration before for up to {} s",
+                self.version,
+                CACHED_FOR.as_secs()
+            )
+        } else {
+            writeln!(out, "nothing was written: version {} is in force", self.version)
+        }
+    }
+}
