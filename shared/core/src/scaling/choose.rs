@@ -84,17 +84,12 @@ impl Look<'_> {
         if let Some(until) = self.cooling_out() {
             // AWS: within the cooldown only what a larger step adds to the one before it.
             let larger = |rise| bounded(due.iter().map(|wish| wish.ask.of(rise)).max().unwrap_or(rise));
-            match self
-                .rise_base()
-                .map(|rise| (rise, larger(rise)))
-                .filter(|(_, to)| *to > base)
-            {
-                Some(larger) => (from, to) = larger,
-                None => {
-                    let message = format!("no task is added to service {target} before {until}: cooldown");
-                    return Err(Held::new(Outcome::Wait, Code::Cooldown, message));
-                }
-            }
+            let rest = self.rise_base().map(|rise| (rise, larger(rise)));
+            let Some(rest) = rest.filter(|(_, to)| *to > base) else {
+                let message = format!("no task is added to service {target} before {until}: cooldown");
+                return Err(Held::new(Outcome::Wait, Code::Cooldown, message));
+            };
+            (from, to) = rest;
         }
         // A rule that is content with the count has had its say too: 1 % of 0 tasks is 0, of 1 task it is another one.
         Ok(self.intent(to, from, self.wishes().filter(|wish| wish.to >= base)))

@@ -80,7 +80,9 @@ struct Look {
 
 /// A service with bounds of 2 and 20, four tasks, and these rules; the rest as it is when nothing is said.
 fn look(rules: Value) -> Look {
-    configured(json!({ "min": 2, "max": 20, "rules": rules }))
+    let mut scaling = json!({ "min": 2, "max": 20 });
+    scaling["rules"] = rules;
+    configured(scaling)
 }
 
 fn configured(scaling: Value) -> Look {
