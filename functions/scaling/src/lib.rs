@@ -103,7 +103,12 @@ impl Scaling {
             return Ok(());
         }
         let (mut done, mut failed) = (true, None);
-        let known = Known::of_event(entry.facts.clone());
+        // What is known already may be known no longer: the event that took it back may be lost, and the sweep, which saw
+        // that, writes no ledger. So only news is believed without asking CloudWatch.
+        let known = match entry.merge {
+            Merge::Fresh => Known::of_event(entry.facts.clone()),
+            Merge::Duplicate | Merge::Stale => Known::default(),
+        };
         for managed in found.targets {
             match self.converge(cloud, holder, cause, managed, &known).await {
                 Ok(through) => done &= through,
