@@ -138,4 +138,9 @@ def _path() -> str:
 
 
 def _tool_environment() -> Dict[str, str]:
-    return {**clean_environment(), "PATH": _path(), "SAM_CLI_TELEMETRY": "0"}
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return {
+        # Where the Makefile has everything built.
+        "CARGO_TARGET_DIR": os.path.join(cache, "wharfinger", "target"),
+        **clean_environment(), "PATH": _path(), "SAM_CLI_TELEMETRY": "0",
+    }
