@@ -14,6 +14,7 @@ from .console import Console
 # The calls by which a function changes the world; the others only look or remember.
 CHANGES = ("RegisterInstance", "DeregisterInstance", "RegisterTaskDefinition", "UpdateService")
 _TASK_ID = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{24}\b")
+_REGISTRY = re.compile(r"\b\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com/")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{8})[0-9a-f]{56}")
 
 
@@ -175,13 +176,22 @@ def _row(
     decisions = [d for d in map(parse_decision, invocation["log"]) if d]
     row = Row(entry["at"], entry["document"], invocation, decisions)
     end = invocation["at"] + invocation["duration_ms"] / 1000
-    names = [n for d in decisions for n in (d.subject, d.target.rsplit("/", 1)[-1]) if n]
     for call in calls:
         within = invocation["at"] <= call["at"] <= end
-        about = not names or any(name in json.dumps(call["input"]) for name in names)
-        if call["caller"] == invocation["function"] and within and about:
+        if within and call["caller"] == invocation["function"] and _about(call, row):
             row.changes.append(call)
     return row
+
+
+def _about(call: Mapping[str, Any], row: Row) -> bool:
+    """Whether a call belongs to this row, of all that copies of the function made at that time."""
+    sent = call["input"] or {}
+    task = str(row.document["detail"].get("taskArn", "")).rsplit("/", 1)[-1]
+    if task:
+        return str(sent.get("InstanceId", "")).startswith(task)
+    names = {d.target.rsplit("/", 1)[-1] for d in row.decisions}
+    changed = str(sent.get("service") or sent.get("family") or "").rsplit("/", 1)[-1]
+    return not names or not changed or changed in names
 
 
 def parse_decision(line: str) -> Optional[Decision]:
@@ -251,14 +261,10 @@ def describe_change(call: Mapping[str, Any]) -> str:
         return f"UpdateService {str(sent.get('service')).rsplit('/', 1)[-1]}: {', '.join(changed)}"
     if operation == "RegisterTaskDefinition":
         images = [c.get("image", "") for c in sent.get("containerDefinitions", [])]
-        return f"RegisterTaskDefinition {sent.get('family')}: {', '.join(map(_short_image, images))}"
+        return f"RegisterTaskDefinition {sent.get('family')}: {', '.join(map(shorten, images))}"
     return str(operation)
 
 
 def shorten(text: str) -> str:
-    """The text with task ids and digests cut to what tells them apart."""
-    return _TASK_ID.sub(r"\1…", _DIGEST.sub(r"sha256:\1…", text))
-
-
-def _short_image(name: str) -> str:
-    return shorten(name.split("/", 1)[-1])
+    """The text with task ids, digests and registries cut to what tells them apart."""
+    return _TASK_ID.sub(r"\1…", _DIGEST.sub(r"sha256:\1…", _REGISTRY.sub("", text)))
