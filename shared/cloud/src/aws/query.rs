@@ -38,6 +38,7 @@ struct Alarm {
     #[serde(rename = "AlarmName")]
     name: String,
     state_value: Option<String>,
+    state_transitioned_timestamp: Option<String>,
     state_updated_timestamp: Option<String>,
     state_reason_data: Option<String>,
     threshold: Option<f64>,
@@ -49,6 +50,7 @@ impl Alarm {
         json!({
             "AlarmName": self.name,
             "StateValue": self.state_value,
+            "StateTransitionedTimestamp": self.state_transitioned_timestamp,
             "StateUpdatedTimestamp": self.state_updated_timestamp,
             "StateReasonData": self.state_reason_data,
             "Threshold": self.threshold,

@@ -140,10 +140,12 @@ impl AlarmStateChange {
                     .get("StateValue")
                     .and_then(|v| AlarmValue::deserialize(v).ok())
                     .ok_or_else(|| malformed("`StateValue` is missing"))?,
-                timestamp: alarm
-                    .get("StateUpdatedTimestamp")
-                    .and_then(time_from_json)
-                    .ok_or_else(|| malformed("`StateUpdatedTimestamp` is missing"))?,
+                // `StateUpdatedTimestamp` moves with the evaluation state too, which is no transition
+                // (CloudWatch API reference, `MetricAlarm`).
+                timestamp: ["StateTransitionedTimestamp", "StateUpdatedTimestamp"]
+                    .iter()
+                    .find_map(|field| alarm.get(*field).and_then(time_from_json))
+                    .ok_or_else(|| malformed("`StateTransitionedTimestamp` and `StateUpdatedTimestamp` are missing"))?,
                 reading,
                 muted: text("ActionsSuppressedBy").is_some(),
             },
@@ -203,4 +205,23 @@ pub(super) fn from_lambda_action(json: &Value) -> Option<Result<Event, Rejected>
 /// Some samples of the Lambda action have stray blanks in their times.
 fn parse_blank(time: &str) -> Option<Timestamp> {
     parse_time(&time.replace(' ', ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_transition_is_told_from_an_update() {
+        let alarm = json!({
+            "AlarmName": "web-cpu",
+            "StateValue": "ALARM",
+            "StateUpdatedTimestamp": "2026-01-01T10:05:00Z",
+            "StateTransitionedTimestamp": 1_767_261_600.5,
+        });
+        let read = AlarmStateChange::from_describe_alarms(&alarm).map(|a| a.state.timestamp.to_string());
+        assert_eq!(read, Ok("2026-01-01T10:00:00.5Z".to_owned()));
+    }
 }
