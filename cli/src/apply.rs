@@ -9,7 +9,7 @@ use wharfinger_cloud::aws::Aws;
 use wharfinger_cloud::config::CACHED_FOR;
 use wharfinger_cloud::ports::Clock;
 use wharfinger_cloud::store::{self, Written};
-use wharfinger_cloud::table::Table;
+use wharfinger_cloud::table::{Table, TableName};
 use wharfinger_core::config::changes::{Current, Plan, Stamp, names, plan};
 
 use crate::args::Global;
@@ -47,7 +47,7 @@ struct Report {
 pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
     let document = input::applicable_document(&args.file)?;
     let report = cloud::block_on(async {
-        let aws = cloud::connect(global).await?;
+        let aws = cloud::connect(global, &[TableName::Config]).await?;
         let resolved = resolve(&aws, &names(&document), args.create).await?;
         let by = caller(&aws).await;
         let planned = |stored: &Current| {
@@ -67,13 +67,6 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
         })
     })?;
     show(global.output, &report)?;
-    let kept = report.difference.kept();
-    if !kept.is_empty() {
-        warning(format_args!(
-            "stored, but not in the document: {} (--prune removes them)",
-            kept.join(", ")
-        ));
-    }
     Ok(Verdict::Fine)
 }
 

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, bail};
 use wharfinger_cloud::aws::{self, Aws, Tables};
+use wharfinger_cloud::table::TableName;
 
 use crate::args::Global;
 
@@ -11,19 +12,20 @@ pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyh
     runtime.context("the runtime cannot be started")?.block_on(work)
 }
 
-/// The clients, with the tables that the options or the stack name.
-pub(crate) async fn connect(global: &Global) -> anyhow::Result<Aws> {
+/// The clients, with the tables that are needed, as the options or the stack name them.
+pub(crate) async fn connect(global: &Global, needed: &[TableName]) -> anyhow::Result<Aws> {
     let config = aws::load().await;
     if config.region().is_none() {
         bail!("no Region is set: set AWS_REGION, or AWS_PROFILE to a profile that has one");
     }
-    let named = |config: &str, state: &str| Tables {
-        config: config.to_owned(),
-        state: state.to_owned(),
+    let mut tables = Tables {
+        config: global.config_table.clone().unwrap_or_default(),
+        state: global.state_table.clone().unwrap_or_default(),
     };
-    let aws = Aws::new(&config, named("", "")).consistent();
-    if let (Some(config), Some(state)) = (&global.config_table, &global.state_table) {
-        return Ok(aws.with_tables(named(config, state)));
+    let aws = Aws::new(&config, tables.clone()).consistent();
+    let unknown = needed.iter().any(|table| name(&mut tables, *table).is_empty());
+    if !unknown {
+        return Ok(aws);
     }
     let stack = &global.stack;
     let outputs = aws.stack_outputs(stack).await.with_context(|| {
@@ -32,13 +34,24 @@ pub(crate) async fn connect(global: &Global) -> anyhow::Result<Aws> {
              or name the tables with WHARFINGER_CONFIG_TABLE and WHARFINGER_STATE_TABLE"
         )
     })?;
-    let output = |key: &str, given: &Option<String>| match given.as_ref().or(outputs.get(key)) {
-        Some(name) => Ok(name.clone()),
-        None => bail!("the stack `{stack}` has no output `{key}`: is it a stack of Wharfinger?"),
-    };
-    let tables = Tables {
-        config: output("ConfigTableName", &global.config_table)?,
-        state: output("StateTableName", &global.state_table)?,
-    };
+    for (table, key) in [
+        (TableName::Config, "ConfigTableName"),
+        (TableName::State, "StateTableName"),
+    ] {
+        let name = name(&mut tables, table);
+        if name.is_empty() {
+            let output = outputs.get(key);
+            *name = output
+                .with_context(|| format!("the stack `{stack}` has no output `{key}`: is it a stack of Wharfinger?"))?
+                .clone();
+        }
+    }
     Ok(aws.with_tables(tables))
+}
+
+fn name(tables: &mut Tables, table: TableName) -> &mut String {
+    match table {
+        TableName::Config => &mut tables.config,
+        TableName::State => &mut tables.state,
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use wharfinger_cloud::table::TableName;
 use wharfinger_core::config::changes::compare;
 
 use crate::args::Global;
@@ -21,7 +22,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
     let document = input::valid_document(&args.file)?;
-    let stored = cloud::block_on(async { table::read(&cloud::connect(global).await?).await })?;
+    let stored = cloud::block_on(async { table::read(&cloud::connect(global, &[TableName::Config]).await?).await })?;
     let difference = Difference::of(&compare(&stored, &document, args.prune)?)?;
     show(global.output, &difference)?;
     Ok(if difference.differs() {

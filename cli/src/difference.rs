@@ -54,12 +54,6 @@ impl Difference {
     pub(crate) fn differs(&self) -> bool {
         self.differs
     }
-
-    /// What is stored, but not in the document, and stays.
-    pub(crate) fn kept(&self) -> Vec<&str> {
-        let kept = self.changes.iter().filter(|row| row.change == What::Keep);
-        kept.map(|row| row.name.as_str()).collect()
-    }
 }
 
 fn section(target: &Target) -> &'static str {

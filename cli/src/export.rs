@@ -1,5 +1,6 @@
 //! `wharfinger export`
 
+use wharfinger_cloud::table::TableName;
 use wharfinger_core::config::changes::document;
 
 use crate::args::{Format, Global};
@@ -7,7 +8,7 @@ use crate::output::{Verdict, show_json, write};
 use crate::{cloud, table, yaml};
 
 pub(crate) fn run(global: &Global) -> anyhow::Result<Verdict> {
-    let stored = cloud::block_on(async { table::read(&cloud::connect(global).await?).await })?;
+    let stored = cloud::block_on(async { table::read(&cloud::connect(global, &[TableName::Config]).await?).await })?;
     let document = document(&stored);
     match global.output {
         Format::Json => show_json(&document)?,

@@ -7,6 +7,7 @@ use anyhow::Context;
 use serde::Serialize;
 use wharfinger_cloud::aws::Aws;
 use wharfinger_cloud::history::{self, Record};
+use wharfinger_cloud::table::TableName;
 use wharfinger_core::ids::{Target, TargetKind};
 use wharfinger_core::report::Outcome;
 
@@ -37,7 +38,11 @@ struct Report {
 
 pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
     let mut records = cloud::block_on(async {
-        let aws = cloud::connect(global).await?;
+        let needed: &[_] = match &args.target {
+            Some(_) => &[TableName::State],
+            None => &[TableName::State, TableName::Config],
+        };
+        let aws = cloud::connect(global, needed).await?;
         let targets = match &args.target {
             Some(target) => BTreeSet::from([target.to_string()]),
             None => table::read(&aws).await?.targets.keys().map(Target::to_string).collect(),

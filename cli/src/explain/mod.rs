@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use serde_json::Value;
+use wharfinger_cloud::table::TableName;
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::event::{Detail, Event, parse_time};
 use wharfinger_core::ids::Target;
@@ -113,7 +114,7 @@ impl Config {
 
     fn from_table(global: &Global) -> anyhow::Result<Self> {
         let found = cloud::block_on(async {
-            let aws = cloud::connect(global).await?;
+            let aws = cloud::connect(global, &[TableName::Config]).await?;
             let all = wharfinger_cloud::config::ConfigStore::default().all(&aws).await;
             all.context("the config table cannot be read; with --config FILE it is not needed")
         })?;

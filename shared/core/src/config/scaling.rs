@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::values::plain_number;
 use super::{Span, is_default};
 
 /// How a service's desired count moves.
@@ -97,15 +98,15 @@ struct RuleKeys {
     alarm: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     queue: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "plain_number")]
     target: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "plain_number")]
     tolerance: Option<f64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     steps: Vec<Step>,
     #[serde(skip_serializing_if = "Option::is_none")]
     add: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "plain_number")]
     percent: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     set: Option<u32>,
@@ -237,16 +238,16 @@ pub struct AlarmRule {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Step {
     /// The lower bound; open when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "plain_number")]
     pub from: Option<f64>,
     /// The upper bound; open when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "plain_number")]
     pub to: Option<f64>,
     /// Add so many tasks; negative removes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub add: Option<i32>,
     /// Add so many percent; negative removes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "plain_number")]
     pub percent: Option<f64>,
     /// Set the count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -365,7 +366,7 @@ pub struct PerPeriod {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tasks: Option<u32>,
     /// Percent of the count at the period's beginning.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "plain_number")]
     pub percent: Option<f64>,
     /// The period.
     pub per: Span,
@@ -414,9 +415,9 @@ mod tests {
     #[test]
     fn a_rule_is_written_as_it_was_read() {
         for json in [
-            json!({ "alarm": "a", "target": 60.0, "tolerance": 0.2 }),
-            json!({ "alarm": "a", "steps": [{ "from": 0.0, "add": 1 }], "missing": "ignore" }),
-            json!({ "alarm": "a", "percent": -25.0, "min-step": 2 }),
+            json!({ "alarm": "a", "target": 60, "tolerance": 0.2 }),
+            json!({ "alarm": "a", "steps": [{ "from": 0, "add": 1 }], "missing": "ignore" }),
+            json!({ "alarm": "a", "percent": -25, "min-step": 2 }),
             json!({ "queue": "q", "per-task": 10, "activate-above": 5, "idle-for": "5m" }),
         ] {
             assert_eq!(serde_json::to_value(read(json.clone()).unwrap()).unwrap(), json);

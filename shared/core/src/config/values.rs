@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A duration was not understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -102,6 +102,19 @@ impl fmt::Display for Span {
             Some((n, unit)) => write!(f, "{}{unit}", seconds / n),
             None => write!(f, "{seconds}s"),
         }
+    }
+}
+
+/// Writes a whole number without a fraction: `500` and not `500.0`, as people do.
+#[expect(clippy::ref_option, reason = "serde calls it so")]
+pub(super) fn plain_number<S: Serializer>(number: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    // Below 2^53 every whole number is exact.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match number {
+        None => serializer.serialize_none(),
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole and in range")]
+        Some(number) if number.fract() == 0.0 && number.abs() < EXACT => serializer.serialize_some(&(*number as i64)),
+        Some(number) => serializer.serialize_some(number),
     }
 }
 
