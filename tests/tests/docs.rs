@@ -17,6 +17,7 @@ use std::fs;
 
 use expect_test::expect_file;
 use wharfinger_core::config::{Document, Level, unsupported, validate};
+use wharfinger_core::event::{Detail, Event};
 use wharfinger_core::report::Code;
 
 use pages::{Page, pages, quoted, table_rows};
@@ -46,6 +47,19 @@ fn the_check_of_configurations_sees_what_is_wrong() {
     let document: Document = serde_saphyr::from_str(gate).unwrap();
     let problems = unsupported::unsupported(&document);
     assert_eq!(problems.iter().map(|p| p.level).collect::<Vec<_>>(), [Level::Error]);
+}
+
+#[test]
+fn the_example_of_an_event_is_of_a_task_that_the_example_of_a_configuration_lets_join() {
+    let read = |name: &str| fs::read_to_string(root().join("examples").join(name)).unwrap();
+    let document: Document = serde_saphyr::from_str(&read("shop.yaml")).unwrap();
+    let event = Event::parse(&serde_json::from_str(&read("task-starts.json")).unwrap()).unwrap();
+    let Detail::Task(task) = event.detail else {
+        panic!("it is of no task")
+    };
+    assert!(task.is_running());
+    let wants = document.find(&task.target().unwrap()).unwrap();
+    assert!(!wants.discovery.is_empty());
 }
 
 #[test]
