@@ -13,6 +13,14 @@ use std::process::Command;
 
 use serde_json::Value;
 
+/// The platform on which the tests run. Cargo has fetched what is needed there, and not what others would need.
+fn platform() -> String {
+    let output = Command::new("rustc").arg("-vV").output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    let host = told.lines().find_map(|line| line.strip_prefix("host: "));
+    host.unwrap_or_else(|| panic!("rustc tells no host: {told}")).to_owned()
+}
+
 /// The workspace, as `cargo metadata` tells of it with every feature on.
 fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
@@ -22,6 +30,8 @@ fn metadata() -> Value {
             "--all-features",
             "--locked",
             "--offline",
+            "--filter-platform",
+            &platform(),
             "--manifest-path",
         ])
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
