@@ -13,6 +13,7 @@ mod pages;
 mod template;
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 
 use expect_test::expect_file;
@@ -168,12 +169,10 @@ fn codes() -> String {
         if let Some(words) = line.strip_prefix("/// ") {
             doc = format!("{doc} {words}");
         } else if let Some(group) = line.strip_prefix("// ") {
-            text.push_str(&format!(
-                "\n### {}\n\n| code | meaning |\n|---|---|\n",
-                group.trim_end_matches('.')
-            ));
+            let group = group.trim_end_matches('.');
+            write!(text, "\n### {group}\n\n| code | meaning |\n|---|---|\n").unwrap();
         } else if let Some(name) = line.strip_suffix(',') {
-            text.push_str(&format!("| `{name}` |{} |\n", std::mem::take(&mut doc)));
+            writeln!(text, "| `{name}` |{} |", std::mem::take(&mut doc)).unwrap();
             found.push(name.to_owned());
         }
     }
