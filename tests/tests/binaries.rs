@@ -6,12 +6,16 @@
     reason = "a test may stop at the first thing that is wrong"
 )]
 
+#[path = "binaries/delivery.rs"]
+mod delivery;
 #[path = "binaries/discovery.rs"]
 mod discovery;
 #[path = "binaries/failures.rs"]
 mod failures;
 #[path = "binaries/malformed.rs"]
 mod malformed;
+#[path = "binaries/scaling.rs"]
+mod scaling;
 #[path = "binaries/start.rs"]
 mod start;
 #[path = "binaries/told.rs"]
@@ -23,14 +27,14 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use serde_json::Value;
-use wharfinger_tests::lambda::{Invoked, Lambda, Outcome, Process, Profile, build};
+use wharfinger_tests::lambda::{Invoked, Lambda, Outcome, Process, build, stages};
 
 const PACKAGES: &[&str] = &["wharfinger-discovery", "wharfinger-scaling", "wharfinger-delivery"];
 
 /// The binaries by name, built once.
 fn binaries() -> &'static BTreeMap<String, PathBuf> {
     static BUILT: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
-    BUILT.get_or_init(|| build(PACKAGES, Profile::Dev).unwrap())
+    BUILT.get_or_init(|| build(PACKAGES).unwrap())
 }
 
 /// A function that runs, and what stands around it.
@@ -87,6 +91,20 @@ impl Rig {
         self.lambda
             .world(|world| world.instances.keys().map(|(_, id)| id.clone()).collect())
     }
+}
+
+/// The calls of each stage: those that were under way at once stand together.
+fn in_turn(invoked: &Invoked) -> Vec<String> {
+    let stages = stages(&invoked.calls).into_iter();
+    stages
+        .map(|stage| {
+            stage
+                .into_iter()
+                .map(|call| call.operation.as_str())
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
+        .collect()
 }
 
 /// A line of the log that has all of these members.

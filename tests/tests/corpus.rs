@@ -21,7 +21,7 @@ use std::fmt::Write;
 
 use expect_test::expect_file;
 use serde_json::Value;
-use wharfinger_core::event::{Detail, Event, Rejected};
+use wharfinger_core::event::{AlarmStateChange, Detail, Event, Rejected, TaskStateChange};
 
 use files::{Corpus, UNDERSTOOD};
 
@@ -34,74 +34,66 @@ fn told(json: &Value) -> String {
 }
 
 fn detail(detail: &Detail) -> String {
-    let mut line = String::new();
     match detail {
-        Detail::Task(task) => {
-            let target = task.target().map_or_else(|e| format!("REJECTED {e}"), |t| t.key());
-            write!(
-                line,
-                "{target} v{} {:?}->{:?}",
-                task.version, task.last_status, task.desired_status
-            )
-            .unwrap();
-            let address = task.private_ipv4.as_deref().unwrap_or("no address");
-            let ports: Vec<_> = task
-                .containers
-                .iter()
-                .flat_map(|c| {
-                    c.network_bindings
-                        .iter()
-                        .map(move |b| format!("{}:{:?}->{:?}", c.name, b.container_port, b.host_port))
-                })
-                .collect();
-            write!(line, ", {address}, {} containers", task.containers.len()).unwrap();
-            if !ports.is_empty() {
-                write!(line, ", {}", ports.join(" ")).unwrap();
-            }
-        }
-        Detail::Alarm(alarm) => {
-            write!(
-                line,
-                "{} {:?} since {}",
-                alarm.alarm_name, alarm.state.value, alarm.state.timestamp
-            )
-            .unwrap();
-            match alarm.state.reading {
-                Some(reading) => {
-                    let threshold = reading
-                        .threshold
-                        .map_or_else(|| "no threshold".into(), |t| t.to_string());
-                    write!(line, ", {} against {threshold}", reading.value).unwrap();
-                }
-                None => line.push_str(", no reading"),
-            }
-            if alarm.state.muted {
-                line.push_str(", muted");
-            }
-        }
+        Detail::Task(task) => of_task(task),
+        Detail::Alarm(alarm) => of_alarm(alarm),
         Detail::Image(image) => {
             let tag = image.tag.as_deref().unwrap_or("no tag");
             let result = if image.succeeded { "" } else { ", failed" };
-            write!(
-                line,
+            format!(
                 "{:?} {} {tag} {}{result}",
                 image.action,
                 image.repository,
                 image.digest.short()
             )
-            .unwrap();
         }
         Detail::Deployment(deployment) => {
-            write!(
-                line,
+            format!(
                 "{} {:?} {}",
                 deployment.target.key(),
                 deployment.event,
                 deployment.deployment_id
             )
+        }
+        Detail::Scheduled => "time for a sweep".into(),
+    }
+}
+
+fn of_task(task: &TaskStateChange) -> String {
+    let target = task.target().map_or_else(|e| format!("REJECTED {e}"), |t| t.key());
+    let address = task.private_ipv4.as_deref().unwrap_or("no address");
+    let (version, last, desired) = (task.version, task.last_status, task.desired_status);
+    let mut line = format!(
+        "{target} v{version} {last:?}->{desired:?}, {address}, {} containers",
+        task.containers.len()
+    );
+    for container in &task.containers {
+        for binding in &container.network_bindings {
+            write!(
+                line,
+                ", {}:{:?}->{:?}",
+                container.name, binding.container_port, binding.host_port
+            )
             .unwrap();
         }
-        Detail::Scheduled => line.push_str("time for a sweep"),
+    }
+    line
+}
+
+fn of_alarm(alarm: &AlarmStateChange) -> String {
+    let state = &alarm.state;
+    let mut line = format!("{} {:?} since {}", alarm.alarm_name, state.value, state.timestamp);
+    match state.reading {
+        Some(reading) => {
+            let threshold = reading
+                .threshold
+                .map_or_else(|| "no threshold".into(), |t| t.to_string());
+            write!(line, ", {} against {threshold}", reading.value).unwrap();
+        }
+        None => line.push_str(", no reading"),
+    }
+    if state.muted {
+        line.push_str(", muted");
     }
     line
 }
@@ -131,7 +123,8 @@ fn every_other_kind_is_rejected_as_one_that_nothing_reacts_to() {
             *table.entry(format!("{kind}: {said}")).or_default() += 1;
         }
     }
-    let table: String = table.into_iter().map(|(said, n)| format!("{n:>3}  {said}\n")).collect();
+    let table: Vec<_> = table.into_iter().map(|(said, n)| format!("{n:>3}  {said}\n")).collect();
+    let table = table.concat();
     expect_file!["corpus/others.txt"].assert_eq(&table);
 }
 

@@ -3,18 +3,9 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-
-/// How they are built.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Profile {
-    /// As tests are: quickly.
-    Dev,
-    /// As they are deployed.
-    Release,
-}
 
 /// Builds the binaries of these packages and says where they are, by the binary's name. Nothing is done when they are built.
 ///
@@ -22,28 +13,65 @@ pub enum Profile {
 ///
 /// # Errors
 /// When cargo fails; its messages are in the error.
-pub fn build(packages: &[&str], profile: Profile) -> io::Result<BTreeMap<String, PathBuf>> {
+pub fn build(packages: &[&str]) -> io::Result<BTreeMap<String, PathBuf>> {
     let mut found = BTreeMap::new();
     for package in packages {
-        found.extend(build_one(package, profile)?);
+        let mut cargo = cargo(&workspace());
+        cargo.args(["build", "--quiet", "--bins", "-p", package, MESSAGES]);
+        found.extend(executables(&run(cargo)?.stdout));
     }
     Ok(found)
 }
 
-fn build_one(package: &str, profile: Profile) -> io::Result<BTreeMap<String, PathBuf>> {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
-    cargo.args([
-        "build",
-        "--quiet",
-        "--bins",
-        "--message-format=json-render-diagnostics",
-        "-p",
-        package,
-    ]);
-    if profile == Profile::Release {
-        cargo.arg("--release");
+/// Builds a binary as it is deployed and says where it is: by cargo-lambda, as `sam build` does, where it is installed, and
+/// otherwise by cargo with the same profile. Progress goes to standard error.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn build_for_lambda(name: &str, folder: &str) -> io::Result<PathBuf> {
+    let folder = workspace().join(folder);
+    let mut lambda = cargo(&folder);
+    lambda
+        .args(["lambda", "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    if lambda.status()?.success() {
+        let mut lambda = cargo(&folder);
+        lambda
+            .args(["lambda", "build", "--release", "--bin", name])
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit());
+        run(lambda)?;
+        let mut metadata = cargo(&folder);
+        metadata.args(["metadata", "--format-version=1", "--no-deps"]);
+        let metadata: Value = serde_json::from_slice(&run(metadata)?.stdout)?;
+        let target = metadata
+            .get("target_directory")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        return Ok(Path::new(target).join("lambda").join(name).join("bootstrap"));
     }
+    let mut release = cargo(&folder);
+    release
+        .args(["build", "--release", "--bin", name, MESSAGES])
+        .stderr(Stdio::inherit());
+    let stdout = run(release)?.stdout;
+    let found = executables(&stdout).find(|(found, _)| found == name);
+    found
+        .map(|(_, path)| path)
+        .ok_or_else(|| io::Error::other(format!("cargo built no `{name}`")))
+}
+
+const MESSAGES: &str = "--message-format=json-render-diagnostics";
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Cargo in a folder.
+fn cargo(folder: &Path) -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(folder);
     // What cargo says to the program that it runs would make build scripts run anew in the cargo that this one runs.
     #[allow(clippy::disallowed_methods, reason = "not read, but kept from cargo")]
     for (name, _) in std::env::vars_os() {
@@ -61,19 +89,28 @@ fn build_one(package: &str, profile: Profile) -> io::Result<BTreeMap<String, Pat
             cargo.env_remove(name);
         }
     }
-    let output = cargo.output()?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(io::Error::other(format!("cargo could not build {package}:\n{said}")));
+    cargo
+}
+
+fn run(mut command: Command) -> io::Result<Output> {
+    let output = command.output()?;
+    if output.status.success() {
+        return Ok(output);
     }
-    let messages = output
-        .stdout
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(io::Error::other(format!(
+        "{command:?} failed: {}\n{said}",
+        output.status
+    )))
+}
+
+fn executables(messages: &[u8]) -> impl Iterator<Item = (String, PathBuf)> {
+    let messages = messages
         .split(|byte| *byte == b'\n')
-        .filter_map(|line| serde_json::from_slice(line).ok());
-    let executable = |message: Value| {
+        .filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    messages.filter_map(|message| {
         let path = message.get("executable")?.as_str()?;
         let name = message.pointer("/target/name")?.as_str()?;
         Some((name.to_owned(), PathBuf::from(path)))
-    };
-    Ok(messages.filter_map(executable).collect())
+    })
 }

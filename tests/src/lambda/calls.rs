@@ -21,22 +21,37 @@ pub struct Call {
     pub connection: usize,
 }
 
+/// The calls in the order in which they had to wait for one another: those of one stage were under way at once, and each
+/// began after one of the stage before had ended. Within a stage they are sorted by name.
+#[must_use]
+pub fn stages(calls: &[Call]) -> Vec<Vec<&Call>> {
+    let mut by_begin: Vec<_> = calls.iter().collect();
+    by_begin.sort_by_key(|call| call.began);
+    let mut stages = Vec::<Vec<&Call>>::new();
+    for call in by_begin {
+        let before = |stage: &Vec<&Call>| {
+            stage
+                .iter()
+                .any(|other| other.ended.is_some_and(|ended| ended <= call.began))
+        };
+        let stage = stages.iter().rposition(before).map_or(0, |last| last + 1);
+        match stages.get_mut(stage) {
+            Some(stage) => stage.push(call),
+            None => stages.push(vec![call]),
+        }
+    }
+    for stage in &mut stages {
+        stage.sort_by(|a, b| a.operation.cmp(&b.operation));
+    }
+    stages
+}
+
 /// How many calls had to wait for one another: the longest chain in which each began after the one before had ended.
 ///
 /// Whatever an event costs beyond the function's own work is this many round trips.
 #[must_use]
 pub fn depth(calls: &[Call]) -> usize {
-    let mut spans: Vec<_> = calls.iter().filter_map(|c| Some((c.began, c.ended?))).collect();
-    spans.sort_by_key(|(_, ended)| *ended);
-    let mut chain = 0;
-    let mut free_from = None;
-    for (began, ended) in spans {
-        if free_from.is_none_or(|free| began >= free) {
-            chain += 1;
-            free_from = Some(ended);
-        }
-    }
-    chain
+    stages(calls).len()
 }
 
 #[cfg(test)]

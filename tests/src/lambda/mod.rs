@@ -25,8 +25,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-pub use build::{Profile, build};
-pub use calls::{Call, depth};
+pub use build::{build, build_for_lambda};
+pub use calls::{Call, depth, stages};
 pub use json::{attribute, item, plain};
 pub use process::{Process, Usage};
 pub use tls::Authority;
@@ -44,7 +44,7 @@ pub const STATE_TABLE: &str = "wharfinger-state";
 pub const OWNER: &str = "wharfinger";
 
 /// How long anything here is waited for: far longer than it takes on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What goes wrong with a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -199,7 +199,7 @@ impl Lambda {
     /// # Errors
     /// When there is no answer.
     pub fn invoke(&self, event: &Value) -> io::Result<Invoked> {
-        self.invoke_within(event, Duration::from_secs(60))
+        self.invoke_within(event, Duration::from_mins(1))
     }
 
     /// Waits until the function has asked for its `n`-th event, counted from 1: when was that?
@@ -256,9 +256,11 @@ pub struct Invoked {
 }
 
 impl Invoked {
-    /// The names of the calls in the order in which they began.
+    /// The names of the calls, sorted: those that are made at once arrive in any order.
     #[must_use]
     pub fn operations(&self) -> Vec<&str> {
-        self.calls.iter().map(|call| call.operation.as_str()).collect()
+        let mut names: Vec<_> = self.calls.iter().map(|call| call.operation.as_str()).collect();
+        names.sort_unstable();
+        names
     }
 }

@@ -185,23 +185,7 @@ fn posted(shared: &Arc<Shared>, rest: &str, body: &[u8]) -> Answered {
 }
 
 async fn aws(shared: &Arc<Shared>, target: Option<&str>, body: &[u8], began: Instant, connection: usize) -> Answered {
-    let form = || url_decoded(body);
-    let (service, operation, input) = match target.and_then(|t| t.split_once('.')) {
-        Some((service, operation)) => (
-            service,
-            operation.to_owned(),
-            serde_json::from_slice(body).unwrap_or_default(),
-        ),
-        None => {
-            let form = form();
-            let action = form.iter().find(|(name, _)| name == "Action").map(|(_, a)| a.clone());
-            let fields: Map<_, _> = form
-                .into_iter()
-                .map(|(name, value)| (name, Value::String(value)))
-                .collect();
-            ("query", action.unwrap_or_default(), Value::Object(fields))
-        }
-    };
+    let (service, operation, input) = decode(target, body);
     let call = Call {
         operation: operation.clone(),
         input,
@@ -221,7 +205,7 @@ async fn aws(shared: &Arc<Shared>, target: Option<&str>, body: &[u8], began: Ins
         Some(Fault::Cut) => return Err(Cut),
         Some(Fault::Refuse(status, code)) => refusal(service, status, code),
         fault => {
-            let answer = effect(shared, service, &operation, &call.input, form);
+            let answer = effect(shared, service, &operation, &call.input);
             match fault {
                 Some(Fault::CutAfter) => return Err(Cut),
                 Some(Fault::Silence) => std::future::pending().await,
@@ -238,6 +222,24 @@ async fn aws(shared: &Arc<Shared>, target: Option<&str>, body: &[u8], began: Ins
     respond(status, kind, body)
 }
 
+/// The prefix of `X-Amz-Target`, the operation and the request; a form is of the query protocol.
+fn decode<'t>(target: Option<&'t str>, body: &[u8]) -> (&'t str, String, Value) {
+    if let Some((service, operation)) = target.and_then(|t| t.split_once('.')) {
+        return (
+            service,
+            operation.to_owned(),
+            serde_json::from_slice(body).unwrap_or_default(),
+        );
+    }
+    let form: Vec<(String, String)> = serde_urlencoded::from_bytes(body).unwrap_or_default();
+    let fields: Map<_, _> = form
+        .into_iter()
+        .map(|(name, value)| (name, Value::String(value)))
+        .collect();
+    let action = fields.get("Action").and_then(Value::as_str).unwrap_or_default();
+    ("query", action.to_owned(), Value::Object(fields))
+}
+
 impl State {
     /// What is to go wrong with the next call of an operation.
     fn fault(&mut self, operation: &str) -> Option<Fault> {
@@ -250,17 +252,11 @@ impl State {
     }
 }
 
-fn effect(
-    shared: &Arc<Shared>,
-    service: &str,
-    operation: &str,
-    input: &Value,
-    form: impl Fn() -> Vec<(String, String)>,
-) -> (&'static str, u16, Bytes) {
+fn effect(shared: &Arc<Shared>, service: &str, operation: &str, input: &Value) -> (&'static str, u16, Bytes) {
     let mut state = shared.state();
     if service == "query" {
         return match operation {
-            "DescribeAlarms" => ("text/xml", 200, state.world.describe_alarms(&form()).into()),
+            "DescribeAlarms" => ("text/xml", 200, state.world.describe_alarms(input).into()),
             _ => refusal(service, 400, "InvalidAction"),
         };
     }
@@ -276,10 +272,6 @@ fn refusal(service: &str, status: u16, code: &str) -> (&'static str, u16, Bytes)
     }
     let body = json!({ "__type": format!("com.amazonaws#{code}"), "message": "scripted" });
     ("application/x-amz-json-1.1", status, body.to_string().into())
-}
-
-fn url_decoded(body: &[u8]) -> Vec<(String, String)> {
-    serde_urlencoded::from_bytes(body).unwrap_or_default()
 }
 
 fn respond(status: u16, kind: &'static str, body: Bytes) -> Answered {

@@ -57,6 +57,60 @@ pub fn task(service: &str, id: &str, version: i64, last: &str, desired: &str) ->
     })
 }
 
+/// A service of the cluster `prod` that is as it should be, as `DescribeServices` shows it.
+#[must_use]
+pub fn service(name: &str, count: u32) -> Value {
+    let definition = format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{name}:1");
+    json!({
+        "serviceName": name,
+        "serviceArn": format!("arn:aws:ecs:{REGION}:{ACCOUNT}:service/prod/{name}"),
+        "clusterArn": format!("arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/prod"),
+        "status": "ACTIVE",
+        "desiredCount": count,
+        "runningCount": count,
+        "pendingCount": 0,
+        "taskDefinition": definition,
+        "deploymentController": { "type": "ECS" },
+        "deployments": [{
+            "id": "ecs-svc/1",
+            "status": "PRIMARY",
+            "taskDefinition": definition,
+            "desiredCount": count,
+            "runningCount": count,
+            "pendingCount": 0,
+            "rolloutState": "COMPLETED",
+            "createdAt": 1_767_600_000,
+        }],
+    })
+}
+
+/// The first revision of a family with one container of its name, which runs an image of the account's own registry, as
+/// `DescribeTaskDefinition` shows it.
+#[must_use]
+pub fn task_definition(family: &str, image: &str) -> Value {
+    json!({
+        "taskDefinitionArn": format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{family}:1"),
+        "family": family,
+        "revision": 1,
+        "status": "ACTIVE",
+        "networkMode": "awsvpc",
+        "requiresCompatibilities": ["FARGATE"],
+        "cpu": "256",
+        "memory": "512",
+        "containerDefinitions": [{
+            "name": family,
+            "image": format!("{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{image}"),
+            "essential": true,
+            "portMappings": [{ "containerPort": 8080, "hostPort": 8080, "protocol": "tcp" }],
+            "environment": [],
+            "mountPoints": [],
+            "volumesFrom": [],
+        }],
+        "volumes": [],
+        "placementConstraints": [],
+    })
+}
+
 /// `ECS Task State Change`.
 #[must_use]
 pub fn task_event(task: &Value) -> Value {

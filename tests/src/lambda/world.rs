@@ -2,6 +2,7 @@
 //! ([`Fault`](super::Fault)), and what goes wrong in any order is the simulation's.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use serde_json::{Value, json};
 
@@ -116,10 +117,15 @@ impl World {
         let Some(service) = self.services.get_mut(name) else {
             return refused(400, "ServiceNotFoundException", "Service not found.");
         };
-        for member in ["desiredCount", "taskDefinition"] {
-            if let Some(value) = request.get(member) {
-                service[member] = value.clone();
+        if let Some(count) = request.get("desiredCount") {
+            for member in ["desiredCount", "runningCount"] {
+                service[member] = count.clone();
             }
+        }
+        // A deployment is through at once: this world is quiet.
+        if let Some(definition) = request.get("taskDefinition") {
+            service["taskDefinition"] = definition.clone();
+            service["deployments"][0]["taskDefinition"] = definition.clone();
         }
         (200, json!({ "service": service }))
     }
@@ -156,22 +162,17 @@ impl World {
     }
 
     /// `DescribeAlarms`, of the query protocol: a form in, XML out.
-    pub(super) fn describe_alarms(&self, form: &[(String, String)]) -> String {
-        let wanted: Vec<_> = form
-            .iter()
-            .filter(|(n, _)| n.starts_with("AlarmNames."))
-            .map(|(_, name)| name)
-            .collect();
+    pub(super) fn describe_alarms(&self, form: &Value) -> String {
+        let fields = form.as_object().into_iter().flatten();
+        let names = fields.filter(|(field, _)| field.starts_with("AlarmNames."));
+        let wanted: Vec<_> = names.filter_map(|(_, name)| name.as_str()).collect();
+        let is_wanted = |name: &String| wanted.is_empty() || wanted.contains(&name.as_str());
         let mut members = String::new();
-        for (_, alarm) in self
-            .alarms
-            .iter()
-            .filter(|(name, _)| wanted.is_empty() || wanted.contains(name))
-        {
+        for (_, alarm) in self.alarms.iter().filter(|(name, _)| is_wanted(name)) {
             members.push_str("<member>");
             for (name, value) in alarm {
                 let value = value.replace('&', "&amp;").replace('<', "&lt;");
-                members.push_str(&format!("<{name}>{value}</{name}>"));
+                let _ = write!(members, "<{name}>{value}</{name}>");
             }
             members.push_str("</member>");
         }

@@ -24,6 +24,7 @@ fn what_is_no_event_that_can_be_used_is_an_error_each_time_and_the_function_live
     let rig = rig();
     let mut nameless = joining();
     nameless["detail"].as_object_mut().unwrap().remove("taskArn");
+    nameless["resources"] = json!([]);
     let other = push_event("shop/web", "1.2.3", "sha256:0123");
     let cases = [
         (nameless, "taskArn"),

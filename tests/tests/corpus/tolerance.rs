@@ -166,8 +166,9 @@ fn only_these_fields_are_needed() {
             ECS Task State Change /detail-type
             ECS Task State Change /detail/clusterArn
             ECS Task State Change /detail/taskArn
-            ECS Task State Change /detail/taskDefinitionArn
             ECS Task State Change /detail/version
+            ECS Task State Change /resources
+            ECS Task State Change /resources/*
             ECS Task State Change /source
             Scheduled Event /detail-type
             Scheduled Event /source
@@ -219,8 +220,9 @@ fn only_these_fields_must_have_their_type() {
             ECS Task State Change /detail-type
             ECS Task State Change /detail/clusterArn
             ECS Task State Change /detail/taskArn
-            ECS Task State Change /detail/taskDefinitionArn
             ECS Task State Change /detail/version
+            ECS Task State Change /resources
+            ECS Task State Change /resources/*
             ECS Task State Change /source
             Scheduled Event /detail-type
             Scheduled Event /source
@@ -237,24 +239,24 @@ fn only_these_texts_have_a_form() {
     check_needed(
         change,
         &expect![[r#"
-        CloudWatch Alarm State Change (Lambda action) /alarmData/state/timestamp
-        CloudWatch Alarm State Change /alarmData/state/timestamp
-        CloudWatch Alarm State Change /detail-type
-        CloudWatch Alarm State Change /detail/state/timestamp
-        CloudWatch Alarm State Change /source
-        ECR Image Action /detail-type
-        ECR Image Action /detail/image-digest
-        ECR Image Action /detail/repository-name
-        ECR Image Action /source
-        ECS Deployment State Change /detail-type
-        ECS Deployment State Change /resources/*
-        ECS Deployment State Change /source
-        ECS Task State Change /detail-type
-        ECS Task State Change /detail/taskArn
-        ECS Task State Change /detail/taskDefinitionArn
-        ECS Task State Change /source
-        Scheduled Event /detail-type
-    "#]],
+            CloudWatch Alarm State Change (Lambda action) /alarmData/state/timestamp
+            CloudWatch Alarm State Change /alarmData/state/timestamp
+            CloudWatch Alarm State Change /detail-type
+            CloudWatch Alarm State Change /detail/state/timestamp
+            CloudWatch Alarm State Change /source
+            ECR Image Action /detail-type
+            ECR Image Action /detail/image-digest
+            ECR Image Action /detail/repository-name
+            ECR Image Action /source
+            ECS Deployment State Change /detail-type
+            ECS Deployment State Change /resources/*
+            ECS Deployment State Change /source
+            ECS Task State Change /detail-type
+            ECS Task State Change /detail/taskArn
+            ECS Task State Change /resources/*
+            ECS Task State Change /source
+            Scheduled Event /detail-type
+        "#]],
     );
 }
 

@@ -1,0 +1,119 @@
+//! What a push leads to, and what that costs.
+
+use std::time::Duration;
+
+use expect_test::expect;
+use serde_json::{Value, json};
+use wharfinger_tests::lambda::story::{configure, push_event, service, task_definition};
+use wharfinger_tests::lambda::{CONFIG_TABLE, item};
+
+use super::{Rig, has, in_turn};
+
+const DIGEST: &str = "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
+
+/// A function with a service that takes the images of `shop/web`.
+fn rig() -> Rig {
+    let rig = Rig::start("delivery");
+    let config = json!({ "delivery": [{ "repository": "shop/web", "tags": { "semver": ">=1.0.0" } }] });
+    rig.lambda.world(|world| {
+        world.services.insert("web".into(), service("web", 2));
+        world.task_definitions.push(task_definition("web", "shop/web:1.0.0"));
+        configure(world, "prod/web", &config).unwrap();
+    });
+    rig
+}
+
+fn image_of_the_service(rig: &Rig) -> Value {
+    rig.lambda.world(|world| {
+        let arn = &world.services["web"]["taskDefinition"];
+        let definition = world
+            .task_definitions
+            .iter()
+            .find(|d| d["taskDefinitionArn"] == *arn)
+            .unwrap();
+        definition["containerDefinitions"][0]["image"].clone()
+    })
+}
+
+#[test]
+fn a_push_is_rolled_out_by_its_digest_once() {
+    let rig = rig();
+    rig.lambda.latency(Duration::from_millis(150));
+    let event = push_event("shop/web", "1.2.0", DIGEST);
+    let pushed = rig.done(&event);
+    let registry = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+    assert_eq!(
+        image_of_the_service(&rig),
+        format!("{registry}/shop/web@{DIGEST}"),
+        "{}",
+        rig.said()
+    );
+    let update = pushed
+        .calls
+        .iter()
+        .find(|call| call.operation == "UpdateService")
+        .unwrap();
+    let members: Vec<_> = update.input.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        members,
+        ["cluster", "service", "taskDefinition"],
+        "nothing else is sent"
+    );
+    expect![[r#"
+        Query
+        Query
+        UpdateItem
+        UpdateItem
+        DescribeServices Query
+        DescribeTaskDefinition
+        UpdateItem
+        RegisterTaskDefinition
+        DescribeTaskDefinition
+        UpdateItem
+        UpdateService
+        PutItem Query
+        UpdateItem
+        UpdateItem"#]]
+    .assert_eq(&in_turn(&pushed).join("\n"));
+
+    let again = rig.done(&event);
+    for call in ["RegisterTaskDefinition", "UpdateService"] {
+        assert!(!again.operations().contains(&call), "{:?}", again.operations());
+    }
+    assert_eq!(rig.lambda.world(|world| world.task_definitions.len()), 2);
+}
+
+#[test]
+fn a_push_that_no_rule_wants_changes_nothing_and_says_why() {
+    let rig = rig();
+    let pushed = rig.done(&push_event("shop/web", "nightly", DIGEST));
+    assert!(
+        !pushed.operations().contains(&"RegisterTaskDefinition"),
+        "{:?}",
+        pushed.operations()
+    );
+    rig.process
+        .line(|line| has(line, &[("message", "decision"), ("outcome", "ignore")]))
+        .unwrap();
+    let other = push_event("shop/other", "1.2.0", DIGEST);
+    assert_eq!(rig.done(&other).operations(), ["Query"]);
+}
+
+#[test]
+fn a_malformed_neighbour_under_the_same_repository_is_reported_and_the_others_are_served() {
+    let rig = rig();
+    let bad =
+        json!({ "pk": "repository#shop/web", "sk": "service#prod/bad", "target": { "config": { "delivery": 7 } } });
+    rig.lambda
+        .world(|world| world.tables.put(CONFIG_TABLE, item(bad.as_object().unwrap())));
+    rig.done(&push_event("shop/web", "1.2.0", DIGEST));
+    assert!(
+        image_of_the_service(&rig).as_str().unwrap().ends_with(DIGEST),
+        "{}",
+        rig.said()
+    );
+    let key = "repository#shop/web / service#prod/bad";
+    rig.process
+        .line(|line| has(line, &[("level", "ERROR"), ("key", key)]))
+        .unwrap();
+}
