@@ -137,3 +137,120 @@ impl Show for Report {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::collections::BTreeMap;
+
+    use wharfinger_cloud::CloudError;
+    use wharfinger_cloud::table::{Condition, Item, Key, Update, Updated, Write, number};
+    use wharfinger_core::config::Document;
+
+    use super::*;
+
+    /// A table to which someone else applies just before our transaction, so many times.
+    #[derive(Default)]
+    struct Busy {
+        items: RefCell<BTreeMap<Key, Item>>,
+        others: Cell<usize>,
+    }
+
+    impl Table for Busy {
+        async fn get(&self, _: TableName, key: &Key) -> Result<Option<Item>, CloudError> {
+            Ok(self.items.borrow().get(key).cloned())
+        }
+
+        async fn query(&self, _: TableName, pk: &str) -> Result<Vec<Item>, CloudError> {
+            let items = self.items.borrow();
+            Ok(items
+                .iter()
+                .filter(|(key, _)| key.pk == pk)
+                .map(|(_, item)| item.clone())
+                .collect())
+        }
+
+        async fn update(&self, _: TableName, update: Update) -> Result<Updated, CloudError> {
+            panic!("{update:?}")
+        }
+
+        async fn put(&self, _: TableName, item: Item) -> Result<(), CloudError> {
+            panic!("{item:?}")
+        }
+
+        async fn transact(&self, _: TableName, writes: Vec<Write>) -> Result<bool, CloudError> {
+            if self.others.get() > 0 {
+                self.others.set(self.others.get() - 1);
+                return Ok(false);
+            }
+            let Some(Write::Put(meta, condition)) = writes.first() else {
+                panic!("{writes:?}")
+            };
+            let current = self.items.borrow().get(&Key::of(meta).unwrap()).cloned();
+            let version = current.and_then(|item| item.get("version").cloned());
+            assert_eq!(
+                *condition,
+                version.map_or(Condition::Missing("version"), |n| Condition::Equal("version", n))
+            );
+            for write in writes {
+                match write {
+                    Write::Put(item, _) => self.items.borrow_mut().insert(Key::of(&item).unwrap(), item),
+                    Write::Delete(key) => self.items.borrow_mut().remove(&key),
+                };
+            }
+            Ok(true)
+        }
+    }
+
+    async fn apply(table: &Busy, document: &Document) -> anyhow::Result<(Plan, u64)> {
+        let planned = |stored: &Current| {
+            let stamp = Stamp {
+                at: jiff::Timestamp::UNIX_EPOCH,
+                by: "me".to_owned(),
+            };
+            Ok(plan(stored, document, &BTreeMap::new(), false, &stamp)?)
+        };
+        store(table, planned).await
+    }
+
+    fn shop() -> Document {
+        let text = "version: 1\nservices:\n  prod/web: {}\n";
+        crate::document::load("shop.yaml", text).document.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_apply_that_is_overtaken_begins_anew() {
+        let table = Busy::default();
+        table.others.set(ATTEMPTS - 1);
+        let (plan, version) = apply(&table, &shop()).await.unwrap();
+        assert_eq!((plan.transactions.len(), version), (1, 1));
+        assert!(
+            table
+                .items
+                .borrow()
+                .contains_key(&Key::new("targets", "service#prod/web"))
+        );
+        let (plan, version) = apply(&table, &shop()).await.unwrap();
+        assert_eq!((plan.transactions.len(), version), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn an_apply_that_is_always_overtaken_gives_up() {
+        let table = Busy::default();
+        table.others.set(ATTEMPTS);
+        let error = apply(&table, &shop()).await.unwrap_err().to_string();
+        assert!(error.contains("apply again"), "{error}");
+        assert!(table.items.borrow().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_version_goes_on_from_the_one_that_is_stored() {
+        let table = Busy::default();
+        let mut meta = Item::default();
+        meta.insert("pk".to_owned(), wharfinger_cloud::table::text("meta"));
+        meta.insert("sk".to_owned(), wharfinger_cloud::table::text("meta"));
+        meta.insert("version".to_owned(), number(41));
+        table.items.borrow_mut().insert(Key::new("meta", "meta"), meta);
+        assert_eq!(apply(&table, &shop()).await.unwrap().1, 42);
+    }
+}

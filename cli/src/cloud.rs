@@ -41,9 +41,11 @@ pub(crate) async fn connect(global: &Global, needed: &[TableName]) -> anyhow::Re
         let name = name(&mut tables, table);
         if name.is_empty() {
             let output = outputs.get(key);
-            *name = output
-                .with_context(|| format!("the stack `{stack}` has no output `{key}`: is it a stack of Wharfinger?"))?
-                .clone();
+            name.clone_from(
+                output.with_context(|| {
+                    format!("the stack `{stack}` has no output `{key}`: is it a stack of Wharfinger?")
+                })?,
+            );
         }
     }
     Ok(aws.with_tables(tables))

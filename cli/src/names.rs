@@ -126,3 +126,181 @@ async fn create_namespace(
         BETWEEN.as_secs() * u64::from(LOOKS)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use jiff::Timestamp;
+    use wharfinger_cloud::CloudError;
+    use wharfinger_cloud::ports::{Instance, Submitted};
+    use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
+
+    use super::*;
+
+    /// As much of Cloud Map as is asked for here. A namespace is there some looks after it was asked for.
+    #[derive(Default)]
+    struct Fake {
+        namespaces: RefCell<Vec<Namespace>>,
+        registries: RefCell<BTreeMap<String, BTreeMap<String, String>>>,
+        running: Cell<u32>,
+        fails: bool,
+        slept: Cell<Duration>,
+    }
+
+    impl Fake {
+        fn with(namespaces: &[(&str, &str)], registries: &[(&str, &str, &str)]) -> Self {
+            let fake = Self::default();
+            for (id, name) in namespaces {
+                fake.namespaces.borrow_mut().push(Namespace {
+                    id: (*id).into(),
+                    name: (*name).into(),
+                    dns: false,
+                });
+            }
+            for (namespace, name, id) in registries {
+                let mut all = fake.registries.borrow_mut();
+                all.entry((*namespace).into())
+                    .or_default()
+                    .insert((*name).into(), (*id).into());
+            }
+            fake
+        }
+
+        async fn resolve(&self, names: &[&str], create: bool) -> Result<Resolved, String> {
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            resolve(self, &names, create)
+                .await
+                .map_err(|error| format!("{error:#}"))
+        }
+    }
+
+    impl Names for Fake {
+        async fn namespaces(&self) -> Result<Vec<Namespace>, CloudError> {
+            Ok(self.namespaces.borrow().clone())
+        }
+
+        async fn registries(&self, namespace_id: &str) -> Result<BTreeMap<String, String>, CloudError> {
+            Ok(self.registries.borrow().get(namespace_id).cloned().unwrap_or_default())
+        }
+
+        async fn create_namespace(&self, name: &str) -> Result<Option<String>, CloudError> {
+            self.running.set(3);
+            Ok(Some(name.to_owned()))
+        }
+
+        async fn create_registry(&self, namespace: &Namespace, name: &str) -> Result<String, CloudError> {
+            Ok(format!("srv-{}-{name}", namespace.id))
+        }
+    }
+
+    impl Registry for Fake {
+        async fn register(&self, endpoint: &Endpoint) -> Result<Submitted, CloudError> {
+            panic!("{endpoint:?}")
+        }
+
+        async fn deregister(&self, request: &DeregisterInstance) -> Result<Submitted, CloudError> {
+            panic!("{request:?}")
+        }
+
+        async fn operation(&self, id: &str) -> Result<OperationStatus, CloudError> {
+            if self.fails {
+                return Ok(OperationStatus::Failed("the quota is used up".into()));
+            }
+            self.running.set(self.running.get().saturating_sub(1));
+            if self.running.get() > 0 {
+                return Ok(OperationStatus::Running);
+            }
+            let namespace = Namespace {
+                id: "new".into(),
+                name: id.into(),
+                dns: false,
+            };
+            self.namespaces.borrow_mut().push(namespace);
+            Ok(OperationStatus::Done)
+        }
+
+        async fn instances(&self, service_id: &str) -> Result<Vec<Instance>, CloudError> {
+            panic!("{service_id}")
+        }
+    }
+
+    impl Clock for Fake {
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+
+        async fn sleep(&self, duration: Duration) {
+            self.slept.set(self.slept.get() + duration);
+        }
+
+        fn remaining(&self) -> Duration {
+            Duration::MAX
+        }
+    }
+
+    #[tokio::test]
+    async fn names_are_looked_up() {
+        let fake = Fake::with(
+            &[("ns-1", "shop.local"), ("ns-2", "other"), ("ns-3", "other")],
+            &[
+                ("ns-1", "web", "srv-web"),
+                ("ns-1", "api", "srv-api"),
+                ("ns-2", "web", "srv-wrong"),
+            ],
+        );
+        let resolved = fake
+            .resolve(&["shop.local/web", "shop.local/api"], false)
+            .await
+            .unwrap();
+        let expected = [("shop.local/api", "srv-api"), ("shop.local/web", "srv-web")];
+        assert_eq!(
+            resolved.registries,
+            expected.map(|(to, id)| (to.to_owned(), id.to_owned())).into()
+        );
+        assert_eq!(resolved.created, [""; 0]);
+        assert_eq!(fake.resolve(&[], true).await, Ok(Resolved::default()));
+    }
+
+    #[tokio::test]
+    async fn everything_that_is_missing_is_told_at_once() {
+        let fake = Fake::with(&[("ns-1", "shop.local")], &[("ns-1", "web", "srv-web")]);
+        let error = fake
+            .resolve(&["shop.local/web", "shop.local/api", "nope/x"], false)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error,
+            "Cloud Map has no namespace nope, no service shop.local/api: create them, or let --create do so; nothing was applied"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_created_if_asked_for() {
+        let fake = Fake::with(&[("ns-1", "shop.local")], &[]);
+        let resolved = fake.resolve(&["shop.local/api", "fresh/x"], true).await.unwrap();
+        assert_eq!(
+            resolved.created,
+            ["namespace fresh", "service fresh/x", "service shop.local/api"]
+        );
+        assert_eq!(resolved.registries["fresh/x"], "srv-new-x");
+        assert!(fake.slept.get() > Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn a_namespace_that_cannot_be_created_is_told() {
+        let fake = Fake {
+            fails: true,
+            ..Fake::default()
+        };
+        let error = fake.resolve(&["fresh/x"], true).await.unwrap_err();
+        assert_eq!(error, "the namespace fresh cannot be created: the quota is used up");
+    }
+
+    #[tokio::test]
+    async fn a_name_that_several_namespaces_have_is_not_guessed() {
+        let fake = Fake::with(&[("ns-1", "twin"), ("ns-2", "twin")], &[]);
+        let error = fake.resolve(&["twin/x"], true).await.unwrap_err();
+        assert!(error.contains("ns-1, ns-2") && error.contains("srv-"), "{error}");
+    }
+}

@@ -26,11 +26,16 @@ pub(super) struct Call {
     pub input: Value,
 }
 
+/// What takes the place of an id that is not known, with the name and a brace behind it.
+const STAND_IN: &str = "${ListServices:";
+
 /// What is known besides the event and the configuration.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Context<'a> {
     /// What AWS answered.
     pub answers: &'a Answers,
+    /// Whether the configuration is from a file, in which names stand for ids.
+    pub offline: bool,
     /// Our owner mark.
     pub owner: &'a str,
     /// The time.
@@ -55,7 +60,7 @@ impl Context<'_> {
                 task = described;
             }
         }
-        let unresolved = self.resolve(&mut managed);
+        self.resolve(&mut managed);
         let facts = discovery::Facts {
             managed,
             task,
@@ -63,36 +68,32 @@ impl Context<'_> {
             owner: self.owner.to_owned(),
             looked_up,
         };
-        let mut decision = discovery::decide(&facts);
-        if unresolved {
+        let mut decision = self.guarded("discovery", &facts.managed, discovery::decide(&facts));
+        let stood_in = |call: &Call| {
+            call.input["ServiceId"]
+                .as_str()
+                .is_some_and(|id| id.starts_with(STAND_IN))
+        };
+        if decision.actions.iter().any(stood_in) {
             decision.missing.extend(["ListNamespaces", "ListServices"]);
         }
-        Ok(self.guarded("discovery", &facts.managed, decision))
+        Ok(decision)
     }
 
-    /// Gives each registry that is named its id. Whether the answers lack one: then a stand-in with its name takes the id's
-    /// place, so that the rest of the call can be told.
-    fn resolve(&self, managed: &mut Managed) -> bool {
+    /// Gives each registry that is named its id. Offline, where the answers do not tell it, a stand-in with its name takes
+    /// the id's place, so that the rest of the call can be told. In the config table `apply` has resolved the names.
+    fn resolve(&self, managed: &mut Managed) {
         let stored = &mut managed.stored;
-        let mut unresolved = false;
         for entry in &stored.config.discovery {
             if stored.registry(&entry.to).is_some() {
                 continue;
             }
-            match self.answers.registry(&entry.to) {
-                Known::Yes(Some(id)) => {
-                    stored.registries.insert(entry.to.clone(), id);
-                }
-                Known::Yes(None) => {}
-                Known::No => {
-                    unresolved = true;
-                    stored
-                        .registries
-                        .insert(entry.to.clone(), format!("${{ListServices:{}}}", entry.to));
-                }
-            }
+            let id = match self.answers.registry(&entry.to) {
+                Known::Yes(id) => id,
+                Known::No => self.offline.then(|| format!("{STAND_IN}{}}}", entry.to)),
+            };
+            stored.registries.extend(id.map(|id| (entry.to.clone(), id)));
         }
-        unresolved
     }
 
     /// An alarm changed its state.

@@ -56,6 +56,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
             let now = args.now.or(event.envelope.time).map_or_else(|| moment(&event), Ok)?;
             let context = Context {
                 answers: &answers,
+                offline: args.config.is_some(),
                 owner: &global.stack,
                 now,
             };

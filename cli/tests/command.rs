@@ -1,0 +1,544 @@
+//! The command as people run it: what it prints where, and its exit codes. Nothing here reaches AWS.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test stops at the first thing that is not as it should be"
+)]
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const CONFIG: &str = r#"version: 1
+services:
+  prod/web:
+    discovery:
+      - { to: srv-abc, port: 8080, attributes: { version: "${image.tag}" } }
+    scaling:
+      min: 1
+      max: 10
+      rules: [ { alarm: web-cpu, target: 60 } ]
+    delivery:
+      - { repository: shop/web, tags: { semver: ">=1.2, <2" } }
+"#;
+
+const TASK: &str = "arn:aws:ecs:eu-west-1:111122223333:task/prod/0123456789abcdef0123456789abcdef";
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Self(TempDir::new().unwrap());
+        folder.write("w.yaml", CONFIG);
+        folder
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn write_json(&self, name: &str, json: &Value) -> PathBuf {
+        self.write(name, &json.to_string())
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        self.run_with(args, "")
+    }
+
+    fn run_with(&self, args: &[&str], input: &str) -> Ran {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wharfinger"));
+        // Neither credentials nor a Region nor tables, and nothing to be found in a home.
+        command
+            .env_clear()
+            .env("HOME", self.0.path())
+            .env("AWS_EC2_METADATA_DISABLED", "true");
+        command.current_dir(self.0.path()).args(args);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap().into()
+    }
+
+    fn explain(&self, event: &Value, more: &[&str]) -> (i32, Value) {
+        self.write_json("event.json", event);
+        let ran = self.run(
+            &[
+                &["explain", "event.json", "--config", "w.yaml", "--output", "json"],
+                more,
+            ]
+            .concat(),
+        );
+        let answer = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+        (ran.code, answer)
+    }
+}
+
+#[derive(Debug)]
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self {
+            code: output.status.code().unwrap(),
+            out: text(output.stdout),
+            err: text(output.stderr),
+        }
+    }
+}
+
+fn event(detail_type: &str, source: &str, resources: &[&str], detail: &Value) -> Value {
+    json!({
+        "version": "0", "id": "5f1f2a3b-0000-4000-8000-000000000001", "detail-type": detail_type, "source": source,
+        "account": "111122223333", "region": "eu-west-1", "time": "2026-01-31T10:00:00Z", "resources": resources,
+        "detail": detail,
+    })
+}
+
+fn task(version: u32, desired: &str, group: &str) -> Value {
+    let detail = json!({
+        "taskArn": TASK, "clusterArn": "arn:aws:ecs:eu-west-1:111122223333:cluster/prod",
+        "taskDefinitionArn": "arn:aws:ecs:eu-west-1:111122223333:task-definition/shop-web:3",
+        "group": group, "version": version, "desiredStatus": desired, "lastStatus": "RUNNING",
+        "startedAt": "2026-01-31T09:59:58Z", "availabilityZone": "eu-west-1a",
+        "containers": [{ "name": "web", "image": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop/web:1.4.0" }],
+        "attachments": [{ "type": "eni", "details": [{ "name": "privateIPv4Address", "value": "10.0.0.5" }] }],
+    });
+    event("ECS Task State Change", "aws.ecs", &[TASK], &detail)
+}
+
+fn alarm() -> Value {
+    let reading = json!({ "recentDatapoints": [120.0], "threshold": 50.0 }).to_string();
+    let state = json!({ "value": "ALARM", "timestamp": "2026-01-31T09:59:59.989+0000", "reasonData": reading });
+    let detail = json!({ "alarmName": "web-cpu", "state": state });
+    event("CloudWatch Alarm State Change", "aws.cloudwatch", &[], &detail)
+}
+
+fn push() -> Value {
+    let digest = format!("sha256:{}", "7f".repeat(32));
+    let detail = json!({
+        "result": "SUCCESS", "repository-name": "shop/web", "image-digest": digest, "action-type": "PUSH", "image-tag": "1.5.0",
+    });
+    event("ECR Image Action", "aws.ecr", &[], &detail)
+}
+
+fn service() -> Value {
+    let definition = "arn:aws:ecs:eu-west-1:111122223333:task-definition/shop-web:3";
+    json!({
+        "serviceArn": "arn:aws:ecs:eu-west-1:111122223333:service/prod/web", "status": "ACTIVE",
+        "desiredCount": 2, "runningCount": 2, "pendingCount": 0, "taskDefinition": definition,
+        "deployments": [{
+            "id": "ecs-svc/1", "status": "PRIMARY", "taskDefinition": definition, "rolloutState": "COMPLETED",
+            "createdAt": 1_735_689_600.123,
+        }],
+    })
+}
+
+fn codes(answer: &Value) -> Vec<&str> {
+    answer["reasons"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|reason| reason["code"].as_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn check_answers_a_typo_with_file_line_column_and_the_nearest_key() {
+    let folder = Folder::new();
+    folder.write("bad.yaml", &CONFIG.replace("discovery:", "discvoery:"));
+    let ran = folder.run(&["check", "bad.yaml"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(
+        ran.out
+            .starts_with("bad.yaml:4:5: unknown key `discvoery`: did you mean `discovery`?"),
+        "{ran:?}"
+    );
+
+    let ran = folder.run(&["check", "bad.yaml", "--output", "json"]);
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    let problem = &report["problems"][0];
+    assert_eq!((ran.code, &report["valid"]), (1, &json!(false)));
+    assert_eq!(
+        (&problem["severity"], &problem["line"], &problem["column"]),
+        (&json!("error"), &json!(4), &json!(5))
+    );
+    assert_eq!(problem["path"], "services.prod/web.discvoery");
+}
+
+#[test]
+fn check_lets_a_good_file_pass_and_warns() {
+    let folder = Folder::new();
+    let ran = folder.run(&["check", "w.yaml"]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "w.yaml: valid, 1 target\n"));
+    folder.write("warn.yaml", "version: 1\nclusters:\n  prod: { capacity: {} }\n");
+    let ran = folder.run(&["check", "warn.yaml"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.starts_with("warn.yaml:3:11: warning: "), "{ran:?}");
+    let ran = folder.run_with(&["check", "-"], "version: 2\n");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.out.starts_with("<stdin>:1:10: "), "{ran:?}");
+}
+
+#[test]
+fn usage_and_environment_are_exit_code_2_and_told_on_standard_error() {
+    let folder = Folder::new();
+    folder.write("text.bin", "x");
+    std::fs::write(folder.0.path().join("latin.yaml"), b"version: \xe9\n").unwrap();
+    for (args, told) in [
+        (&["check", "nope.yaml"][..], "nope.yaml cannot be read"),
+        (&["check", "latin.yaml"], "latin.yaml is not UTF-8 text"),
+        (&["chekc", "w.yaml"], "unrecognized subcommand"),
+        (&["check", "w.yaml", "--output", "xml"], "invalid value 'xml'"),
+        (&["apply", "w.yaml"], "no Region is set"),
+        (&["diff", "w.yaml"], "no Region is set"),
+        (&["export"], "no Region is set"),
+        (&["history", "prod/web"], "no Region is set"),
+        (&["history", "prod"], "`prod` is not a target"),
+        (
+            &["explain", "nope.json", "--config", "w.yaml"],
+            "nope.json cannot be read",
+        ),
+        (&["explain", "text.bin", "--config", "w.yaml"], "text.bin is no JSON"),
+    ] {
+        let ran = folder.run(args);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{args:?}: {ran:?}");
+        assert!(ran.err.contains(told), "{args:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn nothing_is_applied_of_a_file_in_which_something_is_wrong() {
+    let folder = Folder::new();
+    folder.write(
+        "gate.yaml",
+        &CONFIG.replace("repository: shop/web,", "repository: shop/web, approval: required,"),
+    );
+    folder.write("bad.yaml", &CONFIG.replace("min: 1", "min: 11"));
+    for (args, told) in [
+        (&["apply", "gate.yaml"][..], "gate.yaml:11:43: "),
+        (&["apply", "bad.yaml"], "bad.yaml:7:12: "),
+        (&["diff", "bad.yaml"], "bad.yaml:7:12: "),
+    ] {
+        let ran = folder.run(args);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.err.starts_with(told), "{ran:?}");
+        assert!(ran.err.contains("nothing was done"), "{ran:?}");
+    }
+}
+
+#[test]
+fn explain_tells_of_a_joining_and_of_a_leaving_task() {
+    let folder = Folder::new();
+    let (code, answer) = folder.explain(&task(5, "RUNNING", "service:web"), &[]);
+    assert_eq!(code, 0);
+    assert_eq!(
+        answer["event"],
+        json!({ "kind": "ECS Task State Change", "target": "prod/web", "version": 5 })
+    );
+    assert_eq!((&answer["outcome"], &answer["missing"]), (&json!("act"), &json!([])));
+    let action = &answer["actions"][0];
+    assert_eq!(action["call"], "RegisterInstance");
+    assert_eq!(action["input"]["ServiceId"], "srv-abc");
+    assert_eq!(action["input"]["InstanceId"], "0123456789abcdef0123456789abcdef-8080");
+    let attributes = &action["input"]["Attributes"];
+    assert_eq!(
+        (&attributes["AWS_INSTANCE_IPV4"], &attributes["version"]),
+        (&json!("10.0.0.5"), &json!("1.4.0"))
+    );
+    assert_eq!(attributes["WHARFINGER_OWNER"], "wharfinger");
+    assert_eq!(
+        answer.as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["event", "outcome", "actions", "reasons", "missing"]
+    );
+
+    let (code, answer) = folder.explain(&task(6, "STOPPED", "service:web"), &["--stack", "mine"]);
+    assert_eq!((code, &answer["outcome"]), (0, &json!("act")));
+    assert_eq!(answer["actions"][0]["call"], "DeregisterInstance");
+    assert_eq!(
+        answer["actions"][0]["input"],
+        json!({ "ServiceId": "srv-abc", "InstanceId": "0123456789abcdef0123456789abcdef-8080" })
+    );
+}
+
+#[test]
+fn explain_tells_a_call_whose_registry_is_only_named() {
+    let folder = Folder::new();
+    folder.write("w.yaml", &CONFIG.replace("srv-abc", "shop.local/web"));
+    let (_, answer) = folder.explain(&task(5, "RUNNING", "service:web"), &[]);
+    assert_eq!(
+        answer["actions"][0]["input"]["ServiceId"],
+        "${ListServices:shop.local/web}"
+    );
+    assert_eq!(answer["missing"], json!(["ListNamespaces", "ListServices"]));
+    let listed = |namespaces: Value, services: Value| {
+        let facts = json!({ "ListNamespaces": { "Namespaces": namespaces }, "ListServices": { "Services": services } });
+        folder.write_json("facts.json", &facts);
+        folder
+            .explain(&task(5, "RUNNING", "service:web"), &["--facts", "facts.json"])
+            .1
+    };
+    let namespaces = json!([{ "Id": "ns-1", "Name": "shop.local" }]);
+    let known = listed(
+        namespaces.clone(),
+        json!([{ "Id": "srv-7", "Name": "web" }, { "Id": "srv-8", "Name": "api" }]),
+    );
+    assert_eq!(
+        (&known["actions"][0]["input"]["ServiceId"], &known["missing"]),
+        (&json!("srv-7"), &json!([]))
+    );
+    for unknown in [
+        listed(namespaces, json!([])),
+        listed(json!([]), json!([{ "Id": "srv-7", "Name": "web" }])),
+    ] {
+        assert_eq!(
+            (&unknown["outcome"], codes(&unknown)),
+            (&json!("wait"), vec!["RegistryUnresolved"])
+        );
+    }
+}
+
+#[test]
+fn explain_tells_of_a_stale_task_when_the_facts_are_newer() {
+    let folder = Folder::new();
+    let described = |version: u32| task(version, "STOPPED", "service:web")["detail"].clone();
+    let facts = |name: &str, answers: &Value| {
+        folder.write_json(name, &json!({ "DescribeTasks": answers }));
+        folder.explain(&task(5, "RUNNING", "service:web"), &["--facts", name]).1
+    };
+    let newer = facts("one.json", &json!({ "tasks": [described(9)], "failures": [] }));
+    assert_eq!(
+        (&newer["outcome"], codes(&newer)),
+        (&json!("stale"), vec!["StaleEvent"])
+    );
+    assert_eq!(newer["actions"], json!([]));
+    let several = facts(
+        "several.json",
+        &json!([{ "tasks": [] }, { "tasks": [described(4), described(9)] }]),
+    );
+    assert_eq!(several["outcome"], "stale");
+    let older = facts("older.json", &json!({ "tasks": [described(4)] }));
+    assert_eq!(older["outcome"], "act");
+}
+
+#[test]
+fn explain_names_the_facts_that_it_lacks_and_takes_them() {
+    let folder = Folder::new();
+    let (code, answer) = folder.explain(&alarm(), &[]);
+    assert_eq!(
+        (code, &answer["outcome"], &answer["missing"]),
+        (0, &json!("wait"), &json!(["DescribeServices"]))
+    );
+    let facts = json!({
+        "DescribeServices": { "services": [service()], "failures": [] },
+        "DescribeTaskDefinition": { "tags": [], "taskDefinition": {
+            "taskDefinitionArn": service()["taskDefinition"], "family": "shop-web", "revision": 3, "status": "ACTIVE",
+            "containerDefinitions": [
+                { "name": "web", "image": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop/web:1.4.0", "memory": 128 },
+            ],
+        } },
+    });
+    folder.write_json("facts.json", &facts);
+    let (_, answer) = folder.explain(&alarm(), &["--facts", "facts.json"]);
+    let update = json!({ "cluster": "prod", "service": "web", "desiredCount": 4 });
+    assert_eq!(answer["actions"], json!([{ "call": "UpdateService", "input": update }]));
+
+    let (_, answer) = folder.explain(&push(), &["--facts", "facts.json"]);
+    let calls: Vec<_> = answer["actions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|action| &action["call"])
+        .collect();
+    assert_eq!(calls, ["RegisterTaskDefinition", "UpdateService"]);
+    let image = &answer["actions"][0]["input"]["containerDefinitions"][0]["image"];
+    assert!(
+        image
+            .as_str()
+            .unwrap()
+            .ends_with(&format!("shop/web@sha256:{}", "7f".repeat(32))),
+        "{image}"
+    );
+}
+
+#[test]
+fn explain_asks_for_confirmation_of_a_late_alarm() {
+    let folder = Folder::new();
+    folder.write("w.yaml", &CONFIG.replace("target: 60", "add: 1"));
+    folder.write_json(
+        "facts.json",
+        &json!({ "DescribeServices": { "services": [service()] } }),
+    );
+    let more = ["--facts", "facts.json", "--now", "2026-01-31T10:30:00Z"];
+    let (_, late) = folder.explain(&alarm(), &more);
+    assert_eq!(
+        (&late["outcome"], &late["missing"]),
+        (&json!("wait"), &json!(["DescribeAlarms"]))
+    );
+    let described = |value: &str, timestamp: &str| {
+        let described = json!({
+            "AlarmName": "web-cpu", "StateValue": value, "StateUpdatedTimestamp": timestamp, "Threshold": 50.0,
+            "StateReasonData": json!({ "recentDatapoints": [90.0] }).to_string(),
+        });
+        let answers = json!({
+            "DescribeServices": { "services": [service()] }, "DescribeAlarms": { "MetricAlarms": [described], "CompositeAlarms": [] },
+        });
+        folder.write_json("facts.json", &answers);
+        folder.explain(&alarm(), &more).1
+    };
+    let same = described("ALARM", "2026-01-31T09:59:59.989000+00:00");
+    assert_eq!(same["actions"][0]["input"]["desiredCount"], 3);
+    let over = described("OK", "2026-01-31T10:05:00Z");
+    assert_eq!((&over["outcome"], codes(&over)), (&json!("stale"), vec!["StaleEvent"]));
+}
+
+#[test]
+fn explain_ignores_what_is_not_configured() {
+    let folder = Folder::new();
+    let mut other = alarm();
+    other["detail"]["alarmName"] = json!("unknown");
+    for event in [
+        task(1, "RUNNING", "service:wob"),
+        task(1, "RUNNING", "family:shop-web"),
+        other,
+    ] {
+        let (code, answer) = folder.explain(&event, &[]);
+        assert_eq!((code, &answer["outcome"]), (0, &json!("ignore")), "{answer}");
+        assert_eq!(codes(&answer), ["NotManaged"]);
+    }
+    let (_, answer) = folder.explain(&task(1, "RUNNING", "service:wob"), &[]);
+    let message = answer["reasons"][0]["message"].as_str().unwrap();
+    assert!(
+        message.contains("prod/wob") && message.contains("w.yaml") && message.contains("prod/web"),
+        "{message}"
+    );
+}
+
+#[test]
+fn explain_rejects_what_it_cannot_use_with_exit_code_1() {
+    let folder = Folder::new();
+    let mut no_version = task(1, "RUNNING", "service:web");
+    no_version["detail"].as_object_mut().unwrap().remove("version");
+    for (event, told) in [
+        (
+            event("EC2 Instance State-change Notification", "aws.ec2", &[], &json!({})),
+            "EC2 Instance State-change Notification",
+        ),
+        (no_version, "detail.version"),
+        (json!({ "hello": "world" }), "detail-type"),
+        (json!([1, 2]), ""),
+        (json!("text"), ""),
+    ] {
+        let (code, answer) = folder.explain(&event, &[]);
+        assert_eq!((code, &answer["outcome"]), (1, &json!("rejected")), "{answer}");
+        assert_eq!(
+            (codes(&answer), &answer["actions"]),
+            (vec!["EventRejected"], &json!([]))
+        );
+        assert!(
+            answer["reasons"][0]["message"].as_str().unwrap().contains(told),
+            "{answer}"
+        );
+    }
+}
+
+#[test]
+fn explain_refuses_bad_files_with_exit_code_2() {
+    let folder = Folder::new();
+    folder.write_json("event.json", &task(1, "RUNNING", "service:web"));
+    folder.write("bad.yaml", &CONFIG.replace("min: 1", "min: x"));
+    folder.write("facts.json", "[1]");
+    folder.write_json(
+        "broken.json",
+        &json!({ "DescribeTasks": { "tasks": [{ "taskArn": TASK }] } }),
+    );
+    let offline = |more: &[&str]| folder.run(&[&["explain", "event.json", "--config"], more].concat());
+    for (more, told) in [
+        (&["bad.yaml"][..], "bad.yaml:7:12: expected a whole number"),
+        (&["nope.yaml"], "nope.yaml cannot be read"),
+        (&["w.yaml", "--facts", "facts.json"], "names of AWS operations"),
+        (&["w.yaml", "--facts", "broken.json"], "DescribeTasks"),
+        (&["w.yaml", "--facts", "nope.json"], "nope.json cannot be read"),
+        (&["w.yaml", "--now", "yesterday"], "2026-01-31T09:30:00Z"),
+    ] {
+        let ran = offline(more);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{ran:?}");
+        assert!(ran.err.contains(told), "{ran:?}");
+    }
+}
+
+#[test]
+fn explain_reads_standard_input_and_speaks_to_people() {
+    let folder = Folder::new();
+    let ran = folder.run_with(
+        &["explain", "-", "--config", "w.yaml"],
+        &task(5, "RUNNING", "service:web").to_string(),
+    );
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.out.starts_with("ECS Task State Change, prod/web, version 5\nact: "),
+        "{ran:?}"
+    );
+    // No colours where nobody sees them.
+    assert!(!ran.out.contains('\u{1b}'), "{ran:?}");
+}
+
+#[test]
+fn the_schema_is_printed_and_the_examples_pass() {
+    let folder = Folder::new();
+    let ran = folder.run(&["schema"]);
+    let schema: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((ran.code, &schema["properties"]["version"]["const"]), (0, &json!(1)));
+    let rule = &schema["$defs"]["Rule"]["oneOf"];
+    assert_eq!(rule.as_array().unwrap().len(), 2, "{rule}");
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let mut checked = 0;
+    for example in std::fs::read_dir(examples).unwrap() {
+        let example = example.unwrap().path();
+        if example.extension().is_some_and(|extension| extension == "yaml") {
+            let ran = folder.run(&["check", example.to_str().unwrap()]);
+            assert_eq!(ran.code, 0, "{ran:?}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 0);
+}
+
+#[test]
+fn the_example_event_is_explained_with_the_example_configuration() {
+    let folder = Folder::new();
+    let example = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
+    let (event, config) = (example("task-starts.json"), example("shop.yaml"));
+    let ran = folder.run(&[
+        "explain",
+        event.to_str().unwrap(),
+        "--config",
+        config.to_str().unwrap(),
+        "--output",
+        "json",
+    ]);
+    let answer: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((ran.code, &answer["outcome"]), (0, &json!("act")), "{answer}");
+    assert_eq!(answer["actions"][0]["call"], "RegisterInstance");
+}
+
+#[test]
+fn completions_are_printed_for_a_shell() {
+    let ran = Folder::new().run(&["completions", "bash"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains("explain"), "{ran:?}");
+}
