@@ -64,7 +64,9 @@ impl<'a> Arn<'a> {
 /// An ECS cluster's name from its ARN, or the text itself when it is a name already.
 #[must_use]
 pub fn cluster_name(arn_or_name: &str) -> &str {
-    arn_or_name.rsplit_once("cluster/").map_or(arn_or_name, |(_, name)| name)
+    arn_or_name
+        .rsplit_once("cluster/")
+        .map_or(arn_or_name, |(_, name)| name)
 }
 
 /// What a target is: decided by the top-level key of the configuration under which it stands.
@@ -91,12 +93,20 @@ pub struct Target {
 impl Target {
     /// A service's target.
     pub fn service(cluster: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { kind: TargetKind::Service, cluster: cluster.into(), name: name.into() }
+        Self {
+            kind: TargetKind::Service,
+            cluster: cluster.into(),
+            name: name.into(),
+        }
     }
 
     /// A family's target.
     pub fn task(cluster: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { kind: TargetKind::Task, cluster: cluster.into(), name: name.into() }
+        Self {
+            kind: TargetKind::Task,
+            cluster: cluster.into(),
+            name: name.into(),
+        }
     }
 
     /// Reads `cluster/name`. ECS allows letters, digits, hyphens and underscores in both, up to 255
@@ -108,12 +118,16 @@ impl Target {
         let good = |part: &str| {
             !part.is_empty()
                 && part.len() <= 255
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         };
         match text.split_once('/') {
-            Some((cluster, name)) if good(cluster) && good(name) => {
-                Ok(Self { kind, cluster: cluster.into(), name: name.into() })
-            }
+            Some((cluster, name)) if good(cluster) && good(name) => Ok(Self {
+                kind,
+                cluster: cluster.into(),
+                name: name.into(),
+            }),
             _ => Err(IdError::NotATarget(text.into())),
         }
     }
@@ -123,7 +137,10 @@ impl Target {
     /// # Errors
     /// When the text is not the ARN of an ECS service, or of the old form.
     pub fn from_service_arn(arn: &str) -> Result<Self, IdError> {
-        let wrong = || IdError::NotAn { text: arn.into(), expected: "the ARN of an ECS service with its cluster" };
+        let wrong = || IdError::NotAn {
+            text: arn.into(),
+            expected: "the ARN of an ECS service with its cluster",
+        };
         let parsed = Arn::parse(arn).filter(|a| a.service == "ecs").ok_or_else(wrong)?;
         let path = parsed.resource.strip_prefix("service/").ok_or_else(wrong)?;
         Self::parse(TargetKind::Service, path).map_err(|_| wrong())
@@ -188,7 +205,10 @@ impl FromStr for TaskArn {
         if good {
             Ok(Self(text.into()))
         } else {
-            Err(IdError::NotAn { text: text.into(), expected: "the ARN of an ECS task" })
+            Err(IdError::NotAn {
+                text: text.into(),
+                expected: "the ARN of an ECS task",
+            })
         }
     }
 }
@@ -245,7 +265,11 @@ impl FromStr for Digest {
         let good = text
             .strip_prefix("sha256:")
             .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));
-        if good { Ok(Self(text.into())) } else { Err(IdError::NotADigest(text.into())) }
+        if good {
+            Ok(Self(text.into()))
+        } else {
+            Err(IdError::NotADigest(text.into()))
+        }
     }
 }
 

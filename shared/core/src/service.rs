@@ -49,8 +49,17 @@ impl ServiceFacts {
     #[must_use]
     pub fn parse(service: &Value) -> Option<Self> {
         let text = |value: &Value, field: &str| value.get(field).and_then(Value::as_str).map(str::to_owned);
-        let count = |field| service.get(field).and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
-        let deployments = service.get("deployments").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let count = |field| {
+            service
+                .get(field)
+                .and_then(Value::as_u64)
+                .and_then(|n| u32::try_from(n).ok())
+        };
+        let deployments = service
+            .get("deployments")
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         Some(Self {
             service_arn: text(service, "serviceArn")?,
             status: text(service, "status")?,
