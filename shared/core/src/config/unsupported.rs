@@ -60,7 +60,7 @@ fn of_scaling(path: &Path, scaling: &Scaling, found: &mut Vec<Problem>) {
         if let Rule::Queue(_) = rule {
             found.push(no_effect(
                 path.at("rules").at(i).at("queue"),
-                "queues are not looked at",
+                "queues are not looked at, and no task is removed beside such a rule",
             ));
         }
     }

@@ -370,7 +370,7 @@ fn what_has_no_effect_is_told_and_gates_are_errors() {
         Warning services.prod/web.discovery[0].address: has no effect in this version: public addresses are not looked up, so the tasks do not appear
         Warning services.prod/web.balancing: has no effect in this version: tasks do not join target groups
         Warning services.prod/web.drain.linger: has no effect in this version: tasks stop as ECS stops them
-        Warning services.prod/web.scaling.rules[0].queue: has no effect in this version: queues are not looked at
+        Warning services.prod/web.scaling.rules[0].queue: has no effect in this version: queues are not looked at, and no task is removed beside such a rule
         Warning services.prod/web.scaling.stabilise: has no effect in this version: a wish is followed at once
         Warning services.prod/web.scaling.limit: has no effect in this version: a change may be as large as the rules ask for
         Warning services.prod/web.scaling.schedule: has no effect in this version: `min` and `max` hold at all times
