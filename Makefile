@@ -63,7 +63,7 @@ test-fast: ## Run the unit tests of every crate.
 	cargo test --workspace --lib --bins
 
 simulate: ## Run SEEDS=1000 simulated histories; SEED=n replays one with its trace.
-	cargo run --package wharfinger-tests --bin simulate -- $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+	cargo run --package wharfinger-tests --bin simulate -- $(if $(SEED),--seed $(SEED) --trace,--seeds $(SEEDS))
 
 bench: functions ## Measure size, start, memory and calls of each function.
 	PATH="$(VENV)/bin:$$PATH" cargo run --package wharfinger-tests --bin bench

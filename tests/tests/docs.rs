@@ -205,10 +205,6 @@ fn pages_name_only_codes_that_there_are() {
         "EventRejected",
         "Paused",
         "NotOurs",
-        // Said by no decision yet.
-        "OperationInProgress",
-        "MissingEndpoint",
-        "ImageNotFound",
     ];
     let unexplained: Vec<_> = known
         .iter()

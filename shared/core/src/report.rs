@@ -62,8 +62,6 @@ codes! {
     FactsMissing,
     /// Another invocation writes on this service.
     LeaseHeld,
-    /// Another operation on the same thing runs.
-    OperationInProgress,
     /// The budget of one pass is used up.
     BudgetSpent,
     /// It does not carry our owner mark.
@@ -94,8 +92,6 @@ codes! {
     AttributeTooLong,
     /// An endpoint was there whose task is gone.
     GhostEndpoint,
-    /// An endpoint was missing.
-    MissingEndpoint,
     /// The owner cannot be proved gone yet.
     OwnerUnknown,
 
@@ -166,8 +162,6 @@ codes! {
     NoMatchingContainer,
     /// The task definition does not exist.
     TaskDefinitionNotFound,
-    /// The repository or image does not exist.
-    ImageNotFound,
     /// The image was rolled out, and the service went back to an older revision: it is not rolled out again.
     RolledBack,
     /// The registered revision differs in more than the image.
