@@ -1,152 +1,11 @@
-//! The command as people run it: what it prints where, and its exit codes. Nothing here reaches AWS.
+//! `explain`: its JSON, and its exit codes.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test stops at the first thing that is not as it should be"
-)]
-
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-const CONFIG: &str = r#"version: 1
-services:
-  prod/web:
-    discovery:
-      - { to: srv-abc, port: 8080, attributes: { version: "${image.tag}" } }
-    scaling:
-      min: 1
-      max: 10
-      rules: [ { alarm: web-cpu, target: 60 } ]
-    delivery:
-      - { repository: shop/web, tags: { semver: ">=1.2, <2" } }
-"#;
-
-const TASK: &str = "arn:aws:ecs:eu-west-1:111122223333:task/prod/0123456789abcdef0123456789abcdef";
-
-struct Folder(TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        let folder = Self(TempDir::new().unwrap());
-        folder.write("w.yaml", CONFIG);
-        folder
-    }
-
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-
-    fn write_json(&self, name: &str, json: &Value) -> PathBuf {
-        self.write(name, &json.to_string())
-    }
-
-    fn run(&self, args: &[&str]) -> Ran {
-        self.run_with(args, "")
-    }
-
-    fn run_with(&self, args: &[&str], input: &str) -> Ran {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wharfinger"));
-        // Neither credentials nor a Region nor tables, and nothing to be found in a home.
-        command
-            .env_clear()
-            .env("HOME", self.0.path())
-            .env("AWS_EC2_METADATA_DISABLED", "true");
-        command.current_dir(self.0.path()).args(args);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        child.wait_with_output().unwrap().into()
-    }
-
-    fn explain(&self, event: &Value, more: &[&str]) -> (i32, Value) {
-        self.write_json("event.json", event);
-        let ran = self.run(
-            &[
-                &["explain", "event.json", "--config", "w.yaml", "--output", "json"],
-                more,
-            ]
-            .concat(),
-        );
-        let answer = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
-        (ran.code, answer)
-    }
-}
-
-#[derive(Debug)]
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl From<Output> for Ran {
-    fn from(output: Output) -> Self {
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Self {
-            code: output.status.code().unwrap(),
-            out: text(output.stdout),
-            err: text(output.stderr),
-        }
-    }
-}
-
-fn event(detail_type: &str, source: &str, resources: &[&str], detail: &Value) -> Value {
-    json!({
-        "version": "0", "id": "5f1f2a3b-0000-4000-8000-000000000001", "detail-type": detail_type, "source": source,
-        "account": "111122223333", "region": "eu-west-1", "time": "2026-01-31T10:00:00Z", "resources": resources,
-        "detail": detail,
-    })
-}
-
-fn task(version: u32, desired: &str, group: &str) -> Value {
-    let detail = json!({
-        "taskArn": TASK, "clusterArn": "arn:aws:ecs:eu-west-1:111122223333:cluster/prod",
-        "taskDefinitionArn": "arn:aws:ecs:eu-west-1:111122223333:task-definition/shop-web:3",
-        "group": group, "version": version, "desiredStatus": desired, "lastStatus": "RUNNING",
-        "startedAt": "2026-01-31T09:59:58Z", "availabilityZone": "eu-west-1a",
-        "containers": [{ "name": "web", "image": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop/web:1.4.0" }],
-        "attachments": [{ "type": "eni", "details": [{ "name": "privateIPv4Address", "value": "10.0.0.5" }] }],
-    });
-    event("ECS Task State Change", "aws.ecs", &[TASK], &detail)
-}
-
-fn alarm() -> Value {
-    let reading = json!({ "recentDatapoints": [120.0], "threshold": 50.0 }).to_string();
-    let state = json!({ "value": "ALARM", "timestamp": "2026-01-31T09:59:59.989+0000", "reasonData": reading });
-    let detail = json!({ "alarmName": "web-cpu", "state": state });
-    event("CloudWatch Alarm State Change", "aws.cloudwatch", &[], &detail)
-}
-
-fn push() -> Value {
-    let digest = format!("sha256:{}", "7f".repeat(32));
-    let detail = json!({
-        "result": "SUCCESS", "repository-name": "shop/web", "image-digest": digest, "action-type": "PUSH", "image-tag": "1.5.0",
-    });
-    event("ECR Image Action", "aws.ecr", &[], &detail)
-}
-
-fn service() -> Value {
-    let definition = "arn:aws:ecs:eu-west-1:111122223333:task-definition/shop-web:3";
-    json!({
-        "serviceArn": "arn:aws:ecs:eu-west-1:111122223333:service/prod/web", "status": "ACTIVE",
-        "desiredCount": 2, "runningCount": 2, "pendingCount": 0, "taskDefinition": definition,
-        "deployments": [{
-            "id": "ecs-svc/1", "status": "PRIMARY", "taskDefinition": definition, "rolloutState": "COMPLETED",
-            "createdAt": 1_735_689_600.123,
-        }],
-    })
-}
+use crate::events::{TASK, alarm, event, push, service, task};
+use crate::folder::{CONFIG, Folder};
 
 fn codes(answer: &Value) -> Vec<&str> {
     answer["reasons"]
@@ -155,90 +14,6 @@ fn codes(answer: &Value) -> Vec<&str> {
         .iter()
         .map(|reason| reason["code"].as_str().unwrap())
         .collect()
-}
-
-#[test]
-fn check_answers_a_typo_with_file_line_column_and_the_nearest_key() {
-    let folder = Folder::new();
-    folder.write("bad.yaml", &CONFIG.replace("discovery:", "discvoery:"));
-    let ran = folder.run(&["check", "bad.yaml"]);
-    assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(
-        ran.out
-            .starts_with("bad.yaml:4:5: unknown key `discvoery`: did you mean `discovery`?"),
-        "{ran:?}"
-    );
-
-    let ran = folder.run(&["check", "bad.yaml", "--output", "json"]);
-    let report: Value = serde_json::from_str(&ran.out).unwrap();
-    let problem = &report["problems"][0];
-    assert_eq!((ran.code, &report["valid"]), (1, &json!(false)));
-    assert_eq!(
-        (&problem["severity"], &problem["line"], &problem["column"]),
-        (&json!("error"), &json!(4), &json!(5))
-    );
-    assert_eq!(problem["path"], "services.prod/web.discvoery");
-}
-
-#[test]
-fn check_lets_a_good_file_pass_and_warns() {
-    let folder = Folder::new();
-    let ran = folder.run(&["check", "w.yaml"]);
-    assert_eq!((ran.code, ran.out.as_str()), (0, "w.yaml: valid, 1 target\n"));
-    folder.write("warn.yaml", "version: 1\nclusters:\n  prod: { capacity: {} }\n");
-    let ran = folder.run(&["check", "warn.yaml"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
-    assert!(ran.out.starts_with("warn.yaml:3:11: warning: "), "{ran:?}");
-    let ran = folder.run_with(&["check", "-"], "version: 2\n");
-    assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.out.starts_with("<stdin>:1:10: "), "{ran:?}");
-}
-
-#[test]
-fn usage_and_environment_are_exit_code_2_and_told_on_standard_error() {
-    let folder = Folder::new();
-    folder.write("text.bin", "x");
-    std::fs::write(folder.0.path().join("latin.yaml"), b"version: \xe9\n").unwrap();
-    for (args, told) in [
-        (&["check", "nope.yaml"][..], "nope.yaml cannot be read"),
-        (&["check", "latin.yaml"], "latin.yaml is not UTF-8 text"),
-        (&["chekc", "w.yaml"], "unrecognized subcommand"),
-        (&["check", "w.yaml", "--output", "xml"], "invalid value 'xml'"),
-        (&["apply", "w.yaml"], "no Region is set"),
-        (&["diff", "w.yaml"], "no Region is set"),
-        (&["export"], "no Region is set"),
-        (&["history", "prod/web"], "no Region is set"),
-        (&["history", "prod"], "`prod` is not a target"),
-        (
-            &["explain", "nope.json", "--config", "w.yaml"],
-            "nope.json cannot be read",
-        ),
-        (&["explain", "text.bin", "--config", "w.yaml"], "text.bin is no JSON"),
-    ] {
-        let ran = folder.run(args);
-        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{args:?}: {ran:?}");
-        assert!(ran.err.contains(told), "{args:?}: {ran:?}");
-    }
-}
-
-#[test]
-fn nothing_is_applied_of_a_file_in_which_something_is_wrong() {
-    let folder = Folder::new();
-    folder.write(
-        "gate.yaml",
-        &CONFIG.replace("repository: shop/web,", "repository: shop/web, approval: required,"),
-    );
-    folder.write("bad.yaml", &CONFIG.replace("min: 1", "min: 11"));
-    for (args, told) in [
-        (&["apply", "gate.yaml"][..], "gate.yaml:11:43: "),
-        (&["apply", "bad.yaml"], "bad.yaml:7:12: "),
-        (&["diff", "bad.yaml"], "bad.yaml:7:12: "),
-    ] {
-        let ran = folder.run(args);
-        assert_eq!(ran.code, 2, "{ran:?}");
-        assert!(ran.err.starts_with(told), "{ran:?}");
-        assert!(ran.err.contains("nothing was done"), "{ran:?}");
-    }
 }
 
 #[test]
@@ -498,27 +273,6 @@ fn explain_reads_standard_input_and_speaks_to_people() {
 }
 
 #[test]
-fn the_schema_is_printed_and_the_examples_pass() {
-    let folder = Folder::new();
-    let ran = folder.run(&["schema"]);
-    let schema: Value = serde_json::from_str(&ran.out).unwrap();
-    assert_eq!((ran.code, &schema["properties"]["version"]["const"]), (0, &json!(1)));
-    let rule = &schema["$defs"]["Rule"]["oneOf"];
-    assert_eq!(rule.as_array().unwrap().len(), 2, "{rule}");
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
-    let mut checked = 0;
-    for example in std::fs::read_dir(examples).unwrap() {
-        let example = example.unwrap().path();
-        if example.extension().is_some_and(|extension| extension == "yaml") {
-            let ran = folder.run(&["check", example.to_str().unwrap()]);
-            assert_eq!(ran.code, 0, "{ran:?}");
-            checked += 1;
-        }
-    }
-    assert!(checked > 0);
-}
-
-#[test]
 fn the_example_event_is_explained_with_the_example_configuration() {
     let folder = Folder::new();
     let example = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
@@ -534,11 +288,4 @@ fn the_example_event_is_explained_with_the_example_configuration() {
     let answer: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((ran.code, &answer["outcome"]), (0, &json!("act")), "{answer}");
     assert_eq!(answer["actions"][0]["call"], "RegisterInstance");
-}
-
-#[test]
-fn completions_are_printed_for_a_shell() {
-    let ran = Folder::new().run(&["completions", "bash"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
-    assert!(ran.out.contains("explain"), "{ran:?}");
 }

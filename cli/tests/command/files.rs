@@ -1,0 +1,119 @@
+//! Files that are read or printed, and what is wrong with them.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::folder::{CONFIG, Folder};
+
+#[test]
+fn check_answers_a_typo_with_file_line_column_and_the_nearest_key() {
+    let folder = Folder::new();
+    folder.write("bad.yaml", &CONFIG.replace("discovery:", "discvoery:"));
+    let ran = folder.run(&["check", "bad.yaml"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(
+        ran.out
+            .starts_with("bad.yaml:4:5: unknown key `discvoery`: did you mean `discovery`?"),
+        "{ran:?}"
+    );
+
+    let ran = folder.run(&["check", "bad.yaml", "--output", "json"]);
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    let problem = &report["problems"][0];
+    assert_eq!((ran.code, &report["valid"]), (1, &json!(false)));
+    assert_eq!(
+        (&problem["severity"], &problem["line"], &problem["column"]),
+        (&json!("error"), &json!(4), &json!(5))
+    );
+    assert_eq!(problem["path"], "services.prod/web.discvoery");
+}
+
+#[test]
+fn check_lets_a_good_file_pass_and_warns() {
+    let folder = Folder::new();
+    let ran = folder.run(&["check", "w.yaml"]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "w.yaml: valid, 1 target\n"));
+    folder.write("warn.yaml", "version: 1\nclusters:\n  prod: { capacity: {} }\n");
+    let ran = folder.run(&["check", "warn.yaml"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.starts_with("warn.yaml:3:11: warning: "), "{ran:?}");
+    let ran = folder.run_with(&["check", "-"], "version: 2\n");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.out.starts_with("<stdin>:1:10: "), "{ran:?}");
+}
+
+#[test]
+fn usage_and_environment_are_exit_code_2_and_told_on_standard_error() {
+    let folder = Folder::new();
+    folder.write("text.bin", "x");
+    std::fs::write(folder.0.path().join("latin.yaml"), b"version: \xe9\n").unwrap();
+    for (args, told) in [
+        (&["check", "nope.yaml"][..], "nope.yaml cannot be read"),
+        (&["check", "latin.yaml"], "latin.yaml is not UTF-8 text"),
+        (&["chekc", "w.yaml"], "unrecognized subcommand"),
+        (&["check", "w.yaml", "--output", "xml"], "invalid value 'xml'"),
+        (&["apply", "w.yaml"], "no Region is set"),
+        (&["diff", "w.yaml"], "no Region is set"),
+        (&["export"], "no Region is set"),
+        (&["history", "prod/web"], "no Region is set"),
+        (&["history", "prod"], "`prod` is not a target"),
+        (
+            &["explain", "nope.json", "--config", "w.yaml"],
+            "nope.json cannot be read",
+        ),
+        (&["explain", "text.bin", "--config", "w.yaml"], "text.bin is no JSON"),
+    ] {
+        let ran = folder.run(args);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{args:?}: {ran:?}");
+        assert!(ran.err.contains(told), "{args:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn nothing_is_applied_of_a_file_in_which_something_is_wrong() {
+    let folder = Folder::new();
+    folder.write(
+        "gate.yaml",
+        &CONFIG.replace("repository: shop/web,", "repository: shop/web, approval: required,"),
+    );
+    folder.write("bad.yaml", &CONFIG.replace("min: 1", "min: 11"));
+    for (args, told) in [
+        (&["apply", "gate.yaml"][..], "gate.yaml:11:43: "),
+        (&["apply", "bad.yaml"], "bad.yaml:7:12: "),
+        (&["diff", "bad.yaml"], "bad.yaml:7:12: "),
+    ] {
+        let ran = folder.run(args);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.err.starts_with(told), "{ran:?}");
+        assert!(ran.err.contains("nothing was done"), "{ran:?}");
+    }
+}
+
+#[test]
+fn the_schema_is_printed_and_the_examples_pass() {
+    let folder = Folder::new();
+    let ran = folder.run(&["schema"]);
+    let schema: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((ran.code, &schema["properties"]["version"]["const"]), (0, &json!(1)));
+    let rule = &schema["$defs"]["Rule"]["oneOf"];
+    assert_eq!(rule.as_array().unwrap().len(), 2, "{rule}");
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let mut checked = 0;
+    for example in std::fs::read_dir(examples).unwrap() {
+        let example = example.unwrap().path();
+        if example.extension().is_some_and(|extension| extension == "yaml") {
+            let ran = folder.run(&["check", example.to_str().unwrap()]);
+            assert_eq!(ran.code, 0, "{ran:?}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 0);
+}
+
+#[test]
+fn completions_are_printed_for_a_shell() {
+    let ran = Folder::new().run(&["completions", "bash"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains("explain"), "{ran:?}");
+}

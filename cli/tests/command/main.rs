@@ -1,0 +1,12 @@
+//! The command as people run it: what it prints where, and its exit codes. Nothing here reaches AWS.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test stops at the first thing that is not as it should be"
+)]
+
+mod events;
+mod explain;
+mod files;
+mod folder;
