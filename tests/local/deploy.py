@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,8 @@ def run(
     process = subprocess.Popen(
         command, env=dict(environment), cwd=ROOT, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        # A group of its own, so that an interrupt ends the compilers below it, too.
+        start_new_session=True,
     )
     try:
         for line in process.stdout or []:
@@ -124,7 +127,7 @@ def run(
         code = process.wait()
     finally:
         if process.poll() is None:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)
             process.wait()
     if code != 0:
         told = [line for line in lines if not line.startswith("{")][-_LAST_LINES:]
