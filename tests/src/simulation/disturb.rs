@@ -21,7 +21,7 @@ impl History {
 
     /// Something that nobody foresaw.
     pub(super) fn disturb(&mut self) {
-        match self.dice.weighted(&[30, 25, 12, 10, 8, 4, 6, 4, 4]) {
+        match self.dice.weighted(&[30, 25, self.temper.crashes, 10, 8, 4, 6, 4, 4]) {
             0 => self.flip_alarm(),
             1 => self.push_image(),
             2 => self.make_with_task(Task::is_running, Move::Stop),

@@ -142,8 +142,9 @@ impl History {
         let operations = self.world.borrow().map.running().next().is_some();
         let moves = self.world.borrow().moves();
         let busy = u64::from(!self.running.is_empty());
+        let pace = if self.only_laggards() { 60 } else { 1_000 };
         let weights = [
-            busy * 1_000,
+            busy * pace,
             u64::from(startable) * 300,
             u64::from(!moves.is_empty()) * 220,
             u64::from(operations) * 150,
@@ -177,12 +178,18 @@ impl History {
 
     /// Lets one call of one invocation through.
     fn step(&mut self) -> Result<(), Violation> {
-        let same = self.running.iter().position(|r| r.name == self.last);
+        let quick: Vec<_> = (0..self.running.len()).filter(|i| !self.running[*i].lags).collect();
+        let same = quick.iter().find(|i| self.running[**i].name == self.last);
         let place = match same {
-            Some(place) if self.dice.chance(self.temper.steady) => place,
-            _ => self.dice.index(self.running.len()),
+            _ if quick.is_empty() || self.dice.chance(30) => self.dice.index(self.running.len()),
+            Some(place) if self.dice.chance(self.temper.steady) => *place,
+            _ => quick[self.dice.index(quick.len())],
         };
         self.step_one(place)
+    }
+
+    fn only_laggards(&self) -> bool {
+        self.running.iter().all(|r| r.lags)
     }
 
     pub(super) fn step_one(&mut self, place: usize) -> Result<(), Violation> {
@@ -282,7 +289,7 @@ impl History {
             let startable = self.running.len() < self.temper.concurrency && self.first_due().is_some();
             if busy && !self.quiet && self.dice.chance(self.temper.kills / 4) {
                 self.kill_any();
-            } else if startable && (!busy || self.dice.chance(150)) {
+            } else if startable && self.dice.chance(if self.only_laggards() { 950 } else { 150 }) {
                 self.start_any();
             } else if operations && (!busy || self.dice.chance(150)) {
                 self.finish_operation();

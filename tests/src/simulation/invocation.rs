@@ -62,6 +62,8 @@ pub struct Running {
     pub gates: Gates,
     /// When Lambda ends it.
     pub deadline: Timestamp,
+    /// Whether it falls behind the others.
+    pub lags: bool,
     /// Its environment.
     pub environment: Environment,
     work: Work,
@@ -111,6 +113,7 @@ impl Running {
             parcel,
             gates,
             deadline,
+            lags: false,
             environment,
             work,
         }

@@ -63,7 +63,8 @@ impl History {
         };
         self.number += 1;
         self.tally.invocations += 1;
-        let running = Running::start(&self.world, self.number, parcel, environment, self.without);
+        let mut running = Running::start(&self.world, self.number, parcel, environment, self.without);
+        running.lags = self.dice.chance(self.temper.laggards);
         self.say(|_| {
             let again = if running.parcel.tried > 0 { " (again)" } else { "" };
             format!("{} starts{again}: {}", running.name, running.parcel.title())

@@ -19,6 +19,10 @@ pub struct Temper {
     pub steps: u64,
     /// How many invocations run at once at most.
     pub concurrency: usize,
+    /// Invocations that fall far behind the others: each step of theirs is one of many.
+    pub laggards: u64,
+    /// How often tasks crash.
+    pub crashes: u64,
     /// How often the invocation that ran last goes on, rather than another.
     pub steady: u64,
     /// Events that are never delivered.
@@ -56,6 +60,8 @@ impl Temper {
             gentle,
             steps: dice.between(60, 420),
             concurrency: dice.index(5) + 1,
+            laggards: some(dice, &[0, 100, 300]),
+            crashes: some(dice, &[10, 80]),
             steady: some(dice, &[0, 500, 900]),
             lost: rough(dice, &[0, 50, 300, 700]),
             twice: some(dice, &[0, 100, 400]),

@@ -105,6 +105,6 @@ impl Alarms for Caller {
             let state = |a: &AlarmStateChange| format!("{} {:?}", a.alarm_name, a.state.value);
             alarms.iter().map(state).collect::<Vec<_>>().join(", ")
         };
-        self.read("DescribeAlarms", &names.join(" "), describe, brief).await
+        self.read("DescribeAlarms", || names.join(" "), describe, brief).await
     }
 }

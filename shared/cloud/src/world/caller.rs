@@ -48,7 +48,7 @@ impl Caller {
     pub(super) async fn read<T>(
         &self,
         operation: &'static str,
-        argument: &str,
+        argument: impl Fn() -> String,
         effect: impl Fn(&World) -> Result<T, CloudError>,
         brief: impl Fn(&T) -> String,
     ) -> Result<T, CloudError> {
@@ -59,7 +59,7 @@ impl Caller {
     pub(super) async fn write<T>(
         &self,
         operation: &'static str,
-        argument: &str,
+        argument: impl Fn() -> String,
         effect: impl Fn(&mut World) -> Result<T, CloudError>,
         brief: impl Fn(&T) -> String,
     ) -> Result<T, CloudError> {
@@ -70,7 +70,7 @@ impl Caller {
         &self,
         operation: &'static str,
         writes: bool,
-        argument: &str,
+        argument: impl Fn() -> String,
         effect: impl Fn(&mut World) -> Result<T, CloudError>,
         brief: impl Fn(&T) -> String,
     ) -> Result<T, CloudError> {
@@ -97,7 +97,7 @@ impl Caller {
                 Fate::After(_) => "  [fault: answer lost after the effect]",
                 Fate::Twice => "  [fault: answer lost, sent again]",
             };
-            let line = format!("{}: {operation} {argument} -> {result}{injected}", self.name);
+            let line = format!("{}: {operation} {} -> {result}{injected}", self.name, argument());
             world.told.push(line);
         }
         answer

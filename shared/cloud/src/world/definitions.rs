@@ -94,11 +94,12 @@ impl TaskDefinitions for Caller {
                 .and_then(|a| a.pointer("/taskDefinition/taskDefinitionArn"));
             arn.and_then(Value::as_str).unwrap_or("none").to_owned()
         };
-        self.read("DescribeTaskDefinition", name, describe, brief).await
+        self.read("DescribeTaskDefinition", || name.to_owned(), describe, brief)
+            .await
     }
 
     async fn register_task_definition(&self, request: &Value) -> Result<String, CloudError> {
-        let argument = request.get("family").and_then(Value::as_str).unwrap_or("?");
+        let argument = || request.get("family").and_then(Value::as_str).unwrap_or("?").to_owned();
         let register = |world: &mut World| {
             let arn = world.define(request)?;
             world.did(Change::RegisterTaskDefinition(arn.clone()));

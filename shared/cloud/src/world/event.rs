@@ -7,6 +7,9 @@ use super::{ACCOUNT, REGION, World};
 
 impl World {
     pub(super) fn emit(&mut self, source: &str, detail_type: &str, resource: Option<String>, detail: &Value) {
+        if self.unheard {
+            return;
+        }
         let id = self.next();
         let event = json!({
             "version": "0",

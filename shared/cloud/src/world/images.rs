@@ -75,6 +75,7 @@ impl Images for Caller {
             Some(images) => format!("{} tag(s)", images.len()),
             None => "no such repository".to_owned(),
         };
-        self.read("DescribeImages", repository, describe, brief).await
+        self.read("DescribeImages", || repository.to_owned(), describe, brief)
+            .await
     }
 }

@@ -65,6 +65,8 @@ pub struct World {
     pub repositories: Repositories,
     /// What AWS sent to EventBridge, in the order in which it happened.
     pub emitted: Vec<Value>,
+    /// Whether nobody listens: then [`World::emitted`] stays as it is.
+    pub unheard: bool,
     /// What callers changed, in order.
     pub journal: Vec<Did>,
     /// What callers asked and were answered, as text: kept only when [`World::talkative`].
@@ -135,6 +137,7 @@ impl World {
             alarms: Board::default(),
             repositories: Repositories::default(),
             emitted: Vec::new(),
+            unheard: false,
             journal: Vec::new(),
             told: Vec::new(),
             talkative: false,

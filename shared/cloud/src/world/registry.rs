@@ -139,16 +139,16 @@ fn brief(submitted: &Submitted) -> String {
 
 impl Registry for Caller {
     async fn register(&self, endpoint: &Endpoint) -> Result<Submitted, CloudError> {
-        let argument = format!("{} in {}", endpoint.instance_id, endpoint.service_id);
-        self.write("RegisterInstance", &argument, |world| world.register(endpoint), brief)
+        let argument = || format!("{} in {}", endpoint.instance_id, endpoint.service_id);
+        self.write("RegisterInstance", argument, |world| world.register(endpoint), brief)
             .await
     }
 
     async fn deregister(&self, request: &DeregisterInstance) -> Result<Submitted, CloudError> {
-        let argument = format!("{} in {}", request.instance_id, request.service_id);
+        let argument = || format!("{} in {}", request.instance_id, request.service_id);
         self.write(
             "DeregisterInstance",
-            &argument,
+            argument,
             |world| Ok(world.deregister(request)),
             brief,
         )
@@ -160,7 +160,8 @@ impl Registry for Caller {
             let found = world.map.operations.iter().find(|o| o.id == id);
             Ok(found.map_or(OperationStatus::Done, |o| o.status.clone()))
         };
-        self.read("GetOperation", id, get, |status| format!("{status:?}")).await
+        self.read("GetOperation", || id.to_owned(), get, |status| format!("{status:?}"))
+            .await
     }
 
     async fn instances(&self, service_id: &str) -> Result<Vec<Instance>, CloudError> {
@@ -174,9 +175,12 @@ impl Registry for Caller {
             };
             Ok(instances.iter().map(instance).collect())
         };
-        self.read("ListInstances", service_id, list, |list: &Vec<_>| {
-            format!("{} instance(s)", list.len())
-        })
+        self.read(
+            "ListInstances",
+            || service_id.to_owned(),
+            list,
+            |list: &Vec<_>| format!("{} instance(s)", list.len()),
+        )
         .await
     }
 }

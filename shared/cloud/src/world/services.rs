@@ -255,18 +255,18 @@ impl Services for Caller {
             };
             found.iter().map(one).collect::<Vec<_>>().join("; ")
         };
-        self.read("DescribeServices", &names.join(" "), describe, brief).await
+        self.read("DescribeServices", || names.join(" "), describe, brief).await
     }
 
     async fn update_service(&self, target: &Target, change: &ServiceChange) -> Result<(), CloudError> {
-        let argument = match change {
+        let argument = || match change {
             ServiceChange::DesiredCount(count) => format!("{target} desiredCount={count}"),
             ServiceChange::TaskDefinition(arn) => {
                 format!("{target} taskDefinition={}", arn.rsplit('/').next().unwrap_or(arn))
             }
         };
         let update = |world: &mut World| world.update_service(target, change);
-        self.write("UpdateService", &argument, update, |()| "taken".to_owned())
+        self.write("UpdateService", argument, update, |()| "taken".to_owned())
             .await
     }
 }

@@ -185,17 +185,22 @@ impl Table for Caller {
     async fn get(&self, table: TableName, key: &Key) -> Result<Option<Item>, CloudError> {
         let brief = |found: &Option<Item>| (if found.is_some() { "found" } else { "none" }).to_owned();
         let get = |world: &World| Ok(world.tables.of(table).get(key).cloned());
-        self.read("GetItem", &key.to_string(), get, brief).await
+        self.read("GetItem", || key.to_string(), get, brief).await
     }
 
     async fn query(&self, table: TableName, pk: &str) -> Result<Vec<Item>, CloudError> {
         let query = |world: &World| Ok(world.tables.query(table, pk));
-        self.read("Query", pk, query, |items| format!("{} item(s)", items.len()))
-            .await
+        self.read(
+            "Query",
+            || pk.to_owned(),
+            query,
+            |items| format!("{} item(s)", items.len()),
+        )
+        .await
     }
 
     async fn update(&self, table: TableName, update: Update) -> Result<Updated, CloudError> {
-        let argument = format!("{} {}", update.key, names(&update));
+        let argument = || format!("{} {}", update.key, names(&update));
         let change = |world: &mut World| {
             let updated = world.tables.update(table, &update)?;
             if matches!(updated, Updated::Made(_)) {
@@ -211,11 +216,11 @@ impl Table for Caller {
             })
             .to_owned()
         };
-        self.write("UpdateItem", &argument, change, brief).await
+        self.write("UpdateItem", argument, change, brief).await
     }
 
     async fn put(&self, table: TableName, item: Item) -> Result<(), CloudError> {
-        let argument = Key::of(&item).map_or_else(|| "?".to_owned(), |key| key.to_string());
+        let argument = || Key::of(&item).map_or_else(|| "?".to_owned(), |key| key.to_string());
         let put = |world: &mut World| match world.tables.put(table, item.clone()) {
             Some(key) => {
                 world.wrote(table, key);
@@ -223,16 +228,14 @@ impl Table for Caller {
             }
             None => Err(CloudError::new("PutItem", Kind::Invalid, "the item has no key")),
         };
-        self.write("PutItem", &argument, put, |()| "made".to_owned()).await
+        self.write("PutItem", argument, put, |()| "made".to_owned()).await
     }
 
     async fn transact(&self, table: TableName, writes: Vec<Write>) -> Result<bool, CloudError> {
-        let argument = format!("{} write(s)", writes.len());
+        let argument = || format!("{} write(s)", writes.len());
         let transact = |world: &mut World| world.tables.transact(table, &writes);
-        self.write("TransactWriteItems", &argument, transact, |made| {
-            format!("made: {made}")
-        })
-        .await
+        self.write("TransactWriteItems", argument, transact, |made| format!("made: {made}"))
+            .await
     }
 }
 

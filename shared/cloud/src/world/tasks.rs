@@ -297,6 +297,9 @@ impl World {
 
     fn tell_task(&mut self, arn: &str) {
         let Some(task) = self.tasks.get(arn) else { return };
+        if self.unheard {
+            return;
+        }
         let detail = task.json(false);
         self.emit("aws.ecs", "ECS Task State Change", Some(arn.to_owned()), &detail);
     }
@@ -329,9 +332,12 @@ impl Tasks for Caller {
                 .filter_map(|t| t.arn.parse().ok())
                 .collect())
         };
-        self.read("ListTasks", &target.to_string(), list, |list: &Vec<_>| {
-            format!("{} task(s)", list.len())
-        })
+        self.read(
+            "ListTasks",
+            || target.to_string(),
+            list,
+            |list: &Vec<_>| format!("{} task(s)", list.len()),
+        )
         .await
     }
 
@@ -356,8 +362,8 @@ impl Tasks for Caller {
             }
             Ok(answer)
         };
-        let argument = format!("{} task(s)", tasks.len());
+        let argument = || format!("{} task(s)", tasks.len());
         let brief = |d: &DescribedTasks| format!("{} known, {} missing", d.tasks.len(), d.missing.len());
-        self.read("DescribeTasks", &argument, describe, brief).await
+        self.read("DescribeTasks", argument, describe, brief).await
     }
 }

@@ -23,6 +23,13 @@ pub(super) struct Pushed {
     at: Timestamp,
 }
 
+/// How often an image was rolled out, and when that was decided last.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    times: u64,
+    decided: Timestamp,
+}
+
 impl Pushed {
     pub(super) fn new(plan: &DeliveryPlan, tag: &str, at: Timestamp) -> Self {
         let version = match plan.tags {
@@ -127,9 +134,20 @@ impl Watch {
                 other.since
             ));
         }
-        let times = self.rollouts.entry((target.clone(), digest.clone())).or_default();
-        *times += 1;
-        if *times > 1 {
+        let key = (target.clone(), digest.clone());
+        let before = self.rollouts.get(&key).copied();
+        // The answer of the call was lost, and ECS went back before anyone looked: what DescribeServices says is then the
+        // same as if the call had never been made.
+        let unseen = before.is_some_and(|b| b.decided == intent.at) && self.given_up.contains(&key);
+        let times = before.map_or(1, |b| b.times + u64::from(!unseen));
+        self.rollouts.insert(
+            key,
+            Times {
+                times,
+                decided: intent.at,
+            },
+        );
+        if times > 1 {
             return wrong(format!("{} is rolled out {times} times", digest.short()));
         }
         Ok(())

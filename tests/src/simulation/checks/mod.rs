@@ -63,7 +63,7 @@ pub struct Watch {
     counts: Vec<scaling::Count>,
     images: u64,
     pushes: BTreeMap<Digest, delivery::Pushed>,
-    rollouts: BTreeMap<(Target, Digest), u64>,
+    rollouts: BTreeMap<(Target, Digest), delivery::Times>,
     given_up: BTreeSet<(Target, Digest)>,
     used: BTreeSet<String>,
 }

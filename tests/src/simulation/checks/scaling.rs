@@ -62,7 +62,8 @@ impl Watch {
         };
         let change = Count {
             target: target.clone(),
-            from: before,
+            // Not the count before the call: someone may have changed it since it was decided.
+            from: intent.from,
             to,
             at: intent.at,
         };
@@ -145,7 +146,7 @@ impl Watch {
         })
     }
 
-    /// The change after which this one comes too soon.
+    /// The change after which this one comes too soon; an earlier effect of the same decision is looked at elsewhere.
     fn too_soon(&self, plan: &ScalingPlan, change: &Count, alarm: &str) -> Option<&Count> {
         let seconds = |s: u64| SignedDuration::from_secs(i64::try_from(s).unwrap_or_default());
         let out = change.is_out();
@@ -153,7 +154,7 @@ impl Watch {
             .counts
             .iter()
             .rev()
-            .filter(|c| c.target == change.target && (!out || c.is_out()));
+            .filter(|c| c.target == change.target && c.at != change.at && (!out || c.is_out()));
         let last = earlier.next()?;
         let passed = change.at.duration_since(last.at) + SKEW;
         let cooldown = seconds(if out { plan.cooldown.0 } else { plan.cooldown.1 });

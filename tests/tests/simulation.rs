@@ -1,0 +1,147 @@
+//! The simulation finds nothing, and finds what is broken on purpose; and what it once found, small.
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use wharfinger_cloud::config::TARGET_ATTRIBUTE;
+use wharfinger_cloud::table::{Item, TableName, text, to_attribute};
+use wharfinger_cloud::world::{Caller, Shared, World};
+use wharfinger_core::config::stored::StoredTarget;
+use wharfinger_core::ids::Target;
+use wharfinger_scaling::Scaling;
+use wharfinger_tests::simulation::{self, Without};
+
+#[test]
+fn nothing_is_violated() {
+    let many = simulation::run_many(1, 300, None, |_| {});
+    if let Some(failed) = many.failed {
+        panic!(
+            "seed {}: {:?}; `make simulate SEED={0}` replays it",
+            failed.seed, failed.violation
+        );
+    }
+    let tally = many.tally;
+    assert_eq!(tally.histories, 300);
+    // What is not done cannot be violated.
+    assert!(tally.gentle > 30, "{tally}");
+    for change in [
+        "RegisterInstance",
+        "DeregisterInstance",
+        "UpdateService: desired count",
+        "UpdateService: task definition",
+    ] {
+        assert!(tally.changes.get(change).is_some_and(|n| *n > 50), "{change}: {tally}");
+    }
+    for fault in [
+        "error after the effect",
+        "answer lost, call repeated by the SDK",
+        "throttled",
+        "invocation killed",
+        "event lost",
+    ] {
+        assert!(tally.faults.get(fault).is_some_and(|n| *n > 50), "{fault}: {tally}");
+    }
+}
+
+fn bites(without: Without) {
+    let many = simulation::run_many(1, 1_000, Some(without), |_| {});
+    assert!(
+        many.failed.is_some(),
+        "without {without:?} nothing was found: {}",
+        many.tally
+    );
+}
+
+#[test]
+fn without_the_version_check_something_is() {
+    bites(Without::Version);
+}
+
+#[test]
+fn without_the_confirmation_something_is() {
+    bites(Without::Confirm);
+}
+
+#[test]
+fn without_the_fencing_something_is() {
+    bites(Without::Fencing);
+}
+
+#[test]
+fn a_seed_gives_the_same_history_again() {
+    for seed in [1, 7, 2_405] {
+        let (first, second) = (simulation::run(seed, None, true), simulation::run(seed, None, true));
+        assert!(first.trace.len() > 100);
+        assert_eq!(first.trace, second.trace);
+    }
+}
+
+/// A service `prod/web` of two tasks, which an alarm `high` makes one more.
+fn service() -> Shared {
+    let mut world = World::new(Timestamp::from_second(1_767_600_000).unwrap());
+    let containers = json!([{ "name": "app", "image": "web:1" }]);
+    let definition = world
+        .define(&json!({ "family": "web", "containerDefinitions": containers }))
+        .unwrap();
+    let target = Target::service("prod", "web");
+    world.make_service(&target, &definition, 2, false);
+    world.make_alarm("high", 70.0);
+    let config = json!({ "scaling": { "min": 1, "max": 9, "rules": [{ "alarm": "high", "add": 1 }], "cooldown": { "out": "0s" } } });
+    let stored = StoredTarget::new(serde_json::from_value(config).unwrap());
+    for partition in stored.partitions() {
+        let mut item = Item::default();
+        item.insert("pk".into(), text(partition));
+        item.insert("sk".into(), text(target.key()));
+        item.insert(TARGET_ATTRIBUTE.into(), to_attribute("a target", &stored).unwrap());
+        world.tables.put(TableName::Config, item);
+    }
+    world.shared()
+}
+
+/// Puts the alarm into a state some seconds later: the event.
+fn alarm(world: &Shared, value: &'static str) -> Value {
+    let mut world = world.borrow_mut();
+    world.now += SignedDuration::from_secs(5);
+    world.set_alarm("high", value, Some(80.0));
+    world.emitted.pop().unwrap()
+}
+
+fn count(world: &Shared) -> u32 {
+    world.borrow().services[&Target::service("prod", "web")].desired
+}
+
+/// A direct caller waits for nothing.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
+#[test]
+fn a_copy_of_an_alarm_whose_end_was_lost_adds_nothing() {
+    let world = service();
+    let hear = |holder: &str, event: &Value| {
+        now(Scaling::default().on_event(&Caller::direct(&world, holder), holder, event)).unwrap();
+    };
+    let first = alarm(&world, "ALARM");
+    hear("a", &first);
+    assert_eq!(count(&world), 3);
+    let ended = alarm(&world, "OK");
+    hear("b", &ended);
+    let second = alarm(&world, "ALARM");
+    // Another invocation has the lease: the event is merged, and left to the sweep.
+    let (another, target) = (Caller::direct(&world, "c"), Target::service("prod", "web"));
+    let busy = wharfinger_cloud::lease::acquire(&another, &target, "c");
+    now(busy).unwrap();
+    hear("d", &second);
+    assert_eq!(count(&world), 3);
+    let _lost = alarm(&world, "OK");
+    world.borrow_mut().now += SignedDuration::from_secs(120);
+    for (holder, event) in [("e", &second), ("f", &first)] {
+        hear(holder, event);
+        assert_eq!(count(&world), 3, "after the event that {holder} heard");
+    }
+}
