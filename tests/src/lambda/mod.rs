@@ -29,7 +29,7 @@ pub use build::{build, build_for_lambda};
 pub use calls::{Call, depth, stages};
 pub use json::{attribute, item, plain};
 pub use process::{Process, Usage};
-pub use tls::Authority;
+pub use tls::{Authority, system_bundle};
 pub use world::World;
 
 /// The account and the Region in which the functions run.

@@ -10,6 +10,13 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
+/// The one file with the certificates that the system trusts: on Debian, and on Amazon Linux and Fedora.
+#[must_use]
+pub fn system_bundle() -> Option<&'static Path> {
+    let known = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
+    known.into_iter().map(Path::new).find(|file| file.exists())
+}
+
 /// A throw-away authority: plain HTTP would hide what TLS costs.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -28,12 +35,17 @@ impl Authority {
         Ok(Self { issuer })
     }
 
-    /// Writes its certificate, for `SSL_CERT_FILE`.
+    /// Writes its certificate, for `SSL_CERT_FILE`, after those that the system trusts: reading them is a part of a start.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// When a file cannot be read or written.
     pub fn write(&self, file: &Path) -> io::Result<()> {
-        std::fs::write(file, self.issuer.pem())
+        let mut trusted = system_bundle()
+            .map(std::fs::read_to_string)
+            .transpose()?
+            .unwrap_or_default();
+        trusted.push_str(&self.issuer.pem());
+        std::fs::write(file, trusted)
     }
 
     /// What serves `localhost` under this authority.

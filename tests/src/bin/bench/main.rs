@@ -31,9 +31,9 @@ const PACKAGES: &[(&str, &str)] = &[
 /// What was measured of one function.
 struct Measured {
     size: sizes::Sizes,
-    start: measure::Starts,
+    plain: measure::Starts,
     /// The same with AWS behind TLS; the hello calls nobody.
-    start_tls: Option<measure::Starts>,
+    tls: Option<measure::Starts>,
     warm: measure::Warm,
 }
 
@@ -72,8 +72,8 @@ fn run() -> io::Result<()> {
             *name,
             Measured {
                 size: sizes::of(binary)?,
-                start: plain,
-                start_tls: starts.remove(&(*name, true)),
+                plain,
+                tls: starts.remove(&(*name, true)),
                 warm: measure::warm(binary, scenes::main_scene(name).as_ref())?,
             },
         ));

@@ -6,11 +6,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-use wharfinger_tests::lambda::{Authority, Call, Invoked, Lambda, Outcome, Process, stages};
+use serde_json::{Value, json};
+use wharfinger_tests::lambda::{Authority, Call, Invoked, Lambda, Outcome, Process, stages, system_bundle};
 
 use super::HELLO;
-use super::scenes::Scene;
+use super::scenes::{Scene, main_scene};
 
 /// How often each variant is started.
 pub(crate) const ROUNDS: usize = 40;
@@ -30,13 +30,15 @@ pub(crate) struct Tls {
     pub(crate) certificate: PathBuf,
 }
 
-/// The starts of one variant.
+/// The starts of one variant, each with its first event.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Starts {
     /// From the start of the process to its asking for an event.
-    pub(crate) wall: Vec<Duration>,
+    pub(crate) start_wall: Vec<Duration>,
     /// The time of a processor that it took.
-    pub(crate) cpu: Vec<Duration>,
+    pub(crate) start_cpu: Vec<Duration>,
+    /// The time of a processor that the first event took.
+    pub(crate) first_cpu: Vec<Duration>,
 }
 
 /// One value of ten, of a hundred: nearest rank.
@@ -59,26 +61,41 @@ pub(crate) fn starts<'n>(
     for round in 0..=ROUNDS {
         fastrand::shuffle(&mut variants);
         for variant in &variants {
-            let (wall, cpu) = start(&binaries[variant.0], variant.1.then_some(tls))?;
+            let mut once = Starts::default();
+            start(variant.0, &binaries[variant.0], variant.1.then_some(tls), &mut once)?;
             if round > 0 {
                 let starts = measured.entry(*variant).or_default();
-                starts.wall.push(wall);
-                starts.cpu.push(cpu);
+                starts.start_wall.append(&mut once.start_wall);
+                starts.start_cpu.append(&mut once.start_cpu);
+                starts.first_cpu.append(&mut once.first_cpu);
             }
         }
     }
     Ok(measured)
 }
 
-fn start(binary: &Path, tls: Option<&Tls>) -> io::Result<(Duration, Duration)> {
+fn start(name: &str, binary: &Path, tls: Option<&Tls>, into: &mut Starts) -> io::Result<()> {
     let lambda = Lambda::start(tls.map(|tls| &tls.authority))?;
-    let certificate = tls.map_or(OsStr::new(""), |tls| tls.certificate.as_os_str());
-    let process = Process::start(binary, &lambda, &[("SSL_CERT_FILE", certificate)])?;
-    let asked = lambda.asked(1)?;
-    Ok((
-        asked.saturating_duration_since(process.began),
-        process.usage_at_rest()?.cpu,
-    ))
+    let scene = main_scene(name);
+    prepare(&lambda, scene.as_ref())?;
+    let (process, asked) = started(binary, &lambda, tls)?;
+    into.start_wall.push(asked.saturating_duration_since(process.began));
+    let started = process.usage_at_rest()?.cpu;
+    into.start_cpu.push(started);
+    done(lambda.invoke(&event(scene.as_ref(), 0))?)?;
+    lambda.asked(2)?;
+    into.first_cpu
+        .push(process.usage_at_rest()?.cpu.saturating_sub(started));
+    Ok(())
+}
+
+fn prepare(lambda: &Lambda, scene: Option<&Scene>) -> io::Result<()> {
+    scene.map_or(Ok(()), |scene| lambda.world(scene.prepare))
+}
+
+/// The n-th event; without a scene, one that nobody looks at.
+fn event(scene: Option<&Scene>, n: usize) -> Value {
+    scene.map_or_else(|| json!({ "n": n }), |scene| (scene.event)(n))
 }
 
 /// What a warm event costs by itself.
@@ -89,21 +106,15 @@ pub(crate) struct Warm {
     /// From handing it over to the answer, with an AWS that answers at once.
     pub(crate) wall: Duration,
     /// The peak of the memory after all of them, in bytes.
-    pub(crate) peak_memory: u64,
+    pub(crate) peak_memory: usize,
 }
 
-/// Hands one event after another to a function; without a scene, events that nobody looks at.
+/// Hands one event after another to a function.
 pub(crate) fn warm(binary: &Path, scene: Option<&Scene>) -> io::Result<Warm> {
     let lambda = Lambda::start(None)?;
-    if let Some(scene) = scene {
-        lambda.world(|world| (scene.prepare)(world))?;
-    }
-    let process = Process::start(binary, &lambda, &[])?;
-    lambda.asked(1)?;
-    let hand = |n: usize| {
-        let event = scene.map_or(json!({ "n": n }), |scene| (scene.event)(n));
-        done(lambda.invoke(&event)?)
-    };
+    prepare(&lambda, scene)?;
+    let (process, _) = started(binary, &lambda, None)?;
+    let hand = |n: usize| done(lambda.invoke(&event(scene, n))?);
     for n in 0..WARM_UP {
         hand(n)?;
     }
@@ -120,7 +131,7 @@ pub(crate) fn warm(binary: &Path, scene: Option<&Scene>) -> io::Result<Warm> {
     Ok(Warm {
         cpu: after.cpu.saturating_sub(before.cpu) / events,
         wall: wall / events,
-        peak_memory: after.peak_memory,
+        peak_memory: usize::try_from(after.peak_memory).unwrap_or(usize::MAX),
     })
 }
 
@@ -135,9 +146,9 @@ pub(crate) struct Counted {
 /// The calls of a function's first event, and of its next, which finds the configuration known.
 pub(crate) fn calls(binary: &Path, scene: &Scene) -> io::Result<[Counted; 2]> {
     let lambda = Lambda::start(None)?;
-    lambda.world(|world| (scene.prepare)(world))?;
+    prepare(&lambda, Some(scene))?;
     if let Some(before) = scene.before {
-        let _process = started(binary, &lambda)?;
+        let _process = started(binary, &lambda, None)?;
         for n in 0..2 {
             done(lambda.invoke(&before(n))?)?;
         }
@@ -147,7 +158,7 @@ pub(crate) fn calls(binary: &Path, scene: &Scene) -> io::Result<[Counted; 2]> {
     let lambda = Lambda::start(None)?;
     lambda.world(|empty| *empty = world);
     lambda.latency(LATENCY);
-    let _process = started(binary, &lambda)?;
+    let _process = started(binary, &lambda, None)?;
     let count = |n| -> io::Result<Counted> {
         let calls = done(lambda.invoke(&(scene.event)(n))?)?.calls;
         let name = |stage: Vec<&Call>| {
@@ -166,10 +177,14 @@ pub(crate) fn calls(binary: &Path, scene: &Scene) -> io::Result<[Counted; 2]> {
     Ok([cold, count(1)?])
 }
 
-fn started(binary: &Path, lambda: &Lambda) -> io::Result<Process> {
-    let process = Process::start(binary, lambda, &[])?;
-    lambda.asked(1)?;
-    Ok(process)
+/// Starts a function and waits until it asks for an event: when was that?
+fn started(binary: &Path, lambda: &Lambda, tls: Option<&Tls>) -> io::Result<(Process, Instant)> {
+    // Amazon Linux has one bundle. Where every certificate lies in a file of its own as well, the start would read them twice.
+    let bundle = system_bundle().map_or(OsStr::new(""), Path::as_os_str);
+    let trusted = tls.map_or(bundle, |tls| tls.certificate.as_os_str());
+    let process = Process::start(binary, lambda, &[("SSL_CERT_FILE", trusted)])?;
+    let asked = lambda.asked(1)?;
+    Ok((process, asked))
 }
 
 fn done(invoked: Invoked) -> io::Result<Invoked> {
