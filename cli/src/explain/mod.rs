@@ -6,7 +6,7 @@ mod facts;
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_cloud::table::TableName;
@@ -34,7 +34,7 @@ pub(crate) struct Args {
     /// as `aws … --output json` prints it.
     #[arg(long, value_name = "FILE")]
     facts: Option<PathBuf>,
-    /// The time; without it the event's own.
+    /// The time; without it the event's own, or the clock's when it says none.
     #[arg(long, value_name = "TIME", value_parser = time)]
     now: Option<Timestamp>,
 }
@@ -53,7 +53,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
     };
     let answer = match Event::parse(&json) {
         Ok(event) => {
-            let now = args.now.or(event.envelope.time).map_or_else(|| moment(&event), Ok)?;
+            let now = args.now.or(event.envelope.time).unwrap_or_else(|| moment(&event));
             let context = Context {
                 answers: &answers,
                 offline: args.config.is_some(),
@@ -72,11 +72,15 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
     })
 }
 
-/// The time of an event whose envelope says none.
-fn moment(event: &Event) -> anyhow::Result<Timestamp> {
+/// The time of an event whose envelope says none: the alarm's, or that of the command, as a function would have its own.
+fn moment(event: &Event) -> Timestamp {
     match &event.detail {
-        Detail::Alarm(alarm) => Ok(alarm.state.timestamp),
-        _ => bail!("the event has no `time`: say with --now at what time it is to be explained"),
+        Detail::Alarm(alarm) => alarm.state.timestamp,
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "such an event is explained at the time of the command"
+        )]
+        _ => Timestamp::now(),
     }
 }
 

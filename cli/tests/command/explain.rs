@@ -204,6 +204,16 @@ fn explain_ignores_what_is_not_configured() {
 }
 
 #[test]
+fn explain_needs_no_time_in_the_event() {
+    let folder = Folder::new();
+    for mut event in [task(5, "RUNNING", "service:web"), alarm()] {
+        event.as_object_mut().unwrap().remove("time");
+        let (code, answer) = folder.explain(&event, &[]);
+        assert_eq!((code, &answer["event"]["target"]), (0, &json!("prod/web")), "{answer}");
+    }
+}
+
+#[test]
 fn explain_rejects_what_it_cannot_use_with_exit_code_1() {
     let folder = Folder::new();
     let mut no_version = task(1, "RUNNING", "service:web");
