@@ -1,8 +1,8 @@
 //! What this version accepts and does not act on yet: the one list, from which each domain takes its lines as it comes.
 //!
-//! Most of it is harmless to leave undone, and told as a warning. A gate is not: who wrote `approval: required` relies on
-//! it. This version cannot open a gate, so a rule that has one rolls nothing out, and a document with one is not applied:
-//! those are errors.
+//! It is told as warnings: what is not done is harmless to leave undone. So are gates, though who wrote `approval: required`
+//! relies on it: this version cannot open a gate, so a rule that has one rolls nothing out
+//! ([`crate::report::Code::GateClosed`]).
 
 use super::{
     Address, Approval, Delivery, Discovery, Document, Limit, Path, Problem, Rule, Scaling, Service, Stabilise,
@@ -89,10 +89,9 @@ fn of_delivery(path: &Path, rule: &Delivery, found: &mut Vec<Problem>) {
     ];
     for (key, _) in gates.into_iter().filter(|(_, given)| *given) {
         let message = format!(
-            "this version has no such gate, and rolls nothing out unseen: take `{key}` out to roll out each push at once, or \
-             take the rule out and roll out by hand"
+            "this version cannot open this gate, so the rule rolls nothing out: take `{key}` out to roll out each push at once"
         );
-        found.push(Problem::error(path.at(key), message));
+        found.push(Problem::warning(path.at(key), message));
     }
 }
 

@@ -288,7 +288,7 @@ fn repositories_and_promotions() {
         expect![[r#"
             Error services.prod/web.delivery[1].after: a service cannot wait for itself
             Error services.prod/web.delivery[2]: another rule takes images of `a` for the same container: join them, or give each its own `container`
-            Error services.prod/web.delivery[2].after: `prod/api` is not among the `services` of this document
+            Warning services.prod/web.delivery[2].after: `prod/api` is not among the `services` of this document: nothing proves an image there
             Error services.prod/web.delivery[3].bake: `bake` goes with `after`: it is for how long that service must have proved the image
         "#]],
     );
@@ -374,14 +374,14 @@ fn what_has_no_effect_is_told_and_gates_are_errors() {
         Warning services.prod/web.scaling.stabilise: has no effect in this version: a wish is followed at once
         Warning services.prod/web.scaling.limit: has no effect in this version: a change may be as large as the rules ask for
         Warning services.prod/web.scaling.schedule: has no effect in this version: `min` and `max` hold at all times
-        Error services.prod/web.delivery[0].after: this version has no such gate, and rolls nothing out unseen: take `after` out to roll out each push at once, or take the rule out and roll out by hand
-        Error services.prod/web.delivery[0].bake: this version has no such gate, and rolls nothing out unseen: take `bake` out to roll out each push at once, or take the rule out and roll out by hand
-        Error services.prod/web.delivery[0].approval: this version has no such gate, and rolls nothing out unseen: take `approval` out to roll out each push at once, or take the rule out and roll out by hand
-        Error services.prod/web.delivery[0].scan: this version has no such gate, and rolls nothing out unseen: take `scan` out to roll out each push at once, or take the rule out and roll out by hand
-        Error services.prod/web.delivery[0].mature: this version has no such gate, and rolls nothing out unseen: take `mature` out to roll out each push at once, or take the rule out and roll out by hand
-        Error services.prod/web.delivery[0].windows: this version has no such gate, and rolls nothing out unseen: take `windows` out to roll out each push at once, or take the rule out and roll out by hand
+        Warning services.prod/web.delivery[0].after: this version cannot open this gate, so the rule rolls nothing out: take `after` out to roll out each push at once
+        Warning services.prod/web.delivery[0].bake: this version cannot open this gate, so the rule rolls nothing out: take `bake` out to roll out each push at once
+        Warning services.prod/web.delivery[0].approval: this version cannot open this gate, so the rule rolls nothing out: take `approval` out to roll out each push at once
+        Warning services.prod/web.delivery[0].scan: this version cannot open this gate, so the rule rolls nothing out: take `scan` out to roll out each push at once
+        Warning services.prod/web.delivery[0].mature: this version cannot open this gate, so the rule rolls nothing out: take `mature` out to roll out each push at once
+        Warning services.prod/web.delivery[0].windows: this version cannot open this gate, so the rule rolls nothing out: take `windows` out to roll out each push at once
         Warning services.prod/web.storage: has no effect in this version: no snapshots are made
-        Error tasks.prod/nightly.delivery[0].approval: this version has no such gate, and rolls nothing out unseen: take `approval` out to roll out each push at once, or take the rule out and roll out by hand
+        Warning tasks.prod/nightly.delivery[0].approval: this version cannot open this gate, so the rule rolls nothing out: take `approval` out to roll out each push at once
         Warning clusters.prod.capacity: has no effect in this version: instances are not drained or replaced
     "#]]
     .assert_eq(&lines(&unsupported(&document(json))));
