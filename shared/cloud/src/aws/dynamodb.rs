@@ -14,7 +14,8 @@ use crate::table::{Condition, Key, Table, TableName, Update, Updated, Write};
 type Names = HashMap<String, String>;
 type Values = HashMap<String, Sdk>;
 
-/// Names and values of an expression: every name is an alias, since words like `order` are reserved.
+/// Names and values of an expression: every name is an alias, since words like `order` are reserved. Aliases are numbered,
+/// since one takes letters, digits and `_` only (DynamoDB developer guide, "Expression attribute names"); a name may have `-`.
 #[derive(Default)]
 struct Expression {
     names: Names,
@@ -23,7 +24,11 @@ struct Expression {
 
 impl Expression {
     fn name(&mut self, name: &str) -> String {
-        let alias = format!("#{name}");
+        let known = self.names.iter().find(|(_, n)| *n == name);
+        if let Some((alias, _)) = known {
+            return alias.clone();
+        }
+        let alias = format!("#n{}", self.names.len());
         self.names.insert(alias.clone(), name.to_owned());
         alias
     }
@@ -246,5 +251,25 @@ impl Aws {
                 TransactWriteItem::builder().delete(delete).build()
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::{number, text};
+
+    #[test]
+    fn aliases_are_words_and_each_name_has_one() {
+        let mut expression = Expression::default();
+        let update = Update::of(Key::new("service#prod/web", "state"))
+            .set("scaling", text("a"))
+            .set("scaling-said", text("b"))
+            .remove("holder");
+        let clauses = expression.update(&update);
+        let condition = expression.condition(Condition::Equal("scaling", number(1)));
+        assert_eq!(clauses, "SET #n0 = :v0, #n1 = :v1 REMOVE #n2");
+        assert_eq!(condition.as_deref(), Some("#n0 = :v2"));
+        assert_eq!(expression.names["#n1"], "scaling-said");
     }
 }
