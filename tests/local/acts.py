@@ -78,6 +78,8 @@ def alarm_doubles(stage: Stage) -> None:
                    lambda: driver.service(CLUSTER, "web")["desiredCount"] == 4, timed=True)
         driver.settle(stage.deliver)
         _found(stage, "web", _WEB, 4)
+        stage.must("`wharfinger history prod/web` tells why",
+                   lambda: "ScaleOut" in stage.cli("history", "prod/web"))
 
 
 def events_misbehave(stage: Stage) -> None:
@@ -107,7 +109,10 @@ def events_misbehave(stage: Stage) -> None:
                          [alarm, alarm], before)
         _changes_nothing(stage, "the alarm's earlier OK comes after it: it is known to be older",
                          [e for e in _all(stage, "CloudWatch Alarm State Change")
-                          if e["detail"]["state"]["value"] == "OK"], before)
+                          if e["detail"]["alarmName"] == "web-requests"
+                          and e["detail"]["state"]["value"] == "OK"], before)
+        _changes_nothing(stage, "another alarm of prod/web speaks: nothing is counted twice",
+                         [stage.find("CloudWatch Alarm State Change", alarmName="web-idle")], before)
         _changes_nothing(stage, "the push comes again: there is one rollout",
                          [stage.find("ECR Image Action", **{"image-tag": "1.3.0"})], before)
         _changes_nothing(stage, "a running task's RUNNING comes again: its endpoint stays as it is",

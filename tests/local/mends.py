@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from typing import Any, Callable, Dict, Mapping, Tuple
 
 from . import alarms, documents
@@ -27,6 +28,11 @@ _CONTAINER_DEFAULTS: Mapping[str, Any] = {
     "cpu": 0, "essential": True, "environment": [], "mountPoints": [], "volumesFrom": [],
     "portMappings": [], "systemControls": [],
 }
+# Placeholders in an expression (DynamoDB developer guide, "Expression attribute names (aliases)").
+_PLACEHOLDERS = {
+    "ExpressionAttributeNames": re.compile(r"#[A-Za-z0-9_]+"),
+    "ExpressionAttributeValues": re.compile(r":[A-Za-z0-9_]+"),
+}
 _LIMITS = {"DescribeServices": ("services", 10), "DescribeTasks": ("tasks", 100)}
 _NEED_CLUSTER = {
     "CreateService", "DescribeTasks", "ListServices", "ListTasks", "RunTask", "StopTask",
@@ -37,6 +43,7 @@ _NEED_CLUSTER = {
 def install(life: Lifecycle, emit: Emit) -> None:
     """Put every mend in place."""
     _mend_ecs(life)
+    _mend_tables()
     _mend_registry(life, emit)
     alarms.install(life, emit)
 
@@ -161,6 +168,37 @@ def _stop_task(life: Lifecycle, data: Data) -> Answer:
             "InvalidParameterException", "The referenced task was not found.", 400)
     life.stop(task, data.get("reason") or "Task stopped by user", "UserInitiated")
     return json_response({"task": ecs._sanitize(task)})
+
+
+def _mend_tables() -> None:
+    """ministack reads `#a-b` as `#a` and changes the wrong attribute; DynamoDB refuses it."""
+    from ministack.core.responses import error_response_json
+    from ministack.services import dynamodb
+
+    plain = dynamodb.handle_request
+
+    async def handle(
+        method: str, path: str, headers: Data, body: bytes, query_params: Data
+    ) -> Answer:
+        wrong = _wrong_placeholder(json.loads(body)) if body else ""
+        if wrong:
+            return error_response_json("ValidationException", wrong, 400)
+        return await plain(method, path, headers, body, query_params)
+
+    dynamodb.handle_request = handle
+
+
+def _wrong_placeholder(request: Any) -> str:
+    """The first placeholder that DynamoDB would not read, anywhere in a request."""
+    if isinstance(request, list):
+        return next(filter(None, map(_wrong_placeholder, request)), "")
+    if not isinstance(request, dict):
+        return ""
+    for field, form in _PLACEHOLDERS.items():
+        for key in request.get(field) or {}:
+            if not form.fullmatch(key):
+                return f'{field} contains invalid key: Syntax error; key: "{key}"'
+    return _wrong_placeholder(list(request.values()))
 
 
 def _mend_registry(life: Lifecycle, emit: Emit) -> None:

@@ -51,6 +51,8 @@ FUNCTIONS: Dict[Tuple[str, str], str] = {
     ("ministack.services.ecs", "_run_task"): "data",
     ("ministack.services.ecs", "_stop_task"): "data",
     ("ministack.services.ecs", "_sanitize"): "obj",
+    ("ministack.services.dynamodb", "handle_request"):
+        "method, path, headers, body, query_params",
     ("ministack.services.ecr", "_put_image"): "data",
     ("ministack.services.ecr", "_find_image"): "repo_name, image_id",
     ("ministack.services.cloudwatch", "_dispatch_alarm_actions"):

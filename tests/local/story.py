@@ -25,8 +25,8 @@ _EXAMPLE = "examples/shop.yaml"
 _KEPT_HOURS = 4
 _SUGGESTIONS = {
     "Ask Wharfinger:": [
-        "cargo run -q -p wharfinger -- status",
         "cargo run -q -p wharfinger -- history prod/web",
+        "cargo run -q -p wharfinger -- diff examples/shop.yaml",
     ],
     "Give it something to do, and watch what it decides:": [
         "play push shop/web 1.4.0",
@@ -143,7 +143,7 @@ def _length(queues: Any, url: str) -> int:
 
 
 def _keep(console: Console, cloud: LocalCloud) -> None:
-    Driver(cloud).alarm("web-requests", "OK", [250.0])
+    Driver(cloud).alarm("web-requests", "OK", [480.0])
     cloud.door("POST", "schedules")
     cloud.door("POST", "ecs/auto", {"every": 1.0})
     variables = {**credentials(), **cloud.exports()}

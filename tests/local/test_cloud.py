@@ -263,6 +263,17 @@ class FaultsTest(CloudCase):
                 call()
             self.assertEqual(refused.exception.response["Error"]["Code"], "AccessDenied", service)
 
+    def test_dynamodb_refuses_a_placeholder_that_is_no_word(self) -> None:
+        self.create("words")
+        change = {"TableName": "words", "Key": {"pk": {"S": "a"}},
+                  "ExpressionAttributeValues": {":v": {"S": "b"}}}
+        dynamodb = self.cloud.client("dynamodb")
+        with self.assertRaisesRegex(ClientError, "ValidationException.*#a-b"):
+            dynamodb.update_item(UpdateExpression="SET #a-b = :v",
+                                 ExpressionAttributeNames={"#a-b": "a-b"}, **change)
+        dynamodb.update_item(UpdateExpression="SET #n0 = :v",
+                             ExpressionAttributeNames={"#n0": "a-b"}, **change)
+
     def test_a_wrong_order_is_refused(self) -> None:
         for order in ({"kount": 1}, {"service": "ecs"}, {"cut": True, "when": "never"}):
             with self.assertRaises(CloudError):

@@ -49,6 +49,8 @@ class World:
                 Namespace="Shop", Statistic="Average", Period=60, EvaluationPeriods=1,
                 Dimensions=[{"Name": "Service", "Value": alarm["AlarmName"].split("-")[0]}],
                 **alarm)
+        self._driver.alarm("web-idle", "OK", [320.0])
+        self._driver.alarm("api-slow", "OK", [120.0])
         self._create_service("web", "shop/web", "1.2.0", 8080, desired=2)
         self._create_service("api", "shop/api", "release-7", 9090, desired=1)
         self._driver.ecr.create_repository(repositoryName="shop/reports")
