@@ -72,7 +72,10 @@ impl Aws {
     /// Reads the config table as it is now, not as it was a moment ago: the command writes what it compared.
     #[must_use]
     pub fn consistent(self) -> Self {
-        Self { consistent: true, ..self }
+        Self {
+            consistent: true,
+            ..self
+        }
     }
 
     /// Names the tables, once they are known: the command finds them through the stack.

@@ -73,7 +73,9 @@ impl Effect for Action {
 
     /// A definition is up to 64 KiB long and carries the values of environment variables: its names and images are enough.
     fn summary(&self) -> Value {
-        let Self::RegisterTaskDefinition { request } = self else { return self.input() };
+        let Self::RegisterTaskDefinition { request } = self else {
+            return self.input();
+        };
         let containers = request.get("containerDefinitions").and_then(Value::as_array);
         let containers: Vec<_> = containers
             .into_iter()
@@ -93,9 +95,11 @@ mod tests {
 
     #[test]
     fn the_history_keeps_no_value_of_an_environment() {
-        let container = json!({ "name": "web", "image": "web:1", "environment": [{ "name": "KEY", "value": "secret" }] });
-        let action =
-            Action::RegisterTaskDefinition { request: json!({ "family": "web", "containerDefinitions": [container] }) };
+        let container =
+            json!({ "name": "web", "image": "web:1", "environment": [{ "name": "KEY", "value": "secret" }] });
+        let action = Action::RegisterTaskDefinition {
+            request: json!({ "family": "web", "containerDefinitions": [container] }),
+        };
         assert_eq!(
             action.summary(),
             json!({ "family": "web", "containerDefinitions": [{ "name": "web", "image": "web:1" }] })

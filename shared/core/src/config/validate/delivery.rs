@@ -75,7 +75,8 @@ fn tags(path: &Path, policy: &TagPolicy, found: &mut Found) {
 fn promotion(document: &Document, entry: &Entry, path: &Path, rule: &Delivery, found: &mut Found) {
     if let Some(after) = &rule.after {
         if !document.services.contains_key(after) {
-            let message = format!("`{after}` is not among the `services` of this document: nothing proves an image there");
+            let message =
+                format!("`{after}` is not among the `services` of this document: nothing proves an image there");
             found.warning(path.at("after"), message);
         } else if entry.kind == TargetKind::Service && *after == entry.name {
             found.error(path.at("after"), "a service cannot wait for itself");
