@@ -181,15 +181,11 @@ impl Function for Delivery {
             account,
             region,
         } = invocation;
-        self.on_event(
-            aws,
-            &Attempt {
-                holder,
-                account,
-                region,
-            },
-            &event,
-        )
-        .await
+        let attempt = Attempt {
+            holder,
+            account,
+            region,
+        };
+        Box::pin(self.on_event(aws, &attempt, &event)).await
     }
 }
