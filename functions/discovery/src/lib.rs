@@ -101,6 +101,6 @@ impl Function for Discovery {
     const HOSTS: &'static [&'static str] = &["dynamodb", "servicediscovery"];
 
     async fn handle(&self, aws: &Aws, invocation: Invocation) -> Result<(), Fault> {
-        self.on_event(aws, &invocation.event).await
+        Box::pin(self.on_event(aws, &invocation.event)).await
     }
 }

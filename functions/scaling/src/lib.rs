@@ -162,6 +162,6 @@ impl Function for Scaling {
     const HOSTS: &'static [&'static str] = &["dynamodb", "ecs", "monitoring"];
 
     async fn handle(&self, aws: &Aws, invocation: Invocation) -> Result<(), Fault> {
-        self.on_event(aws, &invocation.holder, &invocation.event).await
+        Box::pin(self.on_event(aws, &invocation.holder, &invocation.event)).await
     }
 }
