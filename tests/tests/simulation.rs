@@ -1,5 +1,11 @@
 //! The simulation finds nothing, and finds what is broken on purpose; and what it once found, small.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may stop at the first thing that is wrong"
+)]
+
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
