@@ -13,7 +13,7 @@
 //! | [`pipeline`] | decide, guard, apply, confirm, history: once, for every domain |
 //! | [`sweep`] | one pass over everything, whose parts fail alone |
 //! | [`history`], [`telemetry`] | what is told of a decision |
-//! | [`env`], [`start`] | how a function starts |
+//! | [`mod@env`], [`start`] | how a function starts |
 
 pub mod aws;
 pub mod config;
