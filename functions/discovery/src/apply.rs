@@ -9,14 +9,14 @@ use wharfinger_cloud::error::{CloudError, Kind};
 use wharfinger_cloud::ledger::{self, SAID};
 use wharfinger_cloud::pipeline::{Applied, Confirmed, Domain};
 use wharfinger_cloud::ports::{OperationStatus, Submitted};
-use wharfinger_cloud::table::{Condition, TableName, Update, Updated, number, text, to_attribute};
+use wharfinger_cloud::table::{AttributeValue, Condition, TableName, Update, Updated, number, text, to_attribute};
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::discovery::{Action, Belief, Endpoint, decide};
 use wharfinger_core::known::Known;
 use wharfinger_core::ledger::{Merge, Ordered};
 use wharfinger_core::report::{Decision, Outcome};
 
-use crate::observe::{INTENDED, Look, REGISTERED, look, look_up, task_key};
+use crate::observe::{INTENDED, JOINING, Look, REGISTERED, look, look_up, task_key};
 use crate::{Cloud, Discovery, NAME};
 
 /// The domain, as the pipeline takes it.
@@ -90,12 +90,18 @@ impl<C: Cloud> Domain for Endpoints<'_, C> {
             .removals
             .set(self.function.removals.get().saturating_sub(removed));
         let registered = to_attribute("endpoints", &after(&before, decision))?;
-        let beside = vec![(REGISTERED, registered), (SAID, text(said))];
+        let mut beside = vec![(REGISTERED, registered), (SAID, text(said))];
+        if before.joining {
+            beside.push((JOINING, AttributeValue::Null(true)));
+        }
         let done = decision.outcome != Outcome::Wait;
         match ledger::settle(self.cloud, &key, task.order(), done, beside).await? {
             None => Ok(Confirmed::Settled),
             Some(entry) => {
-                let newer = look(self.function, before.facts.managed.clone(), entry, made(decision));
+                let newer = Look {
+                    joining: before.joining,
+                    ..look(self.function, before.facts.managed.clone(), entry, made(decision))
+                };
                 Ok(Confirmed::Moved(look_up(self.function, self.cloud, newer).await?))
             }
         }
@@ -160,6 +166,7 @@ impl<C: Cloud> Endpoints<'_, C> {
         match ledger::Entry::read(item, Merge::Fresh) {
             Ok(entry) => {
                 let mut newer = look(self.function, managed, entry, made(decision));
+                newer.joining = before.joining;
                 // What was in the way may have undone what we believe: nothing is certain now.
                 if let Known::Yes(belief) = &mut newer.facts.belief {
                     belief.uncertain.append(&mut belief.registered);

@@ -4,7 +4,7 @@ use wharfinger_cloud::Fault;
 use wharfinger_cloud::ledger::{self, Entry, News, SAID};
 use wharfinger_cloud::pipeline::Cause;
 use wharfinger_cloud::ports::Clock;
-use wharfinger_cloud::table::{Item, Key, Malformed, TableName, as_text, attribute, to_attribute};
+use wharfinger_cloud::table::{Item, Key, Malformed, TableName, as_number, as_text, attribute, number, to_attribute};
 use wharfinger_cloud::telemetry;
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::discovery::{Belief, Endpoint, Facts, Wanted, wanted};
@@ -21,6 +21,10 @@ pub const INTENDED: &str = "intended";
 /// What was registered and confirmed.
 pub const REGISTERED: &str = "registered";
 
+/// The version of a task for which someone may be about to register, and has not confirmed it. When that attempt fails,
+/// something newer may be dealt with already; but it was dealt with before the registration, so the next attempt must look.
+pub const JOINING: &str = "joining";
+
 /// What is known of a task, with what the ledger keeps beside it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Look {
@@ -30,6 +34,8 @@ pub struct Look {
     pub intended: Vec<Endpoint>,
     /// What was said last.
     pub said: Option<String>,
+    /// Whether this attempt answers for [`JOINING`]: its confirmation takes that back.
+    pub joining: bool,
 }
 
 /// The key of a task's ledger.
@@ -67,7 +73,8 @@ pub async fn merge(
     task: &TaskStateChange,
 ) -> Result<Option<Look>, Fault> {
     let entry = news(function, cloud, &managed, task).await?;
-    if entry.merge != Merge::Fresh && entry.settled {
+    let joining = as_number(&entry.item, JOINING);
+    if entry.merge != Merge::Fresh && entry.settled && joining.is_none_or(|version| version < task.version) {
         let (code, message) = match entry.merge {
             Merge::Stale => (
                 Code::StaleEvent,
@@ -92,7 +99,11 @@ pub async fn merge(
         );
         return Ok(None);
     }
-    Ok(Some(look(function, managed, entry, Vec::new())))
+    let joining = joining == Some(task.version);
+    Ok(Some(Look {
+        joining,
+        ..look(function, managed, entry, Vec::new())
+    }))
 }
 
 /// Merges a task into its ledger: one conditional write, with the endpoints that it is to have.
@@ -113,6 +124,7 @@ pub async fn news(
         if !intended.is_empty() {
             beside.push((INTENDED, to_attribute("endpoints", &intended)?));
         }
+        beside.push((JOINING, number(task.order())));
     }
     let news = News {
         key: task_key(&task.task_arn, &task.cluster_arn),
@@ -156,6 +168,7 @@ pub fn look(function: &Discovery, managed: Managed, entry: Entry<TaskStateChange
         facts: facts(function, managed, entry.facts, belief),
         intended,
         said,
+        joining: false,
     }
 }
 
@@ -196,7 +209,9 @@ pub async fn look_up(function: &Discovery, cloud: &impl Cloud, look: Look) -> Re
     let mut looked = match found {
         Some(newer) if newer.version > task.version => {
             let entry = news(function, cloud, &look.facts.managed, &newer).await?;
+            let fresh = entry.merge == Merge::Fresh;
             let mut moved = self::look(function, look.facts.managed.clone(), entry, Vec::new());
+            moved.joining = look.joining || fresh;
             if moved.facts.task.version == newer.version {
                 moved.facts.task = newer;
             }

@@ -197,11 +197,12 @@ impl<C: Cloud> Look<'_, C> {
     /// Merges what was seen and converges, unless the ledger knows something newer: then on that.
     async fn settle(&self, facts: Facts) -> Result<(), Fault> {
         let entry = observe::news(self.function, self.cloud, &facts.managed, &facts.task).await?;
-        let stale = entry.merge == Merge::Stale;
+        let (stale, fresh) = (entry.merge == Merge::Stale, entry.merge == Merge::Fresh);
         let observe::Look {
             facts: known,
             intended,
             said,
+            ..
         } = observe::look(self.function, facts.managed.clone(), entry, Vec::new());
         // What is listed is certain; what the ledger intended besides may still come.
         let (Known::Yes(seen), Known::Yes(believed)) = (&facts.belief, &known.belief) else {
@@ -219,6 +220,7 @@ impl<C: Cloud> Look<'_, C> {
             },
             intended,
             said,
+            joining: fresh,
         };
         let endpoints = apply::Endpoints {
             function: self.function,
