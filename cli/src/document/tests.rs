@@ -222,7 +222,7 @@ fn what_the_types_cannot_say_has_its_place_too() {
         "delivery:\n- repository: a\n  tags: { regex: '(' }\n  approval: required",
         expect![[r#"
             w.yaml:6:22: `(` is not a regular expression: unclosed group (in services.prod/web.delivery[0].tags.regex)
-            w.yaml:7:17: this version has no such gate, and rolls nothing out unseen: take `approval` out to roll out each push at once, or take the rule out and roll out by hand (in services.prod/web.delivery[0].approval)
+            w.yaml:7:17: warning: this version cannot open this gate, so the rule rolls nothing out: take `approval` out to roll out each push at once (in services.prod/web.delivery[0].approval)
         "#]],
     );
     check(
