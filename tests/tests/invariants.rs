@@ -154,7 +154,10 @@ fn every_crate_keeps_the_lints_of_the_workspace() {
 
 /// Where the lint that bans the clock and the environment is lifted in what runs, and why it may be.
 const DOORS: [(&str, &str); 4] = [
-    ("cli/src/explain/mod.rs", "the time of an event that says none, for people who explain one"),
+    (
+        "cli/src/explain/mod.rs",
+        "the time of an event that says none, for people who explain one",
+    ),
     ("shared/cloud/src/aws/mod.rs", "the clock"),
     ("shared/cloud/src/aws/raw.rs", "the time of a signature"),
     ("shared/cloud/src/env.rs", "the environment"),
