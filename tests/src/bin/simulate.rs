@@ -74,12 +74,14 @@ fn main() -> ExitCode {
         None => ExitCode::SUCCESS,
         Some(Outcome { seed, violation, .. }) => {
             let what = violation.map(|v| v.what).unwrap_or_default();
-            let without = options.without.and_then(|w| w.to_possible_value());
-            let without = without
-                .map(|w| format!(" --without {}", w.get_name()))
-                .unwrap_or_default();
             println!("\nVIOLATION in the history of seed {seed}: {what}");
-            println!("replay it with: cargo run -p wharfinger-tests --bin simulate -- --seed {seed} --trace{without}");
+            match options.without.and_then(|w| w.to_possible_value()) {
+                None => println!("replay it with: make simulate SEED={seed}"),
+                Some(part) => println!(
+                    "replay it with: cargo run -p wharfinger-tests --bin simulate -- --seed {seed} --trace --without {}",
+                    part.get_name()
+                ),
+            }
             ExitCode::FAILURE
         }
     }

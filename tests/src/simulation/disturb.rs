@@ -7,6 +7,7 @@ use wharfinger_core::ids::{Target, TargetKind};
 
 use super::bus::Domain;
 use super::history::History;
+use super::invocation::{Lag, Running};
 use super::scenario::{THRESHOLD, Tags, digest};
 
 impl History {
@@ -21,7 +22,10 @@ impl History {
 
     /// Something that nobody foresaw.
     pub(super) fn disturb(&mut self) {
-        match self.dice.weighted(&[30, 25, self.temper.crashes, 10, 8, 4, 6, 4, 4]) {
+        match self
+            .dice
+            .weighted(&[30, 25, self.temper.crashes, 10, 8, 4, 6, 4, 4, 3, self.temper.races])
+        {
             0 => self.flip_alarm(),
             1 => self.push_image(),
             2 => self.make_with_task(Task::is_running, Move::Stop),
@@ -30,7 +34,9 @@ impl History {
             5 => self.set_count(),
             6 => self.make_with_target(TargetKind::Service, Move::Fail),
             7 => self.change_lane(),
-            _ => self.corrupt(),
+            8 => self.corrupt(),
+            9 => self.pause(),
+            _ => self.overtake(),
         }
     }
 
@@ -137,6 +143,41 @@ impl History {
         for entry in &mut self.scenario.targets[place].entries {
             entry.lane.clone_from(&lane);
         }
+        self.scenario.targets[place].store(&mut self.world.borrow_mut());
+    }
+
+    /// A task stops while an invocation deals with its start, and that one falls behind.
+    fn overtake(&mut self) {
+        let joins = |r: &&mut Running| {
+            let status = |field: &str| r.parcel.event.pointer(field).and_then(|s| s.as_str()) == Some("RUNNING");
+            r.parcel.to == Domain::Discovery && status("/detail/lastStatus") && status("/detail/desiredStatus")
+        };
+        let Some(running) = self.running.iter_mut().find(joins) else {
+            return;
+        };
+        running.lag = Lag::BeforeChange;
+        let name = running.name.clone();
+        let arn = running.parcel.event.pointer("/detail/taskArn").and_then(|a| a.as_str());
+        let Some(arn) = arn.map(str::to_owned) else { return };
+        self.say(|_| format!("{name} falls behind"));
+        self.make(&Move::Stop(arn.clone()));
+        for _ in 0..self.dice.below(5) {
+            self.make(&Move::Advance(arn.clone()));
+        }
+    }
+
+    /// Someone pauses a target for some minutes.
+    fn pause(&mut self) {
+        if self.temper.gentle || self.scenario.targets.is_empty() {
+            return;
+        }
+        let place = self.dice.index(self.scenario.targets.len());
+        let (now, minutes) = (self.now(), i64::try_from(self.dice.between(3, 15)).unwrap_or_default());
+        let until = now.saturating_add(SignedDuration::from_mins(minutes)).unwrap_or(now);
+        self.say(|h| format!("someone pauses {} until {until}", h.scenario.targets[place].target));
+        self.tally.fault("target paused");
+        // A longer pause that takes a shorter one's place begins anew: the caches have to learn of it.
+        self.scenario.targets[place].paused = Some((now, until));
         self.scenario.targets[place].store(&mut self.world.borrow_mut());
     }
 

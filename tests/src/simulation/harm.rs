@@ -7,7 +7,15 @@ use super::history::History;
 
 impl History {
     pub(super) fn fate(&mut self, operation: &'static str, writes: bool) -> Fate {
-        if self.quiet || !self.dice.chance(self.temper.faults) {
+        if self.quiet {
+            return Fate::Fine;
+        }
+        if matches!(operation, "DescribeServices" | "DeregisterInstance") && self.dice.chance(self.temper.lags) {
+            self.clean = false;
+            self.tally.fault("answer that may lag behind the last change");
+            return Fate::Lagging;
+        }
+        if !self.dice.chance(self.temper.faults) {
             return Fate::Fine;
         }
         let (kind, patience) = match self.dice.index(4) {

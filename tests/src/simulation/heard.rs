@@ -1,16 +1,23 @@
 //! What the functions tell: decisions for the trace, and malformed items for the checks.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::sync::LazyLock;
 
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::level_filters::LevelFilter;
+use tracing::subscriber::Interest;
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber, dispatcher};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
 thread_local! {
     static HEARD: RefCell<Heard> = RefCell::default();
+    static TALKATIVE: Cell<bool> = const { Cell::new(false) };
 }
+
+/// One ear for all threads: each new one makes every callsite ask anew who listens.
+static EAR: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subscriber::registry().with(Ear)));
 
 /// What was told since it was last taken.
 #[derive(Debug, Default)]
@@ -26,20 +33,27 @@ pub fn take() -> Heard {
     HEARD.with(RefCell::take)
 }
 
-/// Runs with an ear: lines are kept only when `talkative`.
+/// Runs with an ear on this thread: lines are kept only when `talkative`.
 pub fn listening<T>(talkative: bool, run: impl FnOnce() -> T) -> T {
     take();
-    let ear = tracing_subscriber::registry().with(Ear { talkative });
-    tracing::subscriber::with_default(ear, run)
+    TALKATIVE.set(talkative);
+    dispatcher::with_default(&EAR, run)
 }
 
-struct Ear {
-    talkative: bool,
-}
+struct Ear;
 
 impl<S: Subscriber> Layer<S> for Ear {
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        // It differs from thread to thread.
+        Interest::sometimes()
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::INFO)
+    }
+
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        let level = if self.talkative { Level::INFO } else { Level::ERROR };
+        let level = if TALKATIVE.get() { Level::INFO } else { Level::ERROR };
         *metadata.level() <= level && metadata.target().starts_with("wharfinger")
     }
 
@@ -50,7 +64,7 @@ impl<S: Subscriber> Layer<S> for Ear {
             if line.message.contains("malformed") {
                 heard.malformed.extend(line.key.clone());
             }
-            if self.talkative {
+            if TALKATIVE.get() {
                 heard.lines.push(format!("{}{}", line.message, line.fields));
             }
         });

@@ -178,7 +178,7 @@ impl History {
 
     /// Lets one call of one invocation through.
     fn step(&mut self) -> Result<(), Violation> {
-        let quick: Vec<_> = (0..self.running.len()).filter(|i| !self.running[*i].lags).collect();
+        let quick: Vec<_> = (0..self.running.len()).filter(|i| !self.running[*i].lags()).collect();
         let same = quick.iter().find(|i| self.running[**i].name == self.last);
         let place = match same {
             _ if quick.is_empty() || self.dice.chance(30) => self.dice.index(self.running.len()),
@@ -189,7 +189,7 @@ impl History {
     }
 
     fn only_laggards(&self) -> bool {
-        self.running.iter().all(|r| r.lags)
+        self.running.iter().all(Running::lags)
     }
 
     pub(super) fn step_one(&mut self, place: usize) -> Result<(), Violation> {

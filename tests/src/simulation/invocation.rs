@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use jiff::{SignedDuration, Timestamp};
 use wharfinger_cloud::Fault;
-use wharfinger_cloud::world::{ACCOUNT, Caller, Gates, REGION, Shared};
+use wharfinger_cloud::world::{ACCOUNT, Caller, Gates, REGION, Shared, Stop, What};
 use wharfinger_delivery::{Attempt, Delivery};
 use wharfinger_discovery::Discovery;
 use wharfinger_scaling::Scaling;
@@ -50,6 +50,17 @@ impl Environment {
     }
 }
 
+/// When an invocation falls behind the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lag {
+    /// Never.
+    No,
+    /// All the time.
+    Always,
+    /// Just before it changes the world: all that it knows grows old.
+    BeforeChange,
+}
+
 type Work = Pin<Box<dyn Future<Output = Result<(), Fault>>>>;
 
 /// An invocation that runs.
@@ -63,7 +74,7 @@ pub struct Running {
     /// When Lambda ends it.
     pub deadline: Timestamp,
     /// Whether it falls behind the others.
-    pub lags: bool,
+    pub lag: Lag,
     /// Its environment.
     pub environment: Environment,
     work: Work,
@@ -113,9 +124,25 @@ impl Running {
             parcel,
             gates,
             deadline,
-            lags: false,
+            lag: Lag::No,
             environment,
             work,
+        }
+    }
+
+    /// Whether it is behind the others now.
+    #[must_use]
+    pub fn lags(&self) -> bool {
+        let changes = |stop: &Stop| {
+            let What::Call { operation, writes } = stop.what else {
+                return false;
+            };
+            writes && !matches!(operation, "UpdateItem" | "PutItem")
+        };
+        match self.lag {
+            Lag::No => false,
+            Lag::Always => true,
+            Lag::BeforeChange => self.gates.stops().iter().any(changes),
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::bus::{self, Domain, Parcel, RETRIES};
 use super::history::History;
-use super::invocation::{Environment, Running};
+use super::invocation::{Environment, Lag, Running};
 
 impl History {
     /// The schedules of `template.yaml`; an event that comes late is made up for by the next.
@@ -64,7 +64,9 @@ impl History {
         self.number += 1;
         self.tally.invocations += 1;
         let mut running = Running::start(&self.world, self.number, parcel, environment, self.without);
-        running.lags = self.dice.chance(self.temper.laggards);
+        if self.dice.chance(self.temper.laggards) {
+            running.lag = *self.dice.pick(&[Lag::Always, Lag::BeforeChange]).unwrap_or(&Lag::No);
+        }
         self.say(|_| {
             let again = if running.parcel.tried > 0 { " (again)" } else { "" };
             format!("{} starts{again}: {}", running.name, running.parcel.title())

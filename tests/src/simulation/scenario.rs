@@ -44,6 +44,8 @@ pub struct Plan {
     pub scaling: Option<ScalingPlan>,
     /// Which images it takes.
     pub delivery: Option<DeliveryPlan>,
+    /// From when until when it is paused.
+    pub paused: Option<(Timestamp, Timestamp)>,
 }
 
 /// An entry of `discovery`.
@@ -189,6 +191,7 @@ impl Plan {
             entries,
             scaling,
             delivery,
+            paused: None,
         }
     }
 
@@ -200,6 +203,7 @@ impl Plan {
             entries,
             scaling: None,
             delivery: None,
+            paused: None,
         }
     }
 
@@ -209,7 +213,10 @@ impl Plan {
         let Ok(config) = serde_json::from_value(self.config()) else {
             return;
         };
-        let stored = StoredTarget::new(config);
+        let mut stored = StoredTarget::new(config);
+        if let Some((_, until)) = self.paused {
+            stored.paused.insert("all".into(), Some(until));
+        }
         let Ok(attribute) = to_attribute("a target", &stored) else {
             return;
         };

@@ -23,6 +23,8 @@ pub struct Temper {
     pub laggards: u64,
     /// How often tasks crash.
     pub crashes: u64,
+    /// How often a task stops while its start is being dealt with.
+    pub races: u64,
     /// How often the invocation that ran last goes on, rather than another.
     pub steady: u64,
     /// Events that are never delivered.
@@ -33,6 +35,8 @@ pub struct Temper {
     pub late: [u64; 3],
     /// Calls that fail or whose answer is lost.
     pub faults: u64,
+    /// Answers of ECS and Cloud Map that lag behind the last change.
+    pub lags: u64,
     /// Steps at which an invocation is killed.
     pub kills: u64,
     /// Steps at which the clock goes on by itself.
@@ -56,12 +60,15 @@ impl Temper {
             let share = some(dice, shares);
             if gentle { 0 } else { share }
         };
+        // One that is overtaken falls behind; all others keep up, or they would make good what it does too late.
+        let races = some(dice, &[0, 100]);
         Self {
             gentle,
             steps: dice.between(60, 420),
             concurrency: dice.index(5) + 1,
-            laggards: some(dice, &[0, 100, 300]),
+            laggards: if races == 0 { some(dice, &[0, 100, 300]) } else { 0 },
             crashes: some(dice, &[10, 80]),
+            races,
             steady: some(dice, &[0, 500, 900]),
             lost: rough(dice, &[0, 50, 300, 700]),
             twice: some(dice, &[0, 100, 400]),
@@ -71,6 +78,7 @@ impl Temper {
                 some(dice, &[0, 0, 0, 20, 100]),
             ],
             faults: some(dice, &[0, 0, 20, 60, 200]),
+            lags: rough(dice, &[0, 0, 200]),
             kills: rough(dice, &[0, 0, 10, 40]),
             clock: some(dice, &[20, 60, 150]),
             pauses: !gentle && dice.chance(400),

@@ -82,6 +82,12 @@ impl Caller {
         world.caller = Rc::clone(&self.name);
         let answer = match fate {
             Fate::Fine => effect(&mut world),
+            Fate::Lagging => {
+                world.lagging = true;
+                let answer = effect(&mut world);
+                world.lagging = false;
+                answer
+            }
             Fate::Before(kind) => Err(failure(operation, kind)),
             Fate::After(kind) => effect(&mut world).and_then(|_| Err(failure(operation, kind))),
             Fate::Twice => effect(&mut world).and_then(|_| effect(&mut world)),
@@ -95,6 +101,7 @@ impl Caller {
                 Fate::Fine => "",
                 Fate::Before(_) => "  [fault: no effect]",
                 Fate::After(_) => "  [fault: answer lost after the effect]",
+                Fate::Lagging => "  [fault: answered from before the last change]",
                 Fate::Twice => "  [fault: answer lost, sent again]",
             };
             let line = format!("{}: {operation} {} -> {result}{injected}", self.name, argument());

@@ -20,6 +20,8 @@ pub enum Fate {
     After(Kind),
     /// It has its effect, the answer is lost, and the SDK sends it again: the second answer is returned.
     Twice,
+    /// It is answered from before the last change: ECS and Cloud Map are eventually consistent. Most calls do not lag.
+    Lagging,
 }
 
 /// What is waited for.

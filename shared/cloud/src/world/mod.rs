@@ -25,6 +25,7 @@ use std::rc::Rc;
 use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_core::ids::Target;
+use wharfinger_core::service::ServiceFacts;
 
 use crate::ports::ServiceChange;
 use crate::table::{Key, TableName};
@@ -73,6 +74,9 @@ pub struct World {
     pub told: Vec<String>,
     /// Whether [`World::told`] is kept.
     pub talkative: bool,
+    /// What `DescribeServices` said of each service before our last change, and when that was.
+    before: std::collections::BTreeMap<Target, (ServiceFacts, Timestamp)>,
+    lagging: bool,
     serial: u64,
     caller: Rc<str>,
 }
@@ -141,6 +145,8 @@ impl World {
             journal: Vec::new(),
             told: Vec::new(),
             talkative: false,
+            before: std::collections::BTreeMap::default(),
+            lagging: false,
             serial: 0,
             caller: Rc::from("nobody"),
         }

@@ -109,15 +109,21 @@ impl World {
             service_id,
             instance_id,
         } = request;
-        if let Some(busy) = self.map.busy(service_id, instance_id) {
-            return busy;
-        }
-        if !self
+        let known = self
             .map
             .services
             .get(service_id)
-            .is_some_and(|s| s.contains_key(instance_id))
-        {
+            .is_some_and(|s| s.contains_key(instance_id));
+        if let Some(busy) = self.map.busy(service_id, instance_id) {
+            // "Or the instance was recently registered, and information about the instance hasn't propagated yet"
+            // (Cloud Map API reference, `InstanceNotFound`).
+            return if self.lagging && !known {
+                Submitted::Absent
+            } else {
+                busy
+            };
+        }
+        if !known {
             return Submitted::Absent;
         }
         self.did(Change::Deregister {

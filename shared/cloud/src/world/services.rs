@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use wharfinger_core::ids::Target;
 use wharfinger_core::service::{DeploymentFacts, ServiceFacts};
@@ -10,6 +10,9 @@ use wharfinger_core::service::{DeploymentFacts, ServiceFacts};
 use super::{ACCOUNT, Caller, Change, Move, REGION, World};
 use crate::error::{CloudError, Kind};
 use crate::ports::{ServiceChange, Services};
+
+/// How long an answer may lag behind a change: AWS says "within a few seconds" nearly always.
+const LAG: SignedDuration = SignedDuration::from_secs(8);
 
 /// A service with ECS's own deployment controller, 100 % minimum and 200 % maximum.
 #[derive(Debug, Clone)]
@@ -210,6 +213,15 @@ impl World {
         })
     }
 
+    /// What `DescribeServices` says: for a while it may be what was before our last change.
+    fn seen(&self, target: &Target) -> Option<ServiceFacts> {
+        let before = self
+            .before
+            .get(target)
+            .filter(|(_, at)| self.lagging && self.now.duration_since(*at) < LAG);
+        before.map_or_else(|| self.facts(target), |(facts, _)| Some(facts.clone()))
+    }
+
     fn update_service(&mut self, target: &Target, change: &ServiceChange) -> Result<(), CloudError> {
         const OPERATION: &str = "UpdateService";
         let service = self.services.get(target).ok_or_else(|| not_found(OPERATION))?;
@@ -219,6 +231,8 @@ impl World {
         {
             return Err(CloudError::new(OPERATION, Kind::Invalid, "no such task definition"));
         }
+        let before = self.facts(target).map(|facts| (facts, self.now));
+        self.before.extend(before.map(|before| (target.clone(), before)));
         self.did(Change::UpdateService {
             target: target.clone(),
             change: change.clone(),
@@ -241,7 +255,7 @@ impl Services for Caller {
         names: &[String],
     ) -> Result<BTreeMap<String, ServiceFacts>, CloudError> {
         let describe = |world: &World| {
-            let find = |name: &String| Some((name.clone(), world.facts(&Target::service(cluster, name))?));
+            let find = |name: &String| Some((name.clone(), world.seen(&Target::service(cluster, name))?));
             Ok(names.iter().filter_map(find).collect())
         };
         let brief = |found: &BTreeMap<String, ServiceFacts>| {

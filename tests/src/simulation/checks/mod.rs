@@ -115,6 +115,7 @@ impl Watch {
     /// # Errors
     /// When it must not be.
     pub fn look(&mut self, world: &World, scenario: &Scenario, did: &Did, tally: &mut Tally) -> Result<(), Violation> {
+        not_paused(world, scenario, did)?;
         match &did.change {
             Change::Wrote(..) => Ok(()),
             Change::Register {
@@ -180,6 +181,32 @@ impl Watch {
         }
         Ok(())
     }
+}
+
+/// For how long a function may not know yet that a target is paused: its cache, and the invocation's own time.
+const LEARNS: SignedDuration = SignedDuration::from_secs(30 + 60);
+
+/// While a target is paused nothing of it changes.
+fn not_paused(world: &World, scenario: &Scenario, did: &Did) -> Result<(), Violation> {
+    let target = match &did.change {
+        Change::Wrote(..) | Change::RegisterTaskDefinition(_) => None,
+        Change::Register { instance_id, .. } | Change::Deregister { instance_id, .. } => {
+            let id = instance_id.split('-').next().unwrap_or_default();
+            world.tasks.values().find(|t| t.id() == id).map(|t| &t.target)
+        }
+        Change::UpdateService { target, .. } => Some(target),
+    };
+    let paused = target.and_then(|t| plan(scenario, t)).and_then(|p| p.paused);
+    if let Some((from, until)) = paused
+        && world.now.duration_since(from) > LEARNS + SKEW
+        && world.now < until.saturating_sub(SKEW).unwrap_or(until)
+    {
+        return Err(Violation::new(format!(
+            "{} changes what is paused since {from}: {:?}",
+            did.caller, did.change
+        )));
+    }
+    Ok(())
 }
 
 /// The service's item, which whoever writes on the service must hold the lease of.
