@@ -12,6 +12,10 @@ PYTHON_OF_VENV := $(VENV)/bin/python
 
 # One folder for all builds, outside the checkout: it survives a fresh clone.
 export CARGO_TARGET_DIR ?= $(CACHE)/target
+# Cargo takes what another checkout has built for its own, by the age of the files: what this one has must be newer.
+OTHER_CHECKOUT := $(shell mkdir -p "$(CARGO_TARGET_DIR)" && cd "$(CARGO_TARGET_DIR)" && \
+	[ "$$(cat checkout 2>/dev/null)" = "$(CURDIR)" ] || { find "$(CURDIR)" -path '*/.*' -prune -o \
+		\( -name '*.rs' -o -name Cargo.toml \) -exec touch {} + && printf '%s' "$(CURDIR)" >checkout; })
 export SAM_CLI_TELEMETRY := 0
 export CARGO_TERM_COLOR ?= auto
 
@@ -65,7 +69,7 @@ test-fast: ## Run the unit tests of every crate.
 simulate: ## Run SEEDS=1000 simulated histories; SEED=n replays one with its trace.
 	cargo run --package wharfinger-tests --bin simulate -- $(if $(SEED),--seed $(SEED) --trace,--seeds $(SEEDS))
 
-bench: functions ## Measure size, start, memory and calls of each function.
+bench: venv ## Measure size, start, memory and calls of each function.
 	PATH="$(VENV)/bin:$$PATH" cargo run --package wharfinger-tests --bin bench
 
 lint: ## Compile with every lint, warnings being errors.
@@ -103,15 +107,17 @@ story: functions
 
 # -------------------------------------------------------------------------------------------------------------- to build
 
-build: functions ## Build the functions as they are deployed. ARCHITECTURE=arm64 cross-compiles.
+build: venv ## Build the functions as they are deployed. ARCHITECTURE=arm64 cross-compiles.
 	PATH="$(VENV)/bin:$$PATH" sam build --parameter-overrides Architecture=$(ARCHITECTURE)
 
 # What `sam build` runs per function, but showing what Cargo does; `sam build` then finds everything built.
-# One function at a time, as it does: together they would share features, and be built once more.
+# One function at a time, as it does: together they would share features, and be built once more. The command comes along.
+# Without link-time optimisation, which takes over a minute for each: these run on this machine and go nowhere.
+demo story functions: export CARGO_PROFILE_RELEASE_LTO := off
 functions: venv
-	@for function in $(FUNCTIONS); do \
-		printf 'building functions/%s for %s\n' "$$function" $(ARCHITECTURE); \
-		(cd "functions/$$function" && PATH="$(VENV)/bin:$$PATH" \
+	@for folder in $(addprefix functions/,$(FUNCTIONS)) cli; do \
+		printf 'building %s for %s\n' "$$folder" $(ARCHITECTURE); \
+		(cd "$$folder" && PATH="$(VENV)/bin:$$PATH" \
 			cargo lambda build --release $(if $(filter arm64,$(ARCHITECTURE)),--arm64)) || exit 1; \
 	done
 

@@ -37,16 +37,13 @@ def build_functions(console: Console) -> None:
 
 
 def build_cli(console: Console) -> Path:
-    """`cargo build` of the `wharfinger` command; answers its path."""
-    command = ["cargo", "build", "--package", "wharfinger", "--message-format=json-render-diagnostics"]
-    with Progress(console, "cargo build: the wharfinger command") as progress:
-        output = run(command, _tool_environment(), progress, keep_json=True)
-    for line in output:
-        if line.startswith("{"):
-            message = json.loads(line)
-            if message.get("executable") and message["target"]["name"] == "wharfinger":
-                return Path(message["executable"])
-    raise CommandFailed("cargo built no executable `wharfinger`")
+    """Builds the `wharfinger` command with the functions' flags, so that it shares the SDKs built for them."""
+    environment = _tool_environment()
+    command = ["cargo", "lambda", "build", "--release", "--package", "wharfinger"]
+    with Progress(console, "cargo lambda build: the wharfinger command") as progress:
+        run(command, environment, progress)
+    target = f"{platform.machine().lower().replace('arm64', 'aarch64')}-unknown-linux-gnu"
+    return Path(environment["CARGO_TARGET_DIR"], target, "release", "wharfinger")
 
 
 def deploy(console: Console, cloud: LocalCloud, template: Path) -> Dict[str, str]:
@@ -109,9 +106,8 @@ def tool(name: str) -> str:
 
 def run(
     command: List[str], environment: Mapping[str, str], progress: Optional[Progress] = None,
-    keep_json: bool = False,
-) -> List[str]:
-    """Run a command in the repository's root, showing its output as progress; answers its lines."""
+) -> None:
+    """Run a command in the repository's root, showing its output as progress."""
     lines: List[str] = []
     process = subprocess.Popen(
         command, env=dict(environment), cwd=ROOT, stdin=subprocess.DEVNULL,
@@ -122,7 +118,7 @@ def run(
     try:
         for line in process.stdout or []:
             lines.append(line.rstrip("\n"))
-            if progress and not (keep_json and line.startswith("{")):
+            if progress:
                 progress.say(line)
         code = process.wait()
     finally:
@@ -130,10 +126,8 @@ def run(
             os.killpg(process.pid, signal.SIGTERM)
             process.wait()
     if code != 0:
-        told = [line for line in lines if not line.startswith("{")][-_LAST_LINES:]
         raise CommandFailed(
-            f"{' '.join(command)}\nended with exit code {code}:\n" + "\n".join(told))
-    return lines
+            f"{' '.join(command)}\nended with exit code {code}:\n" + "\n".join(lines[-_LAST_LINES:]))
 
 
 def _path() -> str:
@@ -143,7 +137,8 @@ def _path() -> str:
 def _tool_environment() -> Dict[str, str]:
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return {
-        # Where the Makefile has everything built.
+        # As the Makefile has everything built: there, and without the minutes of link-time optimisation.
         "CARGO_TARGET_DIR": os.path.join(cache, "wharfinger", "target"),
+        "CARGO_PROFILE_RELEASE_LTO": "off",
         **clean_environment(), "PATH": _path(), "SAM_CLI_TELEMETRY": "0",
     }

@@ -25,8 +25,8 @@ _EXAMPLE = "examples/shop.yaml"
 _KEPT_HOURS = 4
 _SUGGESTIONS = {
     "Ask Wharfinger:": [
-        "cargo run -q -p wharfinger -- history prod/web",
-        "cargo run -q -p wharfinger -- diff examples/shop.yaml",
+        "wharfinger history prod/web",
+        "wharfinger diff examples/shop.yaml",
     ],
     "Give it something to do, and watch what it decides:": [
         "play push shop/web 1.4.0",
@@ -51,9 +51,9 @@ def main() -> int:
     lifetime = _KEPT_HOURS * 3600 if options.keep else 0
     cloud = LocalCloud(keep=options.keep, lifetime=lifetime, iam=True)
     try:
-        _play(console, cloud, options)
+        executable = _play(console, cloud, options)
         if options.keep:
-            _keep(console, cloud)
+            _keep(console, cloud, executable)
         return 0
     except StoryFailed as failure:
         console.line()
@@ -72,7 +72,7 @@ def main() -> int:
         cloud.stop()
 
 
-def _play(console: Console, cloud: LocalCloud, options: argparse.Namespace) -> None:
+def _play(console: Console, cloud: LocalCloud, options: argparse.Namespace) -> Path:
     console.heading("Wharfinger on a local cloud")
     console.prose("ministack plays AWS on loopback: no Docker, no account, no network. The functions, "
                   "the template, sam deploy and the command line tool are the real ones, and each function "
@@ -87,6 +87,7 @@ def _play(console: Console, cloud: LocalCloud, options: argparse.Namespace) -> N
                 acts.events_misbehave, acts.events_get_lost, acts.aws_stumbles):
         act(stage)
     _finish(stage)
+    return executable
 
 
 def _set_up(console: Console, cloud: LocalCloud, template: Path, executable: Path) -> Stage:
@@ -142,7 +143,7 @@ def _length(queues: Any, url: str) -> int:
     return int(attributes["ApproximateNumberOfMessages"])
 
 
-def _keep(console: Console, cloud: LocalCloud) -> None:
+def _keep(console: Console, cloud: LocalCloud, executable: Path) -> None:
     Driver(cloud).alarm("web-requests", "OK", [480.0])
     cloud.door("POST", "schedules")
     cloud.door("POST", "ecs/auto", {"every": 1.0})
@@ -153,6 +154,7 @@ def _keep(console: Console, cloud: LocalCloud) -> None:
     console.line()
     for name, value in variables.items():
         console.line(f"   export {name}={shlex.quote(value)}")
+    console.line(f"   wharfinger() {{ {shlex.quote(str(executable))} \"$@\"; }}")
     console.line(f"   play() {{ {shlex.quote(sys.executable)} -m {PACKAGE}.play \"$@\"; }}")
     for title, commands in _SUGGESTIONS.items():
         console.line()
