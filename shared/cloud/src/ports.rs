@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth};
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
+use wharfinger_core::endpoint::Host;
 use wharfinger_core::event::{AlarmStateChange, TaskStateChange};
 use wharfinger_core::ids::{Digest, Target, TaskArn};
 use wharfinger_core::service::ServiceFacts;
@@ -87,6 +89,33 @@ pub trait Tasks {
 
     /// `DescribeTasks`, 100 at a time.
     async fn describe_tasks(&self, cluster: &str, tasks: &[TaskArn]) -> Result<DescribedTasks, CloudError>;
+}
+
+/// Addresses that no event of a task carries.
+pub trait Hosts {
+    /// Where container instances are, by their ARN: `DescribeContainerInstances`, 100 at a time, then `DescribeInstances`
+    /// of EC2, or `DescribeInstanceInformation` of Systems Manager for machines that are no EC2 instances. Absent are those
+    /// that ECS does not know.
+    async fn hosts(&self, cluster: &str, arns: &[String]) -> Result<BTreeMap<String, Host>, CloudError>;
+
+    /// The public IPv4 addresses of network interfaces, by `eni-…`: `DescribeNetworkInterfaces`. Absent are those that have
+    /// none or do not exist.
+    async fn public_addresses(&self, interfaces: &[String]) -> Result<BTreeMap<String, String>, CloudError>;
+}
+
+/// Target groups.
+pub trait TargetGroups {
+    /// `RegisterTargets` of at most 100 targets; the same again changes nothing.
+    async fn register_targets(&self, group: &str, targets: &[TargetDescription]) -> Result<(), CloudError>;
+
+    /// `DeregisterTargets` of at most 100 targets; of a missing target it is done already.
+    async fn deregister_targets(&self, group: &str, targets: &[TargetDescription]) -> Result<(), CloudError>;
+
+    /// `DescribeTargetHealth` of every target of a group.
+    async fn target_health(&self, group: &str) -> Result<Vec<TargetHealth>, CloudError>;
+
+    /// `DescribeTargetGroups` by name; absent are those that do not exist.
+    async fn target_groups(&self, names: &[String]) -> Result<BTreeMap<String, TargetGroup>, CloudError>;
 }
 
 /// What `UpdateService` changes: nothing else is ever sent.

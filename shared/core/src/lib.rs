@@ -17,9 +17,11 @@
 //! | [`guard`] | filters over a plan |
 //! | [`report`] | why, or why not |
 
+pub mod balancing;
 pub mod config;
 pub mod delivery;
 pub mod discovery;
+pub mod endpoint;
 pub mod event;
 pub mod guard;
 pub mod ids;
