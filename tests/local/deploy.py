@@ -39,11 +39,15 @@ def build_functions(console: Console) -> None:
 def build_cli(console: Console) -> Path:
     """Builds the `wharfinger` command with the functions' flags, so that it shares the SDKs built for them."""
     environment = _tool_environment()
-    command = ["cargo", "lambda", "build", "--release", "--package", "wharfinger"]
+    build = ["cargo", "lambda", "build", "--release", "--package", "wharfinger"]
     with Progress(console, "cargo lambda build: the wharfinger command") as progress:
-        run(command, environment, progress)
-    target = f"{platform.machine().lower().replace('arm64', 'aarch64')}-unknown-linux-gnu"
-    return Path(environment["CARGO_TARGET_DIR"], target, "release", "wharfinger")
+        run(build, environment, progress)
+    built = Path(environment["CARGO_TARGET_DIR"], "lambda", "wharfinger", "bootstrap")
+    # The command calls itself what it was called.
+    command = built.with_name("wharfinger")
+    command.unlink(missing_ok=True)
+    command.symlink_to(built.name)
+    return command
 
 
 def deploy(console: Console, cloud: LocalCloud, template: Path) -> Dict[str, str]:
