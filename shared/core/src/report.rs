@@ -67,7 +67,7 @@ codes! {
     /// It does not carry our owner mark.
     NotOurs,
 
-    // Discovery.
+    // Discovery and balancing.
     /// The task runs: its endpoints join.
     TaskJoins,
     /// The task leaves: its endpoints leave first.
@@ -88,7 +88,15 @@ codes! {
     NoContainer,
     /// The registry's id is not known: the name was not resolved when the configuration was applied.
     RegistryUnresolved,
-    /// An attribute is longer than Cloud Map takes.
+    /// The registry's DNS records need what the endpoint does not have.
+    RegistryMismatch,
+    /// The target group's ARN is not known: the name was not resolved when the configuration was applied.
+    TargetGroupUnresolved,
+    /// The targets of the group cannot be tasks.
+    TargetGroupMismatch,
+    /// Another task has the address and port.
+    AddressTaken,
+    /// An attribute is longer than Cloud Map takes, or all of them are.
     AttributeTooLong,
     /// An endpoint was there whose task is gone.
     GhostEndpoint,

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::stored::{Meta, StoredTarget, registry_id};
+use super::stored::{Meta, Resolved, StoredTarget, registry_id};
 use super::{Cluster, Document, Service};
 use crate::ids::{IdError, Target, TargetKind};
 
@@ -145,6 +145,12 @@ pub fn names(document: &Document) -> BTreeSet<String> {
         .collect()
 }
 
+/// The target groups that a document names, each once: names and ARNs.
+pub fn target_groups(document: &Document) -> BTreeSet<String> {
+    let entries = document.entries().flat_map(|entry| entry.config.balancing);
+    entries.map(|balancing| balancing.target_group).collect()
+}
+
 /// One write.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Write {
@@ -199,7 +205,7 @@ pub struct Plan {
     pub transactions: Vec<Transaction>,
 }
 
-/// The transactions that store a document. `registries` are the Cloud Map service ids of its [`names`].
+/// The transactions that store a document. `names` is what its [`names`] and [`target_groups`] mean.
 ///
 /// Targets that are stored so already are not written again. What is paused stays paused.
 ///
@@ -208,14 +214,14 @@ pub struct Plan {
 pub fn plan(
     current: &Current,
     document: &Document,
-    registries: &BTreeMap<String, String>,
+    names: &Resolved,
     prune: bool,
     stamp: &Stamp,
 ) -> Result<Plan, IdError> {
     let mut comparison = compare(current, document, prune)?;
     let mut groups = Vec::new();
     for compared in &mut comparison.targets {
-        if let Some(group) = target_writes(current, compared, registries) {
+        if let Some(group) = target_writes(current, compared, names) {
             groups.push(group);
         }
     }
@@ -238,22 +244,21 @@ pub fn plan(
 fn target_writes(
     current: &Current,
     compared: &mut Compared<Target, Service>,
-    registries: &BTreeMap<String, String>,
+    names: &Resolved,
 ) -> Option<Vec<Write>> {
     let target = &compared.key;
     let before = current.targets.get(target);
     let after = match (compared.what, &compared.after) {
         (What::Remove, _) => None,
         (_, Some(config)) => {
-            let own = |to: &str| registries.get(to).map(|id| (to.to_owned(), id.clone()));
-            let mut stored = StoredTarget::new(config.clone());
-            stored.registries = config.discovery.iter().filter_map(|entry| own(&entry.to)).collect();
+            let mut stored = StoredTarget::new(config.clone()).resolved(names);
             stored.paused = before.map(|before| before.paused.clone()).unwrap_or_default();
             if compared.what == What::Same {
-                if before.is_some_and(|before| before.registries == stored.registries) {
+                let names = |stored: &StoredTarget| (stored.registries.clone(), stored.target_groups.clone());
+                if before.is_some_and(|before| names(before) == names(&stored)) {
                     return None;
                 }
-                // Its text is the same, but a name means another Cloud Map service now.
+                // Its text is the same, but a name means something else now.
                 compared.what = What::Change;
             }
             Some(stored)

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Rule, Service, is_default};
+use crate::balancing::TargetGroup;
 use crate::ids::{Target, TargetKind};
 
 /// Under how many partitions a target may stand: those that it leaves, those that it enters and [`Meta`] are written in
@@ -33,15 +34,76 @@ pub fn repository_partition(name: &str) -> String {
     format!("repository#{name}")
 }
 
+/// A Cloud Map service, as it is looked up when the configuration is applied.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Registry {
+    /// `srv-…`, or the ARN of a shared one.
+    pub id: String,
+    /// The DNS records that it makes of each instance; none when it is for API calls only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<Record>,
+    /// Whether it has a custom health check, which can be told of an unhealthy instance.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub custom_health: bool,
+}
+
+impl Registry {
+    /// A registry of which nothing but its id is known.
+    pub fn of(id: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// What the names of a document mean, as it is looked up when the document is applied.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resolved {
+    /// Cloud Map services by `discovery.to`.
+    pub registries: BTreeMap<String, Registry>,
+    /// Target groups by `balancing.target-group`.
+    pub target_groups: BTreeMap<String, TargetGroup>,
+}
+
+/// A type of DNS record (Cloud Map API reference, `DnsRecord`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Record {
+    /// An IPv4 address.
+    A,
+    /// An IPv6 address.
+    Aaaa,
+    /// An address and a port.
+    Srv,
+    /// Another name.
+    Cname,
+}
+
+impl std::fmt::Display for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::A => "A",
+            Self::Aaaa => "AAAA",
+            Self::Srv => "SRV",
+            Self::Cname => "CNAME",
+        })
+    }
+}
+
 /// A target as it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct StoredTarget {
     /// What the person wrote.
     pub config: Service,
-    /// The Cloud Map service id of each `discovery.to` that is a name, looked up when the configuration was applied.
+    /// The Cloud Map service of each `discovery.to`, looked up when the configuration was applied.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub registries: BTreeMap<String, String>,
+    pub registries: BTreeMap<String, Registry>,
+    /// The target group of each `balancing.target-group`, looked up likewise.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub target_groups: BTreeMap<String, TargetGroup>,
     /// What is paused: `discovery`, `scaling`, …, or `all`, until when; without a time until it is resumed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub paused: BTreeMap<String, Option<Timestamp>>,
@@ -56,9 +118,21 @@ impl StoredTarget {
         Self {
             config,
             registries: BTreeMap::new(),
+            target_groups: BTreeMap::new(),
             paused: BTreeMap::new(),
             version: 0,
         }
+    }
+
+    /// The same with what its names mean.
+    #[must_use]
+    pub fn resolved(mut self, names: &Resolved) -> Self {
+        let own = |to: &String| names.registries.get(to).map(|found| (to.clone(), found.clone()));
+        self.registries = self.config.discovery.iter().filter_map(|entry| own(&entry.to)).collect();
+        let own = |name: &String| names.target_groups.get(name).map(|found| (name.clone(), found.clone()));
+        let groups = self.config.balancing.iter().map(|entry| &entry.target_group);
+        self.target_groups = groups.filter_map(own).collect();
+        self
     }
 
     /// The partitions under which it stands: its own, and one per alarm and repository.
@@ -91,7 +165,14 @@ impl StoredTarget {
     /// The Cloud Map service id of a `discovery.to`: looked up, or written as it is.
     #[must_use]
     pub fn registry<'a>(&'a self, to: &'a str) -> Option<&'a str> {
-        self.registries.get(to).map(String::as_str).or_else(|| registry_id(to))
+        let known = self.registries.get(to).map(|registry| registry.id.as_str());
+        known.or_else(|| registry_id(to))
+    }
+
+    /// The target group of a `balancing.target-group`, if it was looked up.
+    #[must_use]
+    pub fn target_group(&self, name: &str) -> Option<&TargetGroup> {
+        self.target_groups.get(name)
     }
 
     /// Until when a domain is paused at `now`: `Some(None)` is until it is resumed.

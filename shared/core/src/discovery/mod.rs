@@ -1,21 +1,22 @@
-//! Endpoints of tasks in AWS Cloud Map.
-//!
-//! | the task | known of its endpoints | plan |
-//! |---|---|---|
-//! | is on its way up | – | wait |
-//! | runs and is meant to | none, or others | register what is wanted, deregister what is not |
-//! | runs and is meant to | just these | nothing |
-//! | leaves | some that are or may be there | deregister them all |
-//! | leaves | none | nothing: it never joined |
+//! Endpoints of tasks in AWS Cloud Map: what [`crate::endpoint`] needs to know of them.
 
-mod decide;
-mod endpoint;
-mod facts;
-mod sweep;
+mod attributes;
+mod instance;
 #[cfg(test)]
 mod tests;
 
-pub use decide::{Action, DeregisterInstance, decide};
-pub use endpoint::{Endpoint, OWNER_ATTRIBUTE, TASK_ATTRIBUTE, Wanted, wanted};
-pub use facts::{Belief, Facts};
-pub use sweep::{Ghost, Owner, Verdict, judge};
+use crate::endpoint;
+
+pub use attributes::{OWNER_ATTRIBUTE, TASK_ATTRIBUTE};
+pub use instance::{DeregisterInstance, Endpoint};
+
+/// What `decide` looks at.
+pub type Facts = endpoint::Facts<Endpoint>;
+/// What the ledger believes of a task's endpoints.
+pub type Belief = endpoint::Belief<Endpoint>;
+/// A call to Cloud Map.
+pub type Action = endpoint::Action<Endpoint>;
+/// What one entry of the configuration asks for.
+pub type Wanted = endpoint::Wanted<Endpoint>;
+
+pub use crate::endpoint::{decide, wanted};

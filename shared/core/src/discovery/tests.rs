@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::stored::Managed;
+use crate::config::stored::{Managed, Record, Registry};
 use crate::config::{Address, Discovery, Service, When};
+use crate::endpoint::{Host, Member, Owner, Rival, judge};
 use crate::event::{TaskStateChange, TaskStatus};
 use crate::ids::Target;
 use crate::known::Known;
@@ -64,11 +65,8 @@ fn facts(entries: Vec<Discovery>, task: TaskStateChange, belief: Known<Belief>) 
     };
     let managed = Managed::unresolved(Target::service("prod", "web"), config);
     Facts {
-        managed,
-        task,
         belief,
-        owner: "wharfinger".into(),
-        looked_up: false,
+        ..Facts::of(managed, task, "wharfinger")
     }
 }
 
@@ -86,6 +84,11 @@ fn show(decision: &Decision<Action>) -> String {
     out
 }
 
+fn calls(decision: &Decision<Action>) -> Vec<String> {
+    let call = |action: &Action| format!("{} {}", action.call(), action.member().instance_id);
+    decision.actions.iter().map(call).collect()
+}
+
 #[track_caller]
 fn check(facts: &Facts, expect: &Expect) {
     expect.assert_eq(&show(&decide(facts)));
@@ -97,7 +100,7 @@ fn known(registered: Vec<Endpoint>, uncertain: Vec<Endpoint>) -> Known<Belief> {
 
 fn endpoint() -> Endpoint {
     match wanted(&facts(vec![entry()], task(&json!({})), Known::No)).remove(0) {
-        Wanted::Endpoint(endpoint) => endpoint,
+        Wanted::Member(endpoint) => endpoint,
         other => panic!("{other:?}"),
     }
 }
@@ -137,7 +140,7 @@ fn what_is_registered_already_costs_no_call() {
 #[test]
 fn what_is_uncertain_is_registered_again() {
     let decision = decide(&facts(vec![entry()], task(&json!({})), known(vec![], vec![endpoint()])));
-    assert_eq!(decision.actions, [Action::Register(endpoint())]);
+    assert_eq!(decision.actions, [Action::join(endpoint(), None)]);
 }
 
 #[test]
@@ -180,7 +183,7 @@ fn any_sign_of_stopping_takes_the_endpoint_out() {
             Known::No,
         ] {
             let decision = decide(&facts(vec![entry()], task(&change), belief));
-            assert_eq!(decision.actions, [Action::Deregister((&endpoint()).into())], "{change}");
+            assert_eq!(calls(&decision), [format!("DeregisterInstance {}", endpoint().instance_id)], "{change}");
         }
     }
 }
@@ -268,7 +271,7 @@ fn an_unhealthy_task_leaves_again() {
     };
     let task = task(&json!({ "healthStatus": "UNHEALTHY" }));
     let decision = decide(&facts(vec![entry], task, known(vec![endpoint()], vec![])));
-    assert_eq!(decision.actions, [Action::Deregister((&endpoint()).into())]);
+    assert_eq!(decision.actions, [Action::leave(endpoint())]);
 }
 
 #[test]
@@ -325,29 +328,204 @@ fn templates_are_filled_in() {
 }
 
 #[test]
-fn only_our_own_goes_and_only_with_proof() {
-    let ours = endpoint().attributes;
-    let theirs = BTreeMap::from([("WHARFINGER_OWNER".to_owned(), "another".to_owned())]);
+fn a_ghost_goes_only_with_proof() {
     let since = Some(Timestamp::UNIX_EPOCH);
     let rows = [
-        (&ours, Owner::Stopped, "Remove"),
-        (&ours, Owner::Missing { since }, "Remove"),
-        (&ours, Owner::Missing { since: None }, "LookAgain"),
-        (&ours, Owner::Alive, "Keep"),
-        (&theirs, Owner::Stopped, "Keep"),
-        (&theirs, Owner::Missing { since }, "Keep"),
+        (Owner::Stopped, "Remove"),
+        (Owner::Missing { since }, "Remove"),
+        (Owner::Missing { since: None }, "LookAgain"),
+        (Owner::Alive, "Keep"),
     ];
-    for (attributes, owner, expected) in rows {
-        let verdict = judge(
-            &Ghost {
-                instance_id: "i",
-                attributes,
-            },
-            owner,
-            "wharfinger",
-        );
+    for (owner, expected) in rows {
+        let verdict = judge("i", owner);
         assert!(format!("{verdict:?}").starts_with(expected), "{owner:?}: {verdict:?}");
     }
+}
+
+/// A registry of which more than its id is known.
+fn registry(facts: &mut Facts, registry: Registry) {
+    facts.managed.stored.registries.insert("srv-1".into(), registry);
+}
+
+#[test]
+fn what_turns_unhealthy_is_marked_where_the_registry_has_a_custom_health_check() {
+    let entry = Discovery {
+        when: When::Healthy,
+        ..entry()
+    };
+    let sick = task(&json!({ "healthStatus": "UNHEALTHY" }));
+    let mut before = facts(vec![entry.clone()], sick.clone(), known(vec![endpoint()], vec![]));
+    let custom = Registry {
+        custom_health: true,
+        ..Registry::of("srv-1")
+    };
+    registry(&mut before, custom.clone());
+    check(&before, &expect![[r#"
+        Act
+        UpdateInstanceCustomHealthStatus {"ServiceId":"srv-1","InstanceId":"0123456789abcdef0123456789abcdef-8080","Status":"UNHEALTHY"}
+        EndpointChanged: 0123456789abcdef0123456789abcdef-8080 changes in srv-1
+    "#]]);
+    let marked = Endpoint {
+        unhealthy: true,
+        ..endpoint()
+    };
+    let well = task(&json!({ "healthStatus": "HEALTHY" }));
+    let mut after = facts(vec![entry.clone()], well, known(vec![marked], vec![]));
+    registry(&mut after, custom.clone());
+    assert_eq!(decide(&after).actions[0].input()["Status"], "HEALTHY");
+    // What never was there does not join to be marked.
+    let mut never = facts(vec![entry], sick, known(vec![], vec![]));
+    registry(&mut never, custom);
+    assert_eq!(decide(&never).outcome, Outcome::Wait);
+}
+
+#[test]
+fn an_endpoint_fits_the_records_of_its_registry() {
+    let cases = [
+        (vec![Record::A], Address::Private, Some(8080), None),
+        (vec![Record::A, Record::Srv], Address::Private, Some(8080), None),
+        (vec![Record::Srv], Address::Private, None, Some("SRV records, which need a port")),
+        (vec![Record::Aaaa], Address::Private, Some(8080), Some("AAAA records, which need an IPv6")),
+        (vec![Record::A], Address::Ipv6, Some(8080), Some("A records, which need an IPv4")),
+        (vec![Record::Cname], Address::Private, None, Some("CNAME")),
+    ];
+    let task = task(&json!({ "containers": [{ "name": "web", "networkInterfaces": [{ "ipv6Address": "2001:db8::7" }] }] }));
+    for (records, address, port, problem) in cases {
+        let entry = Discovery { address, port, ..entry() };
+        let mut facts = facts(vec![entry], task.clone(), known(vec![], vec![]));
+        registry(&mut facts, Registry { records: records.clone(), ..Registry::of("srv-1") });
+        let shown = show(&decide(&facts));
+        match problem {
+            None => assert!(shown.starts_with("Act"), "{records:?}: {shown}"),
+            Some(problem) => assert!(shown.contains("RegistryMismatch") && shown.contains(problem), "{records:?}: {shown}"),
+        }
+    }
+}
+
+const INSTANCE: &str = "arn:aws:ecs:eu-west-1:111122223333:container-instance/prod/0f0f";
+
+/// A task in bridge mode, with these bindings of its two containers.
+fn bridge(web: &Value, sidecar: &Value) -> TaskStateChange {
+    task(&json!({
+        "attachments": [],
+        "containerInstanceArn": INSTANCE,
+        "containers": [
+            { "name": "web", "networkBindings": web },
+            { "name": "sidecar", "networkBindings": sidecar },
+        ],
+    }))
+}
+
+fn bound(container: u16, host: u16) -> Value {
+    json!([
+        { "bindIP": "0.0.0.0", "containerPort": container, "hostPort": host, "protocol": "tcp" },
+        { "bindIP": "::", "containerPort": container, "hostPort": host, "protocol": "tcp" },
+    ])
+}
+
+fn host() -> Host {
+    Host {
+        instance_id: Some("i-1".into()),
+        private_ipv4: Some("10.1.0.1".into()),
+        public_ipv4: Some("198.51.100.1".into()),
+        ipv6: Some("2001:db8::1".into()),
+    }
+}
+
+#[test]
+fn on_the_instances_network_the_address_and_port_are_the_instances() {
+    let rows = [
+        (Address::Private, bound(8080, 32_768), json!([]), "10.1.0.1:32768"),
+        (Address::Public, bound(8080, 8080), json!([]), "198.51.100.1:8080"),
+        (Address::Ipv6, json!([]), bound(8080, 40_000), "[2001:db8::1]:40000"),
+    ];
+    for (address, web, sidecar, expected) in rows {
+        let entry = Discovery { address, ..entry() };
+        let mut facts = facts(vec![entry], bridge(&web, &sidecar), known(vec![], vec![]));
+        assert_eq!(decide(&facts).missing, ["DescribeContainerInstances"], "{expected}");
+        facts.host = Known::Yes(Some(host()));
+        assert_eq!(decide(&facts).actions[0].member().address().as_deref(), Some(expected));
+    }
+}
+
+#[test]
+fn a_port_that_is_not_bound_by_itself_is_refused() {
+    let range = json!([{ "containerPortRange": "8000-8100", "hostPortRange": "40000-40100" }]);
+    let rows = [
+        (json!([]), json!([]), true, "no container has its port 8080 bound"),
+        (json!([]), bound(9090, 1), false, "missing: DescribeTasks"),
+        (bound(8080, 1), bound(8080, 2), true, "several containers have port 8080: web, sidecar"),
+        (range, json!([]), true, "port 8080 is bound as a part of a range"),
+    ];
+    for (web, sidecar, looked_up, expected) in rows {
+        let facts = Facts {
+            looked_up,
+            host: Known::Yes(Some(host())),
+            ..facts(vec![entry()], bridge(&web, &sidecar), known(vec![], vec![]))
+        };
+        let shown = show(&decide(&facts));
+        assert!(shown.contains(expected) && shown.starts_with("Wait"), "{expected}: {shown}");
+    }
+}
+
+#[test]
+fn a_public_address_is_looked_up() {
+    let entry = Discovery {
+        address: Address::Public,
+        ..entry()
+    };
+    let mut facts = facts(vec![entry], task(&json!({})), known(vec![], vec![]));
+    assert_eq!(decide(&facts).missing, ["DescribeNetworkInterfaces"]);
+    facts.public_ipv4 = Known::Yes(None);
+    assert_eq!(decide(&facts).reasons[0].code, crate::report::Code::NoAddress);
+    facts.public_ipv4 = Known::Yes(Some("198.51.100.7".into()));
+    assert_eq!(decide(&facts).actions[0].input()["Attributes"]["AWS_INSTANCE_IPV4"], "198.51.100.7");
+}
+
+#[test]
+fn tags_are_looked_up_when_an_attribute_names_one() {
+    let entry = Discovery {
+        attributes: BTreeMap::from([("lane".to_owned(), "${tag:lane}".to_owned())]),
+        ..entry()
+    };
+    let at = |tags: Value, looked_up| {
+        let facts = facts(vec![entry.clone()], task(&json!({ "tags": tags })), known(vec![], vec![]));
+        decide(&Facts { looked_up, ..facts })
+    };
+    let mut without = facts(vec![entry.clone()], task(&json!({})), known(vec![], vec![]));
+    assert_eq!(decide(&without).missing, ["DescribeTasks"]);
+    without.looked_up = true;
+    assert_eq!(decide(&without).actions[0].input()["Attributes"].get("lane"), None);
+    let tagged = at(json!([{ "key": "lane", "value": "blue" }]), true);
+    assert_eq!(tagged.actions[0].input()["Attributes"]["lane"], "blue");
+}
+
+#[test]
+fn a_stale_holder_of_the_address_goes_when_a_new_one_joins() {
+    let other = Endpoint {
+        instance_id: "ffffffffffffffffffffffffffffffff-8080".into(),
+        ..endpoint()
+    };
+    let rival = |newer| Rival {
+        member: other.clone(),
+        task: TASK.replace("0123456789abcdef0123456789abcdef", "ffffffffffffffffffffffffffffffff").parse().unwrap(),
+        newer,
+    };
+    let at = |newer| Facts {
+        rivals: vec![rival(newer)],
+        ..facts(vec![entry()], task(&json!({})), known(vec![], vec![]))
+    };
+    assert_eq!(
+        calls(&decide(&at(false))),
+        [
+            "DeregisterInstance ffffffffffffffffffffffffffffffff-8080",
+            "RegisterInstance 0123456789abcdef0123456789abcdef-8080",
+        ]
+    );
+    check(&at(true), &expect![[r#"
+        Wait
+        AddressTaken: 10.0.0.7:8080 in srv-1 is task ffffffffffffffffffffffffffffffff's, which began later
+    "#]]);
 }
 
 fn status() -> impl Strategy<Value = TaskStatus> {
@@ -371,14 +549,9 @@ fn status() -> impl Strategy<Value = TaskStatus> {
 fn carried_out(held: &[Endpoint], decision: &Decision<Action>) -> Vec<Endpoint> {
     let mut held = held.to_vec();
     for action in &decision.actions {
-        match action {
-            Action::Register(new) => {
-                held.retain(|e| !e.is_same_instance(new));
-                held.push(new.clone());
-            }
-            Action::Deregister(gone) => {
-                held.retain(|e| e.service_id != gone.service_id || e.instance_id != gone.instance_id);
-            }
+        held.retain(|e| !e.is_same(action.member()));
+        if !action.is_leave() {
+            held.push(action.member().clone());
         }
     }
     held

@@ -4,6 +4,8 @@
 //! `eni` in the event and `ElasticNetworkInterface` in the API, and the event lacks `healthStatus` and `tags`
 //! (ECS developer guide, "Amazon ECS task state change events"; containers-roadmap #1515, #2317). One type takes both.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -63,6 +65,27 @@ pub struct NetworkBinding {
     /// The port on the host; absent for a range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_port: Option<u16>,
+    /// The ports of a range inside the container, as `first-last`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_port_range: Option<String>,
+}
+
+impl NetworkBinding {
+    /// The port on the host that leads to a port of the container.
+    #[must_use]
+    pub fn host_port_of(&self, container_port: u16) -> Option<u16> {
+        self.host_port.filter(|_| self.container_port == Some(container_port))
+    }
+
+    /// Whether the port is one of a range, of which only the whole is bound.
+    #[must_use]
+    pub fn range_has(&self, container_port: u16) -> bool {
+        let range = self.container_port_range.as_deref().and_then(|r| r.split_once('-'));
+        range.is_some_and(|(first, last)| {
+            let bound = |text: &str| text.trim().parse::<u16>().ok();
+            bound(first).zip(bound(last)).is_some_and(|(first, last)| (first..=last).contains(&container_port))
+        })
+    }
 }
 
 /// A container of a task.
@@ -129,6 +152,9 @@ pub struct TaskStateChange {
     /// Its containers.
     #[serde(default)]
     pub containers: Vec<Container>,
+    /// Its tags; absent in events, and deleted when the task is stopped (containers-roadmap #80).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<BTreeMap<String, String>>,
 }
 
 impl TaskStateChange {
@@ -190,6 +216,7 @@ impl TaskStateChange {
             availability_zone: owned("availabilityZone"),
             started_at: detail.get("startedAt").and_then(time_from_json),
             containers: elements(detail, "containers").filter_map(container).collect(),
+            tags: detail.get("tags").is_some().then(|| elements(detail, "tags").filter_map(tag).collect()),
         })
     }
 
@@ -276,11 +303,15 @@ fn container(value: &Value) -> Option<Container> {
             .map(|b| NetworkBinding {
                 container_port: port(b, "containerPort"),
                 host_port: port(b, "hostPort"),
+                container_port_range: text(b, "containerPortRange").map(str::to_owned),
             })
-            // A range of ports has neither: nothing can be said of one of its ports.
-            .filter(|b| b.container_port.is_some() || b.host_port.is_some())
             .collect(),
     })
+}
+
+fn tag(value: &Value) -> Option<(String, String)> {
+    let name = text(value, "key")?;
+    Some((name.to_owned(), text(value, "value").unwrap_or_default().to_owned()))
 }
 
 fn elements<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> + use<'a> {

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config::stored::Registry;
 
 fn document(json: Value) -> Document {
     serde_json::from_value(json).unwrap()
@@ -14,8 +15,11 @@ fn web(alarm: &str) -> Value {
     })
 }
 
-fn registries() -> BTreeMap<String, String> {
-    BTreeMap::from([("shop.local/web".into(), "srv-web".into())])
+fn resolved() -> Resolved {
+    Resolved {
+        registries: BTreeMap::from([("shop.local/web".into(), Registry::of("srv-web"))]),
+        ..Resolved::default()
+    }
 }
 
 fn stamp() -> Stamp {
@@ -80,7 +84,7 @@ impl Table {
     }
 
     fn plan(&self, document: &Document, prune: bool) -> Plan {
-        plan(&self.current(), document, &registries(), prune, &stamp()).unwrap()
+        plan(&self.current(), document, &resolved(), prune, &stamp()).unwrap()
     }
 
     fn apply(&mut self, document: &Document, prune: bool) -> Plan {
@@ -210,9 +214,12 @@ fn a_name_that_means_another_registry_now_is_stored() {
     table.apply(&doc, false);
     assert_eq!(
         table.current().targets.values().next().unwrap().registries,
-        registries()
+        resolved().registries
     );
-    let moved = BTreeMap::from([("shop.local/web".into(), "srv-other".into())]);
+    let moved = Resolved {
+        registries: BTreeMap::from([("shop.local/web".into(), Registry::of("srv-moved"))]),
+        ..Resolved::default()
+    };
     let plan = plan(&table.current(), &doc, &moved, false, &stamp()).unwrap();
     assert_eq!(what(&plan), [("prod/web".into(), What::Change)]);
     assert_eq!(plan.transactions.len(), 1);
@@ -226,17 +233,17 @@ fn an_item_that_cannot_be_read_is_written_anew_or_pruned() {
         ..Current::default()
     };
     let doc = document(json!({ "version": 1, "services": { "prod/web": {} } }));
-    let anew = plan(&current, &doc, &registries(), false, &stamp()).unwrap();
+    let anew = plan(&current, &doc, &resolved(), false, &stamp()).unwrap();
     assert_eq!(what(&anew), [("prod/web".into(), What::Change)]);
     assert_eq!(anew.transactions[0].writes.len(), 1);
 
     let empty = document(json!({ "version": 1 }));
-    let kept = plan(&current, &empty, &registries(), false, &stamp()).unwrap();
+    let kept = plan(&current, &empty, &resolved(), false, &stamp()).unwrap();
     assert_eq!(
         (what(&kept), kept.transactions.len()),
         (vec![("prod/web".into(), What::Keep)], 0)
     );
-    let pruned = plan(&current, &empty, &registries(), true, &stamp()).unwrap();
+    let pruned = plan(&current, &empty, &resolved(), true, &stamp()).unwrap();
     let partition = crate::config::stored::TARGETS.to_owned();
     assert_eq!(
         pruned.transactions[0].writes,
