@@ -1,0 +1,240 @@
+//! Who has which address in a registry or a target group: one item for each, beside the ledger.
+//!
+//! A target carries no mark of ours, so its claim is the mark. And where an address passes from one task to the next, as in
+//! bridge and host networks, the claim says whose it is now: the later task's. The earlier one must neither keep an
+//! endpoint there nor take the later one's away (amazon-ecs-agent #500).
+
+use std::collections::BTreeMap;
+
+use futures_util::future::{join_all, try_join_all};
+use jiff::Timestamp;
+use wharfinger_cloud::Fault;
+use wharfinger_cloud::ports::Clock;
+use wharfinger_cloud::table::{
+    Condition, Item, Key, Malformed, Table, TableName, Update, Updated, Write, as_number, as_text, attribute, number,
+    text, to_attribute,
+};
+use wharfinger_core::endpoint::{Member, Rival};
+use wharfinger_core::event::TaskStateChange;
+use wharfinger_core::ids::TaskArn;
+use wharfinger_core::ledger::{LIVING_SECONDS, TOMBSTONE_SECONDS, expiry};
+
+/// The task that has the address; absent once it was given up.
+const TASK: &str = "task";
+/// When that task began, in epoch milliseconds.
+const SINCE: &str = "since";
+/// What stands for it.
+const MEMBER: &str = "member";
+const TTL: &str = "ttl";
+
+/// How often a claim is tried against others that claim at the same moment.
+const ATTEMPTS: usize = 5;
+
+fn partition(domain: &str, collection: &str) -> String {
+    format!("held#{domain}#{collection}")
+}
+
+fn key<M: Member>(member: &M) -> Option<Key> {
+    Some(Key::new(partition(M::DOMAIN, member.kept_in()), member.address()?))
+}
+
+fn since(task: &TaskStateChange) -> i64 {
+    task.started_at.map_or(0, Timestamp::as_millisecond)
+}
+
+/// A claim, as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim<M> {
+    /// The task.
+    pub task: TaskArn,
+    /// When it began, in epoch milliseconds.
+    pub since: i64,
+    /// What stands for it.
+    pub member: M,
+}
+
+fn read<M: Member>(item: &Item) -> Result<Option<Claim<M>>, Malformed> {
+    let Some(task) = as_text(item, TASK) else { return Ok(None) };
+    let malformed = |reason: String| Malformed {
+        key: Key::of(item).map_or_else(|| "?".to_owned(), |key| key.to_string()),
+        reason,
+    };
+    Ok(Some(Claim {
+        task: task.parse().map_err(|e| malformed(format!("`{TASK}`: {e}")))?,
+        since: as_number(item, SINCE).unwrap_or_default(),
+        member: attribute(item, MEMBER)?.ok_or_else(|| malformed(format!("it has no `{MEMBER}`")))?,
+    }))
+}
+
+/// Claims the addresses of members for a task: whoever else has one of them is answered.
+///
+/// # Errors
+/// When the state table cannot be written.
+pub async fn claim<M: Member>(
+    cloud: &(impl Table + Clock),
+    task: &TaskStateChange,
+    members: &[M],
+) -> Result<Vec<Rival<M>>, Fault> {
+    let found = try_join_all(members.iter().map(|member| claim_one(cloud, task, member))).await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+async fn claim_one<M: Member>(
+    cloud: &(impl Table + Clock),
+    task: &TaskStateChange,
+    member: &M,
+) -> Result<Option<Rival<M>>, Fault> {
+    let Some(key) = key(member) else { return Ok(None) };
+    let own = task.task_arn.as_str();
+    let claim = Update::of(key.clone())
+        .set(TASK, text(own))
+        .set(SINCE, number(since(task)))
+        .set(MEMBER, to_attribute("a claim", member)?)
+        .set(TTL, number(expiry(cloud.now(), LIVING_SECONDS)));
+    let free = Condition::Any(vec![Condition::Missing(TASK), Condition::Equal(TASK, text(own))]);
+    let (mut condition, mut rival) = (free, None);
+    for _ in 0..ATTEMPTS {
+        let update = claim.clone().only_if(condition);
+        let Updated::Refused(item) = cloud.update(TableName::State, update).await? else {
+            return Ok(rival);
+        };
+        let item = item.unwrap_or_default();
+        condition = match as_text(&item, TASK) {
+            Some(holder) if holder != own => Condition::Equal(TASK, text(holder)),
+            _ => Condition::Any(vec![Condition::Missing(TASK), Condition::Equal(TASK, text(own))]),
+        };
+        rival = match read::<M>(&item) {
+            Ok(Some(other)) if other.task != task.task_arn => {
+                let newer = other.since > since(task);
+                Some(Rival {
+                    member: other.member,
+                    task: other.task,
+                    newer,
+                })
+            }
+            Ok(_) => None,
+            Err(malformed) => {
+                tracing::error!(key = malformed.key, reason = malformed.reason, "malformed claim is replaced");
+                None
+            }
+        };
+        if rival.as_ref().is_some_and(|rival| rival.newer) {
+            return Ok(rival);
+        }
+    }
+    Err(Fault::Unsettled {
+        subject: key.to_string(),
+        rounds: ATTEMPTS,
+    })
+}
+
+/// Gives the addresses of members up: whoever else has one of them by now is answered.
+///
+/// # Errors
+/// When the state table cannot be written.
+pub async fn release<M: Member>(
+    cloud: &(impl Table + Clock),
+    task: &TaskArn,
+    members: &[M],
+) -> Result<Vec<Rival<M>>, Fault> {
+    let found = try_join_all(members.iter().map(|member| release_one(cloud, task, member))).await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+async fn release_one<M: Member>(
+    cloud: &(impl Table + Clock),
+    task: &TaskArn,
+    member: &M,
+) -> Result<Option<Rival<M>>, Fault> {
+    let Some(key) = key(member) else { return Ok(None) };
+    let mut update = Update::of(key)
+        .set(TTL, number(expiry(cloud.now(), TOMBSTONE_SECONDS)))
+        .only_if(Condition::Equal(TASK, text(task.as_str())));
+    update.remove = vec![TASK];
+    match cloud.update(TableName::State, update).await? {
+        Updated::Made(_) => Ok(None),
+        Updated::Refused(item) => Ok(item.and_then(|item| rival(&item, task))),
+    }
+}
+
+/// Whoever else has the addresses of members now.
+///
+/// # Errors
+/// When the state table cannot be read.
+pub async fn rivals<M: Member>(
+    cloud: &impl Table,
+    task: &TaskArn,
+    members: &[M],
+) -> Result<Vec<Rival<M>>, Fault> {
+    let keys: Vec<_> = members.iter().filter_map(key).collect();
+    let mut found = Vec::new();
+    for item in join_all(keys.iter().map(|key| cloud.get(TableName::State, key))).await {
+        found.extend(item?.and_then(|item| rival(&item, task)));
+    }
+    Ok(found)
+}
+
+/// Another task's claim. One that cannot be read is nobody's: the sweep replaces it.
+fn rival<M: Member>(item: &Item, task: &TaskArn) -> Option<Rival<M>> {
+    let other = read::<M>(item).ok().flatten().filter(|claim| claim.task != *task)?;
+    Some(Rival {
+        member: other.member,
+        task: other.task,
+        newer: true,
+    })
+}
+
+/// The claims of a collection, by address.
+///
+/// # Errors
+/// When the state table cannot be read.
+pub async fn all<M: Member>(
+    cloud: &impl Table,
+    collection: &str,
+) -> Result<(BTreeMap<String, Claim<M>>, Vec<Malformed>), Fault> {
+    let items = cloud.query(TableName::State, &partition(M::DOMAIN, collection)).await?;
+    let (mut claims, mut malformed) = (BTreeMap::new(), Vec::new());
+    for item in items {
+        let Some(key) = Key::of(&item) else { continue };
+        match read(&item) {
+            Ok(Some(claim)) => drop(claims.insert(key.sk, claim)),
+            Ok(None) => {}
+            Err(bad) => malformed.push(bad),
+        }
+    }
+    Ok((claims, malformed))
+}
+
+fn index(domain: &str) -> String {
+    format!("held#{domain}")
+}
+
+/// Takes note that something of ours is about to be in a collection, so that the sweep looks there even when no
+/// configuration names it any more.
+///
+/// # Errors
+/// When the state table cannot be written.
+pub async fn note<M: Member>(cloud: &impl Table, collection: &str) -> Result<(), Fault> {
+    let key = Key::new(index(M::DOMAIN), collection);
+    cloud.update(TableName::State, Update::of(key).set("noted", number(1))).await?;
+    Ok(())
+}
+
+/// The collections that something of ours is or was in.
+///
+/// # Errors
+/// When the state table cannot be read.
+pub async fn noted<M: Member>(cloud: &impl Table) -> Result<Vec<String>, Fault> {
+    let items = cloud.query(TableName::State, &index(M::DOMAIN)).await?;
+    Ok(items.iter().filter_map(Key::of).map(|key| key.sk).collect())
+}
+
+/// Forgets a collection in which nothing of ours is any more.
+///
+/// # Errors
+/// When the state table cannot be written.
+pub async fn forget<M: Member>(cloud: &impl Table, collection: &str) -> Result<(), Fault> {
+    let key = Key::new(index(M::DOMAIN), collection);
+    cloud.transact(TableName::State, vec![Write::Delete(key)]).await?;
+    Ok(())
+}
