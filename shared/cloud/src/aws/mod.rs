@@ -6,6 +6,8 @@ mod dynamodb;
 #[cfg(feature = "ecs")]
 mod ecs;
 mod form;
+#[cfg(feature = "ecs")]
+mod hosts;
 mod http;
 #[cfg(feature = "servicediscovery")]
 mod names;
