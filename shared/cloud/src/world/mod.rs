@@ -13,6 +13,7 @@ mod caller;
 mod definitions;
 mod event;
 mod gate;
+mod groups;
 mod images;
 mod registry;
 mod services;
@@ -20,10 +21,12 @@ mod tables;
 mod tasks;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use wharfinger_core::balancing::TargetDescription;
 use wharfinger_core::ids::Target;
 use wharfinger_core::service::ServiceFacts;
 
@@ -34,6 +37,7 @@ pub use alarms::Board;
 pub use caller::Caller;
 pub use definitions::Definitions;
 pub use gate::{Fate, Gates, Stop, What};
+pub use groups::Group;
 pub use images::{Repositories, registry};
 pub use registry::{CloudMap, Operation, Work};
 pub use services::{Deployment, Rollout, Service};
@@ -55,9 +59,11 @@ pub struct World {
     /// Cloud Map.
     pub map: CloudMap,
     /// ECS services.
-    pub services: std::collections::BTreeMap<Target, Service>,
+    pub services: BTreeMap<Target, Service>,
     /// ECS tasks, also those that have stopped and are not forgotten yet, by their ARN.
-    pub tasks: std::collections::BTreeMap<String, Task>,
+    pub tasks: BTreeMap<String, Task>,
+    /// Target groups, by their ARN.
+    pub groups: BTreeMap<String, Group>,
     /// Task definitions.
     pub definitions: Definitions,
     /// CloudWatch alarms.
@@ -75,7 +81,7 @@ pub struct World {
     /// Whether [`World::told`] is kept.
     pub talkative: bool,
     /// What `DescribeServices` said of each service before our last change, and when that was.
-    before: std::collections::BTreeMap<Target, (ServiceFacts, Timestamp)>,
+    before: BTreeMap<Target, (ServiceFacts, Timestamp)>,
     lagging: bool,
     serial: u64,
     caller: Rc<str>,
@@ -112,6 +118,20 @@ pub enum Change {
         /// The instance.
         instance_id: String,
     },
+    /// `RegisterTargets` was taken.
+    RegisterTargets {
+        /// The group's ARN.
+        group: String,
+        /// The targets that were not registered, or drained; a call without any is not here.
+        targets: Vec<TargetDescription>,
+    },
+    /// `DeregisterTargets` was taken.
+    DeregisterTargets {
+        /// The group's ARN.
+        group: String,
+        /// The targets that were registered and did not drain; a call without any is not here.
+        targets: Vec<TargetDescription>,
+    },
     /// `UpdateService` was taken.
     UpdateService {
         /// The service.
@@ -135,8 +155,9 @@ impl World {
             now,
             tables: Tables::default(),
             map: CloudMap::default(),
-            services: std::collections::BTreeMap::default(),
-            tasks: std::collections::BTreeMap::default(),
+            services: BTreeMap::default(),
+            tasks: BTreeMap::default(),
+            groups: BTreeMap::default(),
             definitions: Definitions::default(),
             alarms: Board::default(),
             repositories: Repositories::default(),
@@ -145,7 +166,7 @@ impl World {
             journal: Vec::new(),
             told: Vec::new(),
             talkative: false,
-            before: std::collections::BTreeMap::default(),
+            before: BTreeMap::default(),
             lagging: false,
             serial: 0,
             caller: Rc::from("nobody"),
