@@ -14,7 +14,9 @@ mod definitions;
 mod event;
 mod gate;
 mod groups;
+mod hosts;
 mod images;
+mod placement;
 mod registry;
 mod services;
 mod tables;
@@ -27,6 +29,7 @@ use std::rc::Rc;
 use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_core::balancing::TargetDescription;
+use wharfinger_core::endpoint::Host;
 use wharfinger_core::ids::Target;
 use wharfinger_core::service::ServiceFacts;
 
@@ -39,6 +42,7 @@ pub use definitions::Definitions;
 pub use gate::{Fate, Gates, Stop, What};
 pub use groups::Group;
 pub use images::{Repositories, registry};
+pub use placement::{Binding, HostNetwork, Placement, PortMapping};
 pub use registry::{CloudMap, Operation, Work};
 pub use services::{Deployment, Rollout, Service};
 pub use tables::Tables;
@@ -62,6 +66,12 @@ pub struct World {
     pub services: BTreeMap<Target, Service>,
     /// ECS tasks, also those that have stopped and are not forgotten yet, by their ARN.
     pub tasks: BTreeMap<String, Task>,
+    /// Which targets' tasks share the addresses of container instances; all others have network interfaces.
+    pub host_networks: BTreeMap<Target, HostNetwork>,
+    /// Container instances, by their ARN.
+    pub container_instances: BTreeMap<String, Host>,
+    /// The public addresses of network interfaces, by `eni-…`.
+    pub public_addresses: BTreeMap<String, String>,
     /// Target groups, by their ARN.
     pub groups: BTreeMap<String, Group>,
     /// Task definitions.
@@ -157,6 +167,9 @@ impl World {
             map: CloudMap::default(),
             services: BTreeMap::default(),
             tasks: BTreeMap::default(),
+            host_networks: BTreeMap::default(),
+            container_instances: BTreeMap::default(),
+            public_addresses: BTreeMap::default(),
             groups: BTreeMap::default(),
             definitions: Definitions::default(),
             alarms: Board::default(),

@@ -135,7 +135,7 @@ impl World {
             .copied()
             .partition(|t| t.deployment.as_ref() == Some(&primary.id));
         let desired = usize::try_from(service.desired).unwrap_or_default();
-        if new.len() < desired && wanted.len() < 2 * desired {
+        if new.len() < desired && wanted.len() < 2 * desired && self.has_room(target) {
             moves.push(Move::Start(target.clone()));
         }
         if new.len() > desired {
