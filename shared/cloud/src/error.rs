@@ -13,6 +13,8 @@ pub enum Kind {
     Unavailable,
     /// What was named does not exist.
     NotFound,
+    /// A quota is used up: room must be made first, so whoever also has something to remove removes it and calls again.
+    Full,
     /// The role may not do it.
     Denied,
     /// The request was refused: trying again cannot help.
@@ -49,35 +51,39 @@ impl CloudError {
     /// What a code of AWS's means.
     ///
     /// Codes that several services share (Common errors in each API reference, and the throttling codes that the SDKs
-    /// know), and otherwise the HTTP status.
+    /// know), and otherwise the HTTP status. One error has two codes: the query protocol writes `TargetGroupNotFound` for
+    /// what the SDKs call `TargetGroupNotFoundException` (smithy: `awsQueryError`).
     #[must_use]
     pub fn classify(code: Option<&str>, status: Option<u16>) -> Kind {
-        match (code.unwrap_or_default(), status) {
+        let code = code.unwrap_or_default();
+        match (code.strip_suffix("Exception").unwrap_or(code), status) {
             (
-                "ThrottlingException"
-                | "Throttling"
-                | "ThrottledException"
-                | "RequestThrottledException"
-                | "TooManyRequestsException"
+                "Throttling"
+                | "Throttled"
+                | "EC2Throttled"
+                | "RequestThrottled"
+                | "TooManyRequests"
                 | "RequestLimitExceeded"
                 | "SlowDown"
                 | "PriorRequestNotComplete"
-                | "ProvisionedThroughputExceededException",
+                | "ProvisionedThroughputExceeded",
                 _,
             )
             | (_, Some(429)) => Kind::Throttled,
-            ("AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" | "NotAuthorized", _)
-            | (_, Some(401 | 403)) => Kind::Denied,
+            ("AccessDenied" | "UnauthorizedOperation" | "NotAuthorized", _) | (_, Some(401 | 403)) => Kind::Denied,
+            // ELBv2 API reference, `RegisterTargets`; Cloud Map API reference, `RegisterInstance`.
+            ("TooManyTargets" | "TooManyRegistrationsForTargetId" | "ResourceLimitExceeded", _) => Kind::Full,
             (
-                "ServiceNotFoundException"
-                | "ClusterNotFoundException"
+                "ServiceNotFound"
+                | "ClusterNotFound"
                 | "InstanceNotFound"
-                | "ServiceNotFound"
                 | "NamespaceNotFound"
                 | "OperationNotFound"
-                | "RepositoryNotFoundException"
-                | "ImageNotFoundException"
-                | "ResourceNotFoundException"
+                | "RepositoryNotFound"
+                | "ImageNotFound"
+                | "TargetGroupNotFound"
+                | "InvalidInstanceID.NotFound"
+                | "InvalidNetworkInterfaceID.NotFound"
                 | "ResourceNotFound",
                 _,
             )
@@ -90,7 +96,11 @@ impl CloudError {
         }
     }
 
-    /// Whether the same call may do better later.
+    /// Whether the same call may do better later, with nothing done in between.
+    ///
+    /// Not [`Kind::Full`]: waiting makes no room. Registering before removing keeps a group from being empty, but where it
+    /// is full it never gets past the first step (kubernetes/cloud-provider-aws #1328), so there the removals come first and
+    /// the call is made once more after them.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(
@@ -144,4 +154,40 @@ pub enum Fault {
         /// The first failure.
         first: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_known_under_both_of_its_codes() {
+        for (name, kind) in [
+            ("Throttling", Kind::Throttled),
+            ("AccessDenied", Kind::Denied),
+            ("TargetGroupNotFound", Kind::NotFound),
+            ("ClusterNotFound", Kind::NotFound),
+            ("TooManyTargets", Kind::Full),
+            ("TooManyRegistrationsForTargetId", Kind::Full),
+            ("InvalidTarget", Kind::Invalid),
+        ] {
+            assert_eq!(CloudError::classify(Some(name), Some(400)), kind, "{name}");
+            let long = format!("{name}Exception");
+            assert_eq!(CloudError::classify(Some(&long), Some(400)), kind, "{long}");
+        }
+    }
+
+    #[test]
+    fn codes_without_a_second_form_are_known() {
+        let kind = |code| CloudError::classify(Some(code), Some(400));
+        assert_eq!(kind("ResourceLimitExceeded"), Kind::Full);
+        assert_eq!(kind("RequestLimitExceeded"), Kind::Throttled);
+        assert_eq!(kind("InvalidInstanceID.NotFound"), Kind::NotFound);
+        assert_eq!(kind("Exception"), Kind::Invalid);
+    }
+
+    #[test]
+    fn waiting_makes_no_room() {
+        assert!(!CloudError::new("RegisterTargets", Kind::Full, "").is_transient());
+    }
 }

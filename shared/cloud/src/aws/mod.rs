@@ -1,13 +1,20 @@
 //! The ports on the real AWS.
 
+mod balancing;
+mod batch;
 mod dynamodb;
 #[cfg(feature = "ecs")]
 mod ecs;
+mod form;
+#[cfg(feature = "ecs")]
+mod hosts;
 mod http;
 #[cfg(feature = "servicediscovery")]
 mod names;
 mod query;
 pub mod raw;
+#[cfg(test)]
+mod replay;
 mod sdk;
 #[cfg(feature = "servicediscovery")]
 mod servicediscovery;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use wharfinger_core::event::{AlarmStateChange, time_from_json};
 
-use super::Aws;
+use super::{Aws, form};
 use crate::error::{CloudError, Kind};
 use crate::ports::{Alarms, Images, TaggedImage};
 
@@ -65,19 +65,16 @@ impl Alarms for Aws {
         let call = async {
             let mut alarms = Vec::new();
             for batch in names.chunks(100) {
-                let mut form = vec![
-                    ("AlarmTypes.member.1".to_owned(), "MetricAlarm".to_owned()),
-                    ("AlarmTypes.member.2".to_owned(), "CompositeAlarm".to_owned()),
-                    ("MaxRecords".to_owned(), "100".to_owned()),
+                let mut parameters = vec![
+                    form::pair("AlarmTypes.member.1", "MetricAlarm"),
+                    form::pair("AlarmTypes.member.2", "CompositeAlarm"),
+                    form::pair("MaxRecords", "100"),
                 ];
-                form.extend(
-                    batch
-                        .iter()
-                        .enumerate()
-                        .map(|(i, n)| (format!("AlarmNames.member.{}", i + 1), n.clone())),
-                );
-                let answer: DescribeAlarmsResponse =
-                    self.raw.query("monitoring", "2010-08-01", OPERATION, &form).await?;
+                parameters.extend(form::list("AlarmNames.member", batch));
+                let answer: DescribeAlarmsResponse = self
+                    .raw
+                    .query("monitoring", "2010-08-01", OPERATION, &parameters)
+                    .await?;
                 let result = answer.describe_alarms_result;
                 for alarm in result
                     .metric_alarms
@@ -143,7 +140,7 @@ impl Aws {
     /// When the stack does not exist, or CloudFormation does not answer.
     pub async fn stack_outputs(&self, stack: &str) -> Result<BTreeMap<String, String>, CloudError> {
         const OPERATION: &str = "DescribeStacks";
-        let parameters = [("StackName".to_owned(), stack.to_owned())];
+        let parameters = [form::pair("StackName", stack)];
         let call = self
             .raw
             .query::<DescribeStacksResponse>("cloudformation", "2010-05-15", OPERATION, &parameters);

@@ -115,7 +115,7 @@ impl Raw {
         serde_json::from_slice(&answer).map_err(|e| CloudError::new(operation, Kind::Unreadable, e.to_string()))
     }
 
-    /// A call of the AWS query protocol, whose answer is XML.
+    /// A call of the AWS query protocol, or of EC2's variant of it: the answer is XML, whatever its root is called.
     ///
     /// # Errors
     /// When AWS refuses, cannot be reached, or answers another document.
@@ -320,9 +320,18 @@ fn json_error(body: &[u8]) -> (Option<String>, Option<String>) {
     (code, text("message").or_else(|| text("Message")).map(str::to_owned))
 }
 
+/// `<ErrorResponse><Error>` of the query protocol, `<Response><Errors><Error>` of EC2
+/// (smithy: AWS query protocol and AWS EC2 query protocol, errors).
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct XmlError {
+    error: Option<XmlErrorDetail>,
+    errors: Option<XmlErrors>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct XmlErrors {
     error: XmlErrorDetail,
 }
 
@@ -334,10 +343,10 @@ struct XmlErrorDetail {
 }
 
 fn xml_error(body: &[u8]) -> (Option<String>, Option<String>) {
-    match quick_xml::de::from_reader::<_, XmlError>(body) {
-        Ok(XmlError { error }) => (error.code, error.message),
-        Err(_) => (None, None),
-    }
+    let error = quick_xml::de::from_reader::<_, XmlError>(body)
+        .ok()
+        .and_then(|found| found.error.or(found.errors.map(|several| several.error)));
+    error.map_or((None, None), |error| (error.code, error.message))
 }
 
 #[cfg(test)]
@@ -345,7 +354,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_of_both_protocols_are_read() {
+    fn errors_of_every_protocol_are_read() {
         assert_eq!(
             json_error(br#"{"__type":"com.amazonaws.ecs#ClientException","message":"no"}"#),
             (Some("ClientException".into()), Some("no".into()))
@@ -354,6 +363,11 @@ mod tests {
             xml_error(b"<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code><Message>slow</Message></Error></ErrorResponse>"),
             (Some("Throttling".into()), Some("slow".into()))
         );
+        assert_eq!(
+            xml_error(b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Errors><Error><Code>InvalidParameterValue</Code><Message>no</Message></Error></Errors><RequestID>1</RequestID></Response>"),
+            (Some("InvalidParameterValue".into()), Some("no".into()))
+        );
+        assert_eq!(xml_error(b"<html><body>Bad gateway</body></html>"), (None, None));
         assert_eq!(json_error(b"<html>"), (None, None));
     }
 }

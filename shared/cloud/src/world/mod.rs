@@ -13,17 +13,23 @@ mod caller;
 mod definitions;
 mod event;
 mod gate;
+mod groups;
+mod hosts;
 mod images;
+mod placement;
 mod registry;
 mod services;
 mod tables;
 mod tasks;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use wharfinger_core::balancing::TargetDescription;
+use wharfinger_core::endpoint::Host;
 use wharfinger_core::ids::Target;
 use wharfinger_core::service::ServiceFacts;
 
@@ -34,7 +40,9 @@ pub use alarms::Board;
 pub use caller::Caller;
 pub use definitions::Definitions;
 pub use gate::{Fate, Gates, Stop, What};
+pub use groups::Group;
 pub use images::{Repositories, registry};
+pub use placement::{Binding, HostNetwork, Placement, PortMapping};
 pub use registry::{CloudMap, Operation, Work};
 pub use services::{Deployment, Rollout, Service};
 pub use tables::Tables;
@@ -55,9 +63,17 @@ pub struct World {
     /// Cloud Map.
     pub map: CloudMap,
     /// ECS services.
-    pub services: std::collections::BTreeMap<Target, Service>,
+    pub services: BTreeMap<Target, Service>,
     /// ECS tasks, also those that have stopped and are not forgotten yet, by their ARN.
-    pub tasks: std::collections::BTreeMap<String, Task>,
+    pub tasks: BTreeMap<String, Task>,
+    /// Which targets' tasks share the addresses of container instances; all others have network interfaces.
+    pub host_networks: BTreeMap<Target, HostNetwork>,
+    /// Container instances, by their ARN.
+    pub container_instances: BTreeMap<String, Host>,
+    /// The public addresses of network interfaces, by `eni-…`.
+    pub public_addresses: BTreeMap<String, String>,
+    /// Target groups, by their ARN.
+    pub groups: BTreeMap<String, Group>,
     /// Task definitions.
     pub definitions: Definitions,
     /// CloudWatch alarms.
@@ -75,7 +91,7 @@ pub struct World {
     /// Whether [`World::told`] is kept.
     pub talkative: bool,
     /// What `DescribeServices` said of each service before our last change, and when that was.
-    before: std::collections::BTreeMap<Target, (ServiceFacts, Timestamp)>,
+    before: BTreeMap<Target, (ServiceFacts, Timestamp)>,
     lagging: bool,
     serial: u64,
     caller: Rc<str>,
@@ -112,6 +128,20 @@ pub enum Change {
         /// The instance.
         instance_id: String,
     },
+    /// `RegisterTargets` was taken.
+    RegisterTargets {
+        /// The group's ARN.
+        group: String,
+        /// The targets that were not registered, or drained; a call without any is not here.
+        targets: Vec<TargetDescription>,
+    },
+    /// `DeregisterTargets` was taken.
+    DeregisterTargets {
+        /// The group's ARN.
+        group: String,
+        /// The targets that were registered and did not drain; a call without any is not here.
+        targets: Vec<TargetDescription>,
+    },
     /// `UpdateService` was taken.
     UpdateService {
         /// The service.
@@ -135,8 +165,12 @@ impl World {
             now,
             tables: Tables::default(),
             map: CloudMap::default(),
-            services: std::collections::BTreeMap::default(),
-            tasks: std::collections::BTreeMap::default(),
+            services: BTreeMap::default(),
+            tasks: BTreeMap::default(),
+            host_networks: BTreeMap::default(),
+            container_instances: BTreeMap::default(),
+            public_addresses: BTreeMap::default(),
+            groups: BTreeMap::default(),
             definitions: Definitions::default(),
             alarms: Board::default(),
             repositories: Repositories::default(),
@@ -145,7 +179,7 @@ impl World {
             journal: Vec::new(),
             told: Vec::new(),
             talkative: false,
-            before: std::collections::BTreeMap::default(),
+            before: BTreeMap::default(),
             lagging: false,
             serial: 0,
             caller: Rc::from("nobody"),

@@ -12,7 +12,7 @@ use crate::error::{CloudError, Kind};
 use crate::ports::{ServiceChange, Services};
 
 /// How long an answer may lag behind a change: AWS says "within a few seconds" nearly always.
-const LAG: SignedDuration = SignedDuration::from_secs(8);
+pub(super) const LAG: SignedDuration = SignedDuration::from_secs(8);
 
 /// A service with ECS's own deployment controller, 100 % minimum and 200 % maximum.
 #[derive(Debug, Clone)]
@@ -135,7 +135,7 @@ impl World {
             .copied()
             .partition(|t| t.deployment.as_ref() == Some(&primary.id));
         let desired = usize::try_from(service.desired).unwrap_or_default();
-        if new.len() < desired && wanted.len() < 2 * desired {
+        if new.len() < desired && wanted.len() < 2 * desired && self.has_room(target) {
             moves.push(Move::Start(target.clone()));
         }
         if new.len() > desired {

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use wharfinger_core::event::{TaskStateChange, TaskStatus};
 use wharfinger_core::ids::{Target, TargetKind, TaskArn};
 
-use super::{ACCOUNT, Caller, REGION, World};
+use super::{ACCOUNT, Caller, Placement, REGION, World};
 use crate::error::{CloudError, Kind};
 use crate::ports::{DescribedTasks, Tasks};
 
-/// A task on Fargate, with a network interface of its own.
+/// A task: on Fargate with a network interface of its own, or on a container instance whose addresses it shares.
 #[derive(Debug, Clone)]
 pub struct Task {
     /// Its ARN.
@@ -30,9 +30,13 @@ pub struct Task {
     pub status: TaskStatus,
     /// Its address, from PENDING on.
     pub address: Option<String>,
+    /// Its network interface's id, from PENDING on; may be taken away, and is then in no event.
+    pub interface: Option<String>,
+    /// Where it runs, when it has no network interface of its own.
+    pub placement: Option<Placement>,
     /// When it ran first.
     pub started_at: Option<Timestamp>,
-    /// `HEALTHY` or `UNKNOWN`; `None` without a health check.
+    /// `HEALTHY`, `UNHEALTHY` or `UNKNOWN`; `None` without a health check.
     pub health: Option<&'static str>,
     containers: Vec<Value>,
 }
@@ -117,12 +121,7 @@ impl Task {
     }
 
     /// The task as the event's detail has it, or as `DescribeTasks` answers it.
-    fn json(&self, described: bool) -> Value {
-        let mut details = Vec::new();
-        if let Some(address) = &self.address {
-            details.push(json!({ "name": "networkInterfaceId", "value": format!("eni-{}", self.id()) }));
-            details.push(json!({ "name": "privateIPv4Address", "value": address }));
-        }
+    pub(super) fn json(&self, described: bool) -> Value {
         let group = match self.target.kind {
             TargetKind::Service => format!("service:{}", self.target.name),
             TargetKind::Task => format!("family:{}", self.target.name),
@@ -135,15 +134,14 @@ impl Task {
             "group": group,
             "desiredStatus": if self.wanted { TaskStatus::Running } else { TaskStatus::Stopped },
             "lastStatus": self.status,
-            "launchType": "FARGATE",
+            "launchType": if self.placement.is_some() { "EC2" } else { "FARGATE" },
             "availabilityZone": format!("{REGION}a"),
-            "attachments": [{
-                "id": format!("attachment-{}", self.id()),
-                "type": if described { "ElasticNetworkInterface" } else { "eni" },
-                "details": details,
-            }],
-            "containers": self.containers,
+            "attachments": self.attachments(described),
+            "containers": self.containers(described),
         });
+        if let Some(placement) = &self.placement {
+            task["containerInstanceArn"] = placement.container_instance.clone().into();
+        }
         if let Some(at) = self.started_at {
             task["startedAt"] = if described {
                 json!(at.as_second())
@@ -155,6 +153,32 @@ impl Task {
             task["healthStatus"] = health.into();
         }
         task
+    }
+
+    fn attachments(&self, described: bool) -> Value {
+        if self.placement.is_some() {
+            return json!([]);
+        }
+        let interface = self.interface.as_ref().map(|id| ("networkInterfaceId", id));
+        let address = self.address.as_ref().map(|address| ("privateIPv4Address", address));
+        let details = [interface, address].into_iter().flatten();
+        let details: Vec<_> = details
+            .map(|(name, value)| json!({ "name": name, "value": value }))
+            .collect();
+        json!([{
+            "id": format!("attachment-{}", self.id()),
+            "type": if described { "ElasticNetworkInterface" } else { "eni" },
+            "details": details,
+        }])
+    }
+
+    /// "Network bindings are visible after the task reaches RUNNING" (ECS API reference, `Container`).
+    fn containers(&self, described: bool) -> Vec<Value> {
+        let placement = self.placement.as_ref().filter(|p| described || p.told);
+        match placement.filter(|_| self.started_at.is_some()) {
+            Some(placement) => placement.bind(&self.containers),
+            None => self.containers.clone(),
+        }
     }
 }
 
@@ -202,8 +226,20 @@ impl World {
         }
     }
 
-    /// Starts a task of a service's newest deployment, or of a family's latest revision.
+    /// Sets what a task's health check says: `DescribeTasks` shows it, events do not.
+    pub fn set_health(&mut self, arn: &str, health: Option<&'static str>) {
+        if let Some(task) = self.tasks.get_mut(arn) {
+            task.health = health;
+        }
+    }
+
+    /// Starts a task of a service's newest deployment, or of a family's latest revision; without room nothing happens.
     fn start(&mut self, target: &Target) {
+        let placement = match self.host_networks.get(target).map(|network| self.place(network)) {
+            Some(None) => return,
+            Some(placement) => placement,
+            None => None,
+        };
         let (definition, deployment, checked) = match target.kind {
             TargetKind::Service => {
                 let Some(service) = self.services.get(target) else {
@@ -245,6 +281,8 @@ impl World {
             wanted: true,
             status: TaskStatus::Provisioning,
             address: None,
+            interface: None,
+            placement,
             started_at: None,
             health: checked.then_some("UNKNOWN"),
             containers,
@@ -276,8 +314,9 @@ impl World {
         self.change(arn, |task, now| {
             let Some(next) = task.next() else { return false };
             task.status = next;
-            if next == TaskStatus::Pending {
+            if next == TaskStatus::Pending && task.placement.is_none() {
                 task.address = free;
+                task.interface = Some(format!("eni-{}", task.id()));
             }
             if next == TaskStatus::Running {
                 task.started_at = Some(now);
@@ -306,7 +345,7 @@ impl World {
 }
 
 impl Task {
-    fn holds_address(&self) -> bool {
+    pub(super) fn holds_address(&self) -> bool {
         !matches!(self.status, TaskStatus::Deprovisioning | TaskStatus::Stopped)
     }
 }

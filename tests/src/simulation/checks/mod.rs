@@ -117,7 +117,8 @@ impl Watch {
     pub fn look(&mut self, world: &World, scenario: &Scenario, did: &Did, tally: &mut Tally) -> Result<(), Violation> {
         not_paused(world, scenario, did)?;
         match &did.change {
-            Change::Wrote(..) => Ok(()),
+            // No target of a scenario has target groups.
+            Change::Wrote(..) | Change::RegisterTargets { .. } | Change::DeregisterTargets { .. } => Ok(()),
             Change::Register {
                 service_id,
                 instance_id,
@@ -189,7 +190,10 @@ const LEARNS: SignedDuration = SignedDuration::from_secs(30 + 60);
 /// While a target is paused nothing of it changes.
 fn not_paused(world: &World, scenario: &Scenario, did: &Did) -> Result<(), Violation> {
     let target = match &did.change {
-        Change::Wrote(..) | Change::RegisterTaskDefinition(_) => None,
+        Change::Wrote(..)
+        | Change::RegisterTargets { .. }
+        | Change::DeregisterTargets { .. }
+        | Change::RegisterTaskDefinition(_) => None,
         Change::Register { instance_id, .. } | Change::Deregister { instance_id, .. } => {
             let id = instance_id.split('-').next().unwrap_or_default();
             world.tasks.values().find(|t| t.id() == id).map(|t| &t.target)
