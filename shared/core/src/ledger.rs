@@ -12,8 +12,8 @@ use crate::event::{AlarmStateChange, TaskStateChange};
 /// (EventBridge user guide, "Retry policy"; Lambda developer guide, "Asynchronous invocation").
 pub const TOMBSTONE_SECONDS: i64 = 3 * 86_400;
 
-/// How long an item of a living task stays without any news of it. The sweep is news.
-pub const LIVING_SECONDS: i64 = 90 * 86_400;
+/// How long an item of a living task stays without any news of it: longer than tasks live.
+pub const LIVING_SECONDS: i64 = 2 * 365 * 86_400;
 
 /// How long the history stays.
 pub const HISTORY_SECONDS: i64 = 90 * 86_400;

@@ -76,6 +76,8 @@ codes! {
     TaskStarting,
     /// The task leaves and had not joined.
     NeverJoined,
+    /// The task leaves, and its endpoints have left already.
+    AlreadyLeft,
     /// Its endpoints are what they should be.
     AlreadyRegistered,
     /// The registered endpoint is no longer what is wanted.

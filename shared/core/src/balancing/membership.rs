@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Facts, TargetDescription, TargetType};
+use crate::config::stored::StoredTarget;
 use crate::config::{Address, Balancing, Service};
 use crate::endpoint::{Ask, By, Lack, Member, Request, Seat, seat};
 use crate::report::{Code, Reason};
@@ -33,13 +34,13 @@ impl Member for Membership {
         &config.balancing
     }
 
-    fn ask<'e>(facts: &Facts, entry: &'e Balancing) -> Ask<'e> {
+    fn ask<'e>(stored: &StoredTarget, entry: &'e Balancing) -> Ask<'e> {
         Ask {
             container: entry.container.as_deref(),
             port: entry.port,
             address: Address::Private,
             when: entry.when,
-            by: match facts.managed.stored.target_group(&entry.target_group) {
+            by: match stored.target_group(&entry.target_group) {
                 Some(group) if group.target_type == TargetType::Ip => By::Address,
                 Some(group) if group.target_type == TargetType::Instance => By::Instance,
                 _ => By::Either,
@@ -47,9 +48,8 @@ impl Member for Membership {
         }
     }
 
-    fn collection(facts: &Facts, entry: &Balancing) -> Result<String, Reason> {
+    fn collection(stored: &StoredTarget, entry: &Balancing) -> Result<String, Reason> {
         let name = &entry.target_group;
-        let stored = &facts.managed.stored;
         match stored.target_group(name) {
             Some(group) if group.target_type == TargetType::Other => {
                 let message = format!("the targets of group `{name}` are no tasks: its type must be `ip` or `instance`");
@@ -67,7 +67,7 @@ impl Member for Membership {
     }
 
     fn make(facts: &Facts, entry: &Balancing, seat: &Seat<'_>) -> Result<Self, Lack> {
-        let target_group_arn = Self::collection(facts, entry).map_err(Lack::Nothing)?;
+        let target_group_arn = Self::collection(&facts.managed.stored, entry).map_err(Lack::Nothing)?;
         let Some(port) = seat.port else {
             let message = format!("`port` is needed to join `{}`", entry.target_group);
             return Err(Lack::Nothing(Reason::new(Code::NoContainer, message)));
@@ -84,7 +84,7 @@ impl Member for Membership {
 
     /// A target has no name of its own: where the task was reached must be known.
     fn place(facts: &Facts, entry: &Balancing) -> Result<Self, Lack> {
-        let seat = seat(facts, Self::ask(facts, entry))?;
+        let seat = seat(facts, Self::ask(&facts.managed.stored, entry))?;
         Self::make(facts, entry, &seat)
     }
 

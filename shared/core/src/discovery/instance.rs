@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Facts, attributes};
-use crate::config::stored::Record;
+use crate::config::stored::{Record, StoredTarget};
 use crate::config::{Address, Discovery, Service};
 use crate::endpoint::{Ask, By, Lack, Member, Request, Seat};
 use crate::known::Known;
@@ -77,7 +77,7 @@ impl Member for Endpoint {
         &config.discovery
     }
 
-    fn ask<'e>(_: &Facts, entry: &'e Discovery) -> Ask<'e> {
+    fn ask<'e>(_: &StoredTarget, entry: &'e Discovery) -> Ask<'e> {
         Ask {
             container: entry.container.as_deref(),
             port: entry.port,
@@ -87,8 +87,8 @@ impl Member for Endpoint {
         }
     }
 
-    fn collection(facts: &Facts, entry: &Discovery) -> Result<String, Reason> {
-        let found = facts.managed.stored.registry(&entry.to);
+    fn collection(stored: &StoredTarget, entry: &Discovery) -> Result<String, Reason> {
+        let found = stored.registry(&entry.to);
         found.map(str::to_owned).ok_or_else(|| {
             let message = format!(
                 "the Cloud Map service of `{}` is not known: apply the configuration, which looks it up",
@@ -115,7 +115,7 @@ impl Member for Endpoint {
     }
 
     fn place(facts: &Facts, entry: &Discovery) -> Result<Self, Lack> {
-        let service_id = Self::collection(facts, entry).map_err(Lack::Nothing)?;
+        let service_id = Self::collection(&facts.managed.stored, entry).map_err(Lack::Nothing)?;
         let id = facts.task.task_arn.id();
         let instance_id = entry.port.map_or_else(|| id.to_owned(), |port| format!("{id}-{port}"));
         if instance_id.len() > MAX_INSTANCE_ID {

@@ -110,6 +110,10 @@ pub fn decide<M: Member>(facts: &Facts<M>) -> Decision<Action<M>> {
 fn leave<M: Member>(facts: &Facts<M>) -> Decision<Action<M>> {
     let (gone, mut reasons, missing) = leaving(facts);
     let task = facts.task.task_arn.id();
+    if gone.is_empty() && facts.left {
+        let message = format!("task {task} leaves, and nothing stands for it any more");
+        return Decision::without_calls(Outcome::Ignore, Reason::new(Code::AlreadyLeft, message));
+    }
     if gone.is_empty() && reasons.is_empty() {
         let message = format!("task {task} leaves and had not joined: it will not be let in any more");
         return Decision::without_calls(Outcome::Ignore, Reason::new(Code::NeverJoined, message));
@@ -125,11 +129,10 @@ fn leave<M: Member>(facts: &Facts<M>) -> Decision<Action<M>> {
     for member in gone {
         match rival(facts, &member).filter(|_| M::SHARED) {
             None => actions.push(Action::leave(member)),
-            // Perhaps we have removed it since: it is the other's, and is put back.
             Some(rival) => {
-                let message = format!("{} is task {}'s now: it stays", member.name(), rival.task.id());
-                reasons.push(Reason::new(Code::AddressTaken, message));
-                actions.push(Action::join(rival.member.clone(), None));
+                let (reason, action) = put_back(&member, rival);
+                reasons.push(reason);
+                actions.push(action);
             }
         }
     }
@@ -162,6 +165,13 @@ fn leaving<M: Member>(facts: &Facts<M>) -> (Vec<M>, Vec<Reason>, Vec<&'static st
     }
     missing.dedup();
     (gone, reasons, missing)
+}
+
+/// A target that another task has taken over: perhaps we have removed it since.
+fn put_back<M: Member>(member: &M, rival: &Rival<M>) -> (Reason, Action<M>) {
+    let message = format!("{} is task {}'s now: it stays", member.name(), rival.task.id());
+    let reason = Reason::new(Code::AddressTaken, message);
+    (reason, Action::join(rival.member.clone(), None))
 }
 
 fn rival<'f, M: Member>(facts: &'f Facts<M>, member: &M) -> Option<&'f Rival<M>> {
@@ -260,8 +270,10 @@ impl<'f, M: Member> Join<'f, M> {
             if self.stay.iter().any(|s| s.is_same(&member)) {
                 continue;
             }
-            // A shared one that another task has taken over is not ours to remove.
-            if M::SHARED && rival(self.facts, &member).is_some() {
+            if let Some(rival) = rival(self.facts, &member).filter(|_| M::SHARED) {
+                let (reason, action) = put_back(&member, rival);
+                self.reasons.push(reason);
+                self.actions.push(action);
                 continue;
             }
             let message = format!("{} is no longer wanted in {}", member.name(), member.kept_in());

@@ -62,6 +62,8 @@ pub struct Facts<M> {
     pub owner: String,
     /// Whether the task was looked up: what it lacks then is not to be had.
     pub looked_up: bool,
+    /// Whether a leaving task's members were removed already.
+    pub left: bool,
 }
 
 impl<M> Facts<M> {
@@ -76,6 +78,7 @@ impl<M> Facts<M> {
             rivals: Vec::new(),
             owner: owner.into(),
             looked_up: false,
+            left: false,
         }
     }
 }

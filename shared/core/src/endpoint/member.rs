@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Facts, Seat};
+use crate::config::stored::StoredTarget;
 use crate::config::{Address, Service, When};
 use crate::report::Reason;
 
@@ -90,10 +91,10 @@ pub trait Member: Debug + Clone + PartialEq + Serialize + DeserializeOwned {
     fn entries(config: &Service) -> &[Self::Entry];
 
     /// What an entry asks of the task.
-    fn ask<'e>(facts: &Facts<Self>, entry: &'e Self::Entry) -> Ask<'e>;
+    fn ask<'e>(stored: &StoredTarget, entry: &'e Self::Entry) -> Ask<'e>;
 
     /// Where an entry's members are kept, if it is known: a Cloud Map service, a target group.
-    fn collection(facts: &Facts<Self>, entry: &Self::Entry) -> Result<String, Reason>;
+    fn collection(stored: &StoredTarget, entry: &Self::Entry) -> Result<String, Reason>;
 
     /// What an entry asks for, given where the container is reached.
     ///

@@ -35,8 +35,8 @@ pub fn wanted<M: Member>(facts: &Facts<M>) -> Vec<Wanted<M>> {
 }
 
 fn want<M: Member>(facts: &Facts<M>, entry: &M::Entry) -> Result<M, Lack> {
-    M::collection(facts, entry).map_err(Lack::Nothing)?;
-    let ask = M::ask(facts, entry);
+    M::collection(&facts.managed.stored, entry).map_err(Lack::Nothing)?;
+    let ask = M::ask(&facts.managed.stored, entry);
     seat::named(&facts.task, ask)?;
     let sick = match healthy(facts, ask.when) {
         Ok(()) => None,

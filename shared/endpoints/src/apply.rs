@@ -1,0 +1,333 @@
+//! The calls, and their confirmation.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use wharfinger_cloud::Fault;
+use wharfinger_cloud::error::{CloudError, Kind};
+use wharfinger_cloud::ledger::{self, SAID};
+use wharfinger_cloud::pipeline::{Applied, Confirmed, Domain};
+use wharfinger_cloud::ports::{OperationStatus, Submitted};
+use wharfinger_cloud::table::{AttributeValue, Condition, TableName, Update, Updated, number, text, to_attribute};
+use wharfinger_core::config::stored::Managed;
+use wharfinger_core::endpoint::{Action, Member, Rival, decide};
+use wharfinger_core::event::TaskStateChange;
+use wharfinger_core::known::Known;
+use wharfinger_core::ledger::{Merge, Ordered};
+use wharfinger_core::report::{Code, Decision, Outcome};
+
+use crate::observe::{INTENDED, JOINING, LEFT, Look, REGISTERED, look, look_up, note, task_key};
+use crate::{Cloud, Endpoints, Side, claims, waiting};
+
+/// A side and the world, as the pipeline takes them.
+pub struct Converging<'a, S, C> {
+    /// The function.
+    pub function: &'a Endpoints<S>,
+    /// The world.
+    pub cloud: &'a C,
+}
+
+type Plan<M> = Decision<Action<M>>;
+
+impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
+    const NAME: &'static str = <S::Member as Member>::DOMAIN;
+    type Facts = Look<S::Member>;
+    type Action = Action<S::Member>;
+    type Note = ();
+
+    fn managed<'f>(&self, look: &'f Self::Facts) -> &'f Managed {
+        &look.facts.managed
+    }
+
+    fn subject(&self, look: &Self::Facts) -> Option<String> {
+        Some(look.facts.task.task_arn.id().to_owned())
+    }
+
+    fn said<'f>(&self, look: &'f Self::Facts) -> Option<&'f str> {
+        look.said.as_deref()
+    }
+
+    fn removals(&self) -> usize {
+        self.function.removals.get()
+    }
+
+    fn decide(&self, look: &Self::Facts, _: Timestamp) -> (Plan<S::Member>, ()) {
+        (decide(&look.facts), ())
+    }
+
+    async fn apply(
+        &self,
+        look: &Self::Facts,
+        decision: &Plan<S::Member>,
+        (): &(),
+    ) -> Result<Applied<Self::Facts>, Fault> {
+        if let Some(newer) = self.intend(look, decision).await? {
+            return Ok(Applied::Again(newer));
+        }
+        let busy = self.calls(&decision.actions).await?;
+        if busy.is_empty() {
+            return Ok(Applied::Done);
+        }
+        for operation in busy {
+            self.wait(operation).await?;
+        }
+        self.again(look, decision).await.map(Applied::Again)
+    }
+
+    async fn confirm(
+        &self,
+        before: Self::Facts,
+        decision: &Plan<S::Member>,
+        (): (),
+        said: String,
+    ) -> Result<Confirmed<Self::Facts>, Fault> {
+        let task = &before.facts.task;
+        let removed: Vec<_> = decision.actions.iter().filter(|a| a.is_leave()).map(|a| a.member().clone()).collect();
+        let removals = &self.function.removals;
+        removals.set(removals.get().saturating_sub(removed.len()));
+        let waits = task.is_running() && decision.reasons.iter().any(|r| r.code == Code::NotHealthy);
+        let beside = self.remembered(&before, decision, said, waits)?;
+        let done = decision.outcome != Outcome::Wait;
+        let key = task_key::<S::Member>(&task.task_arn, &task.cluster_arn);
+        let touched = self.touched(&before, decision, &removed);
+        let (settled, rivals, waited) = tokio::join!(
+            ledger::settle(self.cloud, &key, task.order(), done, beside),
+            self.left(task, &removed, &touched),
+            waiting::keep::<S::Member>(self.cloud, task, before.waiting, waits),
+        );
+        waited?;
+        let (settled, rivals) = (settled?, rivals?);
+        let met = |rival: &&Rival<S::Member>| touched.iter().any(|member| member.address() == rival.member.address());
+        let as_before = before.facts.rivals.iter().filter(met).eq(&rivals);
+        if settled.is_none() && (as_before || !S::Member::SHARED) {
+            return Ok(Confirmed::Settled);
+        }
+        let mut newer = match settled {
+            Some(entry) => look(self.function, before.facts.managed.clone(), entry, made(decision)),
+            None => Look {
+                said: None,
+                ..before.clone()
+            },
+        };
+        newer.joining = before.joining;
+        newer.settled_claims = before.settled_claims;
+        newer.facts.rivals = rivals;
+        // Whoever took an address over may have joined before it was removed: it is put back, or removed once more.
+        if let Known::Yes(belief) = &mut newer.facts.belief {
+            belief.uncertain.extend(decision.actions.iter().map(|a| a.member().clone()));
+        }
+        Ok(Confirmed::Moved(look_up(self.function, self.cloud, newer).await?))
+    }
+}
+
+impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
+    /// What the ledger is told beside the order that is settled.
+    fn remembered(
+        &self,
+        before: &Look<S::Member>,
+        decision: &Plan<S::Member>,
+        said: String,
+        waits: bool,
+    ) -> Result<Vec<(&'static str, AttributeValue)>, Fault> {
+        let registered = to_attribute("endpoints", &after(before, decision))?;
+        let mut beside = vec![(REGISTERED, registered), (SAID, text(said))];
+        if before.joining {
+            beside.push((JOINING, AttributeValue::Null(true)));
+        }
+        if before.facts.task.is_leaving() && all_gone(before, decision) {
+            beside.push((LEFT, number(before.facts.task.order())));
+        }
+        if waits || before.waiting {
+            beside.push((waiting::WAITING, AttributeValue::Bool(waits)));
+        }
+        Ok(beside)
+    }
+
+    /// What was removed, and, of a target, what was put back for whoever has it now: all of it with its address.
+    fn touched(
+        &self,
+        before: &Look<S::Member>,
+        decision: &Plan<S::Member>,
+        removed: &[S::Member],
+    ) -> Vec<S::Member> {
+        let evicted = |member: &&S::Member| before.facts.rivals.iter().any(|rival| rival.member.is_same(member));
+        let own = removed.iter().filter(|member| S::Member::SHARED || !evicted(member));
+        let mut touched: Vec<_> = own.map(|member| known(before, member)).collect();
+        if S::Member::SHARED {
+            let put_back = decision.actions.iter().filter(|a| !a.is_leave()).map(Action::member);
+            touched.extend(put_back.filter(evicted).cloned());
+        }
+        touched
+    }
+
+    /// Ends the claims on what was removed; whoever has one of the addresses by now is answered.
+    async fn left(
+        &self,
+        task: &TaskStateChange,
+        removed: &[S::Member],
+        touched: &[S::Member],
+    ) -> Result<Vec<Rival<S::Member>>, Fault> {
+        if touched.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (own, others): (Vec<_>, Vec<_>) =
+            touched.iter().cloned().partition(|member| removed.iter().any(|gone| gone.is_same(member)));
+        let (released, seen) = tokio::join!(
+            claims::release(self.cloud, &task.task_arn, &own),
+            claims::rivals(self.cloud, &task.task_arn, &others)
+        );
+        let mut rivals = released?;
+        rivals.extend(seen?);
+        Ok(rivals)
+    }
+
+    /// Stores what is about to be registered and was not known when the event was merged, and claims its address.
+    async fn intend(
+        &self,
+        look: &Look<S::Member>,
+        decision: &Plan<S::Member>,
+    ) -> Result<Option<Look<S::Member>>, Fault> {
+        let task = &look.facts.task;
+        if task.is_leaving() {
+            return Ok(None);
+        }
+        let made = made(decision);
+        let unclaimed: Vec<_> = made
+            .iter()
+            .filter(|member| !look.settled_claims.contains(member))
+            .cloned()
+            .collect();
+        if !unclaimed.is_empty() {
+            note(self.function, self.cloud, &unclaimed).await?;
+            let rivals = claims::claim(self.cloud, task, &unclaimed).await?;
+            let mut claimed = look.clone();
+            claimed.settled_claims.extend(unclaimed);
+            if !rivals.is_empty() {
+                claimed.facts.rivals.extend(rivals);
+                return Ok(Some(claimed));
+            }
+        }
+        let new: Vec<_> = made.into_iter().filter(|e| !look.intended.contains(e)).collect();
+        if new.is_empty() {
+            return Ok(None);
+        }
+        let all: Vec<_> = look.intended.iter().cloned().chain(new).collect();
+        let update = Update::of(task_key::<S::Member>(&task.task_arn, &task.cluster_arn))
+            .set(INTENDED, to_attribute("endpoints", &all)?)
+            .only_if(Condition::Equal(ledger::ORDER, number(task.order())));
+        match self.cloud.update(TableName::State, update).await? {
+            Updated::Made(_) => Ok(None),
+            Updated::Refused(_) => self.again(look, decision).await.map(Some),
+        }
+    }
+
+    /// Makes calls at once; the operations that are in the way are answered.
+    ///
+    /// What does not fit is tried again once what leaves has made room (cloud-provider-aws #1328).
+    async fn calls(&self, actions: &[Action<S::Member>]) -> Result<Vec<Option<String>>, Fault> {
+        let call = |action| self.function.side.call(self.cloud, action);
+        let (mut busy, mut full) = (Vec::new(), Vec::new());
+        let answers = join_all(actions.iter().map(call)).await;
+        for (action, submitted) in actions.iter().zip(answers) {
+            match submitted {
+                Ok(Submitted::Busy(operation)) => busy.push(operation),
+                Ok(Submitted::Operation(_) | Submitted::Absent) => {}
+                Err(error) if error.kind == Kind::Full && actions.iter().any(Action::is_leave) => full.push(action),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        for submitted in join_all(full.into_iter().map(call)).await {
+            if let Submitted::Busy(operation) = submitted? {
+                busy.push(operation);
+            }
+        }
+        Ok(busy)
+    }
+
+    /// Waits for an operation that is in the way, as long as the invocation allows.
+    async fn wait(&self, operation: Option<String>) -> Result<(), Fault> {
+        let mut pause = Duration::from_millis(250);
+        loop {
+            if self.cloud.remaining() < pause * 4 {
+                let message = "another operation on the instance still runs; the next attempt goes on";
+                return Err(CloudError::new("GetOperation", Kind::TimedOut, message).into());
+            }
+            self.cloud.sleep(pause).await;
+            let Some(id) = &operation else { return Ok(()) };
+            match self.function.side.operation(self.cloud, id).await? {
+                OperationStatus::Running => pause = (pause * 2).min(Duration::from_secs(2)),
+                OperationStatus::Done => return Ok(()),
+                OperationStatus::Failed(reason) => {
+                    tracing::warn!(operation = id, reason, "the operation that was waited for failed");
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// The newest facts, with what this round has or may have registered.
+    async fn again(&self, before: &Look<S::Member>, decision: &Plan<S::Member>) -> Result<Look<S::Member>, Fault> {
+        let task = &before.facts.task;
+        let key = task_key::<S::Member>(&task.task_arn, &task.cluster_arn);
+        let item = self.cloud.get(TableName::State, &key).await?.unwrap_or_default();
+        let managed = before.facts.managed.clone();
+        match ledger::Entry::read(item, Merge::Fresh) {
+            Ok(entry) => {
+                let mut newer = look(self.function, managed, entry, made(decision));
+                newer.joining = before.joining;
+                newer.settled_claims.clone_from(&before.settled_claims);
+                newer.facts.rivals.clone_from(&before.facts.rivals);
+                // What was in the way may have undone what we believe: nothing is certain now.
+                if let Known::Yes(belief) = &mut newer.facts.belief {
+                    belief.uncertain.append(&mut belief.registered);
+                }
+                look_up(self.function, self.cloud, newer).await
+            }
+            Err(malformed) => Err(Fault::Unstorable {
+                what: malformed.key,
+                reason: malformed.reason,
+            }),
+        }
+    }
+}
+
+fn made<M: Member>(decision: &Plan<M>) -> Vec<M> {
+    let joins = decision.actions.iter().filter(|action| !action.is_leave());
+    joins.map(|action| action.member().clone()).collect()
+}
+
+fn possible<M: Member>(look: &Look<M>) -> Vec<M> {
+    match &look.facts.belief {
+        Known::Yes(belief) => belief.possible().cloned().collect(),
+        Known::No => Vec::new(),
+    }
+}
+
+/// A member as the ledger knows it: with its address.
+fn known<M: Member>(before: &Look<M>, member: &M) -> M {
+    let found = possible(before).into_iter().find(|m| m.is_same(member));
+    found.unwrap_or_else(|| member.clone())
+}
+
+/// Whether nothing of a leaving task is there any more, or all that is there is another's.
+fn all_gone<M: Member>(before: &Look<M>, decision: &Plan<M>) -> bool {
+    possible(before)
+        .iter()
+        .all(|member| decision.actions.iter().any(|action| action.member().is_same(member)))
+}
+
+/// What is registered once the calls were made; what was put back for another task is not this one's.
+fn after<M: Member>(look: &Look<M>, decision: &Plan<M>) -> Vec<M> {
+    let touched = |e: &M| decision.actions.iter().any(|action| action.member().is_same(e));
+    let mut registered = match &look.facts.belief {
+        Known::Yes(belief) => belief.registered.clone(),
+        Known::No => Vec::new(),
+    };
+    registered.retain(|member| !touched(member));
+    if look.facts.task.is_running() {
+        let others = |member: &M| look.facts.rivals.iter().any(|r| r.newer && r.member.address() == member.address());
+        registered.extend(made(decision).into_iter().filter(|member| !others(member)));
+    }
+    registered
+}

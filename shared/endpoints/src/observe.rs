@@ -1,0 +1,396 @@
+//! From an event to facts: the ledger of the task, who has its addresses, and what the event lacks.
+
+use std::collections::BTreeMap;
+
+use wharfinger_cloud::Fault;
+use wharfinger_cloud::ledger::{self, Entry, News, SAID};
+use wharfinger_cloud::pipeline::Cause;
+use wharfinger_cloud::ports::Clock;
+use wharfinger_cloud::table::{
+    AttributeValue, Item, Key, Malformed, TableName, as_number, as_text, attribute, number, to_attribute,
+};
+use wharfinger_cloud::telemetry;
+use wharfinger_core::config::stored::Managed;
+use wharfinger_core::endpoint::{Belief, Facts, Host, Member, Rival, Wanted, wanted};
+use wharfinger_core::event::TaskStateChange;
+use wharfinger_core::ids::{TaskArn, cluster_name};
+use wharfinger_core::known::Known;
+use wharfinger_core::ledger::{LIVING_SECONDS, Merge, Ordered, TOMBSTONE_SECONDS};
+use wharfinger_core::report::{Code, Decision, Outcome, Reason};
+
+use crate::{Cloud, Endpoints, Side, claims};
+
+/// What may have been registered for the task: stored before any call.
+pub const INTENDED: &str = "intended";
+/// What was registered and confirmed.
+pub const REGISTERED: &str = "registered";
+
+/// The version of a task for which someone may be about to register, and has not confirmed it. When that attempt fails,
+/// something newer may be dealt with already; but it was dealt with before the registration, so the next attempt must look.
+pub const JOINING: &str = "joining";
+
+/// The order for which a leaving task's members were removed: what is heard of it later makes no call again.
+pub const LEFT: &str = "left";
+
+/// How often what is missing is looked up: the task, then its host or network interface, and once more when it moved.
+const LOOKS: usize = 4;
+
+/// What is known of a task, with what the ledger keeps beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Look<M> {
+    /// What the decider looks at.
+    pub facts: Facts<M>,
+    /// What the ledger knows to have been intended.
+    pub intended: Vec<M>,
+    /// What was said last.
+    pub said: Option<String>,
+    /// Whether this attempt answers for [`JOINING`]: its confirmation takes that back.
+    pub joining: bool,
+    /// Whose addresses were claimed or given up by this attempt.
+    pub settled_claims: Vec<M>,
+    /// Whether the task is in the set of those that wait to be healthy.
+    pub waiting: bool,
+}
+
+/// The key of a task's ledger.
+#[must_use]
+pub fn task_key<M: Member>(task: &TaskArn, cluster_arn: &str) -> Key {
+    Key::new(format!("task#{}/{}", cluster_name(cluster_arn), task.id()), M::DOMAIN)
+}
+
+/// Reports items that cannot be read; they are skipped.
+pub fn report<M: Member>(clock: &impl Clock, malformed: &[Malformed]) {
+    for item in malformed {
+        telemetry::malformed(M::DOMAIN, clock.now(), item);
+    }
+}
+
+/// Whether a task of a target that has no such entries any more leaves something behind: one read of its ledger, and only
+/// when it leaves. While it runs, taking it out is the sweep's.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub async fn may_have_joined<M: Member>(cloud: &impl Cloud, task: &TaskStateChange) -> Result<bool, Fault> {
+    let key = task_key::<M>(&task.task_arn, &task.cluster_arn);
+    Ok(task.is_leaving() && cloud.get(TableName::State, &key).await?.is_some())
+}
+
+/// Merges the event, and claims or gives up the addresses that it tells, in one round. `None` when it is a copy or older,
+/// and the world is already what the newest asks for.
+///
+/// # Errors
+/// When the state table cannot be written.
+pub async fn merge<C: Cloud, S: Side<C>>(
+    function: &Endpoints<S>,
+    cloud: &C,
+    cause: &Cause,
+    managed: Managed,
+    task: &TaskStateChange,
+) -> Result<Option<Look<S::Member>>, Fault> {
+    let told = told::<C, S>(function, &managed, task);
+    let (entry, rivals) = tokio::join!(
+        news(function, cloud, &managed, task),
+        hold(function, cloud, task, &told)
+    );
+    let (entry, mut rivals) = (entry?, rivals?);
+    if entry.facts.is_leaving() && !task.is_leaving() {
+        // What was claimed was claimed for a task that is gone by now.
+        rivals = claims::release(cloud, &task.task_arn, &told).await?;
+    }
+    let joining = as_number(&entry.item, JOINING);
+    if entry.merge != Merge::Fresh && entry.settled && joining.is_none_or(|version| version < task.version) {
+        let (code, message) = match entry.merge {
+            Merge::Stale => (
+                Code::StaleEvent,
+                format!(
+                    "version {} is older than {}, which is known and dealt with",
+                    task.version, entry.order
+                ),
+            ),
+            _ => (
+                Code::DuplicateEvent,
+                format!("version {} is known and dealt with", task.version),
+            ),
+        };
+        let decision = Decision::<()>::without_calls(Outcome::Stale, Reason::new(code, message));
+        let (target, subject) = (&managed.target, Some(task.task_arn.id()));
+        telemetry::undecided(S::Member::DOMAIN, target, subject, cause, decision, cloud.now());
+        return Ok(None);
+    }
+    let joining = joining == Some(task.version);
+    let mut look = look(function, managed, entry, Vec::new());
+    look.joining = joining;
+    look.facts.rivals = rivals;
+    look.settled_claims = told;
+    give_up(cloud, &mut look).await?;
+    Ok(Some(look))
+}
+
+/// Which members the event itself tells: those that it is to have, or, of a target that leaves, where it was.
+fn told<C: Cloud, S: Side<C>>(
+    function: &Endpoints<S>,
+    managed: &Managed,
+    task: &TaskStateChange,
+) -> Vec<S::Member> {
+    let facts = facts(function, managed.clone(), task.clone(), Belief::default());
+    if task.is_running() {
+        return members(&facts);
+    }
+    if !task.is_leaving() || !S::Member::SHARED {
+        return Vec::new();
+    }
+    let entries = S::Member::entries(&managed.stored.config);
+    entries
+        .iter()
+        .filter_map(|entry| S::Member::place(&facts, entry).ok())
+        .collect()
+}
+
+async fn hold<C: Cloud, S: Side<C>>(
+    function: &Endpoints<S>,
+    cloud: &C,
+    task: &TaskStateChange,
+    told: &[S::Member],
+) -> Result<Vec<Rival<S::Member>>, Fault> {
+    if task.is_leaving() {
+        return claims::release(cloud, &task.task_arn, told).await;
+    }
+    let (noted, rivals) = tokio::join!(note(function, cloud, told), claims::claim(cloud, task, told));
+    noted?;
+    rivals
+}
+
+/// Takes note of collections, once each.
+pub(crate) async fn note<C: Cloud, S: Side<C>>(
+    function: &Endpoints<S>,
+    cloud: &C,
+    members: &[S::Member],
+) -> Result<(), Fault> {
+    for member in members {
+        let collection = member.kept_in();
+        if !function.listed.borrow().contains(collection) {
+            claims::note::<S::Member>(cloud, collection).await?;
+            function.listed.borrow_mut().insert(collection.to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Gives the addresses up that the event did not tell; of a leaving task whose target may be another's by now.
+pub(crate) async fn give_up<M: Member>(cloud: &impl Cloud, look: &mut Look<M>) -> Result<(), Fault> {
+    let (true, true, Known::Yes(belief)) = (M::SHARED, look.facts.task.is_leaving(), &look.facts.belief) else {
+        return Ok(());
+    };
+    let known = |member: &&M| !look.settled_claims.iter().any(|settled| settled.is_same(member));
+    let more: Vec<_> = belief.possible().filter(known).cloned().collect();
+    let rivals = claims::release(cloud, &look.facts.task.task_arn, &more).await?;
+    look.facts.rivals.extend(rivals);
+    look.settled_claims.extend(more);
+    Ok(())
+}
+
+/// Merges a task into its ledger: one conditional write, with the members that it is to have.
+///
+/// # Errors
+/// When the ledger cannot be written.
+pub async fn news<C: Cloud, S: Side<C>>(
+    function: &Endpoints<S>,
+    cloud: &C,
+    managed: &Managed,
+    task: &TaskStateChange,
+) -> Result<Entry<TaskStateChange>, Fault> {
+    let leaving = task.is_leaving();
+    let mut beside = Vec::new();
+    if !leaving && task.is_running() {
+        let facts: Facts<S::Member> = facts(function, managed.clone(), task.clone(), Belief::default());
+        let intended = members(&facts);
+        // What cannot be told yet is stored before it is registered.
+        if !intended.is_empty() {
+            beside.push((INTENDED, to_attribute("endpoints", &intended)?));
+        }
+        beside.push((JOINING, number(task.order())));
+    }
+    let news = News {
+        key: task_key::<S::Member>(&task.task_arn, &task.cluster_arn),
+        order: task.order(),
+        facts: task,
+        beside,
+        keep_seconds: if leaving { TOMBSTONE_SECONDS } else { LIVING_SECONDS },
+    };
+    ledger::merge(cloud, news, cloud.now()).await
+}
+
+/// The facts as the decider takes them.
+#[must_use]
+pub fn facts<S, M: Member>(
+    function: &Endpoints<S>,
+    managed: Managed,
+    task: TaskStateChange,
+    belief: Belief<M>,
+) -> Facts<M> {
+    let hosts = function.hosts.borrow();
+    let host = task.container_instance_arn.as_ref().and_then(|arn| hosts.get(arn));
+    Facts {
+        host: host.map_or(Known::No, |host| Known::Yes(Some(host.clone()))),
+        belief: Known::Yes(belief),
+        ..Facts::of(managed, task, &function.owner)
+    }
+}
+
+pub(crate) fn members<M: Member>(facts: &Facts<M>) -> Vec<M> {
+    let member = |w| match w {
+        Wanted::Member(member) => Some(member),
+        Wanted::Needs(..) | Wanted::Nothing(_) => None,
+    };
+    wanted(facts).into_iter().filter_map(member).collect()
+}
+
+/// The facts of a ledger entry. `made` is what this invocation has registered without a confirmation.
+#[must_use]
+pub fn look<S, M: Member>(
+    function: &Endpoints<S>,
+    managed: Managed,
+    entry: Entry<TaskStateChange>,
+    made: Vec<M>,
+) -> Look<M> {
+    let registered = stored(&entry.item, REGISTERED);
+    let intended: Vec<M> = stored(&entry.item, INTENDED);
+    let said = as_text(&entry.item, SAID).map(str::to_owned);
+    let waiting = entry.item.get(crate::waiting::WAITING) == Some(&AttributeValue::Bool(true));
+    // While someone may still be about to register, what was intended may come after it was removed.
+    let left = entry.facts.is_leaving() && entry.item.contains_key(LEFT) && as_number(&entry.item, JOINING).is_none();
+    let intended_still = intended.iter().filter(|_| !left).cloned();
+    let uncertain = made.into_iter().chain(intended_still).collect();
+    let belief = Belief { registered, uncertain };
+    Look {
+        facts: Facts {
+            left,
+            ..facts(function, managed, entry.facts, belief)
+        },
+        intended,
+        said,
+        joining: false,
+        settled_claims: Vec::new(),
+        waiting,
+    }
+}
+
+/// Members of a ledger item; what cannot be read is reported, and the sweep finds what it stood for.
+fn stored<M: Member>(item: &Item, name: &str) -> Vec<M> {
+    attribute(item, name)
+        .unwrap_or_else(|malformed| {
+            tracing::error!(
+                key = malformed.key,
+                reason = malformed.reason,
+                "malformed ledger item is skipped"
+            );
+            None
+        })
+        .unwrap_or_default()
+}
+
+/// Looks up what the event lacks and the configuration needs: health, tags, addresses.
+///
+/// # Errors
+/// When AWS or the ledger does not answer.
+pub async fn look_up<C: Cloud, S: Side<C>>(
+    function: &Endpoints<S>,
+    cloud: &C,
+    mut look: Look<S::Member>,
+) -> Result<Look<S::Member>, Fault> {
+    for _ in 0..LOOKS {
+        let operation = match look.facts.task.is_running() {
+            true => wanted(&look.facts).into_iter().find_map(|w| match w {
+                Wanted::Needs(operation, _) => Some(operation),
+                Wanted::Member(_) | Wanted::Nothing(_) => None,
+            }),
+            false => None,
+        };
+        look = match operation {
+            None => return Ok(look),
+            Some("DescribeContainerInstances") => host(function, cloud, look).await?,
+            Some("DescribeNetworkInterfaces") => public_address(cloud, look).await?,
+            Some(_) if look.facts.looked_up => return Ok(look),
+            Some(_) => task(function, cloud, look).await?,
+        };
+    }
+    Ok(look)
+}
+
+async fn host<S, M: Member>(function: &Endpoints<S>, cloud: &impl Cloud, mut look: Look<M>) -> Result<Look<M>, Fault> {
+    let task = &look.facts.task;
+    let arns: Vec<_> = task.container_instance_arn.iter().cloned().collect();
+    let found = hosts(function, cloud, cluster_name(&task.cluster_arn), &arns).await?;
+    look.facts.host = Known::Yes(arns.first().and_then(|arn| found.get(arn)).cloned());
+    Ok(look)
+}
+
+/// Where container instances are, from memory as far as it goes.
+///
+/// # Errors
+/// When AWS does not answer.
+pub async fn hosts<S>(
+    function: &Endpoints<S>,
+    cloud: &impl Cloud,
+    cluster: &str,
+    arns: &[String],
+) -> Result<BTreeMap<String, Host>, Fault> {
+    let unknown: Vec<_> = {
+        let known = function.hosts.borrow();
+        arns.iter().filter(|arn| !known.contains_key(*arn)).cloned().collect()
+    };
+    if !unknown.is_empty() {
+        let found = cloud.hosts(cluster, &unknown).await?;
+        function.hosts.borrow_mut().extend(found);
+    }
+    let known = function.hosts.borrow();
+    let host = |arn: &String| known.get(arn).map(|host| (arn.clone(), host.clone()));
+    Ok(arns.iter().filter_map(host).collect())
+}
+
+async fn public_address<M: Member>(cloud: &impl Cloud, mut look: Look<M>) -> Result<Look<M>, Fault> {
+    let interfaces: Vec<_> = look.facts.task.network_interface_id.iter().cloned().collect();
+    let found = cloud.public_addresses(&interfaces).await?;
+    look.facts.public_ipv4 = Known::Yes(found.into_values().next());
+    Ok(look)
+}
+
+async fn task<C: Cloud, S: Side<C>>(
+    function: &Endpoints<S>,
+    cloud: &C,
+    look: Look<S::Member>,
+) -> Result<Look<S::Member>, Fault> {
+    let task = &look.facts.task;
+    let described = cloud
+        .describe_tasks(cluster_name(&task.cluster_arn), std::slice::from_ref(&task.task_arn))
+        .await?;
+    let found = described
+        .tasks
+        .into_iter()
+        .find(|t| t.task_arn == task.task_arn && t.version >= task.version);
+    let mut looked = match found {
+        Some(newer) if newer.version > task.version => {
+            let entry = news(function, cloud, &look.facts.managed, &newer).await?;
+            let fresh = entry.merge == Merge::Fresh;
+            let mut moved = self::look(function, look.facts.managed.clone(), entry, Vec::new());
+            moved.joining = look.joining || fresh;
+            moved.facts.rivals = look.facts.rivals;
+            moved.settled_claims = look.settled_claims;
+            if moved.facts.task.version == newer.version {
+                moved.facts.task = newer;
+            }
+            give_up(cloud, &mut moved).await?;
+            moved
+        }
+        Some(same) => Look {
+            facts: Facts {
+                task: same,
+                ..look.facts
+            },
+            ..look
+        },
+        None => look,
+    };
+    looked.facts.looked_up = true;
+    Ok(looked)
+}

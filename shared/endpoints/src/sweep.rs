@@ -1,0 +1,212 @@
+//! What is listed against what runs: the repair of whatever no event told.
+//!
+//! Calls grow with pages, not with tasks: a task that is listed as it should be costs nothing beyond the listing.
+
+mod ghosts;
+mod held;
+mod live;
+mod report;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use wharfinger_cloud::Fault;
+use wharfinger_cloud::config::Found;
+use wharfinger_cloud::pipeline::{Cause, converge};
+use wharfinger_cloud::store;
+use wharfinger_cloud::sweep::Pass;
+use wharfinger_cloud::table::Malformed;
+use wharfinger_core::config::stored::Managed;
+use wharfinger_core::endpoint::{Belief, Facts, Member, decide};
+use wharfinger_core::event::Rejected;
+use wharfinger_core::ids::Target;
+use wharfinger_core::known::Known;
+use wharfinger_core::ledger::Merge;
+use wharfinger_core::report::Effect;
+
+use crate::apply::Converging;
+use crate::observe::{self, Look};
+use crate::{Cloud, Endpoints, HEALTH_CHECK, Side, claims};
+
+use held::Held;
+use report::Findings;
+
+/// How many removals one pass makes at most: more is more likely our mistake than the world's.
+const REMOVALS: usize = 1_000;
+
+/// How many listings, and how many tasks, are worked on at once.
+const AT_ONCE: usize = 10;
+
+/// What a pass looks at.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Scope {
+    /// Only this target, under either top-level key: `cluster/name`.
+    pub target: Option<String>,
+    /// Only says what it would do.
+    pub dry_run: bool,
+    /// Only the tasks that wait to be healthy.
+    pub waiting: bool,
+}
+
+impl Scope {
+    /// Reads the `detail` of a Scheduled Event; EventBridge's own is empty and means everything.
+    ///
+    /// # Errors
+    /// When it asks for what is not known.
+    pub fn of(event: &Value) -> Result<Self, Rejected> {
+        let mut scope = Self::default();
+        let Some(detail) = event.get("detail").and_then(Value::as_object) else {
+            return Ok(scope);
+        };
+        for (key, value) in detail {
+            match (key.as_str(), value) {
+                ("target", Value::String(target)) => scope.target = Some(target.clone()),
+                ("dry-run", Value::Bool(dry_run)) => scope.dry_run = *dry_run,
+                ("only", Value::String(only)) if only == HEALTH_CHECK => scope.waiting = true,
+                _ => {
+                    return Err(Rejected::Malformed {
+                        kind: "Scheduled Event",
+                        reason: format!("`detail.{key}` is not known, or not of its type"),
+                    });
+                }
+            }
+        }
+        Ok(scope)
+    }
+
+    fn covers(&self, target: &Target) -> bool {
+        self.target.as_ref().is_none_or(|only| *only == target.to_string())
+    }
+}
+
+/// One pass, as it goes.
+struct Sweep<'a, S, C, M> {
+    function: &'a Endpoints<S>,
+    cloud: &'a C,
+    cause: Cause,
+    scope: &'a Scope,
+    targets: Vec<Managed>,
+    /// Targets that may be configured, but cannot be read, or everything, when the configuration is not whole.
+    unknown: Unknown,
+    held: Held<M>,
+    alive: RefCell<BTreeMap<String, Target>>,
+    pass: RefCell<Pass>,
+    found: RefCell<Findings>,
+}
+
+/// Of which targets the configuration is not known: nothing is taken from them for not being configured.
+enum Unknown {
+    Everything,
+    These(Vec<Malformed>),
+}
+
+impl Unknown {
+    fn has(&self, target: &Target) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::These(malformed) => malformed.iter().any(|m| m.key.ends_with(&target.key())),
+        }
+    }
+}
+
+/// One pass over every target.
+///
+/// # Errors
+/// When parts of it failed; the others went through.
+pub async fn sweep<C: Cloud, S: Side<C>>(
+    function: &Endpoints<S>,
+    cloud: &C,
+    event_id: &str,
+    scope: &Scope,
+) -> Result<Value, Fault> {
+    function.removals.set(REMOVALS);
+    let (found, meta) = tokio::join!(function.config.all_anew(cloud), store::meta(cloud));
+    let (Found { targets, malformed }, meta) = (found?, meta?);
+    let pass = Pass::of(S::Member::DOMAIN);
+    pass.report(cloud, &malformed);
+    let unknown = match meta {
+        // A table without its version, or one that is being written, does not say what is not configured.
+        Some(meta) if !meta.applying => Unknown::These(malformed),
+        _ => Unknown::Everything,
+    };
+    let mut sweep = Sweep {
+        function,
+        cloud,
+        cause: Cause {
+            name: format!("sweep {event_id}"),
+            at: None,
+        },
+        scope,
+        targets,
+        unknown,
+        held: Held::default(),
+        alive: RefCell::default(),
+        pass: RefCell::new(pass),
+        found: RefCell::default(),
+    };
+    sweep.list().await?;
+    let tasks = sweep.live_tasks().await;
+    // What goes makes room for what is missing.
+    sweep.ghosts().await;
+    sweep.repair(tasks).await;
+    sweep.finish().await
+}
+
+impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
+    /// Merges what was seen and converges, unless the ledger knows something newer: then on that.
+    async fn settle(&self, facts: Facts<S::Member>) -> Result<(), Fault> {
+        if self.scope.dry_run {
+            let planned = decide(&facts);
+            let calls = planned.actions.iter().map(|action| (action.call(), action.input()));
+            self.found.borrow_mut().planned.extend(calls);
+            return Ok(());
+        }
+        let entry = observe::news(self.function, self.cloud, &facts.managed, &facts.task).await?;
+        let (stale, fresh) = (entry.merge == Merge::Stale, entry.merge == Merge::Fresh);
+        let mut look = observe::look(self.function, facts.managed.clone(), entry, Vec::new());
+        // What is listed is certain; what the ledger intended besides may still come.
+        if let (Known::Yes(seen), Known::Yes(believed)) = (&facts.belief, &look.facts.belief) {
+            let belief = Belief {
+                registered: seen.registered.clone(),
+                uncertain: believed.uncertain.clone(),
+            };
+            look.facts = Facts {
+                belief: Known::Yes(belief),
+                ..if stale { look.facts } else { facts }
+            };
+        }
+        look.joining = fresh;
+        let look = self.claim(look).await?;
+        let look = observe::look_up(self.function, self.cloud, look).await?;
+        let converging = Converging {
+            function: self.function,
+            cloud: self.cloud,
+        };
+        converge(&converging, self.cloud, &self.cause, look).await.map(drop)
+    }
+
+    async fn claim(&self, mut look: Look<S::Member>) -> Result<Look<S::Member>, Fault> {
+        if look.facts.task.is_running() {
+            let members = observe::members(&look.facts);
+            observe::note(self.function, self.cloud, &members).await?;
+            look.facts.rivals = claims::claim(self.cloud, &look.facts.task, &members).await?;
+            look.settled_claims = members;
+        }
+        observe::give_up(self.cloud, &mut look).await?;
+        Ok(look)
+    }
+
+    fn part(&self, name: impl std::fmt::Display, result: Result<(), Fault>) {
+        self.pass.borrow_mut().part(self.cloud, name, result);
+    }
+}
+
+/// The registries or target groups that a target's entries name, as far as they are known.
+fn collections<M: Member>(managed: &Managed) -> BTreeSet<String> {
+    let entries = M::entries(&managed.stored.config);
+    entries
+        .iter()
+        .filter_map(|entry| M::collection(&managed.stored, entry).ok())
+        .collect()
+}
