@@ -107,6 +107,30 @@ fn the_schema_is_printed_and_the_examples_pass() {
 }
 
 #[test]
+fn check_tells_what_is_wrong_beside_a_part_that_does_not_fit() {
+    let folder = Folder::new();
+    folder.write(
+        "bad.yaml",
+        &CONFIG
+            .replace("min: 1", "min: x")
+            .replace("60", "0")
+            .replace("8080", "0"),
+    );
+    let ran = folder.run(&["check", "bad.yaml"]);
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (
+            1,
+            "bad.yaml:5:30: `port: 0` is out of range: 1 to 65535 (in services.prod/web.discovery[0].port)\n\
+             bad.yaml:7:12: expected a whole number from 0 to 4294967295, found the text `x` (in services.prod/web.scaling.min)\n\
+             bad.yaml:9:42: `target: 0` is out of range: greater than 0, since the count follows value / target \
+             (in services.prod/web.scaling.rules[0].target)\n\
+             bad.yaml: 3 errors, 0 warnings\n"
+        )
+    );
+}
+
+#[test]
 fn completions_are_printed_for_a_shell() {
     let ran = Folder::new().run(&["completions", "bash"]);
     assert_eq!(ran.code, 0, "{ran:?}");
