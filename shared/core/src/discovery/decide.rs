@@ -149,7 +149,7 @@ fn join(facts: &Facts) -> Decision<Action> {
                         Some(other) if *other != endpoint => (Code::EndpointChanged, "changes"),
                         _ => (Code::TaskJoins, "joins"),
                     };
-                    let message = format!("{} {verb} in {}", endpoint.instance_id, endpoint.service_id);
+                    let message = format!("{} {verb} in {}", endpoint.instance_id, registry(facts, &endpoint));
                     reasons.push(Reason::new(code, message));
                     actions.push(Action::Register(endpoint.clone()));
                 }
@@ -169,7 +169,8 @@ fn join(facts: &Facts) -> Decision<Action> {
     for endpoint in gone {
         let message = format!(
             "{} is no longer wanted in {}",
-            endpoint.instance_id, endpoint.service_id
+            endpoint.instance_id,
+            registry(facts, endpoint)
         );
         reasons.push(Reason::new(Code::EndpointChanged, message));
         actions.push(Action::Deregister(endpoint.into()));
@@ -182,6 +183,14 @@ fn join(facts: &Facts) -> Decision<Action> {
     }
     decision.missing = missing;
     decision
+}
+
+/// The registry of an endpoint as people know it: as it is configured, or its id when it no longer is.
+fn registry<'a>(facts: &'a Facts, endpoint: &'a Endpoint) -> &'a str {
+    let stored = &facts.managed.stored;
+    let mut entries = stored.config.discovery.iter();
+    let entry = entries.find(|entry| stored.registry(&entry.to) == Some(endpoint.service_id.as_str()));
+    entry.map_or(endpoint.service_id.as_str(), |entry| &entry.to)
 }
 
 fn name(status: crate::event::TaskStatus) -> String {
