@@ -85,7 +85,8 @@ fn moment(event: &Event) -> Timestamp {
 }
 
 fn read_facts(file: &std::path::Path) -> anyhow::Result<Answers> {
-    let answers = Answers::parse(&input::text(file)?).with_context(|| file.display().to_string())?;
+    let name = file.display().to_string();
+    let answers = Answers::parse(name.clone(), &input::text(file)?).context(name)?;
     for unread in answers.unread() {
         warning(format_args!(
             "{}: `{unread}` is not an operation that is asked for here",
