@@ -107,6 +107,52 @@ fn the_schema_is_printed_and_the_examples_pass() {
 }
 
 #[test]
+fn help_shows_the_options_of_a_command_first_and_global_ones_only_where_they_matter() {
+    let folder = Folder::new();
+    let help = |command: &str| {
+        let ran = folder.run(&[command, "--help"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.out
+    };
+    let all = ["--output", "--stack", "--config-table", "--state-table"];
+    for command in ["diff", "apply", "export", "history", "explain"] {
+        let help = help(command);
+        let (own, global) = help.split_once("\nGlobal options:\n").unwrap();
+        assert!(own.contains("Options:\n"), "{help}");
+        for option in all {
+            assert!(
+                !own.contains(&format!("      {option} ")) && global.contains(option),
+                "{help}"
+            );
+        }
+        assert!(!help.contains("--version"), "{help}");
+    }
+    for command in ["schema", "completions"] {
+        let help = help(command);
+        assert!(
+            !help.contains("Global options") && all.iter().all(|option| !help.contains(option)),
+            "{help}"
+        );
+    }
+    let check = help("check");
+    assert!(
+        check.contains("--output") && !check.contains("--stack") && !check.contains("-table"),
+        "{check}"
+    );
+    assert!(help("history").contains("How many records to print: the newest ones"));
+    assert!(help("explain").contains("higher `version`"));
+    // They are taken everywhere all the same, before the command and behind it.
+    for args in [
+        &["--stack", "mine", "schema"][..],
+        &["schema", "--stack", "mine", "--output", "json"],
+    ] {
+        assert_eq!(folder.run(args).code, 0, "{args:?}");
+    }
+    let ran = folder.run(&["--output", "json", "check", "w.yaml", "--state-table", "t"]);
+    assert!(ran.out.starts_with('{'), "{ran:?}");
+}
+
+#[test]
 fn check_tells_what_is_wrong_beside_a_part_that_does_not_fit() {
     let folder = Folder::new();
     folder.write(
