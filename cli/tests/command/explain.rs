@@ -357,6 +357,7 @@ fn explain_refuses_bad_files_with_exit_code_2() {
     let offline = |more: &[&str]| folder.run(&[&["explain", "event.json", "--config"], more].concat());
     for (more, told) in [
         (&["bad.yaml"][..], "bad.yaml:7:12: expected a whole number"),
+        (&["bad.yaml"], "error: bad.yaml is not valid\n"),
         (&["nope.yaml"], "nope.yaml cannot be read"),
         (&["w.yaml", "--facts", "facts.json"], "names of AWS operations"),
         (&["w.yaml", "--facts", "broken.json"], "DescribeTasks"),
