@@ -107,6 +107,30 @@ fn the_schema_is_printed_and_the_examples_pass() {
 }
 
 #[test]
+fn without_credentials_the_first_line_says_so_and_what_to_set() {
+    let folder = Folder::new();
+    for args in [
+        &["diff", "w.yaml"][..],
+        &["apply", "w.yaml"],
+        &["export"],
+        &["history"],
+        &["explain", "event.json"],
+    ] {
+        folder.write("event.json", "{}");
+        let ran = folder.run_in(args, &[("AWS_REGION", "eu-west-1")]);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{args:?}: {ran:?}");
+        let (first, chain) = ran.err.split_once('\n').unwrap();
+        assert_eq!(
+            first,
+            "error: there are no AWS credentials: set AWS_PROFILE to a profile that has them, or AWS_ACCESS_KEY_ID and \
+             AWS_SECRET_ACCESS_KEY",
+            "{args:?}"
+        );
+        assert!(chain.starts_with("  because: "), "{ran:?}");
+    }
+}
+
+#[test]
 fn help_shows_the_options_of_a_command_first_and_global_ones_only_where_they_matter() {
     let folder = Folder::new();
     let help = |command: &str| {

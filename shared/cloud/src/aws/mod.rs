@@ -1,5 +1,6 @@
 //! The ports on the real AWS.
 
+mod credentials;
 mod dynamodb;
 #[cfg(feature = "ecs")]
 mod ecs;
@@ -21,6 +22,7 @@ use jiff::Timestamp;
 use crate::error::{CloudError, Kind};
 use crate::ports::Clock;
 
+pub use credentials::{NoCredentials, look_for_credentials};
 pub use http::load;
 
 /// The names of the two tables.
