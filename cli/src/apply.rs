@@ -55,7 +55,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
                 at: aws.now(),
                 by: by.clone(),
             };
-            Ok(plan(stored, &document, &resolved.registries, args.prune, &stamp)?)
+            Ok(plan(stored, &document, &resolved.names, args.prune, &stamp)?)
         };
         let (plan, version) = store(&aws, planned).await?;
         let difference = Difference::of(&plan.comparison)?;
@@ -208,7 +208,7 @@ mod tests {
                 at: jiff::Timestamp::UNIX_EPOCH,
                 by: "me".to_owned(),
             };
-            Ok(plan(stored, document, &BTreeMap::new(), false, &stamp)?)
+            Ok(plan(stored, document, &wharfinger_core::config::stored::Resolved::default(), false, &stamp)?)
         };
         store(table, planned).await
     }

@@ -1,12 +1,12 @@
 //! What can be said on the command line. Each command's own arguments are in its file.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::{apply, check, completions, diff, explain, history};
 
 /// Keeps what is around an Amazon ECS cluster true: service discovery, scaling, delivery.
 #[derive(Debug, Parser)]
-#[command(name = "wharfinger", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "wharfinger", version, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 all is fine, 1 something was found (a problem, a difference, a rejected event), \
                         2 the command could not do its work."
@@ -18,8 +18,22 @@ pub(crate) struct Cli {
     pub command: Command,
 }
 
+/// The command line as people see it: a command that reaches no AWS still takes the options about it, as every command
+/// does, but does not show them.
+pub(crate) fn command() -> clap::Command {
+    let mut command = Cli::command();
+    let global = command.get_arguments().filter(|option| option.is_global_set());
+    let global: Vec<_> = global.map(|option| option.clone().hide(true)).collect();
+    for (offline, used) in [("check", &["output"][..]), ("schema", &[]), ("completions", &[])] {
+        let unused = global.iter().filter(|option| !used.contains(&option.get_id().as_str()));
+        command = command.mut_subcommand(offline, |it| it.args(unused.cloned()));
+    }
+    command
+}
+
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// How results are printed.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
@@ -69,6 +83,7 @@ pub(crate) enum Command {
     /// Print what was decided, and why.
     History(history::Args),
     /// Tell what would be done on an event, and why.
+    #[command(after_help = explain::HELP)]
     Explain(explain::Args),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,

@@ -1,7 +1,7 @@
 //! How the command reaches AWS.
 
 use anyhow::{Context, bail};
-use wharfinger_cloud::aws::{self, Aws, Tables};
+use wharfinger_cloud::aws::{self, Aws, NoCredentials, Tables};
 use wharfinger_cloud::table::TableName;
 
 use crate::args::Global;
@@ -18,6 +18,7 @@ pub(crate) async fn connect(global: &Global, needed: &[TableName]) -> anyhow::Re
     if config.region().is_none() {
         bail!("no Region is set: set AWS_REGION, or AWS_PROFILE to a profile that has one");
     }
+    aws::look_for_credentials(&config).await.map_err(no_credentials)?;
     let mut tables = Tables {
         config: global.config_table.clone().unwrap_or_default(),
         state: global.state_table.clone().unwrap_or_default(),
@@ -49,6 +50,21 @@ pub(crate) async fn connect(global: &Global, needed: &[TableName]) -> anyhow::Re
         }
     }
     Ok(aws.with_tables(tables))
+}
+
+/// Without it the first call would tell, from the depth of what it was for.
+fn no_credentials(error: NoCredentials) -> anyhow::Error {
+    let told = match error {
+        NoCredentials::None(_) => {
+            "there are no AWS credentials: set AWS_PROFILE to a profile that has them, or AWS_ACCESS_KEY_ID and \
+             AWS_SECRET_ACCESS_KEY"
+        }
+        NoCredentials::Unusable(_) => {
+            "the AWS credentials cannot be had: sign in again, or set AWS_PROFILE to another profile, or \
+             AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        }
+    };
+    anyhow::Error::new(error).context(told)
 }
 
 fn name(tables: &mut Tables, table: TableName) -> &mut String {

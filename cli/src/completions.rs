@@ -1,8 +1,6 @@
 //! `wharfinger completions SHELL`
 
-use clap::CommandFactory;
-
-use crate::args::Cli;
+use crate::args::command;
 use crate::output::{Verdict, write};
 
 #[derive(Debug, clap::Args)]
@@ -13,7 +11,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Verdict> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "wharfinger", &mut script);
+    clap_complete::generate(args.shell, &mut command(), "wharfinger", &mut script);
     write(|out| out.write_all(&script))?;
     Ok(Verdict::Fine)
 }

@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// `cluster/service` or `cluster/family`; without it every configured target.
     #[arg(value_parser = target)]
     target: Option<Target>,
-    /// The newest so many.
+    /// How many records to print: the newest ones.
     #[arg(long, short = 'n', default_value_t = 50, value_name = "N")]
     limit: usize,
 }

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use wharfinger_core::config::{Document, Level};
 
@@ -37,10 +37,11 @@ pub(crate) fn document(file: &Path) -> anyhow::Result<Loaded> {
 /// A configuration in which nothing is wrong; what is wrong is told.
 pub(crate) fn valid_document(file: &Path) -> anyhow::Result<Document> {
     let loaded = document(file)?;
-    match loaded.valid() {
-        Some(document) => Ok(document.clone()),
-        None => Err(refused(&loaded, &loaded.problems.iter().collect::<Vec<_>>())),
+    if let Some(document) = loaded.valid() {
+        return Ok(document.clone());
     }
+    tell(&loaded, &loaded.problems.iter().collect::<Vec<_>>());
+    bail!("{} is not valid", loaded.name)
 }
 
 /// A configuration in which nothing is wrong and that this version can do justice to; what surprises is told too.
@@ -54,13 +55,15 @@ pub(crate) fn applicable_document(file: &Path) -> anyhow::Result<Document> {
             }
             Ok(document.clone())
         }
-        _ => Err(refused(&loaded, &all)),
+        _ => {
+            tell(&loaded, &all);
+            bail!("{} is not valid: nothing was applied", loaded.name)
+        }
     }
 }
 
-fn refused(loaded: &Loaded, problems: &[&Placed]) -> anyhow::Error {
+fn tell(loaded: &Loaded, problems: &[&Placed]) {
     for placed in problems {
         note(loaded.line(placed));
     }
-    anyhow::anyhow!("{} is not valid; nothing was done", loaded.name)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use wharfinger_cloud::ports::{Clock, Names, Namespace, OperationStatus, Registry};
+use wharfinger_core::config::stored;
 
 use crate::output::note;
 
@@ -16,8 +17,8 @@ const BETWEEN: Duration = Duration::from_secs(2);
 /// What was found, and what was made.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Resolved {
-    /// Ids by `namespace/service`.
-    pub registries: BTreeMap<String, String>,
+    /// What the names mean.
+    pub names: stored::Resolved,
     /// Namespaces and services that were created.
     pub created: Vec<String>,
 }
@@ -56,20 +57,23 @@ pub(crate) async fn resolve(
             .with_context(|| format!("the services of {name} cannot be listed"))?;
         for service in services {
             let to = format!("{name}/{service}");
-            let id = match known.get(service) {
-                Some(id) => id.clone(),
+            let registry = match known.get(service) {
+                Some(registry) => registry.clone(),
                 None if create => {
                     let made = cloud.create_registry(&namespace, service).await;
                     let id = made.with_context(|| format!("the Cloud Map service {to} cannot be created"))?;
                     resolved.created.push(format!("service {to}"));
-                    id
+                    stored::Registry {
+                        records: if namespace.dns { vec![stored::Record::A] } else { Vec::new() },
+                        ..stored::Registry::of(id)
+                    }
                 }
                 None => {
                     missing.push(format!("service {to}"));
                     continue;
                 }
             };
-            resolved.registries.insert(to, id);
+            resolved.names.registries.insert(to, registry);
         }
     }
     if !missing.is_empty() {
@@ -180,8 +184,10 @@ mod tests {
             Ok(self.namespaces.borrow().clone())
         }
 
-        async fn registries(&self, namespace_id: &str) -> Result<BTreeMap<String, String>, CloudError> {
-            Ok(self.registries.borrow().get(namespace_id).cloned().unwrap_or_default())
+        async fn registries(&self, namespace_id: &str) -> Result<BTreeMap<String, stored::Registry>, CloudError> {
+            let ids = self.registries.borrow().get(namespace_id).cloned().unwrap_or_default();
+            let registry = |(name, id): (String, String)| (name, stored::Registry::of(id));
+            Ok(ids.into_iter().map(registry).collect())
         }
 
         async fn create_namespace(&self, name: &str) -> Result<Option<String>, CloudError> {
@@ -201,6 +207,10 @@ mod tests {
 
         async fn deregister(&self, request: &DeregisterInstance) -> Result<Submitted, CloudError> {
             panic!("{request:?}")
+        }
+
+        async fn tell_health(&self, endpoint: &Endpoint) -> Result<(), CloudError> {
+            panic!("{endpoint:?}")
         }
 
         async fn operation(&self, id: &str) -> Result<OperationStatus, CloudError> {
@@ -255,8 +265,8 @@ mod tests {
             .unwrap();
         let expected = [("shop.local/api", "srv-api"), ("shop.local/web", "srv-web")];
         assert_eq!(
-            resolved.registries,
-            expected.map(|(to, id)| (to.to_owned(), id.to_owned())).into()
+            resolved.names.registries,
+            expected.map(|(to, id)| (to.to_owned(), stored::Registry::of(id))).into()
         );
         assert_eq!(resolved.created, [""; 0]);
         assert_eq!(fake.resolve(&[], true).await, Ok(Resolved::default()));
@@ -283,7 +293,7 @@ mod tests {
             resolved.created,
             ["namespace fresh", "service fresh/x", "service shop.local/api"]
         );
-        assert_eq!(resolved.registries["fresh/x"], "srv-new-x");
+        assert_eq!(resolved.names.registries["fresh/x"].id, "srv-new-x");
         assert!(fake.slept.get() > Duration::ZERO);
     }
 

@@ -53,9 +53,19 @@ pub(crate) fn note(line: impl std::fmt::Display) {
     let _ = writeln!(out, "{line}");
 }
 
-/// Prints an error with its causes.
+/// How long a line with an error and its causes may become.
+const LINE: usize = 120;
+
+/// Prints an error with its causes: what to do is in the first line, where a long chain would bury it.
 pub(crate) fn error(error: &anyhow::Error) {
-    note(format_args!("{RED}error:{RED:#} {error:#}"));
+    let line = format!("{error:#}");
+    if line.chars().count() <= LINE {
+        return note(format_args!("{RED}error:{RED:#} {line}"));
+    }
+    note(format_args!("{RED}error:{RED:#} {error}"));
+    for cause in error.chain().skip(1) {
+        note(format_args!("  because: {cause}"));
+    }
 }
 
 /// Prints to standard error what may surprise.

@@ -1,6 +1,10 @@
 //! `wharfinger.yaml` from a file, with everything that is wrong in it, each at its line and column.
 
+mod aside;
+mod fault;
+mod part;
 mod read;
+mod stand_in;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -55,28 +59,15 @@ pub(crate) fn load(name: &str, text: &str) -> Loaded {
             };
         }
     };
-    let read = read::read::<Document>(text, &root);
-    let place = |problem: Problem| {
-        let problem = Problem {
-            path: read.written(&problem.path),
-            ..problem
-        };
-        // What is found where something does not fit may be its mere consequence.
-        let certain = !read
-            .problems
-            .iter()
-            .any(|told| told.problem.path.overlaps(&problem.path));
-        certain.then(|| Placed {
-            place: locate(&root, &problem.path),
-            problem,
-        })
+    let mut read = read::read::<Document>(text, &root);
+    let place = |problem: Problem| Placed {
+        place: locate(&root, &problem.path),
+        problem,
     };
-    let invalid: Vec<_> = read.document.iter().flat_map(validate).filter_map(place).collect();
-    let mut unsupported: Vec<_> = read.document.iter().flat_map(unsupported).filter_map(place).collect();
-    let read::Outcome {
-        document, mut problems, ..
-    } = read;
-    problems.extend(invalid);
+    let mut problems = std::mem::take(&mut read.problems);
+    problems.extend(read.certain(validate).into_iter().map(place));
+    let mut unsupported: Vec<_> = read.certain(unsupported).into_iter().map(place).collect();
+    let document = read.into_document();
     problems.sort_by(|a, b| a.place.cmp(&b.place));
     unsupported.sort_by(|a, b| a.place.cmp(&b.place));
     Loaded {

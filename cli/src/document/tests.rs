@@ -1,6 +1,8 @@
 #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 #![expect(clippy::needless_pass_by_value, reason = "the cases read better so")]
 
+mod beside;
+
 use expect_test::{Expect, expect};
 
 use super::load;
@@ -75,9 +77,9 @@ fn a_wrong_value_is_answered_with_what_is_wanted() {
     check_web(
         "discovery:\n- { to: srv-1, port: '80' }\n- { to: srv-1, port: 1.5 }\n- { to: srv-1, port: -1 }\n- { to: srv-2, port: }",
         expect![[r#"
-            w.yaml:5:26: expected a whole number from 0 to 65535, found text: write `80` without quotes (in services.prod/web.discovery[0].port)
-            w.yaml:6:26: expected a whole number from 0 to 65535, found `1.5` (in services.prod/web.discovery[1].port)
-            w.yaml:7:26: expected a whole number from 0 to 65535, found `-1` (in services.prod/web.discovery[2].port)
+            w.yaml:5:26: expected a whole number from 1 to 65535, found text: write `80` without quotes (in services.prod/web.discovery[0].port)
+            w.yaml:6:26: expected a whole number from 1 to 65535, found `1.5` (in services.prod/web.discovery[1].port)
+            w.yaml:7:26: `port: -1` is out of range: 1 to 65535 (in services.prod/web.discovery[2].port)
         "#]],
     );
     check_web(
@@ -191,6 +193,30 @@ fn behind_a_part_that_does_not_fit_the_rest_is_checked_at_its_own_place() {
 }
 
 #[test]
+fn ranges_are_told_in_the_same_words_everywhere() {
+    check_web(
+        "discovery:\n- { to: srv-1, port: 0 }\n- { to: srv-1, port: -1 }\n- { to: srv-1, port: 65536 }\n- { to: srv-1, port: x }",
+        expect![[r#"
+            w.yaml:5:26: `port: 0` is out of range: 1 to 65535 (in services.prod/web.discovery[0].port)
+            w.yaml:6:26: `port: -1` is out of range: 1 to 65535 (in services.prod/web.discovery[1].port)
+            w.yaml:7:26: `port: 65536` is out of range: 1 to 65535 (in services.prod/web.discovery[2].port)
+            w.yaml:8:26: expected a whole number from 1 to 65535, found the text `x` (in services.prod/web.discovery[3].port)
+        "#]],
+    );
+    check_web(
+        "scaling: { min: -1, max: 4294967296, rules: [ { queue: a, per-task: 0 }, { queue: b, per-task: -1 } ] }",
+        expect![[r#"
+            w.yaml:4:21: `min: -1` is out of range: 0 to 4294967295 (in services.prod/web.scaling.min)
+            w.yaml:4:30: `max: 4294967296` is out of range: 0 to 4294967295 (in services.prod/web.scaling.max)
+            w.yaml:4:60: warning: has no effect in this version: queues are not looked at, and no task is removed beside such a rule (in services.prod/web.scaling.rules[0].queue)
+            w.yaml:4:73: `per-task: 0` is out of range: 1 to 4294967295 (in services.prod/web.scaling.rules[0].per-task)
+            w.yaml:4:87: warning: has no effect in this version: queues are not looked at, and no task is removed beside such a rule (in services.prod/web.scaling.rules[1].queue)
+            w.yaml:4:100: `per-task: -1` is out of range: 1 to 4294967295 (in services.prod/web.scaling.rules[1].per-task)
+        "#]],
+    );
+}
+
+#[test]
 fn repeated_keys() {
     check(
         "version: 1\nversion: 1\nservices:\n  a/b: {}\n  a/c: {}\n  a/b: {}\n",
@@ -202,6 +228,7 @@ fn repeated_keys() {
     check_web(
         "discovery: []\ndrain: { linger: 1s, linger: 2s }\ndiscovery: []",
         expect![[r#"
+            w.yaml:5:22: warning: has no effect in this version: tasks stop as ECS stops them (in services.prod/web.drain.linger)
             w.yaml:5:26: `linger` stands here already, at line 5 (in services.prod/web.drain.linger)
             w.yaml:6:5: `discovery` stands here already, at line 4 (in services.prod/web.discovery)
         "#]],
@@ -263,8 +290,9 @@ fn no_yaml() {
     check(
         "version: 1\nservices: { ? [a] : {}, ~: {} }\n",
         expect![[r#"
-        w.yaml:2:15: a key is text, not a list or keys and values (in services)
-    "#]],
+            w.yaml:2:1: `~` is not a target: write `cluster/service` or `cluster/family`, each of letters, digits, `-` and `_` (in services.~)
+            w.yaml:2:15: a key is text, not a list or keys and values (in services)
+        "#]],
     );
 }
 

@@ -11,6 +11,7 @@ use wharfinger_core::report::{Code, Decision, Outcome, Reason};
 
 use super::Config;
 use super::decide::{Call, Context};
+use super::facts::is_read;
 use crate::document::nearest;
 use crate::output::{BOLD, DIM, GREEN, RED, Show, YELLOW};
 
@@ -22,6 +23,9 @@ pub(super) struct Answer {
     actions: Vec<Call>,
     reasons: Vec<Reason>,
     missing: Vec<&'static str>,
+    /// Whether it is about a sweep, which no facts explain.
+    #[serde(skip)]
+    sweep: bool,
 }
 
 /// What the event is about.
@@ -59,6 +63,17 @@ impl Answer {
         )
     }
 
+    fn sweep(event: About) -> Self {
+        let message = "a sweep compares all that is configured with all that is there: \
+                       explain the event of one task, alarm or image instead";
+        let mut decision = Decision::without_calls(Outcome::Wait, Reason::new(Code::FactsMissing, message));
+        decision.missing.extend(SWEEP);
+        Self {
+            sweep: true,
+            ..Self::of(event, decision)
+        }
+    }
+
     pub(super) fn is_rejected(&self) -> bool {
         self.outcome == Outcome::Rejected
     }
@@ -82,6 +97,7 @@ impl Answer {
             actions,
             reasons,
             missing,
+            sweep: false,
         }
     }
 }
@@ -127,13 +143,7 @@ pub(super) fn explain(context: &Context<'_>, config: &Config, event: &Event) -> 
             let decided = decide(found, |managed| context.deployment(managed, &event.envelope))?;
             (Named::Target(target), decided)
         }
-        Detail::Scheduled => {
-            let message = "a sweep compares all that is configured with all that is there: \
-                           explain the event of one task, alarm or image instead";
-            let mut decision = Decision::without_calls(Outcome::Wait, Reason::new(Code::FactsMissing, message));
-            decision.missing.extend(SWEEP);
-            return Ok(Answer::of(about, decision));
-        }
+        Detail::Scheduled => return Ok(Answer::sweep(about)),
     };
     let targets: Vec<_> = decisions.iter().map(|(target, _)| target.to_string()).collect();
     about.target = match &named {
@@ -221,6 +231,36 @@ impl Config {
     }
 }
 
+impl Answer {
+    /// Which of the missing facts `--facts` would take; none that would make a sweep explained.
+    fn supplied(&self) -> Vec<&'static str> {
+        let missing = self.missing.iter().copied();
+        missing.filter(|operation| !self.sweep && is_read(operation)).collect()
+    }
+
+    fn headline(&self) -> String {
+        let told = match self.outcome {
+            Outcome::Act => "act: these calls are made",
+            Outcome::Wait if self.sweep || self.missing.is_empty() => "wait: something must come first",
+            Outcome::Wait => {
+                let supplied = self.supplied();
+                return if supplied.is_empty() {
+                    format!("wait: facts are missing: {}", self.missing.join(", "))
+                } else {
+                    format!(
+                        "wait: facts are missing: supply {} with --facts FILE",
+                        supplied.join(", ")
+                    )
+                };
+            }
+            Outcome::Ignore => "ignore: nothing is to be done",
+            Outcome::Stale => "stale: something newer is known already",
+            Outcome::Rejected => "rejected: the event cannot be used",
+        };
+        told.to_owned()
+    }
+}
+
 impl Show for Answer {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         let About { kind, target, version } = &self.event;
@@ -231,14 +271,13 @@ impl Show for Answer {
         if let Some(version) = version {
             write!(out, ", version {version}")?;
         }
-        let (style, words) = match self.outcome {
-            Outcome::Act => (GREEN, "act: these calls are made"),
-            Outcome::Wait => (YELLOW, "wait: something must come first"),
-            Outcome::Ignore => (DIM, "ignore: nothing is to be done"),
-            Outcome::Stale => (DIM, "stale: something newer is known already"),
-            Outcome::Rejected => (RED, "rejected: the event cannot be used"),
+        let style = match self.outcome {
+            Outcome::Act => GREEN,
+            Outcome::Wait => YELLOW,
+            Outcome::Ignore | Outcome::Stale => DIM,
+            Outcome::Rejected => RED,
         };
-        writeln!(out, "\n{style}{words}{style:#}")?;
+        writeln!(out, "\n{style}{}{style:#}", self.headline())?;
         for action in &self.actions {
             let input = serde_json::to_string_pretty(&action.input)?.replace('\n', "\n    ");
             writeln!(out, "  {BOLD}{}{BOLD:#}\n    {input}", action.call)?;
@@ -247,13 +286,18 @@ impl Show for Answer {
         for reason in &self.reasons {
             writeln!(out, "  {}: {}", reason.code, reason.message)?;
         }
-        if !self.missing.is_empty() {
-            writeln!(
-                out,
-                "not known, to be supplied with --facts: {}",
-                self.missing.join(", ")
-            )?;
+        let supplied = self.supplied();
+        if supplied.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        if self.outcome != Outcome::Wait {
+            writeln!(out, "not known: supply {} with --facts FILE", supplied.join(", "))?;
+        }
+        let keys: Vec<_> = supplied.iter().map(|operation| format!("\"{operation}\": …")).collect();
+        writeln!(
+            out,
+            "FILE is one JSON object, {{ {} }}, each answer as `aws … --output json` prints it",
+            keys.join(", ")
+        )
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
-use wharfinger_core::config::stored::Managed;
+use wharfinger_core::config::stored::{Managed, Registry};
 use wharfinger_core::delivery::{self, Compiled, Repository, rule_key};
 use wharfinger_core::discovery;
 use wharfinger_core::event::{AlarmState, AlarmStateChange, Envelope, ImageAction, TaskStateChange};
@@ -62,11 +62,8 @@ impl Context<'_> {
         }
         self.resolve(&mut managed);
         let facts = discovery::Facts {
-            managed,
-            task,
-            belief: Known::No,
-            owner: self.owner.to_owned(),
             looked_up,
+            ..discovery::Facts::of(managed, task, self.owner)
         };
         let mut decision = self.guarded("discovery", &facts.managed, discovery::decide(&facts));
         let stood_in = |call: &Call| {
@@ -92,7 +89,7 @@ impl Context<'_> {
                 Known::Yes(id) => id,
                 Known::No => self.offline.then(|| format!("{STAND_IN}{}}}", entry.to)),
             };
-            stored.registries.extend(id.map(|id| (entry.to.clone(), id)));
+            stored.registries.extend(id.map(|id| (entry.to.clone(), Registry::of(id))));
         }
     }
 

@@ -1,33 +1,69 @@
 //! What `--facts` supplies: answers of AWS, as `aws … --output json` prints them, by the operation's name.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use serde_json::Value;
 use wharfinger_core::delivery::Wish;
 use wharfinger_core::event::{AlarmState, AlarmStateChange, TaskStateChange, time_from_json};
-use wharfinger_core::ids::{Target, TaskArn, TaskDefinitionRef};
+use wharfinger_core::ids::{Digest, Target, TaskArn, TaskDefinitionRef};
 use wharfinger_core::known::Known;
 use wharfinger_core::service::ServiceFacts;
 
-/// The operations whose answers are read.
-const OPERATIONS: [&str; 7] = [
-    "DescribeAlarms",
-    "DescribeImages",
-    "DescribeServices",
-    "DescribeTaskDefinition",
-    "DescribeTasks",
-    "ListNamespaces",
-    "ListServices",
+/// The operations whose answers are read, and what of them.
+const OPERATIONS: [(&str, &[&str]); 7] = [
+    ("DescribeAlarms", &["MetricAlarms", "CompositeAlarms"]),
+    ("DescribeImages", &["imageDetails"]),
+    ("DescribeServices", &["services", "failures"]),
+    ("DescribeTaskDefinition", &["taskDefinition"]),
+    ("DescribeTasks", &["tasks", "failures"]),
+    ("ListNamespaces", &["Namespaces"]),
+    ("ListServices", &["Services"]),
 ];
+
+/// Whether the answer of an operation is read.
+pub(super) fn is_read(operation: &str) -> bool {
+    OPERATIONS.iter().any(|(name, _)| *name == operation)
+}
 
 /// Answers by the operation's name; each operation may have been asked several times.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Answers(BTreeMap<String, Vec<Value>>);
+pub(super) struct Answers {
+    /// What the file is called in messages.
+    name: String,
+    by_operation: BTreeMap<String, Vec<Value>>,
+}
+
+/// An element of a list in an answer.
+struct Element<'a> {
+    operation: &'a str,
+    /// Which of several answers.
+    answer: Option<usize>,
+    list: &'a str,
+    index: usize,
+    value: &'a Value,
+}
+
+impl Element<'_> {
+    fn text(&self, field: &str) -> Option<&str> {
+        self.value.get(field).and_then(Value::as_str)
+    }
+}
+
+impl fmt::Display for Element<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.operation)?;
+        if let Some(answer) = self.answer {
+            write!(f, "[{answer}]")?;
+        }
+        write!(f, ": {}[{}]", self.list, self.index)
+    }
+}
 
 impl Answers {
-    /// Reads the file's JSON.
-    pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
+    /// Reads the JSON of a file of this name.
+    pub(super) fn parse(name: String, text: &str) -> anyhow::Result<Self> {
         let Value::Object(object) = serde_json::from_str(text).context("this is no JSON")? else {
             bail!("this is not one JSON object with the names of AWS operations as its keys, like `DescribeServices`");
         };
@@ -35,29 +71,62 @@ impl Answers {
             Value::Array(answers) => answers,
             answer => vec![answer],
         };
-        Ok(Self(
-            object
-                .into_iter()
-                .map(|(operation, value)| (operation, several(value)))
-                .collect(),
-        ))
+        let answers = object.into_iter();
+        Ok(Self {
+            name,
+            by_operation: answers.map(|(operation, value)| (operation, several(value))).collect(),
+        })
     }
 
-    /// The keys that name no operation whose answer is read.
+    /// What is of no use in the file, and likely not meant so.
     pub(super) fn unread(&self) -> Vec<String> {
-        let unread = self.0.keys().filter(|key| !OPERATIONS.contains(&key.as_str()));
-        unread.cloned().collect()
+        let mut unread = Vec::new();
+        for (operation, answers) in &self.by_operation {
+            let name = &self.name;
+            let Some((_, parts)) = OPERATIONS.iter().find(|(known, _)| known == operation) else {
+                unread.push(format!(
+                    "{name}: `{operation}` is not an operation that is asked for here"
+                ));
+                continue;
+            };
+            if answers
+                .iter()
+                .any(|answer| parts.iter().all(|part| answer.get(part).is_none()))
+            {
+                let parts: Vec<_> = parts.iter().map(|part| format!("`{part}`")).collect();
+                let parts = parts.join(" or ");
+                unread.push(format!(
+                    "{name}: {operation}: an answer of this has {parts}, this one has not"
+                ));
+            }
+        }
+        unread
     }
 
     fn has(&self, operation: &str) -> bool {
-        self.0.contains_key(operation)
+        self.by_operation.contains_key(operation)
     }
 
     /// The elements of a list in every answer of an operation.
-    fn elements<'a>(&'a self, operation: &str, list: &'a str) -> impl Iterator<Item = &'a Value> {
-        let answers = self.0.get(operation).map(Vec::as_slice).unwrap_or_default();
-        let lists = answers.iter().filter_map(move |answer| answer.get(list)?.as_array());
-        lists.flatten()
+    fn elements<'a>(&'a self, operation: &'a str, list: &'a str) -> impl Iterator<Item = Element<'a>> {
+        let answers = self.by_operation.get(operation).map(Vec::as_slice).unwrap_or_default();
+        let several = answers.len() > 1;
+        answers.iter().enumerate().flat_map(move |(answer, value)| {
+            let elements = value.get(list).and_then(Value::as_array).map(Vec::as_slice);
+            let elements = elements.unwrap_or_default().iter().enumerate();
+            elements.map(move |(index, value)| Element {
+                operation,
+                answer: several.then_some(answer),
+                list,
+                index,
+                value,
+            })
+        })
+    }
+
+    /// An element that cannot be used, and why.
+    fn unusable(&self, element: &Element<'_>, why: impl fmt::Display) -> anyhow::Error {
+        anyhow!("{}: {element}: {why}", self.name)
     }
 
     /// A task of `DescribeTasks`: not known when it was not asked for, `None` when it is not among the answers.
@@ -67,10 +136,11 @@ impl Answers {
         }
         let mut newest: Option<TaskStateChange> = None;
         for described in self.elements("DescribeTasks", "tasks") {
-            if described.get("taskArn").and_then(Value::as_str) != Some(task.as_str()) {
+            if described.text("taskArn") != Some(task.as_str()) {
                 continue;
             }
-            let described = TaskStateChange::parse(described).context("DescribeTasks")?;
+            let described = TaskStateChange::from_describe_tasks(described.value)
+                .map_err(|error| self.unusable(&described, error))?;
             if newest.as_ref().is_none_or(|newest| newest.version < described.version) {
                 newest = Some(described);
             }
@@ -80,22 +150,20 @@ impl Answers {
 
     /// A service of `DescribeServices`: not known when no answer tells of it, `None` when one says that it is missing.
     pub(super) fn service(&self, target: &Target) -> anyhow::Result<Known<Option<ServiceFacts>>> {
-        let is_target = |arn: Option<&Value>| {
-            let arn = arn.and_then(Value::as_str);
+        let is_target = |arn: Option<&str>| {
             arn.is_some_and(|arn| Target::from_service_arn(arn).is_ok_and(|found| found == *target))
         };
         if let Some(service) = self
             .elements("DescribeServices", "services")
-            .find(|service| is_target(service.get("serviceArn")))
+            .find(|service| is_target(service.text("serviceArn")))
         {
-            let facts = ServiceFacts::parse(service).with_context(|| {
-                format!("DescribeServices: of {target} there is no `serviceArn`, `status` or `desiredCount`")
-            })?;
+            let facts = ServiceFacts::parse(service.value)
+                .ok_or_else(|| self.unusable(&service, "`status` or `desiredCount` is missing"))?;
             return Ok(Known::Yes(Some(facts)));
         }
         let missing = self
             .elements("DescribeServices", "failures")
-            .any(|failure| is_target(failure.get("arn")));
+            .any(|failure| is_target(failure.text("arn")));
         Ok(if missing { Known::Yes(None) } else { Known::No })
     }
 
@@ -104,19 +172,19 @@ impl Answers {
         let mut alarms = ["MetricAlarms", "CompositeAlarms"]
             .into_iter()
             .flat_map(|list| self.elements("DescribeAlarms", list));
-        let found = alarms.find(|alarm| alarm.get("AlarmName").and_then(Value::as_str) == Some(name));
-        let read = found
-            .map(AlarmStateChange::from_describe_alarms)
-            .transpose()
-            .context("DescribeAlarms")?;
-        Ok(read.map(|alarm| alarm.state))
+        let Some(found) = alarms.find(|alarm| alarm.text("AlarmName") == Some(name)) else {
+            return Ok(None);
+        };
+        let alarm =
+            AlarmStateChange::from_describe_alarms(found.value).map_err(|error| self.unusable(&found, error))?;
+        Ok(Some(alarm.state))
     }
 
     /// The raw answer of `DescribeTaskDefinition` for an ARN, `family:revision`, or a family, which means its latest
     /// revision; not known when no answer tells of it.
     pub(super) fn task_definition(&self, name: &str) -> Known<Option<Value>> {
         let answers = self
-            .0
+            .by_operation
             .get("DescribeTaskDefinition")
             .map(Vec::as_slice)
             .unwrap_or_default();
@@ -144,15 +212,19 @@ impl Answers {
     pub(super) fn images(&self, repository: &str) -> anyhow::Result<Vec<Wish>> {
         let mut images = Vec::new();
         for image in self.elements("DescribeImages", "imageDetails") {
-            let text = |field: &str| image.get(field).and_then(Value::as_str);
-            if text("repositoryName") != Some(repository) {
+            if image.text("repositoryName") != Some(repository) {
                 continue;
             }
-            let digest = text("imageDigest").context("DescribeImages: an image without `imageDigest`")?;
-            let digest: wharfinger_core::ids::Digest = digest.parse().context("DescribeImages")?;
-            let pushed_at = image.get("imagePushedAt").and_then(time_from_json);
-            let pushed_at = pushed_at.with_context(|| format!("DescribeImages: {digest} has no `imagePushedAt`"))?;
+            let unusable = |why: String| self.unusable(&image, why);
+            let digest = image.text("imageDigest");
+            let digest = digest.ok_or_else(|| unusable("`imageDigest` is missing or no text".to_owned()))?;
+            let digest: Digest = digest
+                .parse()
+                .map_err(|error| unusable(format!("`imageDigest`: {error}")))?;
+            let pushed_at = image.value.get("imagePushedAt").and_then(time_from_json);
+            let pushed_at = pushed_at.ok_or_else(|| unusable("`imagePushedAt` is missing or no time".to_owned()))?;
             let tags = image
+                .value
                 .get("imageTags")
                 .and_then(Value::as_array)
                 .map(Vec::as_slice)
@@ -176,17 +248,17 @@ impl Answers {
         let Some((namespace, service)) = to.split_once('/') else {
             return Known::Yes(None);
         };
-        let is = |value: &Value, name: &str| value.get("Name").and_then(Value::as_str) == Some(name);
+        let is = |element: &Element<'_>, name: &str| element.text("Name") == Some(name);
         if !self
             .elements("ListNamespaces", "Namespaces")
-            .any(|found| is(found, namespace))
+            .any(|found| is(&found, namespace))
         {
             return Known::Yes(None);
         }
         let mut ids = self
             .elements("ListServices", "Services")
             .filter(|found| is(found, service))
-            .filter_map(|found| found.get("Id").and_then(Value::as_str));
+            .filter_map(|found| found.value.get("Id").and_then(Value::as_str));
         match (ids.next(), ids.next()) {
             (Some(id), None) => Known::Yes(Some(id.to_owned())),
             _ => Known::Yes(None),

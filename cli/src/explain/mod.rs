@@ -23,6 +23,17 @@ use answer::Answer;
 use decide::Context;
 use facts::Answers;
 
+/// What the options do not say.
+pub(crate) const HELP: &str = r#"Facts:
+  --facts FILE holds what AWS answers: { "DescribeServices": { "services": [ … ] }, … }.
+  DescribeAlarms, DescribeImages, DescribeServices, DescribeTaskDefinition, DescribeTasks,
+  ListNamespaces and ListServices are read. The answer names those that are missing.
+
+Stale events:
+  Offline nothing is known of what came before, so no event is stale by itself. To try one that
+  comes too late, let --facts say what is known: DescribeTasks with a higher `version` of the
+  event's task, or DescribeAlarms with a later and other state of its alarm."#;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The event, as EventBridge delivers it; `-` for standard input.
@@ -85,12 +96,10 @@ fn moment(event: &Event) -> Timestamp {
 }
 
 fn read_facts(file: &std::path::Path) -> anyhow::Result<Answers> {
-    let answers = Answers::parse(&input::text(file)?).with_context(|| file.display().to_string())?;
+    let name = file.display().to_string();
+    let answers = Answers::parse(name.clone(), &input::text(file)?).context(name)?;
     for unread in answers.unread() {
-        warning(format_args!(
-            "{}: `{unread}` is not an operation that is asked for here",
-            file.display()
-        ));
+        warning(unread);
     }
     Ok(answers)
 }

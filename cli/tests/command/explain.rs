@@ -88,6 +88,109 @@ fn explain_tells_a_call_whose_registry_is_only_named() {
 }
 
 #[test]
+fn explain_calls_a_registry_in_its_sentences_what_the_configuration_calls_it() {
+    let folder = Folder::new();
+    folder.write("w.yaml", &CONFIG.replace("srv-abc", "shop.local/web"));
+    let (_, answer) = folder.explain(&task(5, "RUNNING", "service:web"), &[]);
+    let id = "0123456789abcdef0123456789abcdef-8080";
+    assert_eq!(answer["reasons"][0]["message"], format!("{id} joins in shop.local/web"));
+    let ran = folder.run(&["explain", "event.json", "--config", "w.yaml"]);
+    assert!(
+        ran.out
+            .contains("\nnot known: supply ListNamespaces, ListServices with --facts FILE\n"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn explain_heads_its_answer_with_the_facts_that_are_missing() {
+    let folder = Folder::new();
+    let text = |event: &Value, more: &[&str]| {
+        folder.write_json("event.json", event);
+        let ran = folder.run(&[&["explain", "event.json", "--config", "w.yaml"], more].concat());
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.out
+    };
+    let missing = text(&alarm(), &[]);
+    assert!(
+        missing.contains("\nwait: facts are missing: supply DescribeServices with --facts FILE\n"),
+        "{missing}"
+    );
+    assert!(
+        missing.ends_with(
+            "\nFILE is one JSON object, { \"DescribeServices\": … }, each answer as `aws … --output json` prints it\n"
+        ),
+        "{missing}"
+    );
+    // Where no fact is missing, or none would help, none is asked for.
+    let mut rolling = service();
+    rolling["deployments"][0]["rolloutState"] = json!("IN_PROGRESS");
+    folder.write_json("facts.json", &json!({ "DescribeServices": { "services": [rolling] } }));
+    folder.write(
+        "w.yaml",
+        &CONFIG.replace("rules:", "during-deployment: hold\n      rules:"),
+    );
+    let sweep = event("Scheduled Event", "aws.events", &[], &json!({}));
+    for told in [text(&alarm(), &["--facts", "facts.json"]), text(&sweep, &[])] {
+        assert!(told.contains("\nwait: something must come first\n"), "{told}");
+        assert!(!told.contains("--facts"), "{told}");
+    }
+}
+
+#[test]
+fn explain_names_the_file_the_operation_and_the_element_of_a_fact_that_it_cannot_use() {
+    let folder = Folder::new();
+    let refused = |event: &Value, facts: &Value| {
+        folder.write_json("event.json", event);
+        folder.write_json("facts.json", facts);
+        let ran = folder.run(&["explain", "event.json", "--config", "w.yaml", "--facts", "facts.json"]);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{ran:?}");
+        assert!(!ran.err.contains("event"), "{ran:?}");
+        ran.err
+    };
+    let alarms = json!([{ "AlarmName": "other" }, { "AlarmName": "web-cpu" }]);
+    let facts = json!({ "DescribeAlarms": { "MetricAlarms": alarms } });
+    assert_eq!(
+        refused(&alarm(), &facts),
+        "error: facts.json: DescribeAlarms: MetricAlarms[1]: `StateValue` is missing or no text\n"
+    );
+    let joins = task(5, "RUNNING", "service:web");
+    let facts = json!({ "DescribeTasks": [{ "tasks": [] }, { "tasks": [{ "taskArn": TASK, "clusterArn": "c" }] }] });
+    assert_eq!(
+        refused(&joins, &facts),
+        "error: facts.json: DescribeTasks[1]: tasks[0]: `version` is missing or no whole number\n"
+    );
+    let facts = json!({ "DescribeServices": { "services": [{ "serviceArn": service()["serviceArn"] }] } });
+    assert_eq!(
+        refused(&alarm(), &facts),
+        "error: facts.json: DescribeServices: services[0]: `status` or `desiredCount` is missing\n"
+    );
+    let image = json!({ "repositoryName": "shop/web", "imageDigest": "sha256:ab" });
+    let facts = json!({ "DescribeImages": { "imageDetails": [image] } });
+    let told = refused(&push(), &facts);
+    assert!(
+        told.starts_with("error: facts.json: DescribeImages: imageDetails[0]: `imageDigest`: "),
+        "{told}"
+    );
+}
+
+#[test]
+fn explain_warns_of_facts_that_it_does_not_read() {
+    let folder = Folder::new();
+    folder.write_json("event.json", &alarm());
+    folder.write_json(
+        "facts.json",
+        &json!({ "DescribeService": {}, "DescribeServices": service() }),
+    );
+    let ran = folder.run(&["explain", "event.json", "--config", "w.yaml", "--facts", "facts.json"]);
+    assert_eq!(
+        ran.err,
+        "warning: facts.json: `DescribeService` is not an operation that is asked for here\n\
+         warning: facts.json: DescribeServices: an answer of this has `services` or `failures`, this one has not\n"
+    );
+}
+
+#[test]
 fn explain_tells_of_a_stale_task_when_the_facts_are_newer() {
     let folder = Folder::new();
     let described = |version: u32| task(version, "STOPPED", "service:web")["detail"].clone();
@@ -254,6 +357,7 @@ fn explain_refuses_bad_files_with_exit_code_2() {
     let offline = |more: &[&str]| folder.run(&[&["explain", "event.json", "--config"], more].concat());
     for (more, told) in [
         (&["bad.yaml"][..], "bad.yaml:7:12: expected a whole number"),
+        (&["bad.yaml"], "error: bad.yaml is not valid\n"),
         (&["nope.yaml"], "nope.yaml cannot be read"),
         (&["w.yaml", "--facts", "facts.json"], "names of AWS operations"),
         (&["w.yaml", "--facts", "broken.json"], "DescribeTasks"),

@@ -74,14 +74,14 @@ fn usage_and_environment_are_exit_code_2_and_told_on_standard_error() {
 fn nothing_is_applied_of_a_file_in_which_something_is_wrong() {
     let folder = Folder::new();
     folder.write("bad.yaml", &CONFIG.replace("min: 1", "min: 11"));
-    for (args, told) in [
-        (&["apply", "bad.yaml"][..], "bad.yaml:7:12: "),
-        (&["diff", "bad.yaml"], "bad.yaml:7:12: "),
+    for (command, told) in [
+        ("apply", "error: bad.yaml is not valid: nothing was applied\n"),
+        ("diff", "error: bad.yaml is not valid\n"),
     ] {
-        let ran = folder.run(args);
+        let ran = folder.run(&[command, "bad.yaml"]);
         assert_eq!(ran.code, 2, "{ran:?}");
-        assert!(ran.err.starts_with(told), "{ran:?}");
-        assert!(ran.err.contains("nothing was done"), "{ran:?}");
+        assert!(ran.err.starts_with("bad.yaml:7:12: "), "{ran:?}");
+        assert!(ran.err.ends_with(told), "{ran:?}");
     }
 }
 
@@ -104,6 +104,100 @@ fn the_schema_is_printed_and_the_examples_pass() {
         }
     }
     assert!(checked > 0);
+}
+
+#[test]
+fn without_credentials_the_first_line_says_so_and_what_to_set() {
+    let folder = Folder::new();
+    for args in [
+        &["diff", "w.yaml"][..],
+        &["apply", "w.yaml"],
+        &["export"],
+        &["history"],
+        &["explain", "event.json"],
+    ] {
+        folder.write("event.json", "{}");
+        let ran = folder.run_in(args, &[("AWS_REGION", "eu-west-1")]);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{args:?}: {ran:?}");
+        let (first, chain) = ran.err.split_once('\n').unwrap();
+        assert_eq!(
+            first,
+            "error: there are no AWS credentials: set AWS_PROFILE to a profile that has them, or AWS_ACCESS_KEY_ID and \
+             AWS_SECRET_ACCESS_KEY",
+            "{args:?}"
+        );
+        assert!(chain.starts_with("  because: "), "{ran:?}");
+    }
+}
+
+#[test]
+fn help_shows_the_options_of_a_command_first_and_global_ones_only_where_they_matter() {
+    let folder = Folder::new();
+    let help = |command: &str| {
+        let ran = folder.run(&[command, "--help"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.out
+    };
+    let all = ["--output", "--stack", "--config-table", "--state-table"];
+    for command in ["diff", "apply", "export", "history", "explain"] {
+        let help = help(command);
+        let (own, global) = help.split_once("\nGlobal options:\n").unwrap();
+        assert!(own.contains("Options:\n"), "{help}");
+        for option in all {
+            assert!(
+                !own.contains(&format!("      {option} ")) && global.contains(option),
+                "{help}"
+            );
+        }
+        assert!(!help.contains("--version"), "{help}");
+    }
+    for command in ["schema", "completions"] {
+        let help = help(command);
+        assert!(
+            !help.contains("Global options") && all.iter().all(|option| !help.contains(option)),
+            "{help}"
+        );
+    }
+    let check = help("check");
+    assert!(
+        check.contains("--output") && !check.contains("--stack") && !check.contains("-table"),
+        "{check}"
+    );
+    assert!(help("history").contains("How many records to print: the newest ones"));
+    assert!(help("explain").contains("higher `version`"));
+    // They are taken everywhere all the same, before the command and behind it.
+    for args in [
+        &["--stack", "mine", "schema"][..],
+        &["schema", "--stack", "mine", "--output", "json"],
+    ] {
+        assert_eq!(folder.run(args).code, 0, "{args:?}");
+    }
+    let ran = folder.run(&["--output", "json", "check", "w.yaml", "--state-table", "t"]);
+    assert!(ran.out.starts_with('{'), "{ran:?}");
+}
+
+#[test]
+fn check_tells_what_is_wrong_beside_a_part_that_does_not_fit() {
+    let folder = Folder::new();
+    folder.write(
+        "bad.yaml",
+        &CONFIG
+            .replace("min: 1", "min: x")
+            .replace("60", "0")
+            .replace("8080", "0"),
+    );
+    let ran = folder.run(&["check", "bad.yaml"]);
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (
+            1,
+            "bad.yaml:5:30: `port: 0` is out of range: 1 to 65535 (in services.prod/web.discovery[0].port)\n\
+             bad.yaml:7:12: expected a whole number from 0 to 4294967295, found the text `x` (in services.prod/web.scaling.min)\n\
+             bad.yaml:9:42: `target: 0` is out of range: greater than 0, since the count follows value / target \
+             (in services.prod/web.scaling.rules[0].target)\n\
+             bad.yaml: 3 errors, 0 warnings\n"
+        )
+    );
 }
 
 #[test]

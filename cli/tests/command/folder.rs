@@ -44,12 +44,21 @@ impl Folder {
     }
 
     pub(crate) fn run_with(&self, args: &[&str], input: &str) -> Ran {
+        self.start(args, &[], input)
+    }
+
+    pub(crate) fn run_in(&self, args: &[&str], environment: &[(&str, &str)]) -> Ran {
+        self.start(args, environment, "")
+    }
+
+    fn start(&self, args: &[&str], environment: &[(&str, &str)], input: &str) -> Ran {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wharfinger"));
         // Neither credentials nor a Region nor tables, and nothing to be found in a home.
         command
             .env_clear()
             .env("HOME", self.0.path())
-            .env("AWS_EC2_METADATA_DISABLED", "true");
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .envs(environment.iter().copied());
         command.current_dir(self.0.path()).args(args);
         let mut child = command
             .stdin(Stdio::piped())

@@ -174,7 +174,7 @@ impl Function for Delivery {
     const NAME: &'static str = NAME;
     const HOSTS: &'static [&'static str] = &["dynamodb", "ecs"];
 
-    async fn handle(&self, aws: &Aws, invocation: Invocation) -> Result<(), Fault> {
+    async fn handle(&self, aws: &Aws, invocation: Invocation) -> Result<Value, Fault> {
         let Invocation {
             event,
             holder,
@@ -186,6 +186,6 @@ impl Function for Delivery {
             account,
             region,
         };
-        Box::pin(self.on_event(aws, &attempt, &event)).await
+        Box::pin(self.on_event(aws, &attempt, &event)).await.map(|()| Value::Null)
     }
 }

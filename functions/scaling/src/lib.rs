@@ -161,7 +161,7 @@ impl Function for Scaling {
     const NAME: &'static str = NAME;
     const HOSTS: &'static [&'static str] = &["dynamodb", "ecs", "monitoring"];
 
-    async fn handle(&self, aws: &Aws, invocation: Invocation) -> Result<(), Fault> {
-        Box::pin(self.on_event(aws, &invocation.holder, &invocation.event)).await
+    async fn handle(&self, aws: &Aws, invocation: Invocation) -> Result<Value, Fault> {
+        Box::pin(self.on_event(aws, &invocation.holder, &invocation.event)).await.map(|()| Value::Null)
     }
 }

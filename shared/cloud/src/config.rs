@@ -76,6 +76,15 @@ impl ConfigStore {
         self.partition(cloud, TARGETS.to_owned()).await
     }
 
+    /// Every target, as it is stored now: what is not there is taken from its target.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn all_anew(&self, cloud: &(impl Table + Clock)) -> Result<Found, CloudError> {
+        self.cache.borrow_mut().clear();
+        self.all(cloud).await
+    }
+
     async fn partition(&self, cloud: &(impl Table + Clock), pk: String) -> Result<Found, CloudError> {
         if let Some(found) = self.cached(&pk, cloud.now()) {
             return Ok(found);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth};
+use wharfinger_core::config::stored;
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
 use wharfinger_core::endpoint::Host;
 use wharfinger_core::event::{AlarmStateChange, TaskStateChange};
@@ -65,6 +66,9 @@ pub trait Registry {
 
     /// `DeregisterInstance`: of a missing instance it is done already.
     async fn deregister(&self, request: &DeregisterInstance) -> Result<Submitted, CloudError>;
+
+    /// `UpdateInstanceCustomHealthStatus`.
+    async fn tell_health(&self, endpoint: &Endpoint) -> Result<(), CloudError>;
 
     /// `GetOperation`.
     async fn operation(&self, id: &str) -> Result<OperationStatus, CloudError>;
@@ -189,8 +193,8 @@ pub trait Names {
     /// `ListNamespaces`, every page.
     async fn namespaces(&self) -> Result<Vec<Namespace>, CloudError>;
 
-    /// `ListServices` of a namespace, every page: ids by name.
-    async fn registries(&self, namespace_id: &str) -> Result<BTreeMap<String, String>, CloudError>;
+    /// `ListServices` of a namespace, every page, by name.
+    async fn registries(&self, namespace_id: &str) -> Result<BTreeMap<String, stored::Registry>, CloudError>;
 
     /// `CreateHttpNamespace`: the operation's id; the namespace is there when it is done.
     async fn create_namespace(&self, name: &str) -> Result<Option<String>, CloudError>;

@@ -50,8 +50,8 @@ pub trait Function {
     /// The hosts to which connections are opened before the first event, by the first label of their names.
     const HOSTS: &'static [&'static str];
 
-    /// Handles one event.
-    async fn handle(&self, aws: &Aws, invocation: Invocation) -> Result<(), Fault>;
+    /// Handles one event; what it answers is for who calls the function by itself: EventBridge reads no answer.
+    async fn handle(&self, aws: &Aws, invocation: Invocation) -> Result<Value, Fault>;
 }
 
 /// Starts a function: logging, environment, clients, connections; then one event after another.

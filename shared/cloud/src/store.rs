@@ -72,6 +72,15 @@ pub async fn read(table: &impl Table) -> Result<Stored, CloudError> {
     Ok(stored)
 }
 
+/// The configuration as a whole; `None` when nothing was applied yet, or it cannot be read.
+///
+/// # Errors
+/// When the table cannot be read.
+pub async fn whole(table: &impl Table) -> Result<Option<Meta>, CloudError> {
+    let item = table.get(TableName::Config, &Key::new(META, META)).await?;
+    Ok(item.and_then(|item| meta(&item).ok()))
+}
+
 fn meta(item: &Item) -> Result<Meta, Malformed> {
     let meta: Option<Meta> = attribute(item, META_ATTRIBUTE)?;
     meta.ok_or_else(|| malformed(item, &format!("it has no attribute `{META_ATTRIBUTE}`")))
@@ -254,7 +263,10 @@ mod tests {
 
     async fn apply(fake: &Fake, document: &Document) -> Written {
         let stored = read(fake).await.unwrap();
-        let registries = BTreeMap::from([("shop.local/web".to_owned(), "srv-web".to_owned())]);
+        let registries = Resolved {
+            registries: BTreeMap::from([("shop.local/web".to_owned(), Registry::of("srv-web"))]),
+            ..Resolved::default()
+        };
         let stamp = Stamp {
             at: Timestamp::UNIX_EPOCH,
             by: "me".to_owned(),
@@ -293,7 +305,7 @@ mod tests {
             by: "me".to_owned(),
         };
         let plan =
-            |current: &Current, document: &Document| plan(current, document, &BTreeMap::new(), true, &stamp).unwrap();
+            |current: &Current, document: &Document| plan(current, document, &Resolved::default(), true, &stamp).unwrap();
         let empty = Document {
             version: 1,
             ..Document::default()

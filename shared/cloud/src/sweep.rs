@@ -41,6 +41,21 @@ impl Pass {
         }
     }
 
+    /// Whether every part went through.
+    ///
+    /// # Errors
+    /// When parts failed: the first, and how many.
+    pub fn result(&self) -> Result<(), Fault> {
+        match self.failures.first() {
+            None => Ok(()),
+            Some(first) => Err(Fault::Partly {
+                failed: self.failures.len(),
+                of: self.parts,
+                first: first.clone(),
+            }),
+        }
+    }
+
     /// Ends the pass: tells what it found and how long ago the last good one was, and remembers this one if it was good.
     ///
     /// # Errors
@@ -54,13 +69,7 @@ impl Pass {
             .and_then(|item| as_number(item, "at"))
             .map(|at| now.as_second() - at);
         telemetry::sweep(self.domain, now, staleness, found);
-        if let Some(first) = self.failures.first() {
-            return Err(Fault::Partly {
-                failed: self.failures.len(),
-                of: self.parts,
-                first: first.clone(),
-            });
-        }
+        self.result()?;
         cloud
             .update(TableName::State, Update::of(key).set("at", number(now.as_second())))
             .await?;

@@ -25,6 +25,8 @@ const TASK: &str = "task";
 const SINCE: &str = "since";
 /// What stands for it.
 const MEMBER: &str = "member";
+/// The group of the task.
+const GROUP: &str = "group";
 const TTL: &str = "ttl";
 
 /// How often a claim is tried against others that claim at the same moment.
@@ -51,6 +53,8 @@ pub struct Claim<M> {
     pub since: i64,
     /// What stands for it.
     pub member: M,
+    /// The group of the task.
+    pub group: Option<String>,
 }
 
 fn read<M: Member>(item: &Item) -> Result<Option<Claim<M>>, Malformed> {
@@ -63,6 +67,7 @@ fn read<M: Member>(item: &Item) -> Result<Option<Claim<M>>, Malformed> {
         task: task.parse().map_err(|e| malformed(format!("`{TASK}`: {e}")))?,
         since: as_number(item, SINCE).unwrap_or_default(),
         member: attribute(item, MEMBER)?.ok_or_else(|| malformed(format!("it has no `{MEMBER}`")))?,
+        group: as_text(item, GROUP).map(str::to_owned),
     }))
 }
 
@@ -90,6 +95,7 @@ async fn claim_one<M: Member>(
         .set(TASK, text(own))
         .set(SINCE, number(since(task)))
         .set(MEMBER, to_attribute("a claim", member)?)
+        .set(GROUP, text(task.group.clone().unwrap_or_default()))
         .set(TTL, number(expiry(cloud.now(), LIVING_SECONDS)));
     let free = Condition::Any(vec![Condition::Missing(TASK), Condition::Equal(TASK, text(own))]);
     let (mut condition, mut rival) = (free, None);

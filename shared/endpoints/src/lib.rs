@@ -24,7 +24,8 @@ use wharfinger_cloud::error::CloudError;
 use wharfinger_cloud::pipeline::{Cause, converge};
 use wharfinger_cloud::ports::{Clock, Hosts, OperationStatus, Submitted, Tasks};
 use wharfinger_cloud::table::Table;
-use wharfinger_core::endpoint::{Action, Host, Member};
+use wharfinger_core::endpoint::{Action, Belief, Facts, Host, Member};
+use wharfinger_core::known::Known;
 use wharfinger_core::event::{Detail, Event, Rejected, TaskStateChange};
 
 pub use sweep::Scope;
@@ -148,6 +149,27 @@ impl<S> Endpoints<S> {
             return Ok(());
         };
         let look = observe::look_up(self, cloud, look).await?;
+        converge(&apply::Converging { function: self, cloud }, cloud, cause, look)
+            .await
+            .map(drop)
+    }
+
+    /// Converges on a task as ECS describes it, whatever was heard of it.
+    async fn on_described<C>(&self, cloud: &C, cause: &Cause, task: TaskStateChange) -> Result<(), Fault>
+    where
+        C: Cloud,
+        S: Side<C>,
+    {
+        let found = self.config.target(cloud, &task.target()?).await?;
+        let Some(managed) = found.targets.into_iter().next() else {
+            return Ok(());
+        };
+        let facts = Facts {
+            looked_up: true,
+            belief: Known::No,
+            ..observe::facts(self, managed, task, Belief::default())
+        };
+        let look = observe::seen(self, cloud, facts).await?;
         converge(&apply::Converging { function: self, cloud }, cloud, cause, look)
             .await
             .map(drop)

@@ -394,3 +394,43 @@ async fn task<C: Cloud, S: Side<C>>(
     looked.facts.looked_up = true;
     Ok(looked)
 }
+
+/// Merges a task that was looked up, and claims or gives up its addresses. When the ledger knows something newer, then that
+/// is what is known. What the facts believe to be registered is certain; otherwise it is what the ledger believes.
+///
+/// # Errors
+/// When AWS or the state table does not answer.
+pub async fn seen<C: Cloud, S: Side<C>>(
+    function: &Endpoints<S>,
+    cloud: &C,
+    facts: Facts<S::Member>,
+) -> Result<Look<S::Member>, Fault> {
+    let entry = news(function, cloud, &facts.managed, &facts.task).await?;
+    let (stale, fresh) = (entry.merge == Merge::Stale, entry.merge == Merge::Fresh);
+    let mut look = look(function, facts.managed.clone(), entry, Vec::new());
+    let belief = match (&facts.belief, look.facts.belief) {
+        // What is listed is certain; what the ledger intended besides may still come.
+        (Known::Yes(seen), Known::Yes(believed)) => Known::Yes(Belief {
+            registered: seen.registered.clone(),
+            uncertain: believed.uncertain,
+        }),
+        (_, believed) => believed,
+    };
+    let (left, newest) = (look.facts.left, if stale { look.facts.task.clone() } else { facts.task.clone() });
+    look.facts = Facts {
+        task: newest,
+        belief,
+        left,
+        looked_up: facts.looked_up && !stale,
+        ..facts
+    };
+    look.joining = fresh;
+    if look.facts.task.is_running() {
+        let members = members(&look.facts);
+        note(function, cloud, &members).await?;
+        look.facts.rivals = claims::claim(cloud, &look.facts.task, &members).await?;
+        look.settled_claims = members;
+    }
+    give_up(cloud, &mut look).await?;
+    look_up(function, cloud, look).await
+}

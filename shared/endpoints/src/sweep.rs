@@ -18,16 +18,14 @@ use wharfinger_cloud::store;
 use wharfinger_cloud::sweep::Pass;
 use wharfinger_cloud::table::Malformed;
 use wharfinger_core::config::stored::Managed;
-use wharfinger_core::endpoint::{Belief, Facts, Member, decide};
+use wharfinger_core::endpoint::{Facts, Member, decide};
 use wharfinger_core::event::Rejected;
 use wharfinger_core::ids::Target;
-use wharfinger_core::known::Known;
-use wharfinger_core::ledger::Merge;
 use wharfinger_core::report::Effect;
 
 use crate::apply::Converging;
-use crate::observe::{self, Look};
-use crate::{Cloud, Endpoints, HEALTH_CHECK, Side, claims};
+use crate::observe;
+use crate::{Cloud, Endpoints, HEALTH_CHECK, Side};
 
 use held::Held;
 use report::Findings;
@@ -121,7 +119,7 @@ pub async fn sweep<C: Cloud, S: Side<C>>(
     scope: &Scope,
 ) -> Result<Value, Fault> {
     function.removals.set(REMOVALS);
-    let (found, meta) = tokio::join!(function.config.all_anew(cloud), store::meta(cloud));
+    let (found, meta) = tokio::join!(function.config.all_anew(cloud), store::whole(cloud));
     let (Found { targets, malformed }, meta) = (found?, meta?);
     let pass = Pass::of(S::Member::DOMAIN);
     pass.report(cloud, &malformed);
@@ -162,39 +160,12 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
             self.found.borrow_mut().planned.extend(calls);
             return Ok(());
         }
-        let entry = observe::news(self.function, self.cloud, &facts.managed, &facts.task).await?;
-        let (stale, fresh) = (entry.merge == Merge::Stale, entry.merge == Merge::Fresh);
-        let mut look = observe::look(self.function, facts.managed.clone(), entry, Vec::new());
-        // What is listed is certain; what the ledger intended besides may still come.
-        if let (Known::Yes(seen), Known::Yes(believed)) = (&facts.belief, &look.facts.belief) {
-            let belief = Belief {
-                registered: seen.registered.clone(),
-                uncertain: believed.uncertain.clone(),
-            };
-            look.facts = Facts {
-                belief: Known::Yes(belief),
-                ..if stale { look.facts } else { facts }
-            };
-        }
-        look.joining = fresh;
-        let look = self.claim(look).await?;
-        let look = observe::look_up(self.function, self.cloud, look).await?;
+        let look = observe::seen(self.function, self.cloud, facts).await?;
         let converging = Converging {
             function: self.function,
             cloud: self.cloud,
         };
         converge(&converging, self.cloud, &self.cause, look).await.map(drop)
-    }
-
-    async fn claim(&self, mut look: Look<S::Member>) -> Result<Look<S::Member>, Fault> {
-        if look.facts.task.is_running() {
-            let members = observe::members(&look.facts);
-            observe::note(self.function, self.cloud, &members).await?;
-            look.facts.rivals = claims::claim(self.cloud, &look.facts.task, &members).await?;
-            look.settled_claims = members;
-        }
-        observe::give_up(self.cloud, &mut look).await?;
-        Ok(look)
     }
 
     fn part(&self, name: impl std::fmt::Display, result: Result<(), Fault>) {

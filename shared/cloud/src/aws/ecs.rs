@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ecs::operation::describe_services::DescribeServicesError;
 use aws_sdk_ecs::primitives::DateTime;
-use aws_sdk_ecs::types::{Container as SdkContainer, DesiredStatus, Service, Task};
+use aws_sdk_ecs::types::{Container as SdkContainer, DesiredStatus, Service, Task, TaskField};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use wharfinger_core::event::{Container, NetworkBinding, TaskStateChange, TaskStatus};
@@ -50,6 +50,7 @@ impl Tasks for Aws {
                     .ecs
                     .describe_tasks()
                     .cluster(cluster)
+                    .include(TaskField::Tags)
                     .set_tasks(Some(batch.iter().map(|t| t.as_str().to_owned()).collect()))
                     .send()
                     .await
@@ -92,7 +93,12 @@ fn task(task: Task) -> Option<TaskStateChange> {
         s.and_then(|s| serde_json::from_value(Value::String(s)).ok())
             .unwrap_or(TaskStatus::Unknown)
     };
+    let tags = task.tags.as_ref().map(|tags| {
+        let tag = |tag: &aws_sdk_ecs::types::Tag| Some((tag.key.clone()?, tag.value.clone().unwrap_or_default()));
+        tags.iter().filter_map(tag).collect()
+    });
     Some(TaskStateChange {
+        tags,
         task_arn: task.task_arn?.parse().ok()?,
         cluster_arn: task.cluster_arn?,
         task_definition_arn: task.task_definition_arn.unwrap_or_default(),
@@ -124,6 +130,7 @@ fn task(task: Task) -> Option<TaskStateChange> {
                         .map(|b| NetworkBinding {
                             container_port: port(b.container_port),
                             host_port: port(b.host_port),
+                            container_port_range: b.container_port_range.clone(),
                         })
                         .collect(),
                 })

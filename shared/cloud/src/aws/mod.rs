@@ -2,6 +2,7 @@
 
 mod balancing;
 mod batch;
+mod credentials;
 mod dynamodb;
 #[cfg(feature = "ecs")]
 mod ecs;
@@ -28,6 +29,7 @@ use jiff::Timestamp;
 use crate::error::{CloudError, Kind};
 use crate::ports::Clock;
 
+pub use credentials::{NoCredentials, look_for_credentials};
 pub use http::load;
 
 /// The names of the two tables.

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_servicediscovery::types::{
-    DnsConfig, DnsRecord, NamespaceType, RecordType, ServiceFilter, ServiceFilterName,
+    DnsConfig, DnsRecord, NamespaceType, RecordType, ServiceFilter, ServiceFilterName, ServiceSummary,
 };
+
+use wharfinger_core::config::stored::{Record, Registry};
 
 use super::{Aws, sdk};
 use crate::error::{CloudError, Kind};
@@ -12,6 +14,23 @@ use crate::ports::{Names, Namespace};
 
 /// How long resolvers may keep an address, in seconds: short, since tasks come and go (copilot-cli #1282).
 const RECORD_TTL: i64 = 10;
+
+fn registry(service: ServiceSummary) -> Option<(String, Registry)> {
+    let records = service.dns_config.map(|dns| dns.dns_records).unwrap_or_default();
+    let record = |record: &DnsRecord| match record.r#type {
+        RecordType::A => Some(Record::A),
+        RecordType::Aaaa => Some(Record::Aaaa),
+        RecordType::Srv => Some(Record::Srv),
+        RecordType::Cname => Some(Record::Cname),
+        _ => None,
+    };
+    let registry = Registry {
+        id: service.id?,
+        records: records.iter().filter_map(record).collect(),
+        custom_health: service.health_check_custom_config.is_some(),
+    };
+    Some((service.name?, registry))
+}
 
 impl Names for Aws {
     async fn namespaces(&self) -> Result<Vec<Namespace>, CloudError> {
@@ -34,7 +53,7 @@ impl Names for Aws {
         self.within("ListNamespaces", call).await
     }
 
-    async fn registries(&self, namespace_id: &str) -> Result<BTreeMap<String, String>, CloudError> {
+    async fn registries(&self, namespace_id: &str) -> Result<BTreeMap<String, Registry>, CloudError> {
         let call = async {
             let filter = ServiceFilter::builder()
                 .name(ServiceFilterName::NamespaceId)
@@ -51,7 +70,7 @@ impl Names for Aws {
             while let Some(page) = pages.next().await {
                 let page = page.map_err(|e| sdk::error("ListServices", &e))?;
                 let services = page.services.unwrap_or_default().into_iter();
-                found.extend(services.filter_map(|s| Some((s.name?, s.id?))));
+                found.extend(services.filter_map(registry));
             }
             Ok(found)
         };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_servicediscovery::operation::deregister_instance::DeregisterInstanceError;
 use aws_sdk_servicediscovery::operation::get_operation::GetOperationError;
 use aws_sdk_servicediscovery::operation::register_instance::RegisterInstanceError;
-use aws_sdk_servicediscovery::types::OperationStatus as Sdk;
+use aws_sdk_servicediscovery::types::{CustomHealthStatus, OperationStatus as Sdk};
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
 
 use super::{Aws, sdk};
@@ -59,6 +59,20 @@ impl Registry for Aws {
             }
         };
         self.within("DeregisterInstance", call).await
+    }
+
+    async fn tell_health(&self, endpoint: &Endpoint) -> Result<(), CloudError> {
+        let request = self
+            .servicediscovery
+            .update_instance_custom_health_status()
+            .service_id(&endpoint.service_id)
+            .instance_id(&endpoint.instance_id)
+            .status(CustomHealthStatus::from(endpoint.status()));
+        let call = async {
+            let sent = request.send().await;
+            sent.map_err(|e| sdk::error("UpdateInstanceCustomHealthStatus", &e))
+        };
+        self.within("UpdateInstanceCustomHealthStatus", call).await.map(drop)
     }
 
     async fn operation(&self, id: &str) -> Result<OperationStatus, CloudError> {

@@ -1,6 +1,6 @@
 //! Cloud Map: operations that run by themselves, one at a time on an instance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
 
@@ -15,6 +15,8 @@ pub struct CloudMap {
     pub services: BTreeMap<String, BTreeMap<String, BTreeMap<String, String>>>,
     /// Every operation.
     pub operations: Vec<Operation>,
+    /// Service and instance of what its custom health check was told to be unhealthy.
+    pub unhealthy: BTreeSet<(String, String)>,
 }
 
 /// What an operation does when it is through.
@@ -90,6 +92,7 @@ impl World {
             service_id,
             instance_id,
             attributes,
+            ..
         } = endpoint;
         if !self.map.services.contains_key(service_id) {
             return Err(CloudError::new("RegisterInstance", Kind::NotFound, "no such service"));
@@ -102,6 +105,20 @@ impl World {
             instance_id: instance_id.clone(),
         });
         Ok(self.operate(service_id, instance_id, Work::Put(attributes.clone())))
+    }
+
+    fn tell_health(&mut self, endpoint: &Endpoint) -> Result<(), CloudError> {
+        const OPERATION: &str = "UpdateInstanceCustomHealthStatus";
+        let known = self.map.services.get(&endpoint.service_id);
+        if !known.is_some_and(|instances| instances.contains_key(&endpoint.instance_id)) {
+            return Err(CloudError::new(OPERATION, Kind::NotFound, "no such instance"));
+        }
+        let place = (endpoint.service_id.clone(), endpoint.instance_id.clone());
+        self.map.unhealthy.remove(&place);
+        if endpoint.unhealthy {
+            self.map.unhealthy.insert(place);
+        }
+        Ok(())
     }
 
     fn deregister(&mut self, request: &DeregisterInstance) -> Submitted {
@@ -158,6 +175,22 @@ impl Registry for Caller {
             |world| Ok(world.deregister(request)),
             brief,
         )
+        .await
+    }
+
+    async fn tell_health(&self, endpoint: &Endpoint) -> Result<(), CloudError> {
+        let argument = || {
+            format!(
+                "{} {} in {}",
+                endpoint.status(),
+                endpoint.instance_id,
+                endpoint.service_id
+            )
+        };
+        let tell = |world: &mut World| world.tell_health(endpoint);
+        self.write("UpdateInstanceCustomHealthStatus", argument, tell, |()| {
+            "done".to_owned()
+        })
         .await
     }
 

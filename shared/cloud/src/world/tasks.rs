@@ -386,7 +386,7 @@ impl Tasks for Caller {
             for arn in tasks {
                 match world.tasks.get(arn.as_str()).filter(|t| t.target.cluster == cluster) {
                     Some(task) => {
-                        let task = TaskStateChange::parse(&task.json(true));
+                        let task = TaskStateChange::from_describe_tasks(&task.json(true));
                         let unreadable = |e| {
                             CloudError::new(
                                 "DescribeTasks",

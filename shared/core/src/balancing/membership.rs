@@ -20,6 +20,19 @@ pub struct Membership {
 }
 
 impl Membership {
+    /// A target in a group.
+    #[must_use]
+    pub fn new(group: &str, id: &str, port: u16) -> Self {
+        Self {
+            target_group_arn: group.to_owned(),
+            target: TargetDescription {
+                id: id.to_owned(),
+                port,
+                availability_zone: None,
+            },
+        }
+    }
+
     fn input(&self) -> Value {
         json!({ "TargetGroupArn": self.target_group_arn, "Targets": [self.target] })
     }
@@ -32,6 +45,10 @@ impl Member for Membership {
 
     fn entries(config: &Service) -> &[Balancing] {
         &config.balancing
+    }
+
+    fn label(entry: &Balancing) -> &str {
+        &entry.target_group
     }
 
     fn ask<'e>(stored: &StoredTarget, entry: &'e Balancing) -> Ask<'e> {
@@ -67,19 +84,12 @@ impl Member for Membership {
     }
 
     fn make(facts: &Facts, entry: &Balancing, seat: &Seat<'_>) -> Result<Self, Lack> {
-        let target_group_arn = Self::collection(&facts.managed.stored, entry).map_err(Lack::Nothing)?;
+        let group = Self::collection(&facts.managed.stored, entry).map_err(Lack::Nothing)?;
         let Some(port) = seat.port else {
             let message = format!("`port` is needed to join `{}`", entry.target_group);
             return Err(Lack::Nothing(Reason::new(Code::NoContainer, message)));
         };
-        Ok(Self {
-            target_group_arn,
-            target: TargetDescription {
-                id: seat.id.clone(),
-                port,
-                availability_zone: None,
-            },
-        })
+        Ok(Self::new(&group, &seat.id, port))
     }
 
     /// A target has no name of its own: where the task was reached must be known.
@@ -98,6 +108,10 @@ impl Member for Membership {
 
     fn name(&self) -> String {
         format!("{}:{}", self.target.id, self.target.port)
+    }
+
+    fn group(&self) -> Option<String> {
+        None
     }
 
     fn address(&self) -> Option<String> {

@@ -8,6 +8,7 @@ pub mod changes;
 mod delivery;
 mod discovery;
 mod problem;
+mod range;
 mod scaling;
 mod storage;
 pub mod stored;
@@ -26,6 +27,7 @@ pub use capacity::{Capacity, Disconnected, DisconnectedAction, DrainDeadline, Re
 pub use delivery::{Approval, Delivery, Order, Rollback, Scan, Severity, TagPolicy, Window, Windows};
 pub use discovery::{ATTRIBUTE_NAMES, Address, Balancing, Discovery, Drain, When};
 pub use problem::{Level, Path, Problem, Segment};
+pub use range::{out_of_range, whole_range};
 pub use scaling::{
     AlarmRule, Change, Cooldown, DuringDeployment, Limit, Missing, PerPeriod, QueueRule, Rule, RuleError, Scaling,
     Schedule, Stabilise, Step,

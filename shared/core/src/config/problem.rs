@@ -53,9 +53,9 @@ impl Path {
         &self.0
     }
 
-    /// Whether one is the other, or holds it.
-    pub fn overlaps(&self, other: &Self) -> bool {
-        self.0.iter().zip(&other.0).all(|(a, b)| a == b)
+    /// Whether the other is this one, or leads deeper into it.
+    pub fn holds(&self, other: &Self) -> bool {
+        other.0.starts_with(&self.0)
     }
 }
 

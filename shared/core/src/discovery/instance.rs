@@ -77,6 +77,10 @@ impl Member for Endpoint {
         &config.discovery
     }
 
+    fn label(entry: &Discovery) -> &str {
+        &entry.to
+    }
+
     fn ask<'e>(_: &StoredTarget, entry: &'e Discovery) -> Ask<'e> {
         Ask {
             container: entry.container.as_deref(),
@@ -150,6 +154,12 @@ impl Member for Endpoint {
 
     fn name(&self) -> String {
         self.instance_id.clone()
+    }
+
+    fn group(&self) -> Option<String> {
+        let of = |key: &str| self.attributes.get(key);
+        let service = of("ECS_SERVICE_NAME").map(|name| format!("service:{name}"));
+        service.or_else(|| of("ECS_TASK_DEFINITION_FAMILY").map(|name| format!("family:{name}")))
     }
 
     fn address(&self) -> Option<String> {

@@ -138,6 +138,29 @@ fn what_is_registered_already_costs_no_call() {
 }
 
 #[test]
+fn a_registry_is_called_what_it_is_called_in_the_configuration() {
+    let named = Discovery {
+        to: "shop.local/web".into(),
+        ..entry()
+    };
+    let mut facts = facts(vec![named], task(&json!({})), known(vec![], vec![endpoint()]));
+    let registries = &mut facts.managed.stored.registries;
+    registries.insert("shop.local/web".into(), Registry::of("srv-7"));
+    let messages: Vec<_> = decide(&facts)
+        .reasons
+        .into_iter()
+        .map(|reason| reason.message)
+        .collect();
+    assert_eq!(
+        messages,
+        [
+            "0123456789abcdef0123456789abcdef-8080 joins in shop.local/web",
+            "0123456789abcdef0123456789abcdef-8080 is no longer wanted in srv-1",
+        ]
+    );
+}
+
+#[test]
 fn what_is_uncertain_is_registered_again() {
     let decision = decide(&facts(vec![entry()], task(&json!({})), known(vec![], vec![endpoint()])));
     assert_eq!(decision.actions, [Action::join(endpoint(), None)]);

@@ -233,7 +233,10 @@ impl<'f, M: Member> Join<'f, M> {
         if let Some(rival) = rival(self.facts, &member) {
             let (holder, address) = (rival.task.id(), member.address().unwrap_or_default());
             if rival.newer {
-                let message = format!("{address} in {} is task {holder}'s, which began later", member.kept_in());
+                let message = format!(
+                    "{address} in {} is task {holder}'s, which began later",
+                    place(self.facts, &member)
+                );
                 self.reasons.push(Reason::new(Code::AddressTaken, message));
                 return;
             }
@@ -252,7 +255,7 @@ impl<'f, M: Member> Join<'f, M> {
                 Some(other) if *other != member => (Code::EndpointChanged, "changes"),
                 _ => (Code::TaskJoins, "joins"),
             };
-            let message = format!("{} {verb} in {}", member.name(), member.kept_in());
+            let message = format!("{} {verb} in {}", member.name(), place(self.facts, &member));
             self.reasons.push(Reason::new(code, message));
             let certain = known.filter(|known| self.belief.registered.contains(known));
             self.actions.push(Action::join(member.clone(), certain.as_ref()));
@@ -276,11 +279,19 @@ impl<'f, M: Member> Join<'f, M> {
                 self.actions.push(action);
                 continue;
             }
-            let message = format!("{} is no longer wanted in {}", member.name(), member.kept_in());
+            let message = format!("{} is no longer wanted in {}", member.name(), place(self.facts, &member));
             self.reasons.push(Reason::new(Code::EndpointChanged, message));
             self.actions.push(Action::leave(member));
         }
     }
+}
+
+/// Where a member is kept, as people know it: as it is configured, or its id when it no longer is.
+fn place<'a, M: Member>(facts: &'a Facts<M>, member: &'a M) -> &'a str {
+    let stored = &facts.managed.stored;
+    let mut entries = M::entries(&stored.config).iter();
+    let entry = entries.find(|entry| M::collection(stored, entry).is_ok_and(|id| id == member.kept_in()));
+    entry.map_or_else(|| member.kept_in(), M::label)
 }
 
 fn name(status: TaskStatus) -> String {

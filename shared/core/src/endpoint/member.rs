@@ -90,6 +90,9 @@ pub trait Member: Debug + Clone + PartialEq + Serialize + DeserializeOwned {
     /// The entries of a target.
     fn entries(config: &Service) -> &[Self::Entry];
 
+    /// What the entry calls the place where its members are kept.
+    fn label(entry: &Self::Entry) -> &str;
+
     /// What an entry asks of the task.
     fn ask<'e>(stored: &StoredTarget, entry: &'e Self::Entry) -> Ask<'e>;
 
@@ -116,6 +119,9 @@ pub trait Member: Debug + Clone + PartialEq + Serialize + DeserializeOwned {
 
     /// Its name there, for people.
     fn name(&self) -> String;
+
+    /// The group of its task, if it says so: `service:web`.
+    fn group(&self) -> Option<String>;
 
     /// The address and port that it takes; two tasks that run cannot both have it. `None` when that is not known.
     fn address(&self) -> Option<String>;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Detail, Envelope, Event, Rejected, parse_time, text, time_from_json};
+use super::{Detail, Envelope, Event, Incomplete, Rejected, parse_time, text, time_from_json};
 
 const KIND: &str = "CloudWatch Alarm State Change";
 
@@ -120,12 +120,9 @@ impl AlarmStateChange {
     /// Reads one metric or composite alarm of `DescribeAlarms`.
     ///
     /// # Errors
-    /// As [`AlarmStateChange::parse`].
-    pub fn from_describe_alarms(alarm: &Value) -> Result<Self, Rejected> {
-        let malformed = |reason: &str| Rejected::Malformed {
-            kind: "DescribeAlarms",
-            reason: reason.into(),
-        };
+    /// When the alarm's name, its state or the time of that is missing.
+    pub fn from_describe_alarms(alarm: &Value) -> Result<Self, Incomplete> {
+        let incomplete = |reason: &str| Incomplete(reason.into());
         let text = |field| alarm.get(field).and_then(Value::as_str);
         let mut reading = text("StateReasonData").and_then(Reading::from_reason_data);
         if let (Some(reading), Some(threshold)) = (&mut reading, alarm.get("Threshold").and_then(Value::as_f64)) {
@@ -133,19 +130,21 @@ impl AlarmStateChange {
         }
         Ok(Self {
             alarm_name: text("AlarmName")
-                .ok_or_else(|| malformed("`AlarmName` is missing"))?
+                .ok_or_else(|| incomplete("`AlarmName` is missing or no text"))?
                 .into(),
             state: AlarmState {
                 value: alarm
                     .get("StateValue")
                     .and_then(|v| AlarmValue::deserialize(v).ok())
-                    .ok_or_else(|| malformed("`StateValue` is missing"))?,
+                    .ok_or_else(|| incomplete("`StateValue` is missing or no text"))?,
                 // `StateUpdatedTimestamp` moves with the evaluation state too, which is no transition
                 // (CloudWatch API reference, `MetricAlarm`).
                 timestamp: ["StateTransitionedTimestamp", "StateUpdatedTimestamp"]
                     .iter()
                     .find_map(|field| alarm.get(*field).and_then(time_from_json))
-                    .ok_or_else(|| malformed("`StateTransitionedTimestamp` and `StateUpdatedTimestamp` are missing"))?,
+                    .ok_or_else(|| {
+                        incomplete("`StateTransitionedTimestamp` and `StateUpdatedTimestamp` are missing or no times")
+                    })?,
                 reading,
                 muted: text("ActionsSuppressedBy").is_some(),
             },
@@ -212,6 +211,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_an_answer_lacks_is_no_fault_of_an_event() {
+        let error = AlarmStateChange::from_describe_alarms(&json!({ "AlarmName": "web-cpu" })).unwrap_err();
+        assert_eq!(error.to_string(), "`StateValue` is missing or no text");
+    }
 
     #[test]
     fn a_transition_is_told_from_an_update() {

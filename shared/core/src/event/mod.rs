@@ -123,6 +123,11 @@ pub enum Rejected {
     },
 }
 
+/// What AWS answered lacks what cannot be done without.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Incomplete(String);
+
 impl Event {
     /// Reads an event from its JSON.
     ///

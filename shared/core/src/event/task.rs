@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Envelope, Rejected, text, time_from_json};
+use super::{Envelope, Incomplete, Rejected, text, time_from_json};
 use crate::ids::{Target, TargetKind, TaskArn, TaskDefinitionRef, cluster_name};
 
 const KIND: &str = "ECS Task State Change";
@@ -174,24 +174,33 @@ impl TaskStateChange {
         }
     }
 
-    /// Reads one task of `DescribeTasks`, or `detail` of the event.
+    /// Reads `detail` of the event.
     ///
     /// # Errors
     /// When `taskArn`, `clusterArn` or `version` is missing or not what it should be: without them neither the task nor the
     /// order of events is known.
     pub fn parse(detail: &Value) -> Result<Self, Rejected> {
-        let malformed = |reason: String| Rejected::Malformed { kind: KIND, reason };
-        let needed = |field: &'static str| {
-            text(detail, field).ok_or_else(|| malformed(format!("`detail.{field}` is missing or no text")))
-        };
-        let task_arn = needed("taskArn")?
-            .parse()
-            .map_err(|e| malformed(format!("`detail.taskArn`: {e}")))?;
+        Self::read(detail, "detail.").map_err(|reason| Rejected::Malformed { kind: KIND, reason })
+    }
+
+    /// Reads one task of `DescribeTasks`.
+    ///
+    /// # Errors
+    /// As [`TaskStateChange::parse`].
+    pub fn from_describe_tasks(task: &Value) -> Result<Self, Incomplete> {
+        Self::read(task, "").map_err(Incomplete)
+    }
+
+    /// `at` is what stands before a field where the caller found them, for the reason.
+    fn read(detail: &Value, at: &str) -> Result<Self, String> {
+        let needed =
+            |field: &'static str| text(detail, field).ok_or_else(|| format!("`{at}{field}` is missing or no text"));
+        let task_arn = needed("taskArn")?.parse().map_err(|e| format!("`{at}taskArn`: {e}"))?;
         let cluster_arn = needed("clusterArn")?.to_owned();
         let version = detail
             .get("version")
             .and_then(Value::as_i64)
-            .ok_or_else(|| malformed("`detail.version` is missing or no whole number".into()))?;
+            .ok_or_else(|| format!("`{at}version` is missing or no whole number"))?;
         let interfaces = Interfaces::of(detail);
         let owned = |field: &str| text(detail, field).map(str::to_owned);
         let status = |field: &str| {

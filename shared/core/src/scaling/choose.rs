@@ -1,5 +1,6 @@
 //! The choice: any out wins, in only when every rule agrees or is silent; then the bounds, a deployment, the cooldowns.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -24,6 +25,13 @@ impl Held {
     }
 }
 
+/// A change that is made.
+pub(super) struct Chosen {
+    pub(super) intent: Intent,
+    /// The bound that the rule would have gone beyond, and the rule.
+    pub(super) bound: Option<String>,
+}
+
 /// A rule's wish, in tasks.
 struct Wish<'a> {
     ask: &'a Ask<'a>,
@@ -41,7 +49,7 @@ pub(super) struct Look<'a> {
 
 impl Look<'_> {
     /// Any rule that asks for more tasks gets them; fewer only when none does and none objects.
-    pub(super) fn choose(&self) -> Result<Intent, Held> {
+    pub(super) fn choose(&self) -> Result<Chosen, Held> {
         let (target, base) = (&self.facts.target, self.count.base);
         if self.count.is_maintenance(self.facts.scaling.min) {
             let message = format!("service {target} was set to 0: it is left alone until someone raises it again");
@@ -69,36 +77,37 @@ impl Look<'_> {
         })
     }
 
-    fn out(&self, wishes: &[Wish<'_>]) -> Result<Intent, Held> {
+    fn out(&self, wishes: &[Wish<'_>]) -> Result<Chosen, Held> {
         let (scaling, base, target) = (&self.facts.scaling, self.count.base, &self.facts.target);
         let max = scaling.max;
         if base >= max {
-            let message = format!("service {target} has {base} tasks and at most {max}");
+            let message = format!("service {target} has {base} tasks, max is {max}");
             return Err(Held::new(Outcome::Ignore, Code::AlreadyAtMaxCapacity, message));
         }
         self.free_of_deployment(true)?;
         let due = self.due(wishes, scaling.cooldown.out)?;
-        let bounded = |to: u32| to.max(scaling.min).min(max);
+        let largest = |from: u32| self.bounded(due.iter().map(|wish| (wish.ask.of(from), wish.ask)), from);
         let mut from = base;
-        let mut to = bounded(due.iter().map(|wish| wish.to).max().unwrap_or(base));
+        let (mut to, mut bound) = largest(base);
         if let Some(until) = self.cooling_out() {
             // AWS: within the cooldown only what a larger step adds to the one before it.
-            let larger = |rise| bounded(due.iter().map(|wish| wish.ask.of(rise)).max().unwrap_or(rise));
-            let rest = self.rise_base().map(|rise| (rise, larger(rise)));
-            let Some(rest) = rest.filter(|(_, to)| *to > base) else {
+            let rest = self.rise_base().map(|rise| (rise, largest(rise)));
+            let Some((rise, rest)) = rest.filter(|(_, (to, _))| *to > base) else {
                 let message = format!("no task is added to service {target} before {until}: cooldown");
                 return Err(Held::new(Outcome::Wait, Code::Cooldown, message));
             };
-            (from, to) = rest;
+            from = rise;
+            (to, bound) = rest;
         }
         // A rule that is content with the count has had its say too: 1 % of 0 tasks is 0, of 1 task it is another one.
-        Ok(self.intent(to, from, self.wishes().filter(|wish| wish.to >= base)))
+        let intent = self.intent(to, from, self.wishes().filter(|wish| wish.to >= base));
+        Ok(Chosen { intent, bound })
     }
 
-    fn inward(&self, wishes: &[Wish<'_>]) -> Result<Intent, Held> {
+    fn inward(&self, wishes: &[Wish<'_>]) -> Result<Chosen, Held> {
         let (scaling, base, target) = (&self.facts.scaling, self.count.base, &self.facts.target);
         if base <= scaling.min {
-            let message = format!("service {target} has {base} tasks and at least {}", scaling.min);
+            let message = format!("service {target} has {base} tasks, min is {}", scaling.min);
             return Err(Held::new(Outcome::Ignore, Code::AlreadyAtMinCapacity, message));
         }
         let objectors = self.heard.iter().filter(|heard| match &heard.voice {
@@ -122,8 +131,25 @@ impl Look<'_> {
             let message = format!("no task is removed from service {target} before {until}: cooldown");
             return Err(Held::new(Outcome::Wait, Code::Cooldown, message));
         }
-        let to = wishes.iter().map(|wish| wish.to).max().unwrap_or(base);
-        Ok(self.intent(to.max(scaling.min).min(scaling.max), base, self.wishes()))
+        let (to, bound) = self.bounded(wishes.iter().map(|wish| (wish.to, wish.ask)), base);
+        let intent = self.intent(to, base, self.wishes());
+        Ok(Chosen { intent, bound })
+    }
+
+    /// The largest of these within the bounds, and what it would have been without them.
+    fn bounded<'w>(&self, wishes: impl Iterator<Item = (u32, &'w Ask<'w>)>, base: u32) -> (u32, Option<String>) {
+        let Some((wanted, ask)) = wishes.max_by_key(|(to, _)| *to) else {
+            return (base, None);
+        };
+        let (min, max) = (self.facts.scaling.min, self.facts.scaling.max);
+        let to = wanted.max(min).min(max);
+        let bound = match to.cmp(&wanted) {
+            Ordering::Less => Some(format!("max is {max}")),
+            Ordering::Equal => None,
+            Ordering::Greater => Some(format!("min is {min}")),
+        };
+        let bound = bound.map(|bound| format!("alarm `{}` wants {wanted}, {bound}", ask.alarm));
+        (to, bound)
     }
 
     fn free_of_deployment(&self, out: bool) -> Result<(), Held> {

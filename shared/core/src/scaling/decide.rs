@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use jiff::Timestamp;
 
-use super::choose::{Held, Look, deployment};
+use super::choose::{Chosen, Held, Look, deployment};
 use super::standing::{Standing, stand};
 use super::wish::{Heard, Voice, hear};
 use super::{Action, Decided, Facts, Intent};
@@ -56,14 +56,18 @@ fn choose(look: &Look<'_>) -> Decided {
     let mut reasons = look.count.reasons.clone();
     reasons.extend(look.heard.iter().map(|heard| rule_reason(&heard.voice, base)));
     match look.choose() {
-        Ok(intent) => {
+        Ok(Chosen { intent, bound }) => {
             memory.used.retain(|alarm, _| names(facts, alarm));
             let code = if intent.to > base {
                 Code::ScaleOut
             } else {
                 Code::ScaleIn
             };
-            let message = format!("service {} goes from {base} to {} tasks", facts.target, intent.to);
+            let bound = bound.map_or_else(String::new, |bound| format!(": {bound}"));
+            let message = format!(
+                "service {} goes from {base} to {} tasks{bound}",
+                facts.target, intent.to
+            );
             reasons.push(Reason::new(code, message));
             let mut decision = Decision::of(vec![action(facts, intent.to)], reasons);
             decision.missing = missing(look.heard);

@@ -66,7 +66,7 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
             None => {
                 let item = self.cloud.get(TableName::State, &key).await?.unwrap_or_default();
                 let owner = self.missing(&key, &item).await?;
-                (owner, gone(task, item))
+                (owner, gone(task, item, self.held.groups.get(task.as_str()).cloned()))
             }
         };
         match judge(&first.name(), owner) {
@@ -144,9 +144,9 @@ fn cluster_of(task: &TaskArn) -> String {
 }
 
 /// A task that ECS has forgotten, as a tombstone that nothing can be later than.
-fn gone(task: &TaskArn, item: Item) -> TaskStateChange {
+fn gone(task: &TaskArn, item: Item, group: Option<String>) -> TaskStateChange {
     let known = Entry::<TaskStateChange>::read(item, Merge::Duplicate).ok();
-    let known = known.map_or_else(|| forgotten(task), |entry| entry.facts);
+    let known = known.map_or_else(|| forgotten(task, group), |entry| entry.facts);
     TaskStateChange {
         version: i64::MAX,
         desired_status: TaskStatus::Stopped,
@@ -155,14 +155,14 @@ fn gone(task: &TaskArn, item: Item) -> TaskStateChange {
     }
 }
 
-/// A task of which nothing is known but its ARN.
-fn forgotten(task: &TaskArn) -> TaskStateChange {
+/// A task of which nothing is known but what was registered for it.
+fn forgotten(task: &TaskArn, group: Option<String>) -> TaskStateChange {
     TaskStateChange {
         task_arn: task.clone(),
         cluster_arn: cluster_of(task),
         task_definition_arn: "forgotten:0".to_owned(),
         version: 0,
-        group: None,
+        group,
         desired_status: TaskStatus::Stopped,
         last_status: TaskStatus::Deleted,
         health_status: None,

@@ -19,6 +19,8 @@ pub(super) struct Held<M> {
     pub by_task: BTreeMap<String, Vec<M>>,
     /// Addresses that are claimed for a task, and not listed: they may be registered yet.
     pub claimed: BTreeMap<String, Vec<M>>,
+    /// The groups of the tasks, as far as they are known.
+    pub groups: BTreeMap<String, String>,
     /// What is on its way out: nobody's, and not to be brought back.
     pub draining: Vec<M>,
 }
@@ -29,6 +31,7 @@ impl<M> Default for Held<M> {
             listed: BTreeSet::new(),
             by_task: BTreeMap::new(),
             claimed: BTreeMap::new(),
+            groups: BTreeMap::new(),
             draining: Vec::new(),
         }
     }
@@ -53,14 +56,18 @@ impl<M: Member> Held<M> {
                 self.draining.push(member);
                 continue;
             }
+            let group = member.group().or_else(|| claim.as_ref().and_then(|claim| claim.group.clone()));
             let owner = if M::SHARED { claim.map(|claim| claim.task.to_string()) } else { task };
             if let Some(owner) = owner {
+                self.groups.extend(group.map(|group| (owner.clone(), group)));
                 self.by_task.entry(owner).or_default().push(member);
             }
         }
         if M::SHARED {
             for claim in claims.into_values() {
-                self.claimed.entry(claim.task.to_string()).or_default().push(claim.member);
+                let owner = claim.task.to_string();
+                self.groups.extend(claim.group.map(|group| (owner.clone(), group)));
+                self.claimed.entry(owner).or_default().push(claim.member);
             }
         }
     }
@@ -108,7 +115,7 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
         let listed = self.function.side.list(self.cloud, &self.function.owner, &id);
         let claimed = async {
             if !S::Member::SHARED {
-                return Ok(BTreeMap::new());
+                return Ok::<_, Fault>(BTreeMap::new());
             }
             let (claims, malformed) = claims::all(self.cloud, &id).await?;
             observe::report::<S::Member>(self.cloud, &malformed);

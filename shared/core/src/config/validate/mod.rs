@@ -9,7 +9,7 @@ mod scaling;
 mod tests;
 
 use super::stored::{MAX_PARTITIONS, StoredTarget};
-use super::{Balancing, Document, Entry, Path, Problem, Storage, VERSION};
+use super::{Balancing, Document, Entry, Path, Problem, Storage, VERSION, out_of_range, whole_range};
 use crate::ids::{Target, TargetKind};
 
 /// The longest name of a target group (ELBv2 API reference, `CreateTargetGroup`).
@@ -45,8 +45,16 @@ impl Found {
         if let Some(container) = container {
             self.name(path.at("container"), "the container's name", container, 255);
         }
-        if port == Some(0) {
-            self.error(path.at("port"), "a container port is a number from 1 to 65535");
+        if let Some(port) = port {
+            self.whole(path, "port", port.into());
+        }
+    }
+
+    /// A whole number that is out of its range.
+    fn whole(&mut self, path: &Path, key: &str, number: u32) {
+        if let Some(range) = whole_range(key).filter(|range| !range.contains(&number)) {
+            let range = format!("{} to {}", range.start(), range.end());
+            self.error(path.at(key), out_of_range(key, number, range));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Bounds, rules and steps.
 
 use super::Found;
-use crate::config::{AlarmRule, Change, Limit, Path, PerPeriod, QueueRule, Rule, Scaling, Step};
+use crate::config::{AlarmRule, Change, Limit, Path, PerPeriod, QueueRule, Rule, Scaling, Step, out_of_range};
 
 /// The most steps of one policy (Application Auto Scaling user guide, "Quotas"), kept here so that rules can be moved
 /// between the two.
@@ -58,20 +58,16 @@ fn alarm(path: &Path, rule: &AlarmRule, found: &mut Found) {
         ("set", rule.set.is_some()),
     ];
     one_of(path, "a rule with `alarm`", &given, found);
-    if rule.target.is_some_and(|t| !(t.is_finite() && t > 0.0)) {
-        found.error(
-            path.at("target"),
-            "the target must be greater than 0: the count follows value / target",
-        );
+    if let Some(target) = rule.target.filter(|t| !(t.is_finite() && *t > 0.0)) {
+        let range = "greater than 0, since the count follows value / target";
+        found.error(path.at("target"), out_of_range("target", target, range));
     }
     if let Some(tolerance) = rule.tolerance {
         if rule.target.is_none() {
             found.error(path.at("tolerance"), "`tolerance` goes with `target` only");
         } else if !(0.0..1.0).contains(&tolerance) {
-            found.error(
-                path.at("tolerance"),
-                "the tolerance is a share from 0 to less than 1: `0.1` is 10 %",
-            );
+            let range = "0 to less than 1, as `0.1` is 10 %";
+            found.error(path.at("tolerance"), out_of_range("tolerance", tolerance, range));
         }
     }
     let in_percent = rule.percent.is_some() || rule.steps.iter().any(|step| step.percent.is_some());
@@ -105,17 +101,13 @@ fn bounds(path: &Path, scaling: &Scaling, rule: &AlarmRule, found: &mut Found) {
 
 fn queue(path: &Path, rule: &QueueRule, found: &mut Found) {
     found.name(path.at("queue"), "the queue's name", &rule.queue, QUEUE_NAME);
-    if rule.per_task == 0 {
-        found.error(path.at("per-task"), "`per-task` must be at least 1");
-    }
+    found.whole(path, "per-task", rule.per_task);
 }
 
 fn percent(path: &Path, percent: Option<f64>, found: &mut Found) {
-    if percent.is_some_and(|p| !p.is_finite() || p < -100.0) {
-        found.error(
-            path.clone(),
-            "no more than 100 percent of the tasks can be removed: write -100 or more",
-        );
+    if let Some(percent) = percent.filter(|p| !p.is_finite() || *p < -100.0) {
+        let range = "-100 or more, since no more than all tasks can be removed";
+        found.error(path.clone(), out_of_range("percent", percent, range));
     }
 }
 
@@ -206,8 +198,8 @@ fn limit(path: &Path, limit: &Limit, found: &mut Found) {
         if tasks.is_none() && percent.is_none() {
             found.error(path.clone(), "a limit needs `tasks`, `percent` or both");
         }
-        if percent.is_some_and(|p| !p.is_finite() || p < 0.0) {
-            found.error(path.at("percent"), "the percentage must be 0 or more");
+        if let Some(percent) = percent.filter(|p| !p.is_finite() || *p < 0.0) {
+            found.error(path.at("percent"), out_of_range("percent", percent, "0 or more"));
         }
         if per.duration().is_zero() {
             found.error(path.at("per"), "the period must be longer than `0s`");

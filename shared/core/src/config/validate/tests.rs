@@ -102,7 +102,7 @@ fn one_instance_per_registry_and_port() {
         ] })),
         expect![[r#"
             Error services.prod/web.discovery[3]: another entry registers the same instance `<task id>-80` in `srv-1`: give each its own `port`, or another registry
-            Error services.prod/web.discovery[5].port: a container port is a number from 1 to 65535
+            Error services.prod/web.discovery[5].port: `port: 0` is out of range: 1 to 65535
             Error services.prod/web.discovery[6].container: the container's name is empty
             Error services.prod/web.discovery[6]: another entry registers the same instance `<task id>` in `srv-2`: give each its own `port`, or another registry
         "#]],
@@ -171,21 +171,21 @@ fn rules() {
         json!({ "alarm": "", "target": 0, "tolerance": 1 }),
         expect![[r#"
             Error services.prod/web.scaling.rules[0].alarm: the alarm's name is empty
-            Error services.prod/web.scaling.rules[0].target: the target must be greater than 0: the count follows value / target
-            Error services.prod/web.scaling.rules[0].tolerance: the tolerance is a share from 0 to less than 1: `0.1` is 10 %
+            Error services.prod/web.scaling.rules[0].target: `target: 0` is out of range: greater than 0, since the count follows value / target
+            Error services.prod/web.scaling.rules[0].tolerance: `tolerance: 1` is out of range: 0 to less than 1, as `0.1` is 10 %
         "#]],
     );
     check_rule(
         json!({ "alarm": "a", "percent": -101 }),
         expect![[r#"
-            Error services.prod/web.scaling.rules[0].percent: no more than 100 percent of the tasks can be removed: write -100 or more
+            Error services.prod/web.scaling.rules[0].percent: `percent: -101` is out of range: -100 or more, since no more than all tasks can be removed
         "#]],
     );
     check_rule(
         json!({ "queue": "", "per-task": 0 }),
         expect![[r#"
             Error services.prod/web.scaling.rules[0].queue: the queue's name is empty
-            Error services.prod/web.scaling.rules[0].per-task: `per-task` must be at least 1
+            Error services.prod/web.scaling.rules[0].per-task: `per-task: 0` is out of range: 1 to 4294967295
         "#]],
     );
 }
@@ -203,7 +203,7 @@ fn bounds() {
             Error services.prod/web.scaling.min: `min` is 5, more than `max`, which is 4
             Warning services.prod/web.scaling.rules[1].alarm: another rule has the alarm `a` too
             Error services.prod/web.scaling.limit.out: a limit needs `tasks`, `percent` or both
-            Error services.prod/web.scaling.limit.in.percent: the percentage must be 0 or more
+            Error services.prod/web.scaling.limit.in.percent: `percent: -1` is out of range: 0 or more
             Error services.prod/web.scaling.limit.in.per: the period must be longer than `0s`
             Error services.prod/web.scaling.schedule[0]: a schedule needs `min`, `max` or both
             Error services.prod/web.scaling.schedule[1]: from then on `min` would be 9, more than `max`, which would be 4
@@ -333,7 +333,7 @@ fn balancing_storage_and_size() {
         })),
         expect![[r#"
             Error services.prod/web.balancing[0].target-group: the target group's name has 33 characters; AWS takes 32
-            Error services.prod/web.balancing[0].port: a container port is a number from 1 to 65535
+            Error services.prod/web.balancing[0].port: `port: 0` is out of range: 1 to 65535
             Error services.prod/web.balancing[1].target-group: the target group's name is empty
             Error services.prod/web.storage[0].snapshot.every: must be longer than `0s`
             Error services.prod/web.storage[1].volume: volume `a` stands here twice

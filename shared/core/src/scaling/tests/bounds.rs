@@ -31,6 +31,46 @@ fn the_count_stays_within_its_bounds() {
 }
 
 #[test]
+fn a_bound_that_cuts_a_change_short_is_named() {
+    let busy = || alarm(0).reads(240.0, 60.0);
+    for (rule, desired, told) in [
+        (json!({ "target": 60 }), 4, "service prod/web goes from 4 to 16 tasks"),
+        (
+            json!({ "target": 60 }),
+            6,
+            "service prod/web goes from 6 to 20 tasks: alarm `a` wants 24, max is 20",
+        ),
+        (
+            json!({ "add": -9 }),
+            4,
+            "service prod/web goes from 4 to 2 tasks: alarm `a` wants 0, min is 2",
+        ),
+        (
+            json!({ "set": 22 }),
+            25,
+            "service prod/web goes from 25 to 20 tasks: alarm `a` wants 22, max is 20",
+        ),
+        (json!({ "add": 1 }), 20, "service prod/web has 20 tasks, max is 20"),
+        (json!({ "add": -1 }), 2, "service prod/web has 2 tasks, min is 2"),
+    ] {
+        let mut rule = rule;
+        rule["alarm"] = "a".into();
+        let decided = look(json!([rule])).tasks(desired).knows("a", busy()).decide();
+        let last = decided.decision.reasons.last().unwrap();
+        assert_eq!(last.message, told);
+    }
+    // Of several rules the one whose wish counts; within a cooldown what it adds to the step before.
+    let two = json!([{ "alarm": "a", "add": 17 }, { "alarm": "b", "add": 1 }]);
+    let cooling = look(two)
+        .tasks(5)
+        .knows("a", alarm(0))
+        .knows("b", alarm(0))
+        .with(|facts| facts.memory = changed(4, 5, -10));
+    let told = "service prod/web goes from 5 to 20 tasks: alarm `a` wants 21, max is 20";
+    assert_eq!(cooling.decide().decision.reasons.last().unwrap().message, told);
+}
+
+#[test]
 fn bounds_the_wrong_way_round_do_no_harm() {
     for desired in [1, 3, 5, 9] {
         for add in [-1, 1] {
