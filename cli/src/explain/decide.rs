@@ -196,6 +196,8 @@ impl Context<'_> {
             wishes,
             service,
             definition: Known::No,
+            linger: delivery::Linger::of(&managed.stored.config),
+            linger_asked: None,
             memory: delivery::Memory::default(),
         };
         if let Some(name) = facts.base_name() {

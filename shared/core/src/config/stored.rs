@@ -45,6 +45,9 @@ pub struct StoredTarget {
     /// What is paused: `discovery`, `scaling`, …, or `all`, until when; without a time until it is resumed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub paused: BTreeMap<String, Option<Timestamp>>,
+    /// When `apply --linger` last asked that the side container of `drain` be rolled out without an image to wait for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linger_asked: Option<Timestamp>,
     /// The version of the whole configuration that wrote it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub version: u64,
@@ -57,6 +60,7 @@ impl StoredTarget {
             config,
             registries: BTreeMap::new(),
             paused: BTreeMap::new(),
+            linger_asked: None,
             version: 0,
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Address, Discovery, When};
-use crate::delivery::ImageRef;
+use crate::delivery::{ImageRef, SIDE_CONTAINER};
 use crate::event::{Container, TaskStateChange};
 use crate::ids::{Arn, Target, TargetKind, TaskDefinitionRef};
 use crate::report::{Code, Reason};
@@ -123,7 +123,11 @@ fn want(facts: &Facts, entry: &Discovery) -> Result<Wanted, Wanted> {
 
 fn container<'a>(task: &'a TaskStateChange, entry: &Discovery) -> Result<Option<&'a Container>, Reason> {
     match &entry.container {
-        None => Ok((task.containers.len() == 1).then(|| &task.containers[0])),
+        None => {
+            // An event does not carry our mark: the name alone tells the side container.
+            let mut own = task.containers.iter().filter(|c| c.name != SIDE_CONTAINER);
+            Ok(own.next().filter(|_| own.next().is_none()))
+        }
         Some(name) => task
             .containers
             .iter()

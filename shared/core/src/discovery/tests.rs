@@ -325,6 +325,26 @@ fn templates_are_filled_in() {
 }
 
 #[test]
+fn the_side_container_is_not_the_one_whose_image_is_told() {
+    let entry = Discovery {
+        attributes: BTreeMap::from([("version".to_owned(), "${image.tag}".to_owned())]),
+        ..entry()
+    };
+    let version = |more: &str| {
+        let mut task = task(&json!({}));
+        let mut container = task.containers[0].clone();
+        container.name = more.to_owned();
+        task.containers.push(container);
+        let decision = decide(&facts(vec![entry.clone()], task, Known::No));
+        decision.actions[0].input()["Attributes"]["version"]
+            .as_str()
+            .map(str::to_owned)
+    };
+    assert_eq!(version("wharfinger-linger").as_deref(), Some("1.2.0"));
+    assert_eq!(version("log"), None);
+}
+
+#[test]
 fn only_our_own_goes_and_only_with_proof() {
     let ours = endpoint().attributes;
     let theirs = BTreeMap::from([("WHARFINGER_OWNER".to_owned(), "another".to_owned())]);
