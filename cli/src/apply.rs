@@ -10,7 +10,7 @@ use wharfinger_cloud::config::CACHED_FOR;
 use wharfinger_cloud::ports::Clock;
 use wharfinger_cloud::store::{self, Written};
 use wharfinger_cloud::table::{Table, TableName};
-use wharfinger_core::config::changes::{Current, Plan, Stamp, names, plan};
+use wharfinger_core::config::changes::{Current, Plan, Stamp, names, plan, plan_lingering};
 
 use crate::args::Global;
 use crate::difference::Difference;
@@ -29,6 +29,10 @@ pub(crate) struct Args {
     /// Create the Cloud Map namespaces and services that `discovery.to` names and that do not exist.
     #[arg(long)]
     create: bool,
+    /// Have each service with `drain` get its side container at once, with a deployment, and not with its next rollout;
+    /// or lose it, where `drain` was taken out.
+    #[arg(long)]
+    linger: bool,
 }
 
 /// How often an apply begins anew when others come between.
@@ -40,6 +44,8 @@ struct Report {
     applied: bool,
     version: u64,
     created: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lingering: Vec<String>,
     #[serde(flatten)]
     difference: Difference,
 }
@@ -55,6 +61,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
                 at: aws.now(),
                 by: by.clone(),
             };
+            let plan = if args.linger { plan_lingering } else { plan };
             Ok(plan(stored, &document, &resolved.names, args.prune, &stamp)?)
         };
         let (plan, version) = store(&aws, planned).await?;
@@ -63,9 +70,13 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
             applied: !plan.transactions.is_empty(),
             version,
             created: resolved.created,
+            lingering: plan.lingering.iter().map(ToString::to_string).collect(),
             difference,
         })
     })?;
+    if args.linger && report.lingering.is_empty() {
+        note("no service of the file has `drain`: --linger asks for nothing");
+    }
     show(global.output, &report)?;
     Ok(Verdict::Fine)
 }
@@ -125,6 +136,13 @@ impl Show for Report {
             writeln!(out, "{GREEN}created{GREEN:#} {created}")?;
         }
         self.difference.text(out)?;
+        for target in &self.lingering {
+            writeln!(
+                out,
+                "{GREEN}asked{GREEN:#}   {target}: the delivery function brings its side container in line with `drain` \
+                 at its next sweep, in 5 minutes at most"
+            )?;
+        }
         if self.applied {
             writeln!(
                 out,
@@ -208,7 +226,13 @@ mod tests {
                 at: jiff::Timestamp::UNIX_EPOCH,
                 by: "me".to_owned(),
             };
-            Ok(plan(stored, document, &wharfinger_core::config::stored::Resolved::default(), false, &stamp)?)
+            Ok(plan(
+                stored,
+                document,
+                &wharfinger_core::config::stored::Resolved::default(),
+                false,
+                &stamp,
+            )?)
         };
         store(table, planned).await
     }

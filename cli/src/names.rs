@@ -64,7 +64,11 @@ pub(crate) async fn resolve(
                     let id = made.with_context(|| format!("the Cloud Map service {to} cannot be created"))?;
                     resolved.created.push(format!("service {to}"));
                     stored::Registry {
-                        records: if namespace.dns { vec![stored::Record::A] } else { Vec::new() },
+                        records: if namespace.dns {
+                            vec![stored::Record::A]
+                        } else {
+                            Vec::new()
+                        },
                         ..stored::Registry::of(id)
                     }
                 }
@@ -266,7 +270,9 @@ mod tests {
         let expected = [("shop.local/api", "srv-api"), ("shop.local/web", "srv-web")];
         assert_eq!(
             resolved.names.registries,
-            expected.map(|(to, id)| (to.to_owned(), stored::Registry::of(id))).into()
+            expected
+                .map(|(to, id)| (to.to_owned(), stored::Registry::of(id)))
+                .into()
         );
         assert_eq!(resolved.created, [""; 0]);
         assert_eq!(fake.resolve(&[], true).await, Ok(Resolved::default()));

@@ -147,7 +147,14 @@ mod tests {
             at: jiff::Timestamp::UNIX_EPOCH,
             by: "me".to_owned(),
         };
-        let plan = plan(&Current::default(), wanted, &wharfinger_core::config::stored::Resolved::default(), false, &stamp).unwrap();
+        let plan = plan(
+            &Current::default(),
+            wanted,
+            &wharfinger_core::config::stored::Resolved::default(),
+            false,
+            &stamp,
+        )
+        .unwrap();
         let mut current = Current::default();
         for write in plan.transactions.into_iter().flat_map(|transaction| transaction.writes) {
             match write {

@@ -89,7 +89,9 @@ impl Context<'_> {
                 Known::Yes(id) => id,
                 Known::No => self.offline.then(|| format!("{STAND_IN}{}}}", entry.to)),
             };
-            stored.registries.extend(id.map(|id| (entry.to.clone(), Registry::of(id))));
+            stored
+                .registries
+                .extend(id.map(|id| (entry.to.clone(), Registry::of(id))));
         }
     }
 
@@ -193,6 +195,8 @@ impl Context<'_> {
             wishes,
             service,
             definition: Known::No,
+            linger: delivery::Linger::of(&managed.stored.config),
+            linger_asked: None,
             memory: delivery::Memory::default(),
         };
         if let Some(name) = facts.base_name() {

@@ -111,7 +111,9 @@ impl Batches {
 
     fn take(&self, place: &Place, answer: &Rc<Answer>) -> Option<Batch> {
         let mut batches = self.0.borrow_mut();
-        let own = batches.get(place).is_some_and(|batch| Rc::ptr_eq(&batch.answer, answer));
+        let own = batches
+            .get(place)
+            .is_some_and(|batch| Rc::ptr_eq(&batch.answer, answer));
         own.then(|| batches.remove(place)).flatten()
     }
 }
@@ -127,7 +129,8 @@ impl Drop for GivenUp<'_> {
     fn drop(&mut self) {
         self.batches.take(self.place, self.answer);
         let message = "the call was given up before it was made";
-        self.answer.give(Err(CloudError::new("RegisterTargets", Kind::TimedOut, message)));
+        self.answer
+            .give(Err(CloudError::new("RegisterTargets", Kind::TimedOut, message)));
     }
 }
 

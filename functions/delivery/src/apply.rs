@@ -144,7 +144,7 @@ impl<C: Cloud> Rollouts<'_, C> {
         self.lease.store(self.cloud, MEMORY, to_attribute(WHAT, memory)?).await
     }
 
-    /// Registers the revision, and looks at it again: what differs besides the images is answered.
+    /// Registers the revision, and looks at it again: what differs besides the images and the side container is answered.
     async fn register(&self, look: &Look, request: &Value, memory: &mut Memory) -> Result<Vec<Difference>, Fault> {
         let arn = self.cloud.register_task_definition(request).await?;
         memory.registered(&arn);
@@ -155,23 +155,24 @@ impl<C: Cloud> Rollouts<'_, C> {
             .await?
             .ok_or_else(|| unreadable(format!("{arn} was registered and is not there")))?;
         let images = memory.intent.as_ref().map(Intent::images).unwrap_or_default();
+        let side = memory.intent.as_ref().map(|i| i.side.clone()).unwrap_or_default();
         let Known::Yes(Some(base)) = &look.facts.definition else {
             return Err(unreadable(format!("{}: no revision to compare with", look.managed.target)).into());
         };
-        Ok(differences(base, &new, &images).map_err(|e| unreadable(e.to_string()))?)
+        Ok(differences(base, &new, &images, &side).map_err(|e| unreadable(e.to_string()))?)
     }
 }
 
-/// Whether the wishes are dealt with. What is not there yet may come, and is looked at again by the sweep.
+/// Whether the wishes are dealt with. What is not there yet may come, and is looked at again by the sweep; so is what waits
+/// while calls were made for something else: another rule, or the side container.
 fn is_done(decision: &Decision<Action>) -> bool {
-    let absent = |code| {
+    let open = |code| {
         matches!(
             code,
-            Code::ServiceNotFound | Code::TaskDefinitionNotFound | Code::NoMatchingContainer
+            Code::ServiceNotFound | Code::TaskDefinitionNotFound | Code::NoMatchingContainer | Code::GateClosed
         )
     };
-    let waits = decision.outcome == Outcome::Wait || decision.reasons.iter().any(|r| absent(r.code));
-    !decision.actions.is_empty() || !waits
+    decision.outcome != Outcome::Wait && !decision.reasons.iter().any(|r| open(r.code))
 }
 
 fn revision(task_definition: &TaskDefinition, memory: &Memory) -> Result<String, Fault> {
@@ -183,6 +184,43 @@ fn revision(task_definition: &TaskDefinition, memory: &Memory) -> Result<String,
                 what: format!("the successor of {base}"),
                 reason: "the plan sends a service to a revision that it did not register".into(),
             })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wharfinger_cloud::table::{Item, attribute};
+    use wharfinger_core::delivery::{Side, SideContainer};
+
+    use super::*;
+
+    #[test]
+    fn a_rollout_of_the_side_container_is_read_back_as_it_was_stored() {
+        let side = SideContainer {
+            image: Some("tools/busybox:1".into()),
+            linger: 15,
+            depends_on: vec!["web".into()],
+            reserves: true,
+        };
+        for side in [Side::Put(side), Side::Remove, Side::Keep] {
+            let intent = Intent {
+                digests: [].into(),
+                changes: vec![],
+                side,
+                asked: Some(Timestamp::UNIX_EPOCH),
+                base: "web:7".into(),
+                at: Timestamp::UNIX_EPOCH,
+                registered: None,
+            };
+            let memory = Memory {
+                intent: Some(intent),
+                ..Memory::default()
+            };
+            let stored = to_attribute(WHAT, &memory).unwrap();
+            let mut item = Item::default();
+            item.insert(MEMORY.to_owned(), stored);
+            assert_eq!(attribute(&item, MEMORY).unwrap(), Some(memory));
         }
     }
 }

@@ -5,7 +5,7 @@
 //! lease: what it runs is looked up ([`observe`]), the decider says whether and how to roll out, and the revision is
 //! registered from raw JSON, compared, and given to the service, with the intent stored before each call ([`apply`]).
 //! What waits for a running deployment is resumed by its ECS Deployment State Change, and by the [`sweep`], which also
-//! finds pushes that no event told.
+//! finds pushes that no event told, and rolls out the side container of `drain` when `apply --linger` asked for it.
 
 pub mod apply;
 pub mod observe;
@@ -133,11 +133,11 @@ impl Delivery {
     ) -> Result<(), Fault> {
         let found = self.config.target(cloud, &deployment.target).await?;
         report(cloud, &found);
-        let Some(managed) = found.targets.into_iter().find(|m| !m.stored.config.delivery.is_empty()) else {
+        let Some(managed) = found.targets.into_iter().find(sweep::concerns) else {
             tracing::debug!(target = %deployment.target, "not managed");
             return Ok(());
         };
-        if !Stored::read(cloud, &managed.target).await?.is_settled() {
+        if !Stored::read(cloud, &managed.target).await?.is_quiet(attempt, &managed) {
             return self.converge(cloud, attempt, cause, managed).await;
         }
         let message = format!("deployment {} moved; no image waits for it", deployment.deployment_id);
@@ -186,6 +186,8 @@ impl Function for Delivery {
             account,
             region,
         };
-        Box::pin(self.on_event(aws, &attempt, &event)).await.map(|()| Value::Null)
+        Box::pin(self.on_event(aws, &attempt, &event))
+            .await
+            .map(|()| Value::Null)
     }
 }

@@ -1,4 +1,5 @@
-//! What the registry holds against what was rolled out: pushes that no event told, and what waits.
+//! What the registry holds against what was rolled out: pushes that no event told, and what waits; and what
+//! `apply --linger` asked for.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use crate::{Attempt, Cloud, Delivery, NAME};
 /// What each repository of our registry holds; `None` when it does not exist.
 type Listings = BTreeMap<String, Option<Vec<TaggedImage>>>;
 
-/// One pass over every target with delivery.
+/// One pass over every target with delivery, and every one that was asked to linger.
 ///
 /// # Errors
 /// When parts of it failed; the others went through.
@@ -28,11 +29,7 @@ pub async fn sweep(function: &Delivery, cloud: &impl Cloud, attempt: &Attempt, e
         at: None,
     };
     let (mut listings, mut swept, mut busy) = (Listings::new(), 0, 0);
-    for managed in found
-        .targets
-        .into_iter()
-        .filter(|m| !m.stored.config.delivery.is_empty())
-    {
+    for managed in found.targets.into_iter().filter(concerns) {
         swept += 1;
         let name = managed.target.to_string();
         let result = match waits(cloud, attempt, &managed, &mut listings).await {
@@ -47,6 +44,11 @@ pub async fn sweep(function: &Delivery, cloud: &impl Cloud, attempt: &Attempt, e
     }
     pass.finish(cloud, &[("SweptTargets", swept), ("BusyTargets", busy)])
         .await
+}
+
+/// Whether this function may have something to do for a target.
+pub(crate) fn concerns(managed: &Managed) -> bool {
+    !managed.stored.config.delivery.is_empty() || managed.stored.linger_asked.is_some()
 }
 
 /// Whether a target has something to do, once its wishes were compared with the registry.
@@ -84,7 +86,7 @@ async fn waits(
             news = true;
         }
     }
-    Ok(news || !stored.is_settled())
+    Ok(news || !stored.is_quiet(attempt, managed))
 }
 
 fn wish(repository: &str, image: &TaggedImage) -> Wish {

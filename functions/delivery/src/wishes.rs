@@ -7,7 +7,7 @@ use wharfinger_cloud::table::{
 };
 use wharfinger_cloud::{Fault, telemetry};
 use wharfinger_core::config::stored::Managed;
-use wharfinger_core::delivery::{Facts, Heard, Memory, Wish, hear as hear_push};
+use wharfinger_core::delivery::{Facts, Heard, Linger, Memory, Wish, hear as hear_push};
 use wharfinger_core::event::{Envelope, ImageAction};
 use wharfinger_core::ids::Target;
 use wharfinger_core::known::Known;
@@ -91,6 +91,12 @@ impl Stored {
         self.memory.intent.is_none() && self.revisions.values().all(|(_, settled)| *settled)
     }
 
+    /// Whether the target asks for nothing: its wishes were dealt with, and so was its last `apply --linger`.
+    #[must_use]
+    pub fn is_quiet(&self, attempt: &Attempt, managed: &Managed) -> bool {
+        self.is_settled() && facts(attempt, managed, self).asks_to_linger().is_none()
+    }
+
     /// Puts a wish in the place of the one that was read. `false` when another invocation was quicker.
     ///
     /// # Errors
@@ -143,6 +149,8 @@ pub fn facts(attempt: &Attempt, managed: &Managed, stored: &Stored) -> Facts {
         wishes: stored.wishes.clone(),
         service: Known::No,
         definition: Known::No,
+        linger: Linger::of(&managed.stored.config),
+        linger_asked: managed.stored.linger_asked,
         memory: stored.memory.clone(),
     }
 }

@@ -36,7 +36,10 @@ impl<C: Registry> Side<C> for CloudMap {
     async fn list(&self, cloud: &C, owner: &str, service_id: &str) -> Result<Vec<Listed<Endpoint>>, CloudError> {
         let instances = cloud.instances(service_id).await?;
         let listed = instances.into_iter().map(|instance| {
-            let marked = instance.attributes.get(OWNER_ATTRIBUTE).is_some_and(|mark| mark == owner);
+            let marked = instance
+                .attributes
+                .get(OWNER_ATTRIBUTE)
+                .is_some_and(|mark| mark == owner);
             Listed {
                 task: instance.attributes.get(TASK_ATTRIBUTE).filter(|_| marked).cloned(),
                 draining: false,

@@ -162,6 +162,8 @@ impl Function for Scaling {
     const HOSTS: &'static [&'static str] = &["dynamodb", "ecs", "monitoring"];
 
     async fn handle(&self, aws: &Aws, invocation: Invocation) -> Result<Value, Fault> {
-        Box::pin(self.on_event(aws, &invocation.holder, &invocation.event)).await.map(|()| Value::Null)
+        Box::pin(self.on_event(aws, &invocation.holder, &invocation.event))
+            .await
+            .map(|()| Value::Null)
     }
 }

@@ -187,6 +187,8 @@ mod tests {
     use wharfinger_core::config::Document;
     use wharfinger_core::config::changes::{Stamp, document, plan};
 
+    use wharfinger_core::config::stored::{Registry, Resolved};
+
     use super::*;
     use crate::table::{Update, Updated};
 
@@ -304,8 +306,9 @@ mod tests {
             at: Timestamp::UNIX_EPOCH,
             by: "me".to_owned(),
         };
-        let plan =
-            |current: &Current, document: &Document| plan(current, document, &Resolved::default(), true, &stamp).unwrap();
+        let plan = |current: &Current, document: &Document| {
+            plan(current, document, &Resolved::default(), true, &stamp).unwrap()
+        };
         let empty = Document {
             version: 1,
             ..Document::default()

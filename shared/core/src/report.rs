@@ -174,12 +174,20 @@ codes! {
     TaskDefinitionNotFound,
     /// The image was rolled out, and the service went back to an older revision: it is not rolled out again.
     RolledBack,
-    /// The registered revision differs in more than the image.
+    /// The registered revision differs in more than was asked for.
     RevisionDiffers,
     /// The deployment moved; nothing waits for it.
     NothingWaiting,
     /// A gate of the rule is not open.
     GateClosed,
+    /// The side container that lets tasks linger is added, changed or taken out.
+    LingerChanges,
+    /// The task definition has the side container that `drain` asks for.
+    AlreadyLingers,
+    /// The task definition cannot take the side container.
+    LingerRefused,
+    /// The platform stops a container sooner than `drain.linger` asks.
+    LingerShortened,
 }
 
 impl std::fmt::Display for Code {

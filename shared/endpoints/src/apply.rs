@@ -83,7 +83,12 @@ impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
         said: String,
     ) -> Result<Confirmed<Self::Facts>, Fault> {
         let task = &before.facts.task;
-        let removed: Vec<_> = decision.actions.iter().filter(|a| a.is_leave()).map(|a| a.member().clone()).collect();
+        let removed: Vec<_> = decision
+            .actions
+            .iter()
+            .filter(|a| a.is_leave())
+            .map(|a| a.member().clone())
+            .collect();
         let removals = &self.function.removals;
         removals.set(removals.get().saturating_sub(removed.len()));
         let waits = task.is_running() && decision.reasons.iter().any(|r| r.code == Code::NotHealthy);
@@ -115,7 +120,9 @@ impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
         newer.facts.rivals = rivals;
         // Whoever took an address over may have joined before it was removed: it is put back, or removed once more.
         if let Known::Yes(belief) = &mut newer.facts.belief {
-            belief.uncertain.extend(decision.actions.iter().map(|a| a.member().clone()));
+            belief
+                .uncertain
+                .extend(decision.actions.iter().map(|a| a.member().clone()));
         }
         Ok(Confirmed::Moved(look_up(self.function, self.cloud, newer).await?))
     }
@@ -145,12 +152,7 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
     }
 
     /// What was removed, and, of a target, what was put back for whoever has it now: all of it with its address.
-    fn touched(
-        &self,
-        before: &Look<S::Member>,
-        decision: &Plan<S::Member>,
-        removed: &[S::Member],
-    ) -> Vec<S::Member> {
+    fn touched(&self, before: &Look<S::Member>, decision: &Plan<S::Member>, removed: &[S::Member]) -> Vec<S::Member> {
         let evicted = |member: &&S::Member| before.facts.rivals.iter().any(|rival| rival.member.is_same(member));
         let own = removed.iter().filter(|member| S::Member::SHARED || !evicted(member));
         let mut touched: Vec<_> = own.map(|member| known(before, member)).collect();
@@ -171,8 +173,10 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
         if touched.is_empty() {
             return Ok(Vec::new());
         }
-        let (own, others): (Vec<_>, Vec<_>) =
-            touched.iter().cloned().partition(|member| removed.iter().any(|gone| gone.is_same(member)));
+        let (own, others): (Vec<_>, Vec<_>) = touched
+            .iter()
+            .cloned()
+            .partition(|member| removed.iter().any(|gone| gone.is_same(member)));
         let (released, seen) = tokio::join!(
             claims::release(self.cloud, &task.task_arn, &own),
             claims::rivals(self.cloud, &task.task_arn, &others)
@@ -326,7 +330,12 @@ fn after<M: Member>(look: &Look<M>, decision: &Plan<M>) -> Vec<M> {
     };
     registered.retain(|member| !touched(member));
     if look.facts.task.is_running() {
-        let others = |member: &M| look.facts.rivals.iter().any(|r| r.newer && r.member.address() == member.address());
+        let others = |member: &M| {
+            look.facts
+                .rivals
+                .iter()
+                .any(|r| r.newer && r.member.address() == member.address())
+        };
         registered.extend(made(decision).into_iter().filter(|member| !others(member)));
     }
     registered

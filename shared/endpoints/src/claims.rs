@@ -58,7 +58,9 @@ pub struct Claim<M> {
 }
 
 fn read<M: Member>(item: &Item) -> Result<Option<Claim<M>>, Malformed> {
-    let Some(task) = as_text(item, TASK) else { return Ok(None) };
+    let Some(task) = as_text(item, TASK) else {
+        return Ok(None);
+    };
     let malformed = |reason: String| Malformed {
         key: Key::of(item).map_or_else(|| "?".to_owned(), |key| key.to_string()),
         reason,
@@ -120,7 +122,11 @@ async fn claim_one<M: Member>(
             }
             Ok(_) => None,
             Err(malformed) => {
-                tracing::error!(key = malformed.key, reason = malformed.reason, "malformed claim is replaced");
+                tracing::error!(
+                    key = malformed.key,
+                    reason = malformed.reason,
+                    "malformed claim is replaced"
+                );
                 None
             }
         };
@@ -167,11 +173,7 @@ async fn release_one<M: Member>(
 ///
 /// # Errors
 /// When the state table cannot be read.
-pub async fn rivals<M: Member>(
-    cloud: &impl Table,
-    task: &TaskArn,
-    members: &[M],
-) -> Result<Vec<Rival<M>>, Fault> {
+pub async fn rivals<M: Member>(cloud: &impl Table, task: &TaskArn, members: &[M]) -> Result<Vec<Rival<M>>, Fault> {
     let keys: Vec<_> = members.iter().filter_map(key).collect();
     let mut found = Vec::new();
     for item in join_all(keys.iter().map(|key| cloud.get(TableName::State, key))).await {
@@ -222,7 +224,9 @@ fn index(domain: &str) -> String {
 /// When the state table cannot be written.
 pub async fn note<M: Member>(cloud: &impl Table, collection: &str) -> Result<(), Fault> {
     let key = Key::new(index(M::DOMAIN), collection);
-    cloud.update(TableName::State, Update::of(key).set("noted", number(1))).await?;
+    cloud
+        .update(TableName::State, Update::of(key).set("noted", number(1)))
+        .await?;
     Ok(())
 }
 

@@ -25,8 +25,8 @@ use wharfinger_cloud::pipeline::{Cause, converge};
 use wharfinger_cloud::ports::{Clock, Hosts, OperationStatus, Submitted, Tasks};
 use wharfinger_cloud::table::Table;
 use wharfinger_core::endpoint::{Action, Belief, Facts, Host, Member};
-use wharfinger_core::known::Known;
 use wharfinger_core::event::{Detail, Event, Rejected, TaskStateChange};
+use wharfinger_core::known::Known;
 
 pub use sweep::Scope;
 pub use waiting::HEALTH_CHECK;

@@ -127,11 +127,7 @@ pub async fn merge<C: Cloud, S: Side<C>>(
 }
 
 /// Which members the event itself tells: those that it is to have, or, of a target that leaves, where it was.
-fn told<C: Cloud, S: Side<C>>(
-    function: &Endpoints<S>,
-    managed: &Managed,
-    task: &TaskStateChange,
-) -> Vec<S::Member> {
+fn told<C: Cloud, S: Side<C>>(function: &Endpoints<S>, managed: &Managed, task: &TaskStateChange) -> Vec<S::Member> {
     let facts = facts(function, managed.clone(), task.clone(), Belief::default());
     if task.is_running() {
         return members(&facts);
@@ -416,7 +412,14 @@ pub async fn seen<C: Cloud, S: Side<C>>(
         }),
         (_, believed) => believed,
     };
-    let (left, newest) = (look.facts.left, if stale { look.facts.task.clone() } else { facts.task.clone() });
+    let (left, newest) = (
+        look.facts.left,
+        if stale {
+            look.facts.task.clone()
+        } else {
+            facts.task.clone()
+        },
+    );
     look.facts = Facts {
         task: newest,
         belief,

@@ -42,7 +42,9 @@ pub(crate) async fn keep<M: Member>(
         let update = Update::of(key::<M>(task)).set(TASK, text(task.task_arn.as_str()));
         cloud.update(TableName::State, update).await?;
     } else if was && !waits {
-        cloud.transact(TableName::State, vec![Write::Delete(key::<M>(task))]).await?;
+        cloud
+            .transact(TableName::State, vec![Write::Delete(key::<M>(task))])
+            .await?;
     }
     Ok(())
 }
@@ -84,7 +86,10 @@ pub(crate) async fn look_again<C: Cloud, S: Side<C>>(
             pass.part(cloud, arn, result);
         }
         for arn in described.missing {
-            let gone = Key::new(partition::<S::Member>(), format!("{cluster}/{}", arn.rsplit('/').next().unwrap_or_default()));
+            let gone = Key::new(
+                partition::<S::Member>(),
+                format!("{cluster}/{}", arn.rsplit('/').next().unwrap_or_default()),
+            );
             let result = cloud.transact(TableName::State, vec![Write::Delete(gone)]).await;
             pass.part(cloud, arn, result.map(drop).map_err(Fault::from));
         }

@@ -8,12 +8,14 @@ use serde_json::Value;
 use wharfinger_cloud::CloudError;
 use wharfinger_cloud::ledger::{ORDER, SAID, SETTLED};
 use wharfinger_cloud::ports::{
-    Alarms, Clock, DescribedTasks, Images, Instance, OperationStatus, Registry, ServiceChange, Services, Submitted,
-    TaggedImage, TaskDefinitions, Tasks,
+    Alarms, Clock, DescribedTasks, Hosts, Images, Instance, OperationStatus, Registry, ServiceChange, Services,
+    Submitted, TaggedImage, TargetGroups, TaskDefinitions, Tasks,
 };
 use wharfinger_cloud::table::{Condition, Item, Key, Table, TableName, Update, Updated, Write};
 use wharfinger_cloud::world::Caller;
+use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth};
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
+use wharfinger_core::endpoint::Host;
 use wharfinger_core::event::AlarmStateChange;
 use wharfinger_core::ids::{Target, TaskArn};
 use wharfinger_core::service::ServiceFacts;
@@ -109,9 +111,41 @@ impl Clock for Client {
     }
 }
 
+impl Hosts for Client {
+    async fn hosts(&self, cluster: &str, arns: &[String]) -> Result<BTreeMap<String, Host>, CloudError> {
+        self.caller.hosts(cluster, arns).await
+    }
+
+    async fn public_addresses(&self, interfaces: &[String]) -> Result<BTreeMap<String, String>, CloudError> {
+        self.caller.public_addresses(interfaces).await
+    }
+}
+
+impl TargetGroups for Client {
+    async fn register_targets(&self, group: &str, targets: &[TargetDescription]) -> Result<(), CloudError> {
+        self.caller.register_targets(group, targets).await
+    }
+
+    async fn deregister_targets(&self, group: &str, targets: &[TargetDescription]) -> Result<(), CloudError> {
+        self.caller.deregister_targets(group, targets).await
+    }
+
+    async fn target_health(&self, group: &str) -> Result<Vec<TargetHealth>, CloudError> {
+        self.caller.target_health(group).await
+    }
+
+    async fn target_groups(&self, names: &[String]) -> Result<BTreeMap<String, TargetGroup>, CloudError> {
+        self.caller.target_groups(names).await
+    }
+}
+
 impl Registry for Client {
     async fn register(&self, endpoint: &Endpoint) -> Result<Submitted, CloudError> {
         self.caller.register(endpoint).await
+    }
+
+    async fn tell_health(&self, endpoint: &Endpoint) -> Result<(), CloudError> {
+        self.caller.tell_health(endpoint).await
     }
 
     async fn deregister(&self, request: &DeregisterInstance) -> Result<Submitted, CloudError> {

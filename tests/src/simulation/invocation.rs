@@ -3,7 +3,9 @@
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 use jiff::{SignedDuration, Timestamp};
 use wharfinger_cloud::Fault;
@@ -107,7 +109,7 @@ impl Running {
         let (function, event, holder) = (Rc::clone(&environment.function), Rc::clone(&parcel.event), name.clone());
         let work: Work = Box::pin(async move {
             match &*function {
-                Kind::Discovery(function) => Box::pin(function.on_event(&client, &event)).await,
+                Kind::Discovery(function) => Box::pin(function.on_event(&client, &event)).await.map(drop),
                 Kind::Scaling(function) => Box::pin(function.on_event(&client, &holder, &event)).await,
                 Kind::Delivery(function) => {
                     let attempt = Attempt {
@@ -148,6 +150,24 @@ impl Running {
 
     /// Goes on as far as the gates let it.
     pub fn poll(&mut self) -> Poll<Result<(), Fault>> {
-        self.work.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        loop {
+            let woken = Arc::new(Woken::default());
+            let waker = Waker::from(Arc::clone(&woken));
+            let polled = self.work.as_mut().poll(&mut Context::from_waker(&waker));
+            // Who lets the others go first asks to be polled again.
+            if polled.is_ready() || !woken.0.load(Ordering::Relaxed) {
+                return polled;
+            }
+        }
+    }
+}
+
+/// Whether an invocation woke itself.
+#[derive(Debug, Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }

@@ -214,6 +214,7 @@ mod tests {
         let bound = [NetworkBinding {
             container_port: Some(80),
             host_port: Some(32_768),
+            container_port_range: None,
         }];
         for task in [&event, &described] {
             assert!(task.container_instance_arn.is_some());

@@ -69,7 +69,8 @@ impl Member for Membership {
         let name = &entry.target_group;
         match stored.target_group(name) {
             Some(group) if group.target_type == TargetType::Other => {
-                let message = format!("the targets of group `{name}` are no tasks: its type must be `ip` or `instance`");
+                let message =
+                    format!("the targets of group `{name}` are no tasks: its type must be `ip` or `instance`");
                 Err(Reason::new(Code::TargetGroupMismatch, message))
             }
             Some(group) => Ok(group.arn.clone()),

@@ -93,7 +93,12 @@ fn known(registered: Vec<Membership>) -> Known<Belief> {
 
 fn show(decision: &Decision<Action>) -> String {
     let mut lines = vec![format!("{:?}", decision.outcome)];
-    lines.extend(decision.actions.iter().map(|a| format!("{} {}", a.call(), a.input()["Targets"])));
+    lines.extend(
+        decision
+            .actions
+            .iter()
+            .map(|a| format!("{} {}", a.call(), a.input()["Targets"])),
+    );
     lines.extend(decision.reasons.iter().map(|r| format!("{}: {}", r.code, r.message)));
     lines.join("\n") + "\n"
 }
@@ -113,16 +118,22 @@ fn a_task_joins_as_its_group_wants_it() {
             TaskJoins: 10.0.0.7:8080 joins in arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/web-internal/0123456789abcdef
         "#]],
     );
-    check(&facts(bridge(), Some(TargetType::Ip), known(vec![])), &expect![[r#"
+    check(
+        &facts(bridge(), Some(TargetType::Ip), known(vec![])),
+        &expect![[r#"
         Act
         RegisterTargets [{"Id":"10.1.0.1","Port":32768}]
         TaskJoins: 10.1.0.1:32768 joins in arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/web-internal/0123456789abcdef
-    "#]]);
-    check(&facts(bridge(), Some(TargetType::Instance), known(vec![])), &expect![[r#"
+    "#]],
+    );
+    check(
+        &facts(bridge(), Some(TargetType::Instance), known(vec![])),
+        &expect![[r#"
         Act
         RegisterTargets [{"Id":"i-1","Port":32768}]
         TaskJoins: i-1:32768 joins in arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/web-internal/0123456789abcdef
-    "#]]);
+    "#]],
+    );
     check(
         &facts(task(&json!({})), Some(TargetType::Instance), known(vec![])),
         &expect![[r#"
@@ -130,14 +141,20 @@ fn a_task_joins_as_its_group_wants_it() {
             NoAddress: the task has a network interface of its own: it can join a target group of type `ip` only
         "#]],
     );
-    check(&facts(bridge(), Some(TargetType::Other), known(vec![])), &expect![[r#"
+    check(
+        &facts(bridge(), Some(TargetType::Other), known(vec![])),
+        &expect![[r#"
         Wait
         TargetGroupMismatch: the targets of group `web-internal` are no tasks: its type must be `ip` or `instance`
-    "#]]);
-    check(&facts(bridge(), None, known(vec![])), &expect![[r#"
+    "#]],
+    );
+    check(
+        &facts(bridge(), None, known(vec![])),
+        &expect![[r#"
         Wait
         TargetGroupUnresolved: the target group `web-internal` is not known: apply the configuration, which looks it up
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -147,14 +164,21 @@ fn an_arn_needs_nothing_looked_up() {
     let decision = decide(&facts);
     assert_eq!(decision.actions[0].input()["TargetGroupArn"], GROUP);
     facts.task = bridge();
-    assert_eq!(decide(&facts).actions[0].input()["Targets"], json!([{ "Id": "i-1", "Port": 32_768 }]));
+    assert_eq!(
+        decide(&facts).actions[0].input()["Targets"],
+        json!([{ "Id": "i-1", "Port": 32_768 }])
+    );
 }
 
 #[test]
 fn the_port_is_named_again_when_a_target_leaves() {
     let leaving = task(&json!({ "desiredStatus": "STOPPED" }));
     check(
-        &facts(leaving.clone(), Some(TargetType::Ip), known(vec![member("10.0.0.7", 8080)])),
+        &facts(
+            leaving.clone(),
+            Some(TargetType::Ip),
+            known(vec![member("10.0.0.7", 8080)]),
+        ),
         &expect![[r#"
             Act
             DeregisterTargets [{"Id":"10.0.0.7","Port":8080}]
@@ -162,11 +186,14 @@ fn the_port_is_named_again_when_a_target_leaves() {
         "#]],
     );
     // Offline, where it was reached is told by the event.
-    check(&facts(leaving, Some(TargetType::Ip), Known::No), &expect![[r#"
+    check(
+        &facts(leaving, Some(TargetType::Ip), Known::No),
+        &expect![[r#"
         Act
         DeregisterTargets [{"Id":"10.0.0.7","Port":8080}]
         TaskLeaves: task 0123456789abcdef0123456789abcdef leaves (ECS wants it stopped): 1 endpoint(s) go first
-    "#]]);
+    "#]],
+    );
 }
 
 fn rival(newer: bool) -> Rival<Membership> {
@@ -185,12 +212,15 @@ fn a_target_that_another_task_has_taken_over_stays() {
         known(vec![member("10.0.0.7", 8080)]),
     );
     leaving.rivals = vec![rival(true)];
-    check(&leaving, &expect![[r#"
+    check(
+        &leaving,
+        &expect![[r#"
         Act
         RegisterTargets [{"Id":"10.0.0.7","Port":8080}]
         TaskLeaves: task 0123456789abcdef0123456789abcdef leaves (ECS wants it stopped): 1 endpoint(s) go first
         AddressTaken: 10.0.0.7:8080 is task ffffffffffffffffffffffffffffffff's now: it stays
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -200,11 +230,14 @@ fn of_two_tasks_at_one_address_the_later_has_the_target() {
     let refused = decide(&facts);
     assert_eq!((refused.outcome, refused.actions.len()), (Outcome::Wait, 0));
     facts.rivals = vec![rival(false)];
-    check(&facts, &expect![[r#"
+    check(
+        &facts,
+        &expect![[r#"
         Act
         RegisterTargets [{"Id":"10.0.0.7","Port":8080}]
         TaskJoins: 10.0.0.7:8080 joins in arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/web-internal/0123456789abcdef
-    "#]]);
+    "#]],
+    );
 }
 
 proptest! {

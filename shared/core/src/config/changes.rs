@@ -201,6 +201,8 @@ pub struct Stamp {
 pub struct Plan {
     /// What changes.
     pub comparison: Comparison,
+    /// The services that are asked to linger from now on, or to linger no more.
+    pub lingering: Vec<Target>,
     /// The transactions; none when everything is stored already.
     pub transactions: Vec<Transaction>,
 }
@@ -218,10 +220,39 @@ pub fn plan(
     prune: bool,
     stamp: &Stamp,
 ) -> Result<Plan, IdError> {
+    planned(current, document, names, prune, stamp, false)
+}
+
+/// The same; and each service of the document that has `drain`, or had it until now, is asked to follow it at once.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_lingering(
+    current: &Current,
+    document: &Document,
+    names: &Resolved,
+    prune: bool,
+    stamp: &Stamp,
+) -> Result<Plan, IdError> {
+    planned(current, document, names, prune, stamp, true)
+}
+
+fn planned(
+    current: &Current,
+    document: &Document,
+    names: &Resolved,
+    prune: bool,
+    stamp: &Stamp,
+    linger: bool,
+) -> Result<Plan, IdError> {
     let mut comparison = compare(current, document, prune)?;
-    let mut groups = Vec::new();
+    let (mut groups, mut lingering) = (Vec::new(), Vec::new());
     for compared in &mut comparison.targets {
-        if let Some(group) = target_writes(current, compared, names) {
+        let asked = Some(stamp.at).filter(|_| linger && lingers(compared));
+        if asked.is_some() {
+            lingering.push(compared.key.clone());
+        }
+        if let Some(group) = target_writes(current, compared, names, asked) {
             groups.push(group);
         }
     }
@@ -236,8 +267,17 @@ pub fn plan(
     }
     Ok(Plan {
         comparison,
+        lingering,
         transactions: pack(&current.meta, groups, stamp),
     })
+}
+
+/// Whether a service of the document has `drain`, or had it: the side container is added, or taken out.
+fn lingers(compared: &Compared<Target, Service>) -> bool {
+    let has = |config: &Option<Service>| config.as_ref().is_some_and(|config| config.drain.is_some());
+    compared.key.kind == TargetKind::Service
+        && compared.after.is_some()
+        && (has(&compared.before) || has(&compared.after))
 }
 
 /// All writes of one target.
@@ -245,6 +285,7 @@ fn target_writes(
     current: &Current,
     compared: &mut Compared<Target, Service>,
     names: &Resolved,
+    asked: Option<Timestamp>,
 ) -> Option<Vec<Write>> {
     let target = &compared.key;
     let before = current.targets.get(target);
@@ -253,13 +294,15 @@ fn target_writes(
         (_, Some(config)) => {
             let mut stored = StoredTarget::new(config.clone()).resolved(names);
             stored.paused = before.map(|before| before.paused.clone()).unwrap_or_default();
+            stored.linger_asked = asked.or_else(|| before.and_then(|before| before.linger_asked));
             if compared.what == What::Same {
                 let names = |stored: &StoredTarget| (stored.registries.clone(), stored.target_groups.clone());
-                if before.is_some_and(|before| names(before) == names(&stored)) {
+                if before.is_none_or(|before| names(before) != names(&stored)) {
+                    // Its text is the same, but a name means something else now.
+                    compared.what = What::Change;
+                } else if asked.is_none() {
                     return None;
                 }
-                // Its text is the same, but a name means something else now.
-                compared.what = What::Change;
             }
             Some(stored)
         }

@@ -90,4 +90,7 @@ pub enum When {
 pub struct Drain {
     /// How long an old task keeps serving after it left discovery.
     pub linger: Span,
+    /// The image of the side container that holds the task up; it needs `sh` and `sleep`. Without it a public busybox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
 }

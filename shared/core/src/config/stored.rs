@@ -107,6 +107,9 @@ pub struct StoredTarget {
     /// What is paused: `discovery`, `scaling`, …, or `all`, until when; without a time until it is resumed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub paused: BTreeMap<String, Option<Timestamp>>,
+    /// When `apply --linger` last asked that the side container of `drain` be rolled out without an image to wait for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linger_asked: Option<Timestamp>,
     /// The version of the whole configuration that wrote it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub version: u64,
@@ -120,6 +123,7 @@ impl StoredTarget {
             registries: BTreeMap::new(),
             target_groups: BTreeMap::new(),
             paused: BTreeMap::new(),
+            linger_asked: None,
             version: 0,
         }
     }
@@ -128,7 +132,12 @@ impl StoredTarget {
     #[must_use]
     pub fn resolved(mut self, names: &Resolved) -> Self {
         let own = |to: &String| names.registries.get(to).map(|found| (to.clone(), found.clone()));
-        self.registries = self.config.discovery.iter().filter_map(|entry| own(&entry.to)).collect();
+        self.registries = self
+            .config
+            .discovery
+            .iter()
+            .filter_map(|entry| own(&entry.to))
+            .collect();
         let own = |name: &String| names.target_groups.get(name).map(|found| (name.clone(), found.clone()));
         let groups = self.config.balancing.iter().map(|entry| &entry.target_group);
         self.target_groups = groups.filter_map(own).collect();

@@ -32,9 +32,6 @@ fn of_target(path: &Path, service: &Service, found: &mut Vec<Problem>) {
     if !service.balancing.is_empty() {
         found.push(no_effect(path.at("balancing"), "tasks do not join target groups"));
     }
-    if service.drain.is_some() {
-        found.push(no_effect(path.at("drain").at("linger"), "tasks stop as ECS stops them"));
-    }
     if let Some(scaling) = &service.scaling {
         of_scaling(&path.at("scaling"), scaling, found);
     }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Facts;
 use super::action::Action;
+use super::linger::{SIDE_CONTAINER, is_ours};
 use super::memory::same_revision;
 use super::revision::{ContainerImage, containers, task_definition_arn};
 use super::standing::{Wanted, short};
@@ -61,7 +62,9 @@ pub(super) fn base<'a>(facts: &'a Facts, wanted: &[Wanted<'_>]) -> Result<Base<'
     if service.is_some_and(|s| !same_revision(&s.task_definition, arn)) {
         return Err(needs_definition());
     }
-    let containers = containers(answer).map_err(|_| needs_definition())?;
+    let mut containers = containers(answer).map_err(|_| needs_definition())?;
+    // It may have an image of the very repository; but it has the image that `drain` says, and no rule moves it.
+    containers.retain(|c| !is_ours(&answer["taskDefinition"]["containerDefinitions"][c.index]));
     Ok(Base {
         service,
         arn,
@@ -97,7 +100,10 @@ fn ignore(code: Code, message: String) -> Decision<Action> {
 }
 
 fn unknown(facts: &Facts, wanted: &[Wanted<'_>], missing: Vec<&'static str>) -> Decision<Action> {
-    let images: Vec<_> = wanted.iter().map(|w| w.wish.name()).collect();
+    let mut images: Vec<_> = wanted.iter().map(|w| w.wish.name()).collect();
+    if images.is_empty() {
+        images.push(format!("`{SIDE_CONTAINER}`"));
+    }
     let message = format!(
         "{} wants {}; what it has is not known: {}",
         facts.target,

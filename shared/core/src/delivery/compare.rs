@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use super::linger::Side;
 use super::revision::{Images, RevisionError, revise};
 
 /// What became of a part of a task definition.
@@ -40,17 +41,25 @@ impl fmt::Display for Difference {
     }
 }
 
-/// In what the new revision is not the old one with these images; empty when nothing else differs. Both are answers of
-/// `DescribeTaskDefinition` with tags.
+/// In what the new revision is not the old one with these images and this side container; empty when nothing else differs.
+/// Both are answers of `DescribeTaskDefinition` with tags.
 ///
 /// What only the answer has (ARN, status, …) is not compared. `null`, `[]` and `{}` are the same as nothing, and the order
 /// does not matter in a list of objects: ECS gives neither a meaning (`environment`, `secrets`, tags, …).
-pub fn differences(base: &Value, new: &Value, images: &Images) -> Result<Vec<Difference>, RevisionError> {
-    let expected = revise(base, images)?;
+pub fn differences(base: &Value, new: &Value, images: &Images, side: &Side) -> Result<Vec<Difference>, RevisionError> {
+    let mut expected = revise(base, images)?;
+    side.apply(&mut expected);
     let actual = revise(new, &Images::new())?;
     let mut found = Vec::new();
     compare("", Some(&expected), Some(&actual), &mut found);
     Ok(found)
+}
+
+/// Whether two parts are the same, as [`differences`] compares them.
+pub(super) fn is_same(expected: &Value, actual: &Value) -> bool {
+    let mut found = Vec::new();
+    compare("", Some(expected), Some(actual), &mut found);
+    found.is_empty()
 }
 
 fn compare(path: &str, expected: Option<&Value>, actual: Option<&Value>, found: &mut Vec<Difference>) {
@@ -167,7 +176,7 @@ mod tests {
     #[test]
     fn what_was_asked_for_does_not_differ() {
         let mut new = described(revise(&base(), &images()).unwrap(), 8);
-        assert_eq!(differences(&base(), &new, &images()), Ok(vec![]));
+        assert_eq!(differences(&base(), &new, &images(), &Side::Keep), Ok(vec![]));
 
         // Neither nothing in its several forms nor the order of a list of objects is a difference.
         let container = &mut new["taskDefinition"]["containerDefinitions"][0];
@@ -181,7 +190,7 @@ mod tests {
             .as_array_mut()
             .unwrap()
             .push(json!({ "key": "aws:other", "value": "x" }));
-        assert_eq!(differences(&base(), &new, &images()), Ok(vec![]));
+        assert_eq!(differences(&base(), &new, &images(), &Side::Keep), Ok(vec![]));
     }
 
     #[test]
@@ -225,7 +234,7 @@ mod tests {
         for (pointer, value, expected) in cases {
             let mut new = good.clone();
             *new.pointer_mut(pointer).unwrap() = value;
-            let found = differences(&base(), &new, &images()).unwrap();
+            let found = differences(&base(), &new, &images(), &Side::Keep).unwrap();
             let told: Vec<_> = found.iter().map(ToString::to_string).collect();
             assert_eq!(told.join(", "), expected);
         }
@@ -237,7 +246,7 @@ mod tests {
         new["taskDefinition"]["containerDefinitions"][1]["privileged"] = json!(false);
         new["taskDefinition"].as_object_mut().unwrap().remove("brandNew");
         new["tags"] = json!([]);
-        let told: Vec<_> = differences(&base(), &new, &images())
+        let told: Vec<_> = differences(&base(), &new, &images(), &Side::Keep)
             .unwrap()
             .iter()
             .map(ToString::to_string)
@@ -255,7 +264,7 @@ mod tests {
     #[test]
     fn what_is_no_answer_is_an_error() {
         let new = described(revise(&base(), &images()).unwrap(), 8);
-        assert!(differences(&base(), &json!({}), &images()).is_err());
-        assert!(differences(&json!({ "taskDefinition": [] }), &new, &images()).is_err());
+        assert!(differences(&base(), &json!({}), &images(), &Side::Keep).is_err());
+        assert!(differences(&json!({ "taskDefinition": [] }), &new, &images(), &Side::Keep).is_err());
     }
 }

@@ -1,19 +1,20 @@
 //! What is to be done for one target.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::action::{Action, TaskDefinition};
 use super::base::{Base, base};
+use super::linger::{Lingering, linger};
 use super::memory::{Intent, Memory};
 use super::push::{Heard, hear};
 use super::revision::revise;
-use super::standing::{Due, Standing, short, standing, wanted};
+use super::standing::{Due, Standing, Wanted, short, standing, wanted};
 use super::{Facts, rule_key};
+use crate::config::Rollback;
 use crate::event::{Envelope, ImageAction};
-use crate::ids::Digest;
 use crate::report::{Code, Decision, Outcome, Reason};
 
 /// What [`decide()`] says.
@@ -62,13 +63,14 @@ pub fn decide(facts: &Facts, now: Timestamp) -> Decided {
         memory,
         intent: None,
     };
-    if facts.rules.is_empty() {
+    let asked = facts.asks_to_linger();
+    if facts.rules.is_empty() && asked.is_none() {
         let message = format!("{} is configured, but not for delivery", facts.target);
         let decision = Decision::without_calls(Outcome::Ignore, Reason::new(Code::NotConfigured, message));
         return without(decision, facts.memory.clone());
     }
     let (wanted, mut others) = wanted(facts);
-    if wanted.is_empty() {
+    if wanted.is_empty() && asked.is_none() {
         if others.is_empty() {
             let message = format!("no push that {} wants is known", facts.target);
             others.push((Outcome::Ignore, Reason::new(Code::NothingWaiting, message)));
@@ -78,17 +80,47 @@ pub fn decide(facts: &Facts, now: Timestamp) -> Decided {
     let base = match base(facts, &wanted) {
         Ok(base) => base,
         Err(mut decision) => {
+            let mut memory = facts.memory.clone();
+            // Another controller's service never takes a revision from here; one that is not there yet may come.
+            if asked.is_some() && decision.reasons.iter().any(|r| r.code == Code::UnsupportedController) {
+                memory.lingered = asked;
+            }
             decision.reasons.extend(others.into_iter().map(|(_, reason)| reason));
-            return without(decision, facts.memory.clone());
+            return without(decision, memory);
         }
     };
     let mut memory = facts.memory.looked(base.service, now);
     let keys: BTreeSet<_> = facts.rules.iter().map(rule_key).collect();
     memory.done.retain(|key, _| keys.contains(key));
+    let due = due(&wanted, &base, &mut memory, &mut others, now);
+    // What was registered for the request may have arrived.
+    let asked = asked.filter(|at| memory.lingered.is_none_or(|done| done < *at));
+    let lingering = lingering(facts, &base);
+    if due.is_empty() && !(asked.is_some() && lingering.side.changes()) {
+        // Whatever was begun is through, or no longer wanted.
+        memory.intent = None;
+        if asked.is_some() {
+            memory.lingered = asked;
+            others.extend(unchanged(facts, lingering).map(|reason| (Outcome::Ignore, reason)));
+        }
+        return without(nothing(others), memory);
+    }
+    let next = Next { due, lingering, asked };
+    roll_out(facts, &base, next, others, memory, now)
+}
+
+/// The rules whose images are to be brought out; what is to be said of the others goes to `others`.
+fn due(
+    wanted: &[Wanted<'_>],
+    base: &Base<'_>,
+    memory: &mut Memory,
+    others: &mut Vec<(Outcome, Reason)>,
+    now: Timestamp,
+) -> Vec<Due> {
     let mut taken = BTreeSet::new();
     let mut due = Vec::new();
-    for wanted in &wanted {
-        match standing(wanted, &base, &memory, &mut taken) {
+    for wanted in wanted {
+        match standing(wanted, base, memory, &mut taken) {
             Standing::Due(one) => due.push(one),
             Standing::Not(outcome, reason) => others.push((outcome, reason)),
             Standing::Deployed(key, digest, reason) => {
@@ -97,12 +129,38 @@ pub fn decide(facts: &Facts, now: Timestamp) -> Decided {
             }
         }
     }
-    if due.is_empty() {
-        // Whatever was begun is through, or no longer wanted.
-        memory.intent = None;
-        return without(nothing(others), memory);
+    due
+}
+
+/// What becomes of the side container. A family has no `drain`: a revision of it that a service made is left as it is.
+fn lingering(facts: &Facts, base: &Base<'_>) -> Lingering {
+    match base.service {
+        Some(_) => linger(base.answer, facts.linger.as_ref()),
+        None => Lingering::default(),
     }
-    roll_out(facts, &base, due, others, memory, now)
+}
+
+/// What is said to `apply --linger` when there is nothing to roll out.
+fn unchanged(facts: &Facts, lingering: Lingering) -> impl Iterator<Item = Reason> {
+    let refused = lingering
+        .reasons
+        .iter()
+        .any(|reason| reason.code == Code::LingerRefused);
+    let already = (!refused).then(|| {
+        let message = match &facts.linger {
+            Some(_) => format!("{} has the side container that `drain` asks for", facts.target),
+            None => format!("{} has no side container, and no `drain` asks for one", facts.target),
+        };
+        Reason::new(Code::AlreadyLingers, message)
+    });
+    already.into_iter().chain(lingering.reasons)
+}
+
+/// What goes into the next revision.
+struct Next {
+    due: Vec<Due>,
+    lingering: Lingering,
+    asked: Option<Timestamp>,
 }
 
 /// What is said when nothing is to be brought out.
@@ -126,20 +184,23 @@ fn nothing(others: Vec<(Outcome, Reason)>) -> Decision<Action> {
 fn roll_out(
     facts: &Facts,
     base: &Base<'_>,
-    due: Vec<Due>,
+    next: Next,
     others: Vec<(Outcome, Reason)>,
     memory: Memory,
     now: Timestamp,
 ) -> Decided {
+    let Next { due, lingering, asked } = next;
     let mut intent = Intent {
         digests: due.iter().map(|d| (d.key.clone(), d.digest.clone())).collect(),
         changes: due.iter().flat_map(|d| d.changes.clone()).collect(),
+        side: lingering.side,
+        asked,
         base: base.arn.to_owned(),
         at: now,
         registered: None,
     };
     let rest = others.into_iter().map(|(_, reason)| reason);
-    let (mut extra, plan) = match in_the_way(&memory, &intent.digests, base, &due, now) {
+    let (mut extra, plan) = match in_the_way(&memory, &intent, base, &due, now) {
         Err(held) => (Vec::new(), Err(held)),
         Ok(timed_out) => {
             let mut extra: Vec<_> = timed_out.into_iter().collect();
@@ -166,6 +227,7 @@ fn roll_out(
         }
         Ok(actions) => {
             let mut reasons: Vec<_> = due.into_iter().map(|d| d.reason).collect();
+            reasons.extend(lingering.reasons);
             reasons.append(&mut extra);
             reasons.extend(rest);
             Decided {
@@ -180,12 +242,12 @@ fn roll_out(
 /// What holds the rollout up; or, when nothing does any longer, what did.
 fn in_the_way(
     memory: &Memory,
-    digests: &BTreeMap<String, Digest>,
+    intent: &Intent,
     base: &Base<'_>,
     due: &[Due],
     now: Timestamp,
 ) -> Result<Option<Reason>, Decision<Action>> {
-    if let Some(reason) = refused(memory, digests, base) {
+    if let Some(reason) = refused(memory, intent, base) {
         return Err(Decision::without_calls(Outcome::Ignore, reason));
     }
     match in_progress(base, due, now) {
@@ -204,12 +266,13 @@ fn actions(facts: &Facts, base: &Base<'_>, intent: &Intent) -> Result<Vec<Action
     if let Some(arn) = &intent.registered {
         return Ok(vec![update(TaskDefinition::Arn(arn.clone()))]);
     }
-    let request = revise(base.answer, &intent.images()).map_err(|error| {
+    let mut request = revise(base.answer, &intent.images()).map_err(|error| {
         Decision::needs(
             "DescribeTaskDefinition",
             Reason::new(Code::FactsMissing, error.to_string()),
         )
     })?;
+    intent.side.apply(&mut request);
     let mut actions = vec![Action::RegisterTaskDefinition { request }];
     if base.service.is_some() {
         actions.push(update(TaskDefinition::Registered {
@@ -226,17 +289,17 @@ fn resumed(memory: &Memory, intent: &Intent, base: &Base<'_>) -> Option<(String,
     let known = memory
         .intent
         .as_ref()
-        .filter(|k| k.digests == intent.digests && k.base == intent.base)?;
+        .filter(|k| k.digests == intent.digests && k.side == intent.side && k.base == intent.base)?;
     Some((known.registered.clone()?, known.at))
 }
 
-fn refused(memory: &Memory, digests: &BTreeMap<String, Digest>, base: &Base<'_>) -> Option<Reason> {
+fn refused(memory: &Memory, intent: &Intent, base: &Base<'_>) -> Option<Reason> {
     let refusal = memory
         .refused
         .as_ref()
-        .filter(|r| r.digests == *digests && r.base == base.arn)?;
+        .filter(|r| r.digests == intent.digests && r.side == intent.side && r.base == base.arn)?;
     let message = format!(
-        "{} was made of {} and differs in more than the image: {}; the service was not sent to it",
+        "{} was made of {} and differs in more than was asked for: {}; the service was not sent to it",
         short(&refusal.revision),
         base.short(),
         refusal.differences.join(", ")
@@ -252,9 +315,11 @@ enum Progress {
 /// The deployment that is in the way. One at a time: while one runs or rolls back, a second leaves ECS's circuit breaker
 /// without a completed deployment to go back to (ECS developer guide, "How the deployment circuit breaker works").
 ///
-/// The rules of one revision wait as long as the most patient of them says.
+/// The rules of one revision wait as long as the most patient of them says; the side container alone as long as a rule that
+/// says nothing.
 fn in_progress(base: &Base<'_>, due: &[Due], now: Timestamp) -> Option<Progress> {
-    let timeout = due.iter().map(|d| d.timeout).max().unwrap_or_default();
+    let patience = due.iter().map(|d| d.timeout).max();
+    let timeout = patience.unwrap_or_else(|| Rollback::default().timeout.duration());
     let deployment = base.service?.in_progress()?;
     let since = deployment
         .created_at
@@ -274,7 +339,10 @@ fn in_progress(base: &Base<'_>, due: &[Due], now: Timestamp) -> Option<Progress>
         );
         return Some(Progress::TimedOut(Reason::new(Code::DeploymentTimedOut, message)));
     }
-    let waiting: Vec<_> = due.iter().map(|d| d.name.as_str()).collect();
+    let mut waiting: Vec<_> = due.iter().map(|d| d.name.as_str()).collect();
+    if waiting.is_empty() {
+        waiting.push("the side container");
+    }
     let message = format!("{running}: {} waits", waiting.join(", "));
     Some(Progress::Running(Reason::new(Code::DeploymentInProgress, message)))
 }

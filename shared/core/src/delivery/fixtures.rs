@@ -99,6 +99,8 @@ pub(super) fn facts() -> Facts {
         region: REGION.into(),
         service: Known::Yes(ServiceFacts::parse(&service(7))),
         definition: Known::Yes(Some(definition(7, &[("web", &image), ("log", "public.ecr.aws/log:1")]))),
+        linger: None,
+        linger_asked: None,
         memory: Memory::default(),
     }
 }

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::compare::Difference;
+use super::linger::Side;
 use super::revision::Images;
 use crate::ids::{Digest, TaskDefinitionRef};
 use crate::service::ServiceFacts;
@@ -34,6 +35,9 @@ pub struct Memory {
     /// The rollout that was given up, since its revision was not what was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refusal>,
+    /// The last `apply --linger` that was dealt with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lingered: Option<Timestamp>,
 }
 
 /// A rollout that has begun.
@@ -44,6 +48,12 @@ pub struct Intent {
     pub digests: BTreeMap<String, Digest>,
     /// The containers that change.
     pub changes: Vec<ImageChange>,
+    /// What becomes of the side container.
+    #[serde(default, skip_serializing_if = "Side::is_keep")]
+    pub side: Side,
+    /// The `apply --linger` that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Timestamp>,
     /// The ARN of the revision that it is made of.
     pub base: String,
     /// When it began.
@@ -92,6 +102,9 @@ pub struct Rollout {
 pub struct Refusal {
     /// The image of each rule that took part.
     pub digests: BTreeMap<String, Digest>,
+    /// What was to become of the side container.
+    #[serde(default, skip_serializing_if = "Side::is_keep")]
+    pub side: Side,
     /// The ARN of the revision that it was made of.
     pub base: String,
     /// The ARN of the revision that was not what was asked for.
@@ -112,6 +125,7 @@ impl Memory {
     pub fn settle(&mut self, now: Timestamp) {
         let Some(intent) = self.intent.take() else { return };
         let Some(revision) = intent.registered else { return };
+        self.lingered = intent.asked.or(self.lingered);
         for (key, digest) in intent.digests {
             self.done.insert(
                 key,
@@ -131,6 +145,7 @@ impl Memory {
         let Some(intent) = self.intent.take() else { return };
         self.refused = Some(Refusal {
             digests: intent.digests,
+            side: intent.side,
             base: intent.base,
             revision: intent.registered.unwrap_or_default(),
             differences: differences.iter().map(ToString::to_string).collect(),

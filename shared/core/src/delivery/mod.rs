@@ -18,8 +18,12 @@
 //! | the same rollout made a revision that was not what was asked for | `RevisionDiffers` | ignore |
 //! | a deployment is in progress, not longer than `rollback.timeout` | `DeploymentInProgress` | wait |
 //! | otherwise | `RolloutStarts` | act |
+//! | no image is due, `apply --linger` asked, and the side container is not what `drain` asks for | `LingerChanges` | act |
+//! | the same, and it is | `AlreadyLingers` | ignore |
+//! | the same, and it cannot be | `LingerRefused` | ignore |
 //!
-//! Rules that are due together go into one revision. A service gets [`Action::RegisterTaskDefinition`] and
+//! Rules that are due together go into one revision, and every revision of a service has the side container that its
+//! `drain` asks for ([`fn@linger`]); what cannot have it is rolled out without. A service gets [`Action::RegisterTaskDefinition`] and
 //! [`Action::UpdateService`], a family the first alone.
 //!
 //! The caller holds the target's lease and stores [`Decided::before_call`] before the first call; it stores
@@ -33,6 +37,7 @@ mod compare;
 mod decide;
 mod facts;
 mod image;
+mod linger;
 mod memory;
 mod number;
 mod policy;
@@ -47,6 +52,7 @@ pub use compare::{Change, Difference, differences};
 pub use decide::{Decided, decide, decide_push};
 pub use facts::Facts;
 pub use image::{ImageRef, Registry, Repository, is_tag};
+pub use linger::{FARGATE_LINGER, Linger, Lingering, MARK, SIDE_CONTAINER, Side, SideContainer, linger};
 pub use memory::{ImageChange, Intent, Memory, Refusal, Rollout};
 pub use policy::{Compiled, PolicyError, Selected, Verdict};
 pub use push::{Heard, hear, image_media, is_referrer_tag};

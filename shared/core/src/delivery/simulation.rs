@@ -175,7 +175,7 @@ impl World {
         let Known::Yes(Some(base)) = &facts.definition else {
             panic!("decided without a base")
         };
-        assert_eq!(differences(base, &new, &intent.images()), Ok(vec![]));
+        assert_eq!(differences(base, &new, &intent.images(), &intent.side), Ok(vec![]));
     }
 
     fn update(&mut self, revision: u64) {

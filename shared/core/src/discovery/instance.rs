@@ -216,7 +216,10 @@ fn records(facts: &Facts, entry: &Discovery, endpoint: &Endpoint) -> Result<(), 
             Record::A => (has(IPV4), "an IPv4 address: take `address: private` or `public`"),
             Record::Aaaa => (has(IPV6), "an IPv6 address: take `address: ipv6`"),
             Record::Srv => (has(PORT), "a port: give the entry a `port`"),
-            Record::Cname => (false, "a CNAME, which tasks do not have: take another Cloud Map service"),
+            Record::Cname => (
+                false,
+                "a CNAME, which tasks do not have: take another Cloud Map service",
+            ),
         };
         if !fits {
             let message = format!("`{}` has {record} records, which need {needs}", entry.to);

@@ -206,7 +206,11 @@ fn any_sign_of_stopping_takes_the_endpoint_out() {
             Known::No,
         ] {
             let decision = decide(&facts(vec![entry()], task(&change), belief));
-            assert_eq!(calls(&decision), [format!("DeregisterInstance {}", endpoint().instance_id)], "{change}");
+            assert_eq!(
+                calls(&decision),
+                [format!("DeregisterInstance {}", endpoint().instance_id)],
+                "{change}"
+            );
         }
     }
 }
@@ -351,6 +355,26 @@ fn templates_are_filled_in() {
 }
 
 #[test]
+fn the_side_container_is_not_the_one_whose_image_is_told() {
+    let entry = Discovery {
+        attributes: BTreeMap::from([("version".to_owned(), "${image.tag}".to_owned())]),
+        ..entry()
+    };
+    let version = |more: &str| {
+        let mut task = task(&json!({}));
+        let mut container = task.containers[0].clone();
+        container.name = more.to_owned();
+        task.containers.push(container);
+        let decision = decide(&facts(vec![entry.clone()], task, Known::No));
+        decision.actions[0].input()["Attributes"]["version"]
+            .as_str()
+            .map(str::to_owned)
+    };
+    assert_eq!(version("wharfinger-linger").as_deref(), Some("1.2.0"));
+    assert_eq!(version("log"), None);
+}
+
+#[test]
 fn a_ghost_goes_only_with_proof() {
     let since = Some(Timestamp::UNIX_EPOCH);
     let rows = [
@@ -383,11 +407,14 @@ fn what_turns_unhealthy_is_marked_where_the_registry_has_a_custom_health_check()
         ..Registry::of("srv-1")
     };
     registry(&mut before, custom.clone());
-    check(&before, &expect![[r#"
+    check(
+        &before,
+        &expect![[r#"
         Act
         UpdateInstanceCustomHealthStatus {"ServiceId":"srv-1","InstanceId":"0123456789abcdef0123456789abcdef-8080","Status":"UNHEALTHY"}
         EndpointChanged: 0123456789abcdef0123456789abcdef-8080 changes in srv-1
-    "#]]);
+    "#]],
+    );
     let marked = Endpoint {
         unhealthy: true,
         ..endpoint()
@@ -407,20 +434,49 @@ fn an_endpoint_fits_the_records_of_its_registry() {
     let cases = [
         (vec![Record::A], Address::Private, Some(8080), None),
         (vec![Record::A, Record::Srv], Address::Private, Some(8080), None),
-        (vec![Record::Srv], Address::Private, None, Some("SRV records, which need a port")),
-        (vec![Record::Aaaa], Address::Private, Some(8080), Some("AAAA records, which need an IPv6")),
-        (vec![Record::A], Address::Ipv6, Some(8080), Some("A records, which need an IPv4")),
+        (
+            vec![Record::Srv],
+            Address::Private,
+            None,
+            Some("SRV records, which need a port"),
+        ),
+        (
+            vec![Record::Aaaa],
+            Address::Private,
+            Some(8080),
+            Some("AAAA records, which need an IPv6"),
+        ),
+        (
+            vec![Record::A],
+            Address::Ipv6,
+            Some(8080),
+            Some("A records, which need an IPv4"),
+        ),
         (vec![Record::Cname], Address::Private, None, Some("CNAME")),
     ];
-    let task = task(&json!({ "containers": [{ "name": "web", "networkInterfaces": [{ "ipv6Address": "2001:db8::7" }] }] }));
+    let task =
+        task(&json!({ "containers": [{ "name": "web", "networkInterfaces": [{ "ipv6Address": "2001:db8::7" }] }] }));
     for (records, address, port, problem) in cases {
-        let entry = Discovery { address, port, ..entry() };
+        let entry = Discovery {
+            address,
+            port,
+            ..entry()
+        };
         let mut facts = facts(vec![entry], task.clone(), known(vec![], vec![]));
-        registry(&mut facts, Registry { records: records.clone(), ..Registry::of("srv-1") });
+        registry(
+            &mut facts,
+            Registry {
+                records: records.clone(),
+                ..Registry::of("srv-1")
+            },
+        );
         let shown = show(&decide(&facts));
         match problem {
             None => assert!(shown.starts_with("Act"), "{records:?}: {shown}"),
-            Some(problem) => assert!(shown.contains("RegistryMismatch") && shown.contains(problem), "{records:?}: {shown}"),
+            Some(problem) => assert!(
+                shown.contains("RegistryMismatch") && shown.contains(problem),
+                "{records:?}: {shown}"
+            ),
         }
     }
 }
@@ -477,7 +533,12 @@ fn a_port_that_is_not_bound_by_itself_is_refused() {
     let rows = [
         (json!([]), json!([]), true, "no container has its port 8080 bound"),
         (json!([]), bound(9090, 1), false, "missing: DescribeTasks"),
-        (bound(8080, 1), bound(8080, 2), true, "several containers have port 8080: web, sidecar"),
+        (
+            bound(8080, 1),
+            bound(8080, 2),
+            true,
+            "several containers have port 8080: web, sidecar",
+        ),
         (range, json!([]), true, "port 8080 is bound as a part of a range"),
     ];
     for (web, sidecar, looked_up, expected) in rows {
@@ -487,7 +548,10 @@ fn a_port_that_is_not_bound_by_itself_is_refused() {
             ..facts(vec![entry()], bridge(&web, &sidecar), known(vec![], vec![]))
         };
         let shown = show(&decide(&facts));
-        assert!(shown.contains(expected) && shown.starts_with("Wait"), "{expected}: {shown}");
+        assert!(
+            shown.contains(expected) && shown.starts_with("Wait"),
+            "{expected}: {shown}"
+        );
     }
 }
 
@@ -502,7 +566,10 @@ fn a_public_address_is_looked_up() {
     facts.public_ipv4 = Known::Yes(None);
     assert_eq!(decide(&facts).reasons[0].code, crate::report::Code::NoAddress);
     facts.public_ipv4 = Known::Yes(Some("198.51.100.7".into()));
-    assert_eq!(decide(&facts).actions[0].input()["Attributes"]["AWS_INSTANCE_IPV4"], "198.51.100.7");
+    assert_eq!(
+        decide(&facts).actions[0].input()["Attributes"]["AWS_INSTANCE_IPV4"],
+        "198.51.100.7"
+    );
 }
 
 #[test]
@@ -512,7 +579,11 @@ fn tags_are_looked_up_when_an_attribute_names_one() {
         ..entry()
     };
     let at = |tags: Value, looked_up| {
-        let facts = facts(vec![entry.clone()], task(&json!({ "tags": tags })), known(vec![], vec![]));
+        let facts = facts(
+            vec![entry.clone()],
+            task(&json!({ "tags": tags })),
+            known(vec![], vec![]),
+        );
         decide(&Facts { looked_up, ..facts })
     };
     let mut without = facts(vec![entry.clone()], task(&json!({})), known(vec![], vec![]));
@@ -531,7 +602,10 @@ fn a_stale_holder_of_the_address_goes_when_a_new_one_joins() {
     };
     let rival = |newer| Rival {
         member: other.clone(),
-        task: TASK.replace("0123456789abcdef0123456789abcdef", "ffffffffffffffffffffffffffffffff").parse().unwrap(),
+        task: TASK
+            .replace("0123456789abcdef0123456789abcdef", "ffffffffffffffffffffffffffffffff")
+            .parse()
+            .unwrap(),
         newer,
     };
     let at = |newer| Facts {
@@ -545,10 +619,13 @@ fn a_stale_holder_of_the_address_goes_when_a_new_one_joins() {
             "RegisterInstance 0123456789abcdef0123456789abcdef-8080",
         ]
     );
-    check(&at(true), &expect![[r#"
+    check(
+        &at(true),
+        &expect![[r#"
         Wait
         AddressTaken: 10.0.0.7:8080 in srv-1 is task ffffffffffffffffffffffffffffffff's, which began later
-    "#]]);
+    "#]],
+    );
 }
 
 fn status() -> impl Strategy<Value = TaskStatus> {

@@ -241,7 +241,10 @@ impl<'f, M: Member> Join<'f, M> {
                 return;
             }
             if !M::SHARED {
-                let message = format!("{} has {address}, which is this task's now: it goes", rival.member.name());
+                let message = format!(
+                    "{} has {address}, which is this task's now: it goes",
+                    rival.member.name()
+                );
                 self.reasons.push(Reason::new(Code::GhostEndpoint, message));
                 self.actions.push(Action::leave(rival.member.clone()));
             }
@@ -279,7 +282,11 @@ impl<'f, M: Member> Join<'f, M> {
                 self.actions.push(action);
                 continue;
             }
-            let message = format!("{} is no longer wanted in {}", member.name(), place(self.facts, &member));
+            let message = format!(
+                "{} is no longer wanted in {}",
+                member.name(),
+                place(self.facts, &member)
+            );
             self.reasons.push(Reason::new(Code::EndpointChanged, message));
             self.actions.push(Action::leave(member));
         }

@@ -10,6 +10,7 @@
 use super::member::{Ask, By, Lack};
 use super::{Facts, Host};
 use crate::config::{Address, When};
+use crate::delivery::SIDE_CONTAINER;
 use crate::event::{Container, TaskStateChange};
 use crate::known::Known;
 use crate::report::{Code, Reason};
@@ -89,7 +90,10 @@ fn own<'f, M>(facts: &'f Facts<M>, ask: Ask<'_>) -> Result<Seat<'f>, Lack> {
         Address::Public => match &facts.public_ipv4 {
             Known::Yes(found) => found.clone(),
             Known::No if task.network_interface_id.is_none() && !facts.looked_up => {
-                return Err(needs("DescribeTasks", "the task's network interface is not in the event"));
+                return Err(needs(
+                    "DescribeTasks",
+                    "the task's network interface is not in the event",
+                ));
             }
             Known::No if task.network_interface_id.is_none() => None,
             Known::No => {
@@ -171,10 +175,15 @@ fn binding<'f, M>(facts: &'f Facts<M>, ask: Ask<'_>, port: u16) -> Result<(&'f C
         .collect();
     match bound[..] {
         [one] => Ok(one),
-        [] if candidates.iter().any(|c| c.network_bindings.iter().any(|b| b.range_has(port))) => Err(nothing(
-            Code::NoContainer,
-            format!("port {port} is bound as a part of a range, which says no port of its own: map it by itself"),
-        )),
+        [] if candidates
+            .iter()
+            .any(|c| c.network_bindings.iter().any(|b| b.range_has(port))) =>
+        {
+            Err(nothing(
+                Code::NoContainer,
+                format!("port {port} is bound as a part of a range, which says no port of its own: map it by itself"),
+            ))
+        }
         [] if !facts.looked_up => Err(needs(
             "DescribeTasks",
             format!("the host's port of container port {port} is not in the event"),
@@ -197,7 +206,9 @@ fn binding<'f, M>(facts: &'f Facts<M>, ask: Ask<'_>, port: u16) -> Result<(&'f C
 /// The container that the entry names, or the only one.
 pub(super) fn named<'t>(task: &'t TaskStateChange, ask: Ask<'_>) -> Result<Option<&'t Container>, Lack> {
     let Some(name) = ask.container else {
-        return Ok((task.containers.len() == 1).then(|| &task.containers[0]));
+        // An event does not carry our mark: the name alone tells the side container.
+        let mut own = task.containers.iter().filter(|c| c.name != SIDE_CONTAINER);
+        return Ok(own.next().filter(|_| own.next().is_none()));
     };
     task.containers
         .iter()

@@ -83,7 +83,9 @@ impl NetworkBinding {
         let range = self.container_port_range.as_deref().and_then(|r| r.split_once('-'));
         range.is_some_and(|(first, last)| {
             let bound = |text: &str| text.trim().parse::<u16>().ok();
-            bound(first).zip(bound(last)).is_some_and(|(first, last)| (first..=last).contains(&container_port))
+            bound(first)
+                .zip(bound(last))
+                .is_some_and(|(first, last)| (first..=last).contains(&container_port))
         })
     }
 }
@@ -225,7 +227,10 @@ impl TaskStateChange {
             availability_zone: owned("availabilityZone"),
             started_at: detail.get("startedAt").and_then(time_from_json),
             containers: elements(detail, "containers").filter_map(container).collect(),
-            tags: detail.get("tags").is_some().then(|| elements(detail, "tags").filter_map(tag).collect()),
+            tags: detail
+                .get("tags")
+                .is_some()
+                .then(|| elements(detail, "tags").filter_map(tag).collect()),
         })
     }
 

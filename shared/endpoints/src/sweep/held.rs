@@ -56,8 +56,14 @@ impl<M: Member> Held<M> {
                 self.draining.push(member);
                 continue;
             }
-            let group = member.group().or_else(|| claim.as_ref().and_then(|claim| claim.group.clone()));
-            let owner = if M::SHARED { claim.map(|claim| claim.task.to_string()) } else { task };
+            let group = member
+                .group()
+                .or_else(|| claim.as_ref().and_then(|claim| claim.group.clone()));
+            let owner = if M::SHARED {
+                claim.map(|claim| claim.task.to_string())
+            } else {
+                task
+            };
             if let Some(owner) = owner {
                 self.groups.extend(group.map(|group| (owner.clone(), group)));
                 self.by_task.entry(owner).or_default().push(member);
@@ -74,7 +80,10 @@ impl<M: Member> Held<M> {
 }
 
 /// A collection with what is in it.
-type Content<M> = (String, Result<(Vec<Listed<M>>, BTreeMap<String, claims::Claim<M>>), Fault>);
+type Content<M> = (
+    String,
+    Result<(Vec<Listed<M>>, BTreeMap<String, claims::Claim<M>>), Fault>,
+);
 
 impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
     /// Lists every collection that is configured, and every one that something of ours may be in.
@@ -130,7 +139,12 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
     fn count(&self, id: &str, members: usize) {
         let quota = S::QUOTA;
         if members * 5 >= quota * 4 {
-            tracing::warn!(collection = id, members, quota, "nearly full: what comes on top is refused");
+            tracing::warn!(
+                collection = id,
+                members,
+                quota,
+                "nearly full: what comes on top is refused"
+            );
         }
         let collection = Collection {
             id: id.to_owned(),

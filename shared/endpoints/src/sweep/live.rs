@@ -54,7 +54,9 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
         let alive = alive.map(|task| (task.task_arn.to_string(), managed.target.clone()));
         self.alive.borrow_mut().extend(alive);
         self.hosts_of(cluster, &tasks).await?;
-        let all_listed = collections::<S::Member>(managed).iter().all(|id| self.held.listed.contains(id));
+        let all_listed = collections::<S::Member>(managed)
+            .iter()
+            .all(|id| self.held.listed.contains(id));
         if !all_listed {
             // What could not be listed may be there: what is missing is not known.
             return Ok(Vec::new());

@@ -40,7 +40,9 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
     pub(super) async fn finish(self) -> Result<Value, Fault> {
         let found = self.found.into_inner();
         let planned = found.planned.iter().take(MOST_PLANNED);
-        let planned: Vec<_> = planned.map(|(call, input)| json!({ "call": call, "input": input })).collect();
+        let planned: Vec<_> = planned
+            .map(|(call, input)| json!({ "call": call, "input": input }))
+            .collect();
         let answer = json!({
             "domain": S::Member::DOMAIN,
             "dry-run": self.scope.dry_run,

@@ -356,3 +356,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn services_with_drain_are_asked_to_linger_on_request() {
+    let mut table = Table::default();
+    let doc = |drain: Value| {
+        document(json!({
+            "version": 1,
+            "services": { "prod/web": { "drain": drain }, "prod/api": {} },
+            "tasks": { "prod/nightly": {} },
+        }))
+    };
+    let lingering = |table: &mut Table, doc: &Document| {
+        let plan = plan_lingering(&table.current(), doc, &resolved(), false, &stamp()).unwrap();
+        for transaction in &plan.transactions {
+            assert!(table.transact(transaction));
+        }
+        let asked: Vec<_> = plan.lingering.iter().map(ToString::to_string).collect();
+        (asked, plan.transactions.iter().map(|t| t.writes.len()).sum::<usize>())
+    };
+    let stored = |table: &Table| table.current().targets[&Target::service("prod", "web")].linger_asked;
+    let with = doc(json!({ "linger": "5s" }));
+    table.apply(&with, false);
+    assert_eq!(stored(&table), None);
+    // Nothing else has changed: the request alone is stored.
+    assert_eq!(lingering(&mut table, &with), (vec!["prod/web".to_owned()], 1));
+    assert_eq!(stored(&table), Some(stamp().at));
+    // It stays, and is not written again without being asked.
+    assert_eq!(table.apply(&with, false).transactions, []);
+    // Taken out: the side container is to go.
+    let without = doc(Value::Null);
+    assert_eq!(lingering(&mut table, &without), (vec!["prod/web".to_owned()], 1));
+    assert_eq!(lingering(&mut table, &without), (vec![], 0));
+    assert_eq!(stored(&table), Some(stamp().at));
+}

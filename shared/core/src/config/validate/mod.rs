@@ -4,6 +4,7 @@
 
 mod delivery;
 mod discovery;
+mod drain;
 mod scaling;
 #[cfg(test)]
 mod tests;
@@ -95,6 +96,9 @@ fn of_entry(document: &Document, entry: &Entry, found: &mut Found) {
     discovery::check(path, &config.discovery, found);
     for (i, balancing) in config.balancing.iter().enumerate() {
         of_balancing(&path.at("balancing").at(i), balancing, found);
+    }
+    if let Some(drain) = &config.drain {
+        drain::check(&path.at("drain"), drain, found);
     }
     if let Some(scaling) = &config.scaling {
         scaling::check(&path.at("scaling"), scaling, found);

@@ -343,6 +343,41 @@ fn balancing_storage_and_size() {
     );
 }
 
+fn check_drain(drain: Value, expected: Expect) {
+    check(web(&json!({ "drain": drain })), expected);
+}
+
+#[test]
+fn lingering() {
+    for good in [
+        json!({ "linger": "1s" }),
+        json!({ "linger": "110s" }),
+        json!({ "linger": "15s", "image": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/tools/busybox:1.37.0" }),
+    ] {
+        check_drain(good, expect![""]);
+    }
+    check_drain(
+        json!({ "linger": "0s", "image": "" }),
+        expect![[r#"
+            Error services.prod/web.drain.linger: must be longer than `0s`: without lingering leave `drain` out
+            Error services.prod/web.drain.image: `` is not an image reference: it is `[registry/]repository[:tag][@digest]`
+        "#]],
+    );
+    check_drain(
+        json!({ "linger": "111s", "image": "busybox:1 2" }),
+        expect![[r#"
+            Warning services.prod/web.drain.linger: on Fargate ECS stops a container after 120 s, so tasks linger for 110 s there
+            Error services.prod/web.drain.image: `busybox:1 2` is not an image reference: it is `[registry/]repository[:tag][@digest]`
+        "#]],
+    );
+    check_drain(
+        json!({ "linger": "2h" }),
+        expect![[r#"
+            Error services.prod/web.drain.linger: must be at most `1h`: a deployment waits for its old tasks
+        "#]],
+    );
+}
+
 #[test]
 fn what_has_no_effect_is_told_and_gates_are_errors() {
     let delivery = json!([{
@@ -369,7 +404,6 @@ fn what_has_no_effect_is_told_and_gates_are_errors() {
     expect![[r#"
         Warning services.prod/web.discovery[0].address: has no effect in this version: public addresses are not looked up, so the tasks do not appear
         Warning services.prod/web.balancing: has no effect in this version: tasks do not join target groups
-        Warning services.prod/web.drain.linger: has no effect in this version: tasks stop as ECS stops them
         Warning services.prod/web.scaling.rules[0].queue: has no effect in this version: queues are not looked at, and no task is removed beside such a rule
         Warning services.prod/web.scaling.stabilise: has no effect in this version: a wish is followed at once
         Warning services.prod/web.scaling.limit: has no effect in this version: a change may be as large as the rules ask for

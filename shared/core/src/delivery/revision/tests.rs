@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Number, json};
 
 use super::*;
-use crate::delivery::differences;
+use crate::delivery::{Side, differences};
 
 #[test]
 fn a_revision_has_all_of_its_base_but_what_is_not_taken() {
@@ -252,13 +252,13 @@ proptest! {
         let mut request = revise(&answer, &images).unwrap();
         let tags = request.as_object_mut().unwrap().remove("tags").unwrap_or(Value::Null);
         let mut again = json!({ "taskDefinition": request, "tags": tags });
-        prop_assert_eq!(differences(&answer, &again, &images), Ok(vec![]));
+        prop_assert_eq!(differences(&answer, &again, &images, &Side::Keep), Ok(vec![]));
 
         let keys: Vec<_> = again["taskDefinition"].as_object().unwrap().keys().cloned().collect();
         let key = &keys[at.index(keys.len())];
         let old = std::mem::replace(&mut again["taskDefinition"][key.as_str()], json!([["changed", odd]]));
         prop_assert_ne!(&old, &again["taskDefinition"][key.as_str()]);
-        let found = differences(&answer, &again, &images).unwrap();
+        let found = differences(&answer, &again, &images, &Side::Keep).unwrap();
         prop_assert!(!found.is_empty());
         prop_assert!(found.iter().all(|d| d.path.starts_with(key.as_str())), "{:?}", found);
     }

@@ -1,7 +1,10 @@
 #![allow(clippy::too_many_lines, reason = "a table is as long as its cases")]
 
+mod lingering;
 mod remembered;
 mod table;
+
+use std::collections::BTreeMap;
 
 use expect_test::expect;
 use serde_json::{Value, json};
