@@ -74,6 +74,10 @@ def checks(
     if operation in ("DescribeTasks", "StopTask"):
         tasks = request.get("tasks") or [request.get("task", "*")]
         return [Check(action, _arn(t, f"{prefix}:task/{cluster}/"), keys) for t in tasks]
+    if operation == "DescribeContainerInstances":
+        return [
+            Check(action, _arn(i, f"{prefix}:container-instance/{cluster}/"), keys)
+            for i in request.get("containerInstances") or ["*"]]
     if operation == "RegisterTaskDefinition":
         return _register(request, prefix)
     if operation in ("DescribeTaskDefinition", "DeregisterTaskDefinition"):

@@ -60,7 +60,7 @@ class Publisher:
         return entry
 
     def sweep(self, function: str) -> Dict[str, Any]:
-        """Fire the schedules of one function now; `LookupError` when it has none."""
+        """Fire the sweep of one function now; `LookupError` when it has none."""
         from ministack.core.responses import request_scope
         from ministack.services import eventbridge
 
@@ -83,7 +83,8 @@ class Publisher:
             if not rule.get("ScheduleExpression") or rule.get("State") != "ENABLED":
                 continue
             for target in eventbridge._targets.get(key, []):
-                if target.get("Arn", "").rsplit(":", 1)[-1] == function:
+                # A schedule with an input of its own is for a part of the work.
+                if target.get("Arn", "").rsplit(":", 1)[-1] == function and not target.get("Input"):
                     return rule, target
         raise LookupError(f"no enabled scheduled rule has the function {function} as its target")
 

@@ -6,6 +6,8 @@
     reason = "a test may stop at the first thing that is wrong"
 )]
 
+#[path = "binaries/balancing.rs"]
+mod balancing;
 #[path = "binaries/delivery.rs"]
 mod delivery;
 #[path = "binaries/discovery.rs"]
@@ -29,7 +31,12 @@ use std::sync::OnceLock;
 use serde_json::Value;
 use wharfinger_tests::lambda::{Invoked, Lambda, Outcome, Process, build, stages};
 
-const PACKAGES: &[&str] = &["wharfinger-discovery", "wharfinger-scaling", "wharfinger-delivery"];
+const PACKAGES: &[&str] = &[
+    "wharfinger-discovery",
+    "wharfinger-balancing",
+    "wharfinger-scaling",
+    "wharfinger-delivery",
+];
 
 /// The binaries by name, built once.
 fn binaries() -> &'static BTreeMap<String, PathBuf> {

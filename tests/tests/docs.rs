@@ -185,7 +185,7 @@ fn codes() -> String {
 fn pages_name_only_codes_that_there_are() {
     let known: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
     let mut used = BTreeSet::new();
-    for name in ["discovery", "scaling", "delivery"] {
+    for name in ["discovery", "balancing", "scaling", "delivery"] {
         let page = Page::of(&format!("docs/{name}.md"));
         let section = page.section("Reasons");
         for row in table_rows(&section) {
@@ -226,6 +226,7 @@ fn permissions_are_those_of_the_roles() {
     let everyone = told("All functions");
     for (domain, function) in [
         ("Discovery", "DiscoveryFunction"),
+        ("Balancing", "BalancingFunction"),
         ("Scaling", "ScalingFunction"),
         ("Delivery", "DeliveryFunction"),
     ] {
@@ -269,7 +270,7 @@ fn metrics_are_told_as_they_are_sent() {
     let mut sent = BTreeSet::new();
     for file in [
         "shared/cloud/src/telemetry.rs",
-        "functions/discovery/src/sweep.rs",
+        "shared/endpoints/src/sweep/report.rs",
         "functions/scaling/src/sweep.rs",
         "functions/delivery/src/sweep.rs",
     ] {

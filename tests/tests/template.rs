@@ -20,6 +20,8 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::{Value, json};
+use wharfinger_core::event::{Detail, Event};
+use wharfinger_endpoints::Scope;
 
 use document::{Template, root, words};
 
@@ -169,21 +171,57 @@ fn events_that_do_not_reach_a_function_are_kept() {
 fn every_function_sweeps() {
     let template = Template::load();
     let rates = [
+        ("BalancingFunction", "rate(5 minutes)"),
         ("DiscoveryFunction", "rate(5 minutes)"),
         ("ScalingFunction", "rate(1 minute)"),
         ("DeliveryFunction", "rate(5 minutes)"),
     ];
     assert_eq!(words(template.functions()), words(rates.map(|(id, _)| id)));
     for (id, rate) in rates {
-        let schedules: Vec<_> = template
-            .function_property(id, "Events")
-            .as_object()
-            .unwrap()
-            .values()
-            .filter(|event| event["Type"] == "Schedule")
-            .map(|event| &event["Properties"]["Schedule"])
+        let sweeps: Vec<_> = schedules(&template, id)
+            .filter(|schedule| schedule.get("Input").is_none())
+            .map(|schedule| &schedule["Schedule"])
             .collect();
-        assert_eq!(schedules, [rate], "{id}");
+        assert_eq!(sweeps, [rate], "{id}");
+    }
+}
+
+/// The schedules of a function.
+fn schedules<'a>(template: &'a Template, id: &str) -> impl Iterator<Item = &'a Value> {
+    let events = template.function_property(id, "Events").as_object().unwrap();
+    let schedules = events.values().filter(|event| event["Type"] == "Schedule");
+    schedules.map(|event| &event["Properties"])
+}
+
+#[test]
+fn tasks_that_wait_to_be_healthy_are_looked_at_every_minute() {
+    let template = Template::load();
+    for id in template.functions() {
+        let inputs: Vec<_> = schedules(&template, id)
+            .filter_map(|schedule| Some((&schedule["Schedule"], schedule.get("Input")?.as_str().unwrap())))
+            .collect();
+        if !["BalancingFunction", "DiscoveryFunction"].contains(&id) {
+            assert!(inputs.is_empty(), "{id} has no tasks that wait");
+            continue;
+        }
+        let [(rate, input)] = inputs[..] else {
+            panic!("{id}: {inputs:?}")
+        };
+        assert_eq!(rate, "rate(1 minute)", "{id}");
+        // The function reads it as it reads EventBridge's own.
+        let event: Value = serde_json::from_str(input).unwrap();
+        assert_eq!(Event::parse(&event).unwrap().detail, Detail::Scheduled, "{id}");
+        let wanted = Scope {
+            waiting: true,
+            ..Scope::default()
+        };
+        assert_eq!(Scope::of(&event).unwrap(), wanted, "{id}");
+        for field in ["version", "id", "account", "region"] {
+            assert!(
+                event[field].as_str().is_some_and(|text| !text.is_empty()),
+                "{id}: {field}"
+            );
+        }
     }
 }
 

@@ -39,6 +39,9 @@ impl Tables {
 
     /// Answers a request.
     pub(super) fn answer(&mut self, operation: &str, request: &Value) -> Answer {
+        if operation == "TransactWriteItems" {
+            return self.transact(request);
+        }
         let Some(table) = request.get("TableName").and_then(Value::as_str) else {
             return invalid("TableName is missing");
         };
@@ -93,6 +96,23 @@ impl Tables {
             return invalid("a conditional PutItem is not known here");
         }
         self.put(table, item.clone());
+        (200, json!({}))
+    }
+
+    /// Functions delete items so, and do nothing else in transactions.
+    fn transact(&mut self, request: &Value) -> Answer {
+        let writes = request.get("TransactItems").and_then(Value::as_array);
+        for write in writes.into_iter().flatten() {
+            let delete = write.get("Delete").unwrap_or(&Value::Null);
+            let table = delete.get("TableName").and_then(Value::as_str);
+            let of = delete.get("Key").and_then(Value::as_object).and_then(key);
+            let (Some(table), Some(of)) = (table, of) else {
+                return invalid("a transaction of anything but deletions is not known here");
+            };
+            if let Some(items) = self.items.get_mut(table) {
+                items.remove(&of);
+            }
+        }
         (200, json!({}))
     }
 

@@ -12,6 +12,7 @@ mod dynamodb;
 mod expressions;
 mod json;
 mod process;
+mod query;
 mod server;
 pub mod story;
 mod tls;
@@ -29,6 +30,7 @@ pub use build::{build, build_for_lambda};
 pub use calls::{Call, depth, stages};
 pub use json::{attribute, item, plain};
 pub use process::{Process, Usage};
+pub use query::Target;
 pub use tls::{Authority, system_bundle};
 pub use world::World;
 

@@ -255,9 +255,9 @@ impl State {
 fn effect(shared: &Arc<Shared>, service: &str, operation: &str, input: &Value) -> (&'static str, u16, Bytes) {
     let mut state = shared.state();
     if service == "query" {
-        return match operation {
-            "DescribeAlarms" => ("text/xml", 200, state.world.describe_alarms(input).into()),
-            _ => refusal(service, 400, "InvalidAction"),
+        return match state.world.answer_form(operation, input) {
+            Ok(answer) => ("text/xml", 200, answer.into()),
+            Err(code) => refusal(service, 400, code),
         };
     }
     let (status, body): Answer = state.world.answer(service, operation, input);

@@ -31,6 +31,19 @@ pub fn task_arn(id: &str) -> String {
     format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task/prod/{id}")
 }
 
+/// The target group of every balancing entry here.
+pub const GROUP: &str = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web-internal/0123456789abcdef";
+
+/// The address of a task: each has its own.
+#[must_use]
+pub fn address(id: &str) -> String {
+    let hash = id.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    let [_, a, b, c] = hash.to_be_bytes();
+    format!("10.{a}.{b}.{c}")
+}
+
 /// A task of the service `prod/<service>`, as its event has it.
 #[must_use]
 pub fn task(service: &str, id: &str, version: i64, last: &str, desired: &str) -> Value {
@@ -50,11 +63,36 @@ pub fn task(service: &str, id: &str, version: i64, last: &str, desired: &str) ->
             "status": "ATTACHED",
             "details": [
                 { "name": "networkInterfaceId", "value": "eni-0123456789abcdef0" },
-                { "name": "privateIPv4Address", "value": "10.0.0.139" },
+                { "name": "privateIPv4Address", "value": address(id) },
             ],
         }],
         "containers": [{ "name": service, "lastStatus": last, "image": format!("shop/{service}:1.2.0") }],
     })
+}
+
+/// The same task with the address of another: it began later, when that had become free.
+#[must_use]
+pub fn at_address_of(mut task: Value, other: &str) -> Value {
+    task["attachments"][0]["details"][1]["value"] = json!(address(other));
+    task["startedAt"] = json!("2026-01-05T11:59:00Z");
+    task
+}
+
+/// The same task on the network of a container instance: port 8080 of its container is bound to `host_port` there.
+#[must_use]
+pub fn on_host(mut task: Value, container_instance: &str, host_port: u16) -> Value {
+    task["launchType"] = json!("EC2");
+    task["attachments"] = json!([]);
+    task["containerInstanceArn"] = json!(container_instance);
+    let binding = json!({ "bindIP": "0.0.0.0", "containerPort": 8080, "hostPort": host_port, "protocol": "tcp" });
+    task["containers"][0]["networkBindings"] = json!([binding]);
+    task
+}
+
+/// The ARN of a container instance of the cluster `prod`.
+#[must_use]
+pub fn container_instance_arn(id: &str) -> String {
+    format!("arn:aws:ecs:{REGION}:{ACCOUNT}:container-instance/prod/{id}")
 }
 
 /// A service of the cluster `prod` that is as it should be, as `DescribeServices` shows it.
@@ -147,6 +185,23 @@ pub fn push_event(repository: &str, tag: &str, digest: &str) -> Value {
 #[must_use]
 pub fn schedule_event() -> Value {
     event("aws.events", "Scheduled Event", &json!([]), &json!({}))
+}
+
+/// `Scheduled Event`: time to look at the tasks that wait to be healthy.
+#[must_use]
+pub fn waiting_event() -> Value {
+    event(
+        "aws.events",
+        "Scheduled Event",
+        &json!([]),
+        &json!({ "only": "waiting" }),
+    )
+}
+
+/// The configuration of a service whose tasks join a target group.
+#[must_use]
+pub fn with_balancing() -> Value {
+    json!({ "balancing": [{ "target-group": GROUP, "port": 8080 }] })
 }
 
 /// The configuration of a service with one endpoint for each task.

@@ -1,12 +1,12 @@
 //! As much of AWS as the functions call, in memory. It is quiet and orderly; what goes wrong is scripted
 //! ([`Fault`](super::Fault)), and what goes wrong in any order is the simulation's.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use super::dynamodb::Tables;
+use super::query::Target;
 
 /// A status and a body.
 pub(super) type Answer = (u16, Value);
@@ -18,6 +18,16 @@ pub struct World {
     pub tables: Tables,
     /// Cloud Map: the attributes of each instance, by service and instance id.
     pub instances: BTreeMap<(String, String), BTreeMap<String, String>>,
+    /// Cloud Map: what the custom health check of an instance was told last.
+    pub statuses: BTreeMap<(String, String), String>,
+    /// Elastic Load Balancing: the targets of every group.
+    pub targets: BTreeSet<Target>,
+    /// ECS: the EC2 instance of each container instance, by ARN.
+    pub container_instances: BTreeMap<String, String>,
+    /// EC2: the private address of each instance, by its id.
+    pub machines: BTreeMap<String, String>,
+    /// EC2: the public address of each network interface, by its id.
+    pub public_addresses: BTreeMap<String, String>,
     /// ECS: each task as `DescribeTasks` shows it, by ARN.
     pub tasks: BTreeMap<String, Value>,
     /// ECS: each service as `DescribeServices` shows it, by name.
@@ -58,6 +68,11 @@ impl World {
                 Some(_) => submitted(&key),
                 None => refused(400, "InstanceNotFound", "there is no such instance"),
             },
+            "UpdateInstanceCustomHealthStatus" if self.instances.contains_key(&key) => {
+                self.statuses.insert(key, text("Status"));
+                (200, json!({}))
+            }
+            "UpdateInstanceCustomHealthStatus" => refused(400, "InstanceNotFound", "there is no such instance"),
             "GetOperation" => (
                 200,
                 json!({ "Operation": { "Id": text("OperationId"), "Status": "SUCCESS" } }),
@@ -92,6 +107,16 @@ impl World {
                     .map(|task| &task["taskArn"])
                     .collect();
                 (200, json!({ "taskArns": arns }))
+            }
+            "DescribeContainerInstances" => {
+                let known = names(request, "containerInstances").filter_map(|arn| {
+                    let machine = self.container_instances.get(arn)?;
+                    Some(json!({ "containerInstanceArn": arn, "ec2InstanceId": machine }))
+                });
+                (
+                    200,
+                    json!({ "containerInstances": known.collect::<Vec<_>>(), "failures": [] }),
+                )
             }
             "DescribeServices" => {
                 let (found, missing) = look(names(request, "services"), |name| self.services.get(name));
@@ -159,27 +184,6 @@ impl World {
             ("DescribeImages", None) => refused(400, "RepositoryNotFoundException", "there is no such repository"),
             _ => unknown(operation),
         }
-    }
-
-    /// `DescribeAlarms`, of the query protocol: a form in, XML out.
-    pub(super) fn describe_alarms(&self, form: &Value) -> String {
-        let fields = form.as_object().into_iter().flatten();
-        let names = fields.filter(|(field, _)| field.starts_with("AlarmNames."));
-        let wanted: Vec<_> = names.filter_map(|(_, name)| name.as_str()).collect();
-        let is_wanted = |name: &String| wanted.is_empty() || wanted.contains(&name.as_str());
-        let mut members = String::new();
-        for (_, alarm) in self.alarms.iter().filter(|(name, _)| is_wanted(name)) {
-            members.push_str("<member>");
-            for (name, value) in alarm {
-                let value = value.replace('&', "&amp;").replace('<', "&lt;");
-                let _ = write!(members, "<{name}>{value}</{name}>");
-            }
-            members.push_str("</member>");
-        }
-        format!(
-            "<DescribeAlarmsResponse xmlns=\"http://monitoring.amazonaws.com/doc/2010-08-01/\"><DescribeAlarmsResult>\
-             <MetricAlarms>{members}</MetricAlarms><CompositeAlarms/></DescribeAlarmsResult></DescribeAlarmsResponse>"
-        )
     }
 }
 

@@ -17,17 +17,37 @@ const EVERY: [&str; 7] = [
     "sqs:SendMessage",
 ];
 
-/// The calls of each function to the services that it is about.
-const OWN: [(&str, &[&str]); 3] = [
+/// The calls of each function to the services that it is about, and what it does in the tables besides.
+const OWN: [(&str, &[&str]); 4] = [
+    (
+        "BalancingFunction",
+        &[
+            "dynamodb:DeleteItem",
+            "ec2:DescribeInstances",
+            "ecs:DescribeContainerInstances",
+            "ecs:DescribeTasks",
+            "ecs:ListTasks",
+            "elasticloadbalancing:DeregisterTargets",
+            "elasticloadbalancing:DescribeTargetHealth",
+            "elasticloadbalancing:RegisterTargets",
+            "ssm:DescribeInstanceInformation",
+        ],
+    ),
     (
         "DiscoveryFunction",
         &[
+            "dynamodb:DeleteItem",
+            "ec2:DescribeInstances",
+            "ec2:DescribeNetworkInterfaces",
+            "ecs:DescribeContainerInstances",
             "ecs:DescribeTasks",
             "ecs:ListTasks",
+            "ssm:DescribeInstanceInformation",
             "servicediscovery:DeregisterInstance",
             "servicediscovery:GetOperation",
             "servicediscovery:ListInstances",
             "servicediscovery:RegisterInstance",
+            "servicediscovery:UpdateInstanceCustomHealthStatus",
             // Cloud Map asks Route 53 in the caller's name.
             "route53:ChangeResourceRecordSets",
             "route53:CreateHealthCheck",
@@ -56,11 +76,15 @@ const OWN: [(&str, &[&str]); 3] = [
 
 /// Actions that name no resource, so that `*` is all there is to say; each is narrowed by a condition if it can be.
 /// Source: Service Authorization Reference; for alarms the CloudWatch API reference, DescribeAlarms.
-const WITHOUT_RESOURCE: [(&str, bool); 5] = [
+const WITHOUT_RESOURCE: [(&str, bool); 9] = [
     ("cloudwatch:DescribeAlarms", true),
+    ("ec2:DescribeInstances", true),
+    ("ec2:DescribeNetworkInterfaces", true),
     ("ecs:DescribeTaskDefinition", true),
     ("ecs:ListTasks", true),
+    ("elasticloadbalancing:DescribeTargetHealth", true),
     ("servicediscovery:GetOperation", true),
+    ("ssm:DescribeInstanceInformation", true),
     // Made for Cloud Map in Route 53, which has no Region that could be asked for.
     ("route53:CreateHealthCheck", false),
 ];
@@ -200,4 +224,16 @@ fn roles_are_passed_to_tasks_only_and_tags_given_to_new_revisions_only() {
         condition("ecs:TagResource"),
         json!({ "ecs:CreateAction": "RegisterTaskDefinition" })
     );
+}
+
+#[test]
+fn target_groups_of_the_account_are_all_that_balancing_changes() {
+    let template = Template::load();
+    let changes: Vec<_> = statements(&template, "BalancingFunction")
+        .into_iter()
+        .filter(|statement| list(&statement["Action"]).contains(&"elasticloadbalancing:RegisterTargets"))
+        .map(|statement| list(&statement["Resource"]))
+        .collect();
+    let groups = "arn:${AWS::Partition}:elasticloadbalancing:${AWS::Region}:${AWS::AccountId}:targetgroup/*";
+    assert_eq!(changes, [[groups]]);
 }

@@ -6,6 +6,9 @@ use wharfinger_core::event::{Detail, Event};
 use crate::document::Template;
 use crate::pattern::matches;
 
+/// The functions that follow tasks, in the order of the template.
+const FOLLOW_TASKS: &[&str] = &["DiscoveryFunction", "BalancingFunction"];
+
 const TASK_STATES: [&str; 8] = [
     "PROVISIONING",
     "PENDING",
@@ -65,7 +68,7 @@ fn task(last: &str, desired: &str) -> Value {
 }
 
 #[test]
-fn a_task_starts_discovery_exactly_when_it_runs_or_leaves() {
+fn a_task_starts_discovery_and_balancing_exactly_when_it_runs_or_leaves() {
     for last in TASK_STATES.into_iter().chain(["DELETED"]) {
         for desired in ["RUNNING", "STOPPED"] {
             let event = task(last, desired);
@@ -73,14 +76,14 @@ fn a_task_starts_discovery_exactly_when_it_runs_or_leaves() {
                 panic!("not read as a task")
             };
             let needed = read.is_leaving() || read.is_running();
-            let wanted: &[&str] = if needed { &["DiscoveryFunction"] } else { &[] };
+            let wanted: &[&str] = if needed { FOLLOW_TASKS } else { &[] };
             assert_eq!(started(&event), wanted, "{last}, wanted {desired}");
         }
     }
 }
 
 #[test]
-fn the_first_sign_of_leaving_starts_discovery_whatever_it_is() {
+fn the_first_sign_of_leaving_starts_them_whatever_it_is() {
     // A Spot notice; a task that is stopped before it ran; one that is drained; one that just died.
     for (last, desired) in [
         ("RUNNING", "STOPPED"),
@@ -88,11 +91,7 @@ fn the_first_sign_of_leaving_starts_discovery_whatever_it_is() {
         ("DEACTIVATING", "RUNNING"),
         ("STOPPED", "RUNNING"),
     ] {
-        assert_eq!(
-            started(&task(last, desired)),
-            ["DiscoveryFunction"],
-            "{last}, wanted {desired}"
-        );
+        assert_eq!(started(&task(last, desired)), FOLLOW_TASKS, "{last}, wanted {desired}");
     }
     for last in ["PROVISIONING", "PENDING", "ACTIVATING"] {
         assert_eq!(started(&task(last, "RUNNING")), [""; 0], "{last}");

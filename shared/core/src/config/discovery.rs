@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Span, is_default};
 
-/// What `${…}` in an attribute may name.
+/// What `${…}` in an attribute may name, besides `tag:KEY`, a tag of the task.
 pub const ATTRIBUTE_NAMES: &[&str] = &[
     "image.tag",
     "image.digest",
@@ -36,8 +36,8 @@ pub struct Discovery {
     /// When a task joins.
     #[serde(default, skip_serializing_if = "is_default")]
     pub when: When,
-    /// Custom attributes; `${image.tag}`, `${image.digest}`, `${task.id}`, `${task.family}`, `${task.revision}` and
-    /// `${task.az}` are filled in.
+    /// Custom attributes; `${image.tag}`, `${image.digest}`, `${task.id}`, `${task.family}`, `${task.revision}`,
+    /// `${task.az}` and `${tag:KEY}` are filled in.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
 }

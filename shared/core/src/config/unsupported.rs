@@ -4,9 +4,7 @@
 //! relies on it: this version cannot open a gate, so a rule that has one rolls nothing out
 //! ([`crate::report::Code::GateClosed`]).
 
-use super::{
-    Address, Approval, Delivery, Discovery, Document, Limit, Path, Problem, Rule, Scaling, Service, Stabilise,
-};
+use super::{Approval, Delivery, Document, Limit, Path, Problem, Rule, Scaling, Service, Stabilise};
 
 /// Everything in the document that would have no effect.
 pub fn unsupported(document: &Document) -> Vec<Problem> {
@@ -26,12 +24,6 @@ pub fn unsupported(document: &Document) -> Vec<Problem> {
 }
 
 fn of_target(path: &Path, service: &Service, found: &mut Vec<Problem>) {
-    for (i, entry) in service.discovery.iter().enumerate() {
-        of_discovery(&path.at("discovery").at(i), entry, found);
-    }
-    if !service.balancing.is_empty() {
-        found.push(no_effect(path.at("balancing"), "tasks do not join target groups"));
-    }
     if let Some(scaling) = &service.scaling {
         of_scaling(&path.at("scaling"), scaling, found);
     }
@@ -40,15 +32,6 @@ fn of_target(path: &Path, service: &Service, found: &mut Vec<Problem>) {
     }
     if !service.storage.is_empty() {
         found.push(no_effect(path.at("storage"), "no snapshots are made"));
-    }
-}
-
-fn of_discovery(path: &Path, entry: &Discovery, found: &mut Vec<Problem>) {
-    if entry.address == Address::Public {
-        found.push(no_effect(
-            path.at("address"),
-            "public addresses are not looked up, so the tasks do not appear",
-        ));
     }
 }
 

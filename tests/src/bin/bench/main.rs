@@ -9,6 +9,7 @@ mod measure;
 mod report;
 mod scenes;
 mod sizes;
+mod sweeps;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,6 +25,7 @@ const HELLO: &str = "hello";
 const PACKAGES: &[(&str, &str)] = &[
     (HELLO, "tests/hello"),
     ("discovery", "functions/discovery"),
+    ("balancing", "functions/balancing"),
     ("scaling", "functions/scaling"),
     ("delivery", "functions/delivery"),
 ];
@@ -83,6 +85,6 @@ fn run() -> io::Result<()> {
     for scene in scenes::all() {
         counted.push((measure::calls(&binaries[scene.function], &scene)?, scene));
     }
-    report::print(&measured, &counted);
+    report::print(&measured, &counted, &sweeps::count()?);
     Ok(())
 }

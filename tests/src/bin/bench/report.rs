@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::measure::{Counted, ROUNDS, Starts, WARM_EVENTS, percentile};
 use super::scenes::Scene;
+use super::sweeps::{self, Count};
 use super::{HELLO, Measured};
 
 /// The largest zip, in bytes.
@@ -15,9 +16,10 @@ const SLOWEST_START: f64 = 4.0;
 
 type Functions = [(&'static str, Measured)];
 type Scenes = [([Counted; 2], Scene)];
+type Sweeps = [(&'static str, Vec<Count>)];
 
 /// Prints everything.
-pub(crate) fn print(functions: &Functions, scenes: &Scenes) {
+pub(crate) fn print(functions: &Functions, scenes: &Scenes, sweeps: &Sweeps) {
     let Some((_, hello)) = functions.iter().find(|(name, _)| *name == HELLO) else {
         return;
     };
@@ -25,7 +27,10 @@ pub(crate) fn print(functions: &Functions, scenes: &Scenes) {
     println!();
     print!("{}", calls(scenes));
     println!();
+    print!("{}", of_sweeps(sweeps));
+    println!();
     print!("{}", promises(functions, hello, scenes));
+    print!("{}", promises_of_sweeps(sweeps));
     println!();
     print!("{}", notes());
 }
@@ -118,6 +123,39 @@ fn calls(scenes: &Scenes) -> String {
         );
     }
     table
+}
+
+fn of_sweeps(sweeps: &Sweeps) -> String {
+    let tasks = sweeps::SERVICES * sweeps::TASKS_EACH;
+    let mut table = format!(
+        "AWS calls of a sweep of {tasks} tasks in {} services, all as they should be\n{:<40}{:>12}{:>14}\n",
+        sweeps::SERVICES,
+        "",
+        "calls",
+        "pages require"
+    );
+    for (function, counts) in sweeps {
+        for (operation, calls, must) in counts {
+            let name = format!("{function}: {operation}");
+            let must = if *must > 0 { must.to_string() } else { String::new() };
+            let _ = writeln!(table, "{name:<40}{calls:>12}{must:>14}");
+        }
+    }
+    table
+}
+
+fn promises_of_sweeps(sweeps: &Sweeps) -> String {
+    let mut text = String::new();
+    for (function, counts) in sweeps {
+        let paged = counts.iter().filter(|(_, _, must)| *must > 0);
+        let (calls, must) = paged.fold((0, 0), |(calls, all), (_, n, must)| (calls + n, all + must));
+        let kept = if calls <= must { "ok" } else { "NOT OK" };
+        let _ = writeln!(
+            text,
+            "{kept:<7} {function}: a sweep makes {calls} calls to what it looks at, and pages require {must}"
+        );
+    }
+    text
 }
 
 fn promises(functions: &Functions, hello: &Measured, scenes: &Scenes) -> String {

@@ -5,7 +5,7 @@ use std::io;
 use serde_json::{Value, json};
 use wharfinger_tests::lambda::World;
 use wharfinger_tests::lambda::story::{
-    alarm_event, configure, push_event, service, task, task_definition, task_event, with_discovery,
+    alarm_event, configure, push_event, service, task, task_definition, task_event, with_balancing, with_discovery,
 };
 
 /// A kind of event, and the world that it finds.
@@ -23,7 +23,13 @@ pub(crate) struct Scene {
 
 /// Every kind of event.
 pub(crate) fn all() -> Vec<Scene> {
-    vec![
+    let of_tasks = discovery().into_iter().chain(balancing());
+    of_tasks.chain(of_services()).collect()
+}
+
+/// What tasks do, and Cloud Map.
+fn discovery() -> [Scene; 4] {
+    [
         Scene {
             function: "discovery",
             name: "a task joins",
@@ -38,7 +44,7 @@ pub(crate) fn all() -> Vec<Scene> {
             prepare: discovered,
             before: Some(joins),
             event: leaves,
-            deepest: None,
+            deepest: Some(4),
         },
         Scene {
             function: "discovery",
@@ -53,9 +59,45 @@ pub(crate) fn all() -> Vec<Scene> {
             name: "a task that is not managed",
             prepare: discovered,
             before: None,
-            event: |n| task_event(&task("other", &id(n), 3, "RUNNING", "RUNNING")),
-            deepest: None,
+            event: unmanaged,
+            deepest: Some(1),
         },
+    ]
+}
+
+/// What tasks do, and a target group.
+fn balancing() -> [Scene; 3] {
+    [
+        Scene {
+            function: "balancing",
+            name: "a task joins",
+            prepare: balanced,
+            before: None,
+            event: joins,
+            deepest: Some(4),
+        },
+        Scene {
+            function: "balancing",
+            name: "a task leaves",
+            prepare: balanced,
+            before: Some(joins),
+            event: leaves,
+            deepest: Some(4),
+        },
+        Scene {
+            function: "balancing",
+            name: "a task that is not managed",
+            prepare: balanced,
+            before: None,
+            event: unmanaged,
+            deepest: Some(1),
+        },
+    ]
+}
+
+/// What moves services.
+fn of_services() -> [Scene; 2] {
+    [
         Scene {
             function: "scaling",
             name: "an alarm moves a count",
@@ -90,6 +132,14 @@ fn joins(n: usize) -> Value {
 
 fn leaves(n: usize) -> Value {
     task_event(&task("web", &id(n), 4, "RUNNING", "STOPPED"))
+}
+
+fn unmanaged(n: usize) -> Value {
+    task_event(&task("other", &id(n), 3, "RUNNING", "RUNNING"))
+}
+
+fn balanced(world: &mut World) -> io::Result<()> {
+    configure(world, "prod/web", &with_balancing()).map_err(io::Error::other)
 }
 
 fn discovered(world: &mut World) -> io::Result<()> {

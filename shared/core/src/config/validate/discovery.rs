@@ -111,6 +111,7 @@ fn templates(value: &str) -> Result<(), String> {
     let known = || {
         ATTRIBUTE_NAMES
             .iter()
+            .chain(&["tag:KEY"])
             .map(|name| format!("`${{{name}}}`"))
             .collect::<Vec<_>>()
             .join(", ")
@@ -120,7 +121,8 @@ fn templates(value: &str) -> Result<(), String> {
         let Some((name, tail)) = after.split_once('}') else {
             return Err(format!("`${{` without `}}`; these are filled in: {}", known()));
         };
-        if !ATTRIBUTE_NAMES.contains(&name) {
+        let of_tag = name.strip_prefix("tag:").is_some_and(|key| !key.is_empty());
+        if !of_tag && !ATTRIBUTE_NAMES.contains(&name) {
             return Err(format!("`${{{name}}}` is not known; these are filled in: {}", known()));
         }
         rest = tail;

@@ -123,8 +123,8 @@ fn attributes() {
             Error services.prod/web.discovery[0].attributes.a b: `a b` cannot be an attribute's name: write 1 to 255 of the visible ASCII characters, no blanks
             Error services.prod/web.discovery[0].attributes.empty: the value is empty: leave the attribute out
             Error services.prod/web.discovery[0].attributes.long: the value has 1025 characters; Cloud Map takes 1024
-            Error services.prod/web.discovery[0].attributes.open: `${` without `}`; these are filled in: `${image.tag}`, `${image.digest}`, `${task.id}`, `${task.family}`, `${task.revision}`, `${task.az}`
-            Error services.prod/web.discovery[0].attributes.unknown: `${image.tog}` is not known; these are filled in: `${image.tag}`, `${image.digest}`, `${task.id}`, `${task.family}`, `${task.revision}`, `${task.az}`
+            Error services.prod/web.discovery[0].attributes.open: `${` without `}`; these are filled in: `${image.tag}`, `${image.digest}`, `${task.id}`, `${task.family}`, `${task.revision}`, `${task.az}`, `${tag:KEY}`
+            Error services.prod/web.discovery[0].attributes.unknown: `${image.tog}` is not known; these are filled in: `${image.tag}`, `${image.digest}`, `${task.id}`, `${task.family}`, `${task.revision}`, `${task.az}`, `${tag:KEY}`
         "#]],
     );
     let many = |n: usize| {
@@ -388,7 +388,7 @@ fn what_has_no_effect_is_told_and_gates_are_errors() {
         "version": 1,
         "services": { "prod/api": {}, "prod/web": {
             "discovery": [{ "to": "srv-1", "address": "public" }],
-            "balancing": [{ "target-group": "t" }],
+            "balancing": [{ "target-group": "t", "port": 80 }],
             "drain": { "linger": "15s" },
             "scaling": {
                 "min": 1, "max": 2, "rules": [{ "queue": "q", "per-task": 1 }], "schedule": [{ "cron": "0 8 * * *", "min": 2 }],
@@ -402,8 +402,6 @@ fn what_has_no_effect_is_told_and_gates_are_errors() {
     });
     assert_eq!(validate(&document(json.clone())), []);
     expect![[r#"
-        Warning services.prod/web.discovery[0].address: has no effect in this version: public addresses are not looked up, so the tasks do not appear
-        Warning services.prod/web.balancing: has no effect in this version: tasks do not join target groups
         Warning services.prod/web.scaling.rules[0].queue: has no effect in this version: queues are not looked at, and no task is removed beside such a rule
         Warning services.prod/web.scaling.stabilise: has no effect in this version: a wish is followed at once
         Warning services.prod/web.scaling.limit: has no effect in this version: a change may be as large as the rules ask for

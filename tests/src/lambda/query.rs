@@ -1,0 +1,143 @@
+//! The services that speak the query protocol: a form in, XML out.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use super::world::World;
+
+/// The answer to a call, or the code of its error.
+pub(super) type Answered = Result<String, &'static str>;
+
+/// A target of a group.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Target {
+    /// The group's ARN.
+    pub group: String,
+    /// An address, or the id of an instance.
+    pub id: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl World {
+    /// Answers a call of the query protocol.
+    pub(super) fn answer_form(&mut self, operation: &str, form: &Value) -> Answered {
+        match operation {
+            "DescribeAlarms" => Ok(self.describe_alarms(form)),
+            "RegisterTargets" => {
+                self.targets.extend(targets(form)?);
+                Ok(done(operation))
+            }
+            "DeregisterTargets" => {
+                for target in targets(form)? {
+                    self.targets.remove(&target);
+                }
+                Ok(done(operation))
+            }
+            "DescribeTargetHealth" => Ok(self.describe_target_health(field(form, "TargetGroupArn"))),
+            "DescribeInstances" => Ok(self.describe_instances(form)),
+            "DescribeNetworkInterfaces" => Ok(self.describe_network_interfaces(form)),
+            _ => Err("InvalidAction"),
+        }
+    }
+
+    fn describe_alarms(&self, form: &Value) -> String {
+        let wanted: Vec<_> = several(form, "AlarmNames.").collect();
+        let is_wanted = |name: &String| wanted.is_empty() || wanted.contains(&name.as_str());
+        let mut members = String::new();
+        for (_, alarm) in self.alarms.iter().filter(|(name, _)| is_wanted(name)) {
+            members.push_str("<member>");
+            for (name, value) in alarm {
+                let value = value.replace('&', "&amp;").replace('<', "&lt;");
+                let _ = write!(members, "<{name}>{value}</{name}>");
+            }
+            members.push_str("</member>");
+        }
+        format!(
+            "<DescribeAlarmsResponse xmlns=\"http://monitoring.amazonaws.com/doc/2010-08-01/\"><DescribeAlarmsResult>\
+             <MetricAlarms>{members}</MetricAlarms><CompositeAlarms/></DescribeAlarmsResult></DescribeAlarmsResponse>"
+        )
+    }
+
+    fn describe_target_health(&self, group: &str) -> String {
+        let mut members = String::new();
+        for Target { id, port, .. } in self.targets.iter().filter(|target| target.group == group) {
+            let _ = write!(
+                members,
+                "<member><Target><Id>{id}</Id><Port>{port}</Port></Target>\
+                 <TargetHealth><State>healthy</State></TargetHealth></member>"
+            );
+        }
+        format!(
+            "<DescribeTargetHealthResponse xmlns=\"http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/\">\
+             <DescribeTargetHealthResult><TargetHealthDescriptions>{members}</TargetHealthDescriptions>\
+             </DescribeTargetHealthResult></DescribeTargetHealthResponse>"
+        )
+    }
+
+    fn describe_instances(&self, form: &Value) -> String {
+        let mut items = String::new();
+        for id in several(form, "Filter.1.Value.") {
+            if let Some(address) = self.machines.get(id) {
+                let _ = write!(
+                    items,
+                    "<item><instancesSet><item><instanceId>{id}</instanceId>\
+                     <privateIpAddress>{address}</privateIpAddress></item></instancesSet></item>"
+                );
+            }
+        }
+        format!("<DescribeInstancesResponse><reservationSet>{items}</reservationSet></DescribeInstancesResponse>")
+    }
+
+    fn describe_network_interfaces(&self, form: &Value) -> String {
+        let mut items = String::new();
+        for id in several(form, "Filter.1.Value.") {
+            if let Some(address) = self.public_addresses.get(id) {
+                let _ = write!(
+                    items,
+                    "<item><networkInterfaceId>{id}</networkInterfaceId>\
+                     <association><publicIp>{address}</publicIp></association></item>"
+                );
+            }
+        }
+        format!(
+            "<DescribeNetworkInterfacesResponse><networkInterfaceSet>{items}</networkInterfaceSet>\
+             </DescribeNetworkInterfacesResponse>"
+        )
+    }
+}
+
+fn field<'f>(form: &'f Value, name: &str) -> &'f str {
+    form.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The values of a list.
+fn several<'f>(form: &'f Value, prefix: &'static str) -> impl Iterator<Item = &'f str> {
+    let fields = form.as_object().into_iter().flatten();
+    let of_list = fields.filter(move |(name, _)| name.starts_with(prefix));
+    of_list.filter_map(|(_, value)| value.as_str())
+}
+
+/// The targets of a request: each must say its port.
+fn targets(form: &Value) -> Result<Vec<Target>, &'static str> {
+    let group = field(form, "TargetGroupArn");
+    let mut found = Vec::new();
+    for n in 1.. {
+        let id = field(form, &format!("Targets.member.{n}.Id"));
+        if id.is_empty() {
+            break;
+        }
+        let port = field(form, &format!("Targets.member.{n}.Port")).parse();
+        found.push(Target {
+            group: group.to_owned(),
+            id: id.to_owned(),
+            port: port.map_err(|_| "ValidationError")?,
+        });
+    }
+    Ok(found)
+}
+
+fn done(operation: &str) -> String {
+    format!("<{operation}Response><{operation}Result/></{operation}Response>")
+}
