@@ -73,7 +73,10 @@ async fn read(aws: &Aws, target: &str) -> anyhow::Result<Vec<Record>> {
 impl Show for Report {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         if self.records.is_empty() {
-            return writeln!(out, "nothing was decided yet");
+            return writeln!(
+                out,
+                "nothing was decided yet; `wharfinger export` prints which targets are configured"
+            );
         }
         for record in &self.records {
             let style = match record.outcome {

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from .cloud import CloudError, LocalCloud
 from .console import Console
@@ -20,14 +20,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="play", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     push = commands.add_parser("push", help="push a new image")
-    push.add_argument("repository")
-    push.add_argument("tag")
+    push.add_argument("repository", help="such as shop/web")
+    push.add_argument("tag", help="such as 1.4.0")
     alarm = commands.add_parser("alarm", help="let a metric alarm see a value")
-    alarm.add_argument("name")
-    alarm.add_argument("value", type=float)
+    alarm.add_argument("name", help="such as web-requests, web-idle, api-slow")
+    alarm.add_argument("value", type=float, help="the alarm compares it with its threshold")
     scale = commands.add_parser("scale", help="set a desired count by hand")
     scale.add_argument("service", help="cluster/service")
-    scale.add_argument("count", type=int)
+    scale.add_argument("count", type=_count)
     commands.add_parser("watch", help="show what the functions decide, until Ctrl-C")
     commands.add_parser("stop", help="end the cloud")
     options = parser.parse_args()
@@ -37,12 +37,23 @@ def main() -> int:
         return 2
     try:
         _do(options, LocalCloud.attach(endpoint))
-    except (CloudError, OSError, LookupError, ClientError) as problem:
+    except (CloudError, LookupError, ClientError) as problem:
         print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except (BotoCoreError, OSError) as problem:
+        print(f"error: no cloud runs at {endpoint}: `make demo KEEP=1` leaves one up ({problem})",
+              file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         pass
     return 0
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 0:
+        raise argparse.ArgumentTypeError("a count is 0 or more")
+    return count
 
 
 def _do(options: argparse.Namespace, cloud: LocalCloud) -> None:
@@ -57,12 +68,16 @@ def _do(options: argparse.Namespace, cloud: LocalCloud) -> None:
         driver.alarm(options.name, state, [options.value])
         print(state)
     elif options.command == "scale":
-        cluster, service = options.service.split("/", 1)
+        cluster, _, service = options.service.partition("/")
+        if not service:
+            raise LookupError(f"`{options.service}` is not cluster/service, such as prod/web")
         driver.ecs.update_service(cluster=cluster, service=service, desiredCount=options.count)
+        print(f"{options.service} wants {options.count} tasks")
     elif options.command == "watch":
         _watch(cloud)
     else:
         cloud.door("POST", "stop")
+        print("stopped; the variables that were pasted still point at it: close this shell, or unset them")
 
 
 def _watch(cloud: LocalCloud) -> None:

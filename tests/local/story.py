@@ -28,11 +28,13 @@ _SUGGESTIONS = {
         "wharfinger history prod/web",
         "wharfinger diff examples/shop.yaml",
     ],
-    "Give it something to do, and watch what it decides:": [
+    "Watch what it decides, in a second shell with the same lines:": [
+        "play watch",
+    ],
+    "Give it something to do. After a change the count rests for a minute, and older readings do not count:": [
         "play push shop/web 1.4.0",
         "play alarm web-requests 900",
         "play scale prod/api 3",
-        "play watch",
     ],
 }
 
@@ -128,7 +130,7 @@ def _finish(stage: Stage) -> None:
     console.line()
     console.line(f"   {len(cloud.events())} events, {len(invocations)} invocations, "
                  f"{len(calls)} AWS calls by the functions; {sum(waiting)} dead letters")
-    console.line("   from an event's arrival to its effect:")
+    console.line("   from an event's arrival to its effect, where nothing was made to fail:")
     for line in stage.timeline.latencies():
         console.line(f"     {line}")
     if sum(waiting):

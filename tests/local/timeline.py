@@ -12,7 +12,10 @@ from .cloud import LocalCloud
 from .console import Console
 
 # The calls by which a function changes the world; the others only look or remember.
-CHANGES = ("RegisterInstance", "DeregisterInstance", "RegisterTaskDefinition", "UpdateService")
+CHANGES = (
+    "RegisterInstance", "DeregisterInstance", "RegisterTargets", "DeregisterTargets",
+    "RegisterTaskDefinition", "UpdateService",
+)
 _TASK_ID = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{24}\b")
 _REGISTRY = re.compile(r"\b\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com/")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{8})[0-9a-f]{56}")
@@ -77,6 +80,10 @@ class Timeline:
             for invocation in [i for i in invocations if _answers(i, entry, functions)]:
                 invocations.remove(invocation)
                 rows.append(_row(entry, invocation, calls))
+        # What fires by the clock passes no rule of ours.
+        for invocation in invocations:
+            schedule = {"id": invocation["event_id"], "detail-type": "Scheduled Event", "detail": {}}
+            rows.append(_row({"at": invocation["at"], "document": schedule}, invocation, calls))
         return sorted(rows, key=lambda row: row.at)
 
     def changes(self, since: Mark) -> List[Dict[str, Any]]:
@@ -188,7 +195,7 @@ def _about(call: Mapping[str, Any], row: Row) -> bool:
     sent = call["input"] or {}
     task = str(row.document["detail"].get("taskArn", "")).rsplit("/", 1)[-1]
     if task:
-        return str(sent.get("InstanceId", "")).startswith(task)
+        return "InstanceId" not in sent or str(sent["InstanceId"]).startswith(task)
     names = {d.target.rsplit("/", 1)[-1] for d in row.decisions}
     changed = str(sent.get("service") or sent.get("family") or "").rsplit("/", 1)[-1]
     return not names or not changed or changed in names

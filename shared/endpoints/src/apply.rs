@@ -1,5 +1,6 @@
 //! The calls, and their confirmation.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -17,7 +18,8 @@ use wharfinger_core::known::Known;
 use wharfinger_core::ledger::{Merge, Ordered};
 use wharfinger_core::report::{Code, Decision, Outcome};
 
-use crate::observe::{INTENDED, JOINING, LEFT, Look, REGISTERED, look, look_up, note, task_key};
+use crate::look_up::look_up;
+use crate::observe::{INTENDED, JOINING, LEFT, Look, OPERATIONS, REGISTERED, look, note, task_key};
 use crate::{Cloud, Endpoints, Side, claims, waiting};
 
 /// A side and the world, as the pipeline takes them.
@@ -26,6 +28,19 @@ pub struct Converging<'a, S, C> {
     pub function: &'a Endpoints<S>,
     /// The world.
     pub cloud: &'a C,
+    /// The operations that were begun: what becomes of them is not waited for.
+    operations: RefCell<Vec<String>>,
+}
+
+impl<'a, S, C> Converging<'a, S, C> {
+    /// A side and the world.
+    pub fn new(function: &'a Endpoints<S>, cloud: &'a C) -> Self {
+        Self {
+            function,
+            cloud,
+            operations: RefCell::default(),
+        }
+    }
 }
 
 type Plan<M> = Decision<Action<M>>;
@@ -95,7 +110,7 @@ impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
         let beside = self.remembered(&before, decision, said, waits)?;
         let done = decision.outcome != Outcome::Wait;
         let key = task_key::<S::Member>(&task.task_arn, &task.cluster_arn);
-        let touched = self.touched(&before, decision, &removed);
+        let touched = touched(&before, decision, &removed);
         let (settled, rivals, waited) = tokio::join!(
             ledger::settle(self.cloud, &key, task.order(), done, beside),
             self.left(task, &removed, &touched),
@@ -145,22 +160,14 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
         if before.facts.task.is_leaving() && all_gone(before, decision) {
             beside.push((LEFT, number(before.facts.task.order())));
         }
+        let operations = self.operations.take();
+        if !operations.is_empty() {
+            beside.push((OPERATIONS, to_attribute("operations", &operations)?));
+        }
         if waits || before.waiting {
             beside.push((waiting::WAITING, AttributeValue::Bool(waits)));
         }
         Ok(beside)
-    }
-
-    /// What was removed, and, of a target, what was put back for whoever has it now: all of it with its address.
-    fn touched(&self, before: &Look<S::Member>, decision: &Plan<S::Member>, removed: &[S::Member]) -> Vec<S::Member> {
-        let evicted = |member: &&S::Member| before.facts.rivals.iter().any(|rival| rival.member.is_same(member));
-        let own = removed.iter().filter(|member| S::Member::SHARED || !evicted(member));
-        let mut touched: Vec<_> = own.map(|member| known(before, member)).collect();
-        if S::Member::SHARED {
-            let put_back = decision.actions.iter().filter(|a| !a.is_leave()).map(Action::member);
-            touched.extend(put_back.filter(evicted).cloned());
-        }
-        touched
     }
 
     /// Ends the claims on what was removed; whoever has one of the addresses by now is answered.
@@ -236,7 +243,8 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
         for (action, submitted) in actions.iter().zip(answers) {
             match submitted {
                 Ok(Submitted::Busy(operation)) => busy.push(operation),
-                Ok(Submitted::Operation(_) | Submitted::Absent) => {}
+                Ok(Submitted::Operation(operation)) => self.operations.borrow_mut().extend(operation),
+                Ok(Submitted::Absent) => {}
                 Err(error) if error.kind == Kind::Full && actions.iter().any(Action::is_leave) => full.push(action),
                 Err(error) => return Err(error.into()),
             }
@@ -299,6 +307,18 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
 fn made<M: Member>(decision: &Plan<M>) -> Vec<M> {
     let joins = decision.actions.iter().filter(|action| !action.is_leave());
     joins.map(|action| action.member().clone()).collect()
+}
+
+/// What was removed, and, of a target, what was put back for whoever has it now: all of it with its address.
+fn touched<M: Member>(before: &Look<M>, decision: &Plan<M>, removed: &[M]) -> Vec<M> {
+    let evicted = |member: &&M| before.facts.rivals.iter().any(|rival| rival.member.is_same(member));
+    let own = removed.iter().filter(|member| M::SHARED || !evicted(member));
+    let mut touched: Vec<_> = own.map(|member| known(before, member)).collect();
+    if M::SHARED {
+        let put_back = decision.actions.iter().filter(|a| !a.is_leave()).map(Action::member);
+        touched.extend(put_back.filter(evicted).cloned());
+    }
+    touched
 }
 
 fn possible<M: Member>(look: &Look<M>) -> Vec<M> {

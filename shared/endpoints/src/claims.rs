@@ -217,26 +217,36 @@ fn index(domain: &str) -> String {
     format!("held#{domain}")
 }
 
+/// When it was noted, in epoch seconds.
+const NOTED: &str = "noted";
+
+/// How long a collection stays noted after nothing of ours was in it: longer than a function's process lives, which notes
+/// each collection once.
+const NOTED_SECONDS: i64 = 30 * 86_400;
+
 /// Takes note that something of ours is about to be in a collection, so that the sweep looks there even when no
 /// configuration names it any more.
 ///
 /// # Errors
 /// When the state table cannot be written.
-pub async fn note<M: Member>(cloud: &impl Table, collection: &str) -> Result<(), Fault> {
-    let key = Key::new(index(M::DOMAIN), collection);
-    cloud
-        .update(TableName::State, Update::of(key).set("noted", number(1)))
-        .await?;
+pub async fn note<M: Member>(cloud: &(impl Table + Clock), collection: &str) -> Result<(), Fault> {
+    let update = Update::of(Key::new(index(M::DOMAIN), collection)).set(NOTED, number(cloud.now().as_second()));
+    cloud.update(TableName::State, update).await?;
     Ok(())
 }
 
-/// The collections that something of ours is or was in.
+/// The collections that something of ours is or was in, and whether that was so long ago that an empty one is forgotten.
 ///
 /// # Errors
 /// When the state table cannot be read.
-pub async fn noted<M: Member>(cloud: &impl Table) -> Result<Vec<String>, Fault> {
+pub async fn noted<M: Member>(cloud: &(impl Table + Clock)) -> Result<BTreeMap<String, bool>, Fault> {
     let items = cloud.query(TableName::State, &index(M::DOMAIN)).await?;
-    Ok(items.iter().filter_map(Key::of).map(|key| key.sk).collect())
+    let now = cloud.now().as_second();
+    let old = |item: &Item| as_number(item, NOTED).is_none_or(|at| now - at > NOTED_SECONDS);
+    Ok(items
+        .iter()
+        .filter_map(|item| Some((Key::of(item)?.sk, old(item))))
+        .collect())
 }
 
 /// Forgets a collection in which nothing of ours is any more.

@@ -10,6 +10,7 @@
 
 pub mod apply;
 pub mod claims;
+pub mod look_up;
 pub mod observe;
 pub mod sweep;
 mod waiting;
@@ -148,8 +149,8 @@ impl<S> Endpoints<S> {
         let Some(look) = observe::merge(self, cloud, cause, managed, task).await? else {
             return Ok(());
         };
-        let look = observe::look_up(self, cloud, look).await?;
-        converge(&apply::Converging { function: self, cloud }, cloud, cause, look)
+        let look = look_up::look_up(self, cloud, look).await?;
+        converge(&apply::Converging::new(self, cloud), cloud, cause, look)
             .await
             .map(drop)
     }
@@ -170,7 +171,7 @@ impl<S> Endpoints<S> {
             ..observe::facts(self, managed, task, Belief::default())
         };
         let look = observe::seen(self, cloud, facts).await?;
-        converge(&apply::Converging { function: self, cloud }, cloud, cause, look)
+        converge(&apply::Converging::new(self, cloud), cloud, cause, look)
             .await
             .map(drop)
     }

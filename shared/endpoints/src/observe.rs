@@ -1,24 +1,22 @@
 //! From an event to facts: the ledger of the task, who has its addresses, and what the event lacks.
 
-use std::collections::BTreeMap;
-
 use wharfinger_cloud::Fault;
 use wharfinger_cloud::ledger::{self, Entry, News, SAID};
 use wharfinger_cloud::pipeline::Cause;
-use wharfinger_cloud::ports::Clock;
+use wharfinger_cloud::ports::{Clock, OperationStatus};
 use wharfinger_cloud::table::{
     AttributeValue, Item, Key, Malformed, TableName, as_number, as_text, attribute, number, to_attribute,
 };
 use wharfinger_cloud::telemetry;
 use wharfinger_core::config::stored::Managed;
-use wharfinger_core::endpoint::{Belief, Facts, Host, Member, Rival, Wanted, wanted};
+use wharfinger_core::endpoint::{Belief, Facts, Member, Rival, Wanted, wanted};
 use wharfinger_core::event::TaskStateChange;
 use wharfinger_core::ids::{TaskArn, cluster_name};
 use wharfinger_core::known::Known;
 use wharfinger_core::ledger::{LIVING_SECONDS, Merge, Ordered, TOMBSTONE_SECONDS};
 use wharfinger_core::report::{Code, Decision, Outcome, Reason};
 
-use crate::{Cloud, Endpoints, Side, claims};
+use crate::{Cloud, Endpoints, Side, claims, look_up};
 
 /// What may have been registered for the task: stored before any call.
 pub const INTENDED: &str = "intended";
@@ -32,8 +30,8 @@ pub const JOINING: &str = "joining";
 /// The order for which a leaving task's members were removed: what is heard of it later makes no call again.
 pub const LEFT: &str = "left";
 
-/// How often what is missing is looked up: the task, then its host or network interface, and once more when it moved.
-const LOOKS: usize = 4;
+/// The operations that were begun when the order was settled.
+pub const OPERATIONS: &str = "operations";
 
 /// What is known of a task, with what the ledger keeps beside it.
 #[derive(Debug, Clone, PartialEq)]
@@ -285,112 +283,6 @@ fn stored<M: Member>(item: &Item, name: &str) -> Vec<M> {
         .unwrap_or_default()
 }
 
-/// Looks up what the event lacks and the configuration needs: health, tags, addresses.
-///
-/// # Errors
-/// When AWS or the ledger does not answer.
-pub async fn look_up<C: Cloud, S: Side<C>>(
-    function: &Endpoints<S>,
-    cloud: &C,
-    mut look: Look<S::Member>,
-) -> Result<Look<S::Member>, Fault> {
-    for _ in 0..LOOKS {
-        let operation = match look.facts.task.is_running() {
-            true => wanted(&look.facts).into_iter().find_map(|w| match w {
-                Wanted::Needs(operation, _) => Some(operation),
-                Wanted::Member(_) | Wanted::Nothing(_) => None,
-            }),
-            false => None,
-        };
-        look = match operation {
-            None => return Ok(look),
-            Some("DescribeContainerInstances") => host(function, cloud, look).await?,
-            Some("DescribeNetworkInterfaces") => public_address(cloud, look).await?,
-            Some(_) if look.facts.looked_up => return Ok(look),
-            Some(_) => task(function, cloud, look).await?,
-        };
-    }
-    Ok(look)
-}
-
-async fn host<S, M: Member>(function: &Endpoints<S>, cloud: &impl Cloud, mut look: Look<M>) -> Result<Look<M>, Fault> {
-    let task = &look.facts.task;
-    let arns: Vec<_> = task.container_instance_arn.iter().cloned().collect();
-    let found = hosts(function, cloud, cluster_name(&task.cluster_arn), &arns).await?;
-    look.facts.host = Known::Yes(arns.first().and_then(|arn| found.get(arn)).cloned());
-    Ok(look)
-}
-
-/// Where container instances are, from memory as far as it goes.
-///
-/// # Errors
-/// When AWS does not answer.
-pub async fn hosts<S>(
-    function: &Endpoints<S>,
-    cloud: &impl Cloud,
-    cluster: &str,
-    arns: &[String],
-) -> Result<BTreeMap<String, Host>, Fault> {
-    let unknown: Vec<_> = {
-        let known = function.hosts.borrow();
-        arns.iter().filter(|arn| !known.contains_key(*arn)).cloned().collect()
-    };
-    if !unknown.is_empty() {
-        let found = cloud.hosts(cluster, &unknown).await?;
-        function.hosts.borrow_mut().extend(found);
-    }
-    let known = function.hosts.borrow();
-    let host = |arn: &String| known.get(arn).map(|host| (arn.clone(), host.clone()));
-    Ok(arns.iter().filter_map(host).collect())
-}
-
-async fn public_address<M: Member>(cloud: &impl Cloud, mut look: Look<M>) -> Result<Look<M>, Fault> {
-    let interfaces: Vec<_> = look.facts.task.network_interface_id.iter().cloned().collect();
-    let found = cloud.public_addresses(&interfaces).await?;
-    look.facts.public_ipv4 = Known::Yes(found.into_values().next());
-    Ok(look)
-}
-
-async fn task<C: Cloud, S: Side<C>>(
-    function: &Endpoints<S>,
-    cloud: &C,
-    look: Look<S::Member>,
-) -> Result<Look<S::Member>, Fault> {
-    let task = &look.facts.task;
-    let described = cloud
-        .describe_tasks(cluster_name(&task.cluster_arn), std::slice::from_ref(&task.task_arn))
-        .await?;
-    let found = described
-        .tasks
-        .into_iter()
-        .find(|t| t.task_arn == task.task_arn && t.version >= task.version);
-    let mut looked = match found {
-        Some(newer) if newer.version > task.version => {
-            let entry = news(function, cloud, &look.facts.managed, &newer).await?;
-            let fresh = entry.merge == Merge::Fresh;
-            let mut moved = self::look(function, look.facts.managed.clone(), entry, Vec::new());
-            moved.joining = look.joining || fresh;
-            moved.facts.rivals = look.facts.rivals;
-            moved.settled_claims = look.settled_claims;
-            if moved.facts.task.version == newer.version {
-                moved.facts.task = newer;
-            }
-            give_up(cloud, &mut moved).await?;
-            moved
-        }
-        Some(same) => Look {
-            facts: Facts {
-                task: same,
-                ..look.facts
-            },
-            ..look
-        },
-        None => look,
-    };
-    looked.facts.looked_up = true;
-    Ok(looked)
-}
-
 /// Merges a task that was looked up, and claims or gives up its addresses. When the ledger knows something newer, then that
 /// is what is known. What the facts believe to be registered is certain; otherwise it is what the ledger believes.
 ///
@@ -403,6 +295,7 @@ pub async fn seen<C: Cloud, S: Side<C>>(
 ) -> Result<Look<S::Member>, Fault> {
     let entry = news(function, cloud, &facts.managed, &facts.task).await?;
     let (stale, fresh) = (entry.merge == Merge::Stale, entry.merge == Merge::Fresh);
+    tell_failures(function, cloud, &entry.item).await?;
     let mut look = look(function, facts.managed.clone(), entry, Vec::new());
     let belief = match (&facts.belief, look.facts.belief) {
         // What is listed is certain; what the ledger intended besides may still come.
@@ -435,5 +328,20 @@ pub async fn seen<C: Cloud, S: Side<C>>(
         look.settled_claims = members;
     }
     give_up(cloud, &mut look).await?;
-    look_up(function, cloud, look).await
+    look_up::look_up(function, cloud, look).await
+}
+
+/// Tells why what was registered is not there. Nobody waits for an operation to end; a sweep sees what it did not do.
+async fn tell_failures<C: Cloud, S: Side<C>>(function: &Endpoints<S>, cloud: &C, item: &Item) -> Result<(), Fault> {
+    let operations: Vec<String> = attribute(item, OPERATIONS).ok().flatten().unwrap_or_default();
+    for id in operations {
+        if let OperationStatus::Failed(reason) = function.side.operation(cloud, &id).await? {
+            tracing::warn!(
+                operation = id,
+                reason,
+                "an operation failed: what it did not do is done again"
+            );
+        }
+    }
+    Ok(())
 }

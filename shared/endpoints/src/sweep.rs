@@ -161,10 +161,7 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
             return Ok(());
         }
         let look = observe::seen(self.function, self.cloud, facts).await?;
-        let converging = Converging {
-            function: self.function,
-            cloud: self.cloud,
-        };
+        let converging = Converging::new(self.function, self.cloud);
         converge(&converging, self.cloud, &self.cause, look).await.map(drop)
     }
 

@@ -115,24 +115,24 @@ fn a_task_joins_as_its_group_wants_it() {
         &expect![[r#"
             Act
             RegisterTargets [{"Id":"10.0.0.7","Port":8080}]
-            TaskJoins: 10.0.0.7:8080 joins in arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/web-internal/0123456789abcdef
+            TaskJoins: 10.0.0.7:8080 joins in web-internal
         "#]],
     );
     check(
         &facts(bridge(), Some(TargetType::Ip), known(vec![])),
         &expect![[r#"
-        Act
-        RegisterTargets [{"Id":"10.1.0.1","Port":32768}]
-        TaskJoins: 10.1.0.1:32768 joins in arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/web-internal/0123456789abcdef
-    "#]],
+            Act
+            RegisterTargets [{"Id":"10.1.0.1","Port":32768}]
+            TaskJoins: 10.1.0.1:32768 joins in web-internal
+        "#]],
     );
     check(
         &facts(bridge(), Some(TargetType::Instance), known(vec![])),
         &expect![[r#"
-        Act
-        RegisterTargets [{"Id":"i-1","Port":32768}]
-        TaskJoins: i-1:32768 joins in arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/web-internal/0123456789abcdef
-    "#]],
+            Act
+            RegisterTargets [{"Id":"i-1","Port":32768}]
+            TaskJoins: i-1:32768 joins in web-internal
+        "#]],
     );
     check(
         &facts(task(&json!({})), Some(TargetType::Instance), known(vec![])),
@@ -233,10 +233,10 @@ fn of_two_tasks_at_one_address_the_later_has_the_target() {
     check(
         &facts,
         &expect![[r#"
-        Act
-        RegisterTargets [{"Id":"10.0.0.7","Port":8080}]
-        TaskJoins: 10.0.0.7:8080 joins in arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/web-internal/0123456789abcdef
-    "#]],
+            Act
+            RegisterTargets [{"Id":"10.0.0.7","Port":8080}]
+            TaskJoins: 10.0.0.7:8080 joins in web-internal
+        "#]],
     );
 }
 

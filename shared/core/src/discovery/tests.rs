@@ -458,8 +458,8 @@ fn an_endpoint_fits_the_records_of_its_registry() {
         task(&json!({ "containers": [{ "name": "web", "networkInterfaces": [{ "ipv6Address": "2001:db8::7" }] }] }));
     for (records, address, port, problem) in cases {
         let entry = Discovery {
-            address,
             port,
+            address,
             ..entry()
         };
         let mut facts = facts(vec![entry], task.clone(), known(vec![], vec![]));

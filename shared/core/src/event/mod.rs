@@ -74,7 +74,7 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Detail {
     /// `ECS Task State Change`.
-    Task(TaskStateChange),
+    Task(Box<TaskStateChange>),
     /// `CloudWatch Alarm State Change`, or the payload of an alarm's Lambda action.
     Alarm(AlarmStateChange),
     /// `ECR Image Action`.
@@ -146,7 +146,9 @@ impl Event {
         };
         let detail = json.get("detail").unwrap_or(&Value::Null);
         let detail = match (envelope.source.as_str(), envelope.detail_type.as_str()) {
-            ("aws.ecs", "ECS Task State Change") => Detail::Task(TaskStateChange::parse_event(&envelope, detail)?),
+            ("aws.ecs", "ECS Task State Change") => {
+                Detail::Task(Box::new(TaskStateChange::parse_event(&envelope, detail)?))
+            }
             ("aws.ecs", "ECS Deployment State Change") => {
                 Detail::Deployment(DeploymentStateChange::parse(&envelope, detail)?)
             }

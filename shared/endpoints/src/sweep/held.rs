@@ -91,16 +91,18 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
         let noted = claims::noted::<S::Member>(self.cloud).await?;
         let covered = self.targets.iter().filter(|managed| self.scope.covers(&managed.target));
         let configured: BTreeSet<_> = covered.flat_map(collections::<S::Member>).collect();
-        let all: BTreeSet<_> = configured.iter().cloned().chain(noted.iter().cloned()).collect();
+        let all: BTreeSet<_> = configured.iter().chain(noted.keys()).cloned().collect();
         let contents: Vec<_> = stream::iter(all)
             .map(|id| self.content(id))
             .buffer_unordered(AT_ONCE)
             .collect()
             .await;
+        let forgets = !self.scope.dry_run && self.scope.target.is_none();
         for (id, content) in contents {
             match content {
                 Ok((listed, claims)) => {
-                    if listed.is_empty() && claims.is_empty() && !configured.contains(&id) && !self.scope.dry_run {
+                    let empty = listed.is_empty() && claims.is_empty() && !configured.contains(&id);
+                    if forgets && empty && noted.get(&id) == Some(&true) {
                         let result = claims::forget::<S::Member>(self.cloud, &id).await;
                         self.function.listed.borrow_mut().remove(&id);
                         self.part(&id, result);
@@ -111,8 +113,10 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
                 }
                 // What is gone holds nothing.
                 Err(Fault::Cloud(error)) if error.kind == Kind::NotFound && !configured.contains(&id) => {
-                    let result = claims::forget::<S::Member>(self.cloud, &id).await;
-                    self.part(&id, result);
+                    if forgets {
+                        let result = claims::forget::<S::Member>(self.cloud, &id).await;
+                        self.part(&id, result);
+                    }
                 }
                 Err(fault) => self.part(&id, Err(fault)),
             }

@@ -12,7 +12,7 @@ use wharfinger_core::ids::Target;
 use wharfinger_core::known::Known;
 
 use super::{AT_ONCE, Sweep, collections};
-use crate::{Cloud, Side, observe};
+use crate::{Cloud, Side, look_up, observe};
 
 /// How many targets' tasks are listed at once: ECS takes 20 such reads a second, and others read, too
 /// (ECS developer guide, "Request throttling").
@@ -71,7 +71,7 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
         let without = tasks.iter().filter(|task| task.network_interface_id.is_none());
         let arns: BTreeSet<_> = without.filter_map(|task| task.container_instance_arn.clone()).collect();
         let arns: Vec<_> = arns.into_iter().collect();
-        observe::hosts(self.function, self.cloud, cluster, &arns).await?;
+        look_up::hosts(self.function, self.cloud, cluster, &arns).await?;
         Ok(())
     }
 
