@@ -19,7 +19,7 @@ use wharfinger_core::ledger::{Merge, Ordered};
 use wharfinger_core::report::{Code, Decision, Outcome};
 
 use crate::look_up::look_up;
-use crate::observe::{INTENDED, JOINING, LEFT, Look, OPERATIONS, REGISTERED, look, note, task_key};
+use crate::observe::{INTENDED, JOINING, LEFT, Look, OPERATIONS, REGISTERED, hold, look, task_key};
 use crate::{Cloud, Endpoints, Side, claims, waiting};
 
 /// A side and the world, as the pipeline takes them.
@@ -210,8 +210,7 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
             .cloned()
             .collect();
         if !unclaimed.is_empty() {
-            note(self.function, self.cloud, &unclaimed).await?;
-            let rivals = claims::claim(self.cloud, task, &unclaimed).await?;
+            let rivals = hold(self.function, self.cloud, task, &unclaimed).await?;
             let mut claimed = look.clone();
             claimed.settled_claims.extend(unclaimed);
             if !rivals.is_empty() {

@@ -140,7 +140,8 @@ fn told<C: Cloud, S: Side<C>>(function: &Endpoints<S>, managed: &Managed, task: 
         .collect()
 }
 
-async fn hold<C: Cloud, S: Side<C>>(
+/// Claims the addresses of members, or gives them up when the task leaves; whoever else has one is answered.
+pub(crate) async fn hold<C: Cloud, S: Side<C>>(
     function: &Endpoints<S>,
     cloud: &C,
     task: &TaskStateChange,
@@ -155,11 +156,7 @@ async fn hold<C: Cloud, S: Side<C>>(
 }
 
 /// Takes note of collections, once each.
-pub(crate) async fn note<C: Cloud, S: Side<C>>(
-    function: &Endpoints<S>,
-    cloud: &C,
-    members: &[S::Member],
-) -> Result<(), Fault> {
+async fn note<C: Cloud, S: Side<C>>(function: &Endpoints<S>, cloud: &C, members: &[S::Member]) -> Result<(), Fault> {
     for member in members {
         let collection = member.kept_in();
         if !function.listed.borrow().contains(collection) {
@@ -323,8 +320,7 @@ pub async fn seen<C: Cloud, S: Side<C>>(
     look.joining = fresh;
     if look.facts.task.is_running() {
         let members = members(&look.facts);
-        note(function, cloud, &members).await?;
-        look.facts.rivals = claims::claim(cloud, &look.facts.task, &members).await?;
+        look.facts.rivals = hold(function, cloud, &look.facts.task, &members).await?;
         look.settled_claims = members;
     }
     give_up(cloud, &mut look).await?;

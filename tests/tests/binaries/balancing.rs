@@ -113,7 +113,20 @@ fn a_task_on_the_network_of_its_instance_is_the_instance_and_the_port_of_the_hos
     rig.lambda.latency(Duration::from_millis(150));
     let joining = |id: &str, port| task_event(&on_host(task("web", id, 3, "RUNNING", "RUNNING"), &arn, port));
     let joined = rig.done(&joining("t1", 32_768));
-    assert!(joined.operations().contains(&"DescribeContainerInstances"));
+    // What the event does not tell is looked up, and then claimed and intended before the call.
+    assert_eq!(
+        in_turn(&joined),
+        [
+            "GetItem",
+            "UpdateItem",
+            "DescribeContainerInstances",
+            "DescribeInstances",
+            "UpdateItem UpdateItem",
+            "UpdateItem",
+            "RegisterTargets",
+            "PutItem UpdateItem"
+        ]
+    );
     assert_eq!(targets(&rig), [("i-0abc".to_owned(), 32_768)], "{}", rig.said());
     // The instance is known now: an event of its other tasks costs what any other does.
     let second = rig.done(&joining("t2", 32_769));
