@@ -48,7 +48,7 @@ impl Answer {
 /// Targets that wait for the one that began their batch.
 #[derive(Debug, Default)]
 struct Batch {
-    targets: Vec<TargetDescription>,
+    targets: Rc<RefCell<Vec<TargetDescription>>>,
     answer: Rc<Answer>,
 }
 
@@ -76,9 +76,13 @@ impl Batches {
 
     /// Joins a batch that is being filled.
     fn join(&self, place: &Place, target: &TargetDescription) -> Option<Rc<Answer>> {
-        let mut batches = self.0.borrow_mut();
-        let batch = batches.get_mut(place).filter(|batch| batch.targets.len() < MOST)?;
-        batch.targets.push(target.clone());
+        let batches = self.0.borrow();
+        let batch = batches.get(place)?;
+        let mut targets = batch.targets.borrow_mut();
+        if targets.len() >= MOST {
+            return None;
+        }
+        targets.push(target.clone());
         Some(Rc::clone(&batch.answer))
     }
 
@@ -90,10 +94,12 @@ impl Batches {
         target: &TargetDescription,
     ) -> (Result<(), CloudError>, bool) {
         let answer = Rc::new(Answer::default());
+        let targets = Rc::new(RefCell::new(vec![target.clone()]));
         let batch = Batch {
-            targets: vec![target.clone()],
+            targets: Rc::clone(&targets),
             answer: Rc::clone(&answer),
         };
+        // A full one that is in this place goes out all the same: who began it has it.
         self.0.borrow_mut().insert(place.clone(), batch);
         let given_up = GivenUp {
             batches: self,
@@ -101,20 +107,24 @@ impl Batches {
             answer: &answer,
         };
         others_first().await;
-        let batch = self.take(place, &answer).unwrap_or_default();
-        let alone = batch.targets.len() == 1;
-        let result = send(cloud, place, &batch.targets).await;
+        self.close(place, &answer);
+        let targets = targets.take();
+        let alone = targets.len() == 1;
+        let result = send(cloud, place, &targets).await;
         answer.give(result.clone());
         std::mem::forget(given_up);
         (result, alone)
     }
 
-    fn take(&self, place: &Place, answer: &Rc<Answer>) -> Option<Batch> {
+    /// Nobody joins a batch any more.
+    fn close(&self, place: &Place, answer: &Rc<Answer>) {
         let mut batches = self.0.borrow_mut();
         let own = batches
             .get(place)
             .is_some_and(|batch| Rc::ptr_eq(&batch.answer, answer));
-        own.then(|| batches.remove(place)).flatten()
+        if own {
+            batches.remove(place);
+        }
     }
 }
 
@@ -127,7 +137,7 @@ struct GivenUp<'a> {
 
 impl Drop for GivenUp<'_> {
     fn drop(&mut self) {
-        self.batches.take(self.place, self.answer);
+        self.batches.close(self.place, self.answer);
         let message = "the call was given up before it was made";
         self.answer
             .give(Err(CloudError::new("RegisterTargets", Kind::TimedOut, message)));
