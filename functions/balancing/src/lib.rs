@@ -5,7 +5,7 @@ mod batch;
 use serde_json::Value;
 use wharfinger_cloud::Fault;
 use wharfinger_cloud::aws::Aws;
-use wharfinger_cloud::error::CloudError;
+use wharfinger_cloud::error::{CloudError, Kind};
 use wharfinger_cloud::ports::{OperationStatus, Submitted, TargetGroups};
 use wharfinger_cloud::start::{Function, Invocation};
 use wharfinger_core::balancing::{Action, Membership};
@@ -26,8 +26,12 @@ impl<C: TargetGroups> Side<C> for Groups {
     const QUOTA: usize = 1_000;
 
     async fn call(&self, cloud: &C, action: &Action) -> Result<Submitted, CloudError> {
-        self.batches.call(cloud, action).await?;
-        Ok(Submitted::Operation(None))
+        match self.batches.call(cloud, action).await {
+            Ok(()) => Ok(Submitted::Operation(None)),
+            // What is gone holds nothing.
+            Err(error) if action.is_leave() && error.kind == Kind::NotFound => Ok(Submitted::Absent),
+            Err(error) => Err(error),
+        }
     }
 
     /// Nothing is in the way here: a call has its effect at once.

@@ -13,7 +13,6 @@ use wharfinger_cloud::ports::{OperationStatus, Submitted};
 use wharfinger_cloud::table::{AttributeValue, Condition, TableName, Update, Updated, number, text, to_attribute};
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::endpoint::{Action, Member, Rival, decide};
-use wharfinger_core::event::TaskStateChange;
 use wharfinger_core::known::Known;
 use wharfinger_core::ledger::{Merge, Ordered};
 use wharfinger_core::report::{Code, Decision, Outcome};
@@ -113,14 +112,21 @@ impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
         let touched = touched(&before, decision, &removed);
         let (settled, rivals, waited) = tokio::join!(
             ledger::settle(self.cloud, &key, task.order(), done, beside),
-            self.left(task, &removed, &touched),
+            self.left(&before, &removed, &touched),
             waiting::keep::<S::Member>(self.cloud, task, before.waiting, waits),
         );
         waited?;
-        let (settled, rivals) = (settled?, rivals?);
-        let met = |rival: &&Rival<S::Member>| touched.iter().any(|member| member.address() == rival.member.address());
-        let as_before = before.facts.rivals.iter().filter(met).eq(&rivals);
-        if settled.is_none() && (as_before || !S::Member::SHARED) {
+        let (settled, (rivals, lost)) = (settled?, rivals?);
+        let met = |rival: &&Rival<S::Member>| {
+            rival.newer && touched.iter().any(|member| member.address() == rival.member.address())
+        };
+        let as_before = before
+            .facts
+            .rivals
+            .iter()
+            .filter(met)
+            .eq(rivals.iter().filter(|rival| rival.newer));
+        if settled.is_none() && (as_before && lost.is_empty() || !S::Member::SHARED) {
             return Ok(Confirmed::Settled);
         }
         let mut newer = match settled {
@@ -132,7 +138,9 @@ impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
         };
         newer.joining = before.joining;
         newer.settled_claims = before.settled_claims;
+        newer.settled_claims.retain(|member| !lost.contains(member));
         newer.facts.rivals = rivals;
+        newer.facts.draining = before.facts.draining;
         // Whoever took an address over may have joined before it was removed: it is put back, or removed once more.
         if let Known::Yes(belief) = &mut newer.facts.belief {
             belief
@@ -170,27 +178,33 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
         Ok(beside)
     }
 
-    /// Ends the claims on what was removed; whoever has one of the addresses by now is answered.
+    /// Ends the claims on what was removed, and looks at those on what was put there: whoever has one of the addresses by
+    /// now is answered, and which of our own claims have ended meanwhile.
     async fn left(
         &self,
-        task: &TaskStateChange,
+        before: &Look<S::Member>,
         removed: &[S::Member],
         touched: &[S::Member],
-    ) -> Result<Vec<Rival<S::Member>>, Fault> {
+    ) -> Result<(Vec<Rival<S::Member>>, Vec<S::Member>), Fault> {
         if touched.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Vec::new()));
         }
-        let (own, others): (Vec<_>, Vec<_>) = touched
-            .iter()
-            .cloned()
-            .partition(|member| removed.iter().any(|gone| gone.is_same(member)));
-        let (released, seen) = tokio::join!(
-            claims::release(self.cloud, &task.task_arn, &own),
-            claims::rivals(self.cloud, &task.task_arn, &others)
+        let task = &before.facts.task;
+        let is_in = |all: &[S::Member], member: &S::Member| all.iter().any(|one| one.is_same(member));
+        let others: Vec<_> = before.facts.rivals.iter().filter(|rival| rival.newer).collect();
+        let (gone, put): (Vec<_>, Vec<_>) = touched.iter().cloned().partition(|member| is_in(removed, member));
+        let (put_back, own): (Vec<_>, Vec<_>) = put
+            .into_iter()
+            .partition(|member| !task.is_running() || others.iter().any(|rival| rival.member.is_same(member)));
+        let (released, seen, claimed) = tokio::join!(
+            claims::end(self.cloud, &task.task_arn, &gone, before.others_join()),
+            claims::rivals(self.cloud, &task.task_arn, &put_back),
+            claims::check(self.cloud, task, &own),
         );
-        let mut rivals = released?;
+        let (mut rivals, (newer, lost)) = (released?, claimed?);
         rivals.extend(seen?);
-        Ok(rivals)
+        rivals.extend(newer);
+        Ok((rivals, lost))
     }
 
     /// Stores what is about to be registered and was not known when the event was merged, and claims its address.
@@ -289,9 +303,14 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
                 newer.joining = before.joining;
                 newer.settled_claims.clone_from(&before.settled_claims);
                 newer.facts.rivals.clone_from(&before.facts.rivals);
-                // What was in the way may have undone what we believe: nothing is certain now.
+                newer.facts.draining.clone_from(&before.facts.draining);
+                // What was in the way may have undone what we believe: nothing is certain now. And what is to leave may be
+                // what this attempt registered itself, of which the ledger need not know any more.
                 if let Known::Yes(belief) = &mut newer.facts.belief {
                     belief.uncertain.append(&mut belief.registered);
+                    belief
+                        .uncertain
+                        .extend(decision.actions.iter().map(|action| action.member().clone()));
                 }
                 look_up(self.function, self.cloud, newer).await
             }
@@ -308,14 +327,14 @@ fn made<M: Member>(decision: &Plan<M>) -> Vec<M> {
     joins.map(|action| action.member().clone()).collect()
 }
 
-/// What was removed, and, of a target, what was put back for whoever has it now: all of it with its address.
+/// What was removed, and, of a target, what was put there, for the task or for whoever has it now: all of it with its
+/// address.
 fn touched<M: Member>(before: &Look<M>, decision: &Plan<M>, removed: &[M]) -> Vec<M> {
     let evicted = |member: &&M| before.facts.rivals.iter().any(|rival| rival.member.is_same(member));
     let own = removed.iter().filter(|member| M::SHARED || !evicted(member));
     let mut touched: Vec<_> = own.map(|member| known(before, member)).collect();
     if M::SHARED {
-        let put_back = decision.actions.iter().filter(|a| !a.is_leave()).map(Action::member);
-        touched.extend(put_back.filter(evicted).cloned());
+        touched.extend(made(decision));
     }
     touched
 }

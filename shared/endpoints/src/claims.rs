@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::{join_all, try_join_all};
-use jiff::Timestamp;
+use jiff::SignedDuration;
 use wharfinger_cloud::Fault;
 use wharfinger_cloud::ports::Clock;
 use wharfinger_cloud::table::{
-    Condition, Item, Key, Malformed, Table, TableName, Update, Updated, Write, as_number, as_text, attribute, number,
-    text, to_attribute,
+    Condition, Item, Key, Malformed, Table, TableName, Update, Updated, as_number, as_text, attribute, number, text,
+    to_attribute,
 };
 use wharfinger_core::endpoint::{Member, Rival};
 use wharfinger_core::event::TaskStateChange;
@@ -28,6 +28,11 @@ const MEMBER: &str = "member";
 /// The group of the task.
 const GROUP: &str = "group";
 const TTL: &str = "ttl";
+/// When someone took note of a collection, in epoch seconds.
+const NOTED: &str = "noted";
+
+/// How long a function that took note of a collection relies on that.
+pub(crate) const NOTED_FOR: SignedDuration = SignedDuration::from_hours(12);
 
 /// How often a claim is tried against others that claim at the same moment.
 const ATTEMPTS: usize = 5;
@@ -40,8 +45,9 @@ fn key<M: Member>(member: &M) -> Option<Key> {
     Some(Key::new(partition(M::DOMAIN, member.kept_in()), member.address()?))
 }
 
-fn since(task: &TaskStateChange) -> i64 {
-    task.started_at.map_or(0, Timestamp::as_millisecond)
+/// A task that runs has begun by now, if it does not say when.
+fn since(clock: &impl Clock, task: &TaskStateChange) -> i64 {
+    task.started_at.unwrap_or_else(|| clock.now()).as_millisecond()
 }
 
 /// A claim, as it is stored.
@@ -58,13 +64,14 @@ pub struct Claim<M> {
 }
 
 fn read<M: Member>(item: &Item) -> Result<Option<Claim<M>>, Malformed> {
-    let Some(task) = as_text(item, TASK) else {
-        return Ok(None);
-    };
     let malformed = |reason: String| Malformed {
         key: Key::of(item).map_or_else(|| "?".to_owned(), |key| key.to_string()),
         reason,
     };
+    if !item.contains_key(TASK) {
+        return Ok(None);
+    }
+    let task = as_text(item, TASK).ok_or_else(|| malformed(format!("`{TASK}` is no text")))?;
     Ok(Some(Claim {
         task: task.parse().map_err(|e| malformed(format!("`{TASK}`: {e}")))?,
         since: as_number(item, SINCE).unwrap_or_default(),
@@ -92,35 +99,34 @@ async fn claim_one<M: Member>(
     member: &M,
 ) -> Result<Option<Rival<M>>, Fault> {
     let Some(key) = key(member) else { return Ok(None) };
-    let own = task.task_arn.as_str();
+    let (own, since) = (text(task.task_arn.as_str()), since(cloud, task));
     let claim = Update::of(key.clone())
-        .set(TASK, text(own))
-        .set(SINCE, number(since(task)))
+        .set(TASK, own.clone())
+        .set(SINCE, number(since))
         .set(MEMBER, to_attribute("a claim", member)?)
         .set(GROUP, text(task.group.clone().unwrap_or_default()))
         .set(TTL, number(expiry(cloud.now(), LIVING_SECONDS)));
-    let free = Condition::Any(vec![Condition::Missing(TASK), Condition::Equal(TASK, text(own))]);
-    let (mut condition, mut rival) = (free, None);
+    let free = || Condition::Any(vec![Condition::Missing(TASK), Condition::Equal(TASK, own.clone())]);
+    let (mut condition, mut rival) = (free(), None);
     for _ in 0..ATTEMPTS {
         let update = claim.clone().only_if(condition);
         let Updated::Refused(item) = cloud.update(TableName::State, update).await? else {
             return Ok(rival);
         };
         let item = item.unwrap_or_default();
-        condition = match as_text(&item, TASK) {
-            Some(holder) if holder != own => Condition::Equal(TASK, text(holder)),
-            _ => Condition::Any(vec![Condition::Missing(TASK), Condition::Equal(TASK, text(own))]),
+        condition = match item.get(TASK) {
+            Some(holder) if *holder != own => Condition::Equal(TASK, holder.clone()),
+            _ => free(),
         };
         rival = match read::<M>(&item) {
-            Ok(Some(other)) if other.task != task.task_arn => {
-                let newer = other.since > since(task);
-                Some(Rival {
-                    member: other.member,
-                    task: other.task,
-                    newer,
-                })
-            }
-            Ok(_) => None,
+            Ok(Some(other)) if other.task != task.task_arn => Some(Rival {
+                newer: other.since > since,
+                member: other.member,
+                task: other.task,
+            }),
+            // The answer of our own claim was lost, and it was sent again: whoever had it before is known.
+            Ok(Some(_)) => rival,
+            Ok(None) => None,
             Err(malformed) => {
                 tracing::error!(
                     key = malformed.key,
@@ -140,29 +146,34 @@ async fn claim_one<M: Member>(
     })
 }
 
-/// Gives the addresses of members up: whoever else has one of them by now is answered.
+/// Ends the claims of a task on the addresses of members: whoever else has one of them by now is answered. While others
+/// may still be about to register for the task the claims stay for some days: they tell the sweep whose that would be.
 ///
 /// # Errors
 /// When the state table cannot be written.
-pub async fn release<M: Member>(
+pub async fn end<M: Member>(
     cloud: &(impl Table + Clock),
     task: &TaskArn,
     members: &[M],
+    others_join: bool,
 ) -> Result<Vec<Rival<M>>, Fault> {
-    let found = try_join_all(members.iter().map(|member| release_one(cloud, task, member))).await?;
+    let found = try_join_all(members.iter().map(|member| end_one(cloud, task, member, others_join))).await?;
     Ok(found.into_iter().flatten().collect())
 }
 
-async fn release_one<M: Member>(
+async fn end_one<M: Member>(
     cloud: &(impl Table + Clock),
     task: &TaskArn,
     member: &M,
+    others_join: bool,
 ) -> Result<Option<Rival<M>>, Fault> {
     let Some(key) = key(member) else { return Ok(None) };
     let mut update = Update::of(key)
         .set(TTL, number(expiry(cloud.now(), TOMBSTONE_SECONDS)))
         .only_if(Condition::Equal(TASK, text(task.as_str())));
-    update.remove = vec![TASK];
+    if !others_join {
+        update.remove = vec![TASK];
+    }
     match cloud.update(TableName::State, update).await? {
         Updated::Made(_) => Ok(None),
         Updated::Refused(item) => Ok(item.and_then(|item| rival(&item, task))),
@@ -180,6 +191,37 @@ pub async fn rivals<M: Member>(cloud: &impl Table, task: &TaskArn, members: &[M]
         found.extend(item?.and_then(|item| rival(&item, task)));
     }
     Ok(found)
+}
+
+/// Whether members still are a task's: who has taken one of the addresses over, and which are nobody's or an earlier
+/// task's.
+///
+/// # Errors
+/// When the state table cannot be read.
+pub async fn check<M: Member>(
+    cloud: &(impl Table + Clock),
+    task: &TaskStateChange,
+    members: &[M],
+) -> Result<(Vec<Rival<M>>, Vec<M>), Fault> {
+    let keyed: Vec<_> = members
+        .iter()
+        .filter_map(|member| Some((member, key(member)?)))
+        .collect();
+    let (mut rivals, mut lost) = (Vec::new(), Vec::new());
+    let items = join_all(keyed.iter().map(|(_, key)| cloud.get(TableName::State, key))).await;
+    for ((member, _), item) in keyed.iter().zip(items) {
+        let claim = item?.and_then(|item| read::<M>(&item).ok().flatten());
+        match claim {
+            Some(claim) if claim.task == task.task_arn => {}
+            Some(claim) if claim.since > since(cloud, task) => rivals.push(Rival {
+                member: claim.member,
+                task: claim.task,
+                newer: true,
+            }),
+            _ => lost.push((*member).clone()),
+        }
+    }
+    Ok((rivals, lost))
 }
 
 /// Another task's claim. One that cannot be read is nobody's: the sweep replaces it.
@@ -217,9 +259,6 @@ fn index(domain: &str) -> String {
     format!("held#{domain}")
 }
 
-/// When it was noted, in epoch seconds.
-const NOTED: &str = "noted";
-
 /// How long a collection stays noted after nothing of ours was in it: longer than a function's process lives, which notes
 /// each collection once.
 const NOTED_SECONDS: i64 = 30 * 86_400;
@@ -230,7 +269,9 @@ const NOTED_SECONDS: i64 = 30 * 86_400;
 /// # Errors
 /// When the state table cannot be written.
 pub async fn note<M: Member>(cloud: &(impl Table + Clock), collection: &str) -> Result<(), Fault> {
-    let update = Update::of(Key::new(index(M::DOMAIN), collection)).set(NOTED, number(cloud.now().as_second()));
+    let update = Update::of(Key::new(index(M::DOMAIN), collection))
+        .set(NOTED, number(cloud.now().as_second()))
+        .remove(TTL);
     cloud.update(TableName::State, update).await?;
     Ok(())
 }
@@ -242,19 +283,21 @@ pub async fn note<M: Member>(cloud: &(impl Table + Clock), collection: &str) -> 
 pub async fn noted<M: Member>(cloud: &(impl Table + Clock)) -> Result<BTreeMap<String, bool>, Fault> {
     let items = cloud.query(TableName::State, &index(M::DOMAIN)).await?;
     let now = cloud.now().as_second();
-    let old = |item: &Item| as_number(item, NOTED).is_none_or(|at| now - at > NOTED_SECONDS);
-    Ok(items
-        .iter()
-        .filter_map(|item| Some((Key::of(item)?.sk, old(item))))
-        .collect())
+    let noted = |item: &Item| Some((Key::of(item)?.sk, now - as_number(item, NOTED)? > NOTED_SECONDS));
+    Ok(items.iter().filter_map(noted).collect())
 }
 
-/// Forgets a collection in which nothing of ours is any more.
+/// Forgets a collection in which nothing of ours is any more, unless someone took note of it not long ago: what is about
+/// to be registered is not listed yet.
 ///
 /// # Errors
 /// When the state table cannot be written.
-pub async fn forget<M: Member>(cloud: &impl Table, collection: &str) -> Result<(), Fault> {
-    let key = Key::new(index(M::DOMAIN), collection);
-    cloud.transact(TableName::State, vec![Write::Delete(key)]).await?;
+pub async fn forget<M: Member>(cloud: &(impl Table + Clock), collection: &str) -> Result<(), Fault> {
+    let now = cloud.now();
+    let forget = Update::of(Key::new(index(M::DOMAIN), collection))
+        .remove(NOTED)
+        .set(TTL, number(expiry(now, 0)))
+        .only_if(Condition::Less(NOTED, number(now.as_second() - NOTED_SECONDS)));
+    cloud.update(TableName::State, forget).await?;
     Ok(())
 }

@@ -16,8 +16,9 @@ pub mod sweep;
 mod waiting;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_cloud::Fault;
 use wharfinger_cloud::config::ConfigStore;
@@ -28,6 +29,7 @@ use wharfinger_cloud::table::Table;
 use wharfinger_core::endpoint::{Action, Belief, Facts, Host, Member};
 use wharfinger_core::event::{Detail, Event, Rejected, TaskStateChange};
 use wharfinger_core::known::Known;
+use wharfinger_core::report::Code;
 
 pub use sweep::Scope;
 pub use waiting::HEALTH_CHECK;
@@ -76,8 +78,8 @@ pub struct Endpoints<S> {
     config: ConfigStore,
     /// Where container instances are: as long as they exist, they are there.
     hosts: RefCell<BTreeMap<String, Host>>,
-    /// The collections that the state table is known to list.
-    listed: RefCell<BTreeSet<String>>,
+    /// The collections that the state table is known to list, and since when.
+    listed: RefCell<BTreeMap<String, Timestamp>>,
     removals: Cell<usize>,
 }
 
@@ -155,15 +157,17 @@ impl<S> Endpoints<S> {
             .map(drop)
     }
 
-    /// Converges on a task as ECS describes it, whatever was heard of it.
-    async fn on_described<C>(&self, cloud: &C, cause: &Cause, task: TaskStateChange) -> Result<(), Fault>
+    /// Converges on a task as ECS describes it, whatever was heard of it. Whether it waits to be healthy is answered.
+    async fn on_described<C>(&self, cloud: &C, cause: &Cause, task: TaskStateChange) -> Result<bool, Fault>
     where
         C: Cloud,
         S: Side<C>,
     {
         let found = self.config.target(cloud, &task.target()?).await?;
+        observe::report::<S::Member>(cloud, &found.malformed);
         let Some(managed) = found.targets.into_iter().next() else {
-            return Ok(());
+            // What cannot be read may still ask for it.
+            return Ok(!found.malformed.is_empty());
         };
         let facts = Facts {
             looked_up: true,
@@ -171,8 +175,7 @@ impl<S> Endpoints<S> {
             ..observe::facts(self, managed, task, Belief::default())
         };
         let look = observe::seen(self, cloud, facts).await?;
-        converge(&apply::Converging::new(self, cloud), cloud, cause, look)
-            .await
-            .map(drop)
+        let told = converge(&apply::Converging::new(self, cloud), cloud, cause, look).await?;
+        Ok(told.reasons.iter().any(|reason| reason.code == Code::NotHealthy))
     }
 }

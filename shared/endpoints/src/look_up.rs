@@ -105,7 +105,7 @@ async fn task<C: Cloud, S: Side<C>>(
             if moved.facts.task.version == newer.version {
                 moved.facts.task = newer;
             }
-            observe::give_up(cloud, &mut moved).await?;
+            observe::look_around(cloud, &mut moved).await?;
             moved
         }
         Some(same) => Look {

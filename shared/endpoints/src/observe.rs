@@ -44,10 +44,20 @@ pub struct Look<M> {
     pub said: Option<String>,
     /// Whether this attempt answers for [`JOINING`]: its confirmation takes that back.
     pub joining: bool,
-    /// Whose addresses were claimed or given up by this attempt.
+    /// Whether someone may still be about to register: [`JOINING`].
+    pub pending: bool,
+    /// Whose addresses were claimed or looked at by this attempt.
     pub settled_claims: Vec<M>,
     /// Whether the task is in the set of those that wait to be healthy.
     pub waiting: bool,
+}
+
+impl<M> Look<M> {
+    /// Whether another attempt may still be about to register. What it registers would be nobody's if it died after that
+    /// and the claim had ended before.
+    pub(crate) fn others_join(&self) -> bool {
+        self.pending && !self.joining
+    }
 }
 
 /// The key of a task's ledger.
@@ -73,7 +83,7 @@ pub async fn may_have_joined<M: Member>(cloud: &impl Cloud, task: &TaskStateChan
     Ok(task.is_leaving() && cloud.get(TableName::State, &key).await?.is_some())
 }
 
-/// Merges the event, and claims or gives up the addresses that it tells, in one round. `None` when it is a copy or older,
+/// Merges the event, and claims or looks at the addresses that it tells, in one round. `None` when it is a copy or older,
 /// and the world is already what the newest asks for.
 ///
 /// # Errors
@@ -91,11 +101,11 @@ pub async fn merge<C: Cloud, S: Side<C>>(
         hold(function, cloud, task, &told)
     );
     let (entry, mut rivals) = (entry?, rivals?);
+    let joining = as_number(&entry.item, JOINING);
     if entry.facts.is_leaving() && !task.is_leaving() {
         // What was claimed was claimed for a task that is gone by now.
-        rivals = claims::release(cloud, &task.task_arn, &told).await?;
+        rivals = claims::end(cloud, &task.task_arn, &told, joining.is_some()).await?;
     }
-    let joining = as_number(&entry.item, JOINING);
     if entry.merge != Merge::Fresh && entry.settled && joining.is_none_or(|version| version < task.version) {
         let (code, message) = match entry.merge {
             Merge::Stale => (
@@ -120,7 +130,7 @@ pub async fn merge<C: Cloud, S: Side<C>>(
     look.joining = joining;
     look.facts.rivals = rivals;
     look.settled_claims = told;
-    give_up(cloud, &mut look).await?;
+    look_around(cloud, &mut look).await?;
     Ok(Some(look))
 }
 
@@ -148,33 +158,35 @@ pub(crate) async fn hold<C: Cloud, S: Side<C>>(
     told: &[S::Member],
 ) -> Result<Vec<Rival<S::Member>>, Fault> {
     if task.is_leaving() {
-        return claims::release(cloud, &task.task_arn, told).await;
+        // Its claims end once nothing of it is there: until then they tell the sweep what is.
+        return claims::rivals(cloud, &task.task_arn, told).await;
     }
     let (noted, rivals) = tokio::join!(note(function, cloud, told), claims::claim(cloud, task, told));
     noted?;
     rivals
 }
 
-/// Takes note of collections, once each.
+/// Takes note of collections, once in a while each.
 async fn note<C: Cloud, S: Side<C>>(function: &Endpoints<S>, cloud: &C, members: &[S::Member]) -> Result<(), Fault> {
     for member in members {
         let collection = member.kept_in();
-        if !function.listed.borrow().contains(collection) {
+        let (now, last) = (cloud.now(), function.listed.borrow().get(collection).copied());
+        if last.is_none_or(|at| now.duration_since(at) >= claims::NOTED_FOR) {
             claims::note::<S::Member>(cloud, collection).await?;
-            function.listed.borrow_mut().insert(collection.to_owned());
+            function.listed.borrow_mut().insert(collection.to_owned(), now);
         }
     }
     Ok(())
 }
 
-/// Gives the addresses up that the event did not tell; of a leaving task whose target may be another's by now.
-pub(crate) async fn give_up<M: Member>(cloud: &impl Cloud, look: &mut Look<M>) -> Result<(), Fault> {
+/// Looks at the addresses that the event did not tell; of a leaving task whose target may be another's by now.
+pub(crate) async fn look_around<M: Member>(cloud: &impl Cloud, look: &mut Look<M>) -> Result<(), Fault> {
     let (true, true, Known::Yes(belief)) = (M::SHARED, look.facts.task.is_leaving(), &look.facts.belief) else {
         return Ok(());
     };
     let known = |member: &&M| !look.settled_claims.iter().any(|settled| settled.is_same(member));
     let more: Vec<_> = belief.possible().filter(known).cloned().collect();
-    let rivals = claims::release(cloud, &look.facts.task.task_arn, &more).await?;
+    let rivals = claims::rivals(cloud, &look.facts.task.task_arn, &more).await?;
     look.facts.rivals.extend(rivals);
     look.settled_claims.extend(more);
     Ok(())
@@ -249,7 +261,8 @@ pub fn look<S, M: Member>(
     let said = as_text(&entry.item, SAID).map(str::to_owned);
     let waiting = entry.item.get(crate::waiting::WAITING) == Some(&AttributeValue::Bool(true));
     // While someone may still be about to register, what was intended may come after it was removed.
-    let left = entry.facts.is_leaving() && entry.item.contains_key(LEFT) && as_number(&entry.item, JOINING).is_none();
+    let pending = as_number(&entry.item, JOINING).is_some();
+    let left = entry.facts.is_leaving() && entry.item.contains_key(LEFT) && !pending;
     let intended_still = intended.iter().filter(|_| !left).cloned();
     let uncertain = made.into_iter().chain(intended_still).collect();
     let belief = Belief { registered, uncertain };
@@ -261,6 +274,7 @@ pub fn look<S, M: Member>(
         intended,
         said,
         joining: false,
+        pending,
         settled_claims: Vec::new(),
         waiting,
     }
@@ -280,7 +294,7 @@ fn stored<M: Member>(item: &Item, name: &str) -> Vec<M> {
         .unwrap_or_default()
 }
 
-/// Merges a task that was looked up, and claims or gives up its addresses. When the ledger knows something newer, then that
+/// Merges a task that was looked up, and claims or looks at its addresses. When the ledger knows something newer, then that
 /// is what is known. What the facts believe to be registered is certain; otherwise it is what the ledger believes.
 ///
 /// # Errors
@@ -323,7 +337,7 @@ pub async fn seen<C: Cloud, S: Side<C>>(
         look.facts.rivals = hold(function, cloud, &look.facts.task, &members).await?;
         look.settled_claims = members;
     }
-    give_up(cloud, &mut look).await?;
+    look_around(cloud, &mut look).await?;
     look_up::look_up(function, cloud, look).await
 }
 

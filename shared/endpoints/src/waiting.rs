@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use wharfinger_cloud::Fault;
+use wharfinger_cloud::error::Kind;
 use wharfinger_cloud::pipeline::Cause;
+use wharfinger_cloud::ports::DescribedTasks;
 use wharfinger_cloud::sweep::Pass;
-use wharfinger_cloud::table::{Key, Table, TableName, Update, Write, as_text, text};
+use wharfinger_cloud::table::{Item, Key, Malformed, Table, TableName, Update, Write, as_text, text};
 use wharfinger_core::endpoint::Member;
 use wharfinger_core::event::TaskStateChange;
 use wharfinger_core::ids::{TaskArn, cluster_name};
 
-use crate::{Cloud, Endpoints, Side};
+use crate::{Cloud, Endpoints, Side, observe};
 
 /// The `detail` of the schedule that looks only at the tasks that wait.
 pub const HEALTH_CHECK: &str = "waiting";
@@ -49,6 +51,27 @@ pub(crate) async fn keep<M: Member>(
     Ok(())
 }
 
+async fn forget<M: Member>(cloud: &impl Table, cluster: &str, arn: &str) -> Result<(), Fault> {
+    let id = arn.rsplit('/').next().unwrap_or_default();
+    let key = Key::new(partition::<M>(), format!("{cluster}/{id}"));
+    cloud.transact(TableName::State, vec![Write::Delete(key)]).await?;
+    Ok(())
+}
+
+/// The cluster and the task of an item.
+fn read(item: &Item) -> Result<(String, TaskArn), Malformed> {
+    let key = Key::of(item);
+    let malformed = |reason: &str| Malformed {
+        key: key.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string),
+        reason: reason.to_owned(),
+    };
+    let place = key.as_ref().and_then(|key| key.sk.split_once('/'));
+    let (cluster, _) = place.ok_or_else(|| malformed("its key has no cluster"))?;
+    let task = as_text(item, TASK).and_then(|arn| arn.parse().ok());
+    let task = task.ok_or_else(|| malformed(&format!("`{TASK}` is not the ARN of a task")))?;
+    Ok((cluster.to_owned(), task))
+}
+
 /// Looks at every task of the set, 100 in a call, and converges on those whose health has changed.
 ///
 /// # Errors
@@ -60,13 +83,14 @@ pub(crate) async fn look_again<C: Cloud, S: Side<C>>(
 ) -> Result<Value, Fault> {
     let items = cloud.query(TableName::State, &partition::<S::Member>()).await?;
     let mut waiting: BTreeMap<String, Vec<TaskArn>> = BTreeMap::new();
+    let mut malformed = Vec::new();
     for item in &items {
-        let place = Key::of(item).and_then(|key| Some(key.sk.split_once('/')?.0.to_owned()));
-        let task = as_text(item, TASK).and_then(|arn| arn.parse().ok());
-        if let (Some(cluster), Some(task)) = (place, task) {
-            waiting.entry(cluster).or_default().push(task);
+        match read(item) {
+            Ok((cluster, task)) => waiting.entry(cluster).or_default().push(task),
+            Err(bad) => malformed.push(bad),
         }
     }
+    observe::report::<S::Member>(cloud, &malformed);
     let mut pass = Pass::of(S::Member::DOMAIN);
     let cause = Cause {
         name: format!("health check {event_id}"),
@@ -75,6 +99,11 @@ pub(crate) async fn look_again<C: Cloud, S: Side<C>>(
     for (cluster, tasks) in waiting {
         let described = match cloud.describe_tasks(&cluster, &tasks).await {
             Ok(described) => described,
+            // A cluster that is gone has no tasks.
+            Err(error) if error.kind == Kind::NotFound => DescribedTasks {
+                missing: tasks.iter().map(ToString::to_string).collect(),
+                ..DescribedTasks::default()
+            },
             Err(error) => {
                 pass.part(cloud, &cluster, Err(error.into()));
                 continue;
@@ -83,15 +112,17 @@ pub(crate) async fn look_again<C: Cloud, S: Side<C>>(
         for task in described.tasks {
             let arn = task.task_arn.clone();
             let result = function.on_described(cloud, &cause, task).await;
+            let result = match result {
+                Ok(true) => Ok(()),
+                // It may be here by mistake: of a confirmation that was only half made.
+                Ok(false) => forget::<S::Member>(cloud, &cluster, arn.as_str()).await,
+                Err(fault) => Err(fault),
+            };
             pass.part(cloud, arn, result);
         }
         for arn in described.missing {
-            let gone = Key::new(
-                partition::<S::Member>(),
-                format!("{cluster}/{}", arn.rsplit('/').next().unwrap_or_default()),
-            );
-            let result = cloud.transact(TableName::State, vec![Write::Delete(gone)]).await;
-            pass.part(cloud, arn, result.map(drop).map_err(Fault::from));
+            let result = forget::<S::Member>(cloud, &cluster, &arn).await;
+            pass.part(cloud, arn, result);
         }
     }
     let looked = items.len();

@@ -249,6 +249,12 @@ impl<'f, M: Member> Join<'f, M> {
                 self.actions.push(Action::leave(rival.member.clone()));
             }
         }
+        if self.facts.draining.iter().any(|gone| gone.is_same(&member)) {
+            let message = format!("{} is on its way out: it joins again once it has gone", member.name());
+            self.reasons.push(Reason::new(Code::AlreadyRegistered, message));
+            self.stay.push(member);
+            return;
+        }
         if self.belief.registered.contains(&member) {
             let message = format!("{} is as it should be", member.name());
             self.reasons.push(Reason::new(Code::AlreadyRegistered, message));
@@ -276,7 +282,7 @@ impl<'f, M: Member> Join<'f, M> {
             if self.stay.iter().any(|s| s.is_same(&member)) {
                 continue;
             }
-            if let Some(rival) = rival(self.facts, &member).filter(|_| M::SHARED) {
+            if let Some(rival) = rival(self.facts, &member).filter(|rival| M::SHARED && rival.newer) {
                 let (reason, action) = put_back(&member, rival);
                 self.reasons.push(reason);
                 self.actions.push(action);

@@ -58,6 +58,9 @@ pub struct Facts<M> {
     pub belief: Known<Belief<M>>,
     /// Who else holds the addresses.
     pub rivals: Vec<Rival<M>>,
+    /// What is listed and on its way out. Whoever wished that, it is not brought back for being listed: it joins again once
+    /// it has gone.
+    pub draining: Vec<M>,
     /// Our owner mark.
     pub owner: String,
     /// Whether the task was looked up: what it lacks then is not to be had.
@@ -76,6 +79,7 @@ impl<M> Facts<M> {
             public_ipv4: Known::No,
             belief: Known::No,
             rivals: Vec::new(),
+            draining: Vec::new(),
             owner: owner.into(),
             looked_up: false,
             left: false,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 use wharfinger_cloud::Fault;
+use wharfinger_cloud::error::Kind;
 use wharfinger_cloud::ledger::Entry;
 use wharfinger_cloud::ports::DescribedTasks;
 use wharfinger_cloud::table::{Item, Key, TableName, Update, as_number, number};
@@ -17,6 +18,7 @@ use wharfinger_core::known::Known;
 use wharfinger_core::ledger::Merge;
 
 use super::{AT_ONCE, Sweep};
+use crate::observe::LEFT;
 use crate::{Cloud, Side, observe};
 
 /// When a pass first found that ECS does not know the task.
@@ -36,6 +38,15 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
             tasks.dedup();
             match self.cloud.describe_tasks(&cluster, &tasks).await {
                 Ok(described) => self.suspects(tasks, &described).await,
+                // A cluster that is gone has no tasks.
+                Err(error) if error.kind == Kind::NotFound => {
+                    let missing = tasks.iter().map(ToString::to_string).collect();
+                    let described = DescribedTasks {
+                        missing,
+                        ..DescribedTasks::default()
+                    };
+                    self.suspects(tasks, &described).await;
+                }
                 Err(error) => self.part(&cluster, Err(error.into())),
             }
         }
@@ -58,6 +69,9 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
         let held = self.held.possible(task.as_str());
         let Some(first) = held.first() else { return Ok(()) };
         let key = observe::task_key::<S::Member>(task, &cluster_of(task));
+        if self.held.of(task.as_str()).is_empty() && self.has_left(&key).await? {
+            return Ok(());
+        }
         let (owner, facts) = match known {
             Some(seen) if seen.is_leaving() => (Owner::Stopped, seen),
             Some(seen) => return self.alive_elsewhere(seen).await,
@@ -86,6 +100,12 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
                 Ok(())
             }
         }
+    }
+
+    /// Whether everything of a task was removed, and only its claims stay, because someone may still be about to register.
+    async fn has_left(&self, key: &Key) -> Result<bool, Fault> {
+        let item = self.cloud.get(TableName::State, key).await?;
+        Ok(item.is_some_and(|item| item.contains_key(LEFT)))
     }
 
     /// A task that runs, of a target that is not configured for this side: what stands for it goes, because the

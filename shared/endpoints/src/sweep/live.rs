@@ -80,10 +80,14 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
             registered: self.held.of(task.task_arn.as_str()),
             uncertain: Vec::new(),
         };
-        Facts {
+        let mut facts = Facts {
             looked_up: true,
             ..observe::facts(self.function, managed.clone(), task, belief)
-        }
+        };
+        let members = observe::members(&facts);
+        let own = |gone: &&S::Member| members.iter().any(|member| member.is_same(gone));
+        facts.draining = self.held.draining.iter().filter(own).cloned().collect();
+        facts
     }
 
     /// Whether just what is wanted is listed. What an entry wants that a look-up would tell is taken to be what is listed
