@@ -150,12 +150,14 @@ class FunctionsTest(CloudCase):
             FunctionName="stand-in", MaximumRetryAttempts=1,
             DestinationConfig={"OnFailure": {"Destination": f"arn:aws:sqs:{REGION}:{ACCOUNT}:dead"}})
         events = cls.cloud.client("events")
-        for name, how in (
-            ("by-type", {"EventPattern": json.dumps({"detail-type": ["Stand-in"]})}),
-            ("by-clock", {"ScheduleExpression": "rate(1 minute)"}),
+        part = {"Input": json.dumps({"source": "a part of the work"})}
+        for name, how, what in (
+            ("by-type", {"EventPattern": json.dumps({"detail-type": ["Stand-in"]})}, {}),
+            ("a-part-by-clock", {"ScheduleExpression": "rate(1 minute)"}, part),
+            ("by-clock", {"ScheduleExpression": "rate(1 minute)"}, {}),
         ):
             events.put_rule(Name=name, **how)
-            events.put_targets(Rule=name, Targets=[{"Id": "1", "Arn": arn}])
+            events.put_targets(Rule=name, Targets=[{"Id": "1", "Arn": arn, **what}])
 
     def deliver(self, document: Dict[str, Any]) -> List[Dict[str, Any]]:
         since = len(self.cloud.invocations())

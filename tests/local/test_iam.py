@@ -7,6 +7,7 @@ from typing import Any, Dict, List
 
 from botocore.exceptions import ClientError
 
+from . import iam
 from .cloud import ACCOUNT, REGION, LocalCloud
 from .ecs import Driver
 
@@ -61,6 +62,12 @@ class IamTest(unittest.TestCase):
         self.assert_denied(lambda: ecs.describe_services(cluster="prod", services=["api"]))
         self.assert_denied(lambda: ecs.describe_services(cluster="prod", services=["web", "api"]))
         self.assert_denied(lambda: ecs.update_service(cluster="prod", service="web"))
+
+    def test_a_container_instance_is_named_by_its_arn(self) -> None:
+        wanted = f"{_PREFIX}:container-instance/prod/0123456789abcdef0123456789abcdef"
+        request = {"cluster": "prod", "containerInstances": [wanted]}
+        [check] = iam.checks("DescribeContainerInstances", request, REGION, ACCOUNT)
+        self.assertEqual((check.action, check.resource), ("ecs:DescribeContainerInstances", wanted))
 
     def test_listing_tasks_is_bound_to_a_cluster_by_a_condition(self) -> None:
         def only(cluster: str) -> Any:

@@ -55,6 +55,7 @@ pub fn task(service: &str, id: &str, version: i64, last: &str, desired: &str) ->
         "version": version,
         "lastStatus": last,
         "desiredStatus": desired,
+        "startedAt": "2026-01-05T11:50:00Z",
         "launchType": "FARGATE",
         "availabilityZone": "eu-west-1a",
         "attachments": [{

@@ -43,14 +43,15 @@ fn a_task_joins_at_most_four_calls_deep_and_leaves_in_three() {
     // Long enough that calls made at once overlap on any machine.
     rig.lambda.latency(Duration::from_millis(150));
     let joined = rig.done(&joins("t1"));
-    // The ledger, the claim on the address, and the note that something of ours is in the group.
+    // The ledger, the claim on the address, and the note that something of ours is in the group. In the end the claim is
+    // looked at once more.
     assert_eq!(
         in_turn(&joined),
         [
             "GetItem",
             "UpdateItem UpdateItem UpdateItem",
             "RegisterTargets",
-            "PutItem UpdateItem"
+            "GetItem PutItem UpdateItem"
         ]
     );
     assert_eq!(targets(&rig), [(address("t1"), 8080)]);
@@ -59,15 +60,15 @@ fn a_task_joins_at_most_four_calls_deep_and_leaves_in_three() {
     let second = rig.done(&joins("t2"));
     assert_eq!(
         in_turn(&second),
-        ["UpdateItem UpdateItem", "RegisterTargets", "PutItem UpdateItem"]
+        ["UpdateItem UpdateItem", "RegisterTargets", "GetItem PutItem UpdateItem"]
     );
 
-    // The claim is given up before the removal, and looked at again after it.
+    // Whose the target is by now is read before the removal; the claim ends after it.
     let left = rig.done(&leaves("t1"));
     assert_eq!(
         in_turn(&left),
         [
-            "UpdateItem UpdateItem",
+            "GetItem UpdateItem",
             "DeregisterTargets",
             "PutItem UpdateItem UpdateItem"
         ]
@@ -124,7 +125,7 @@ fn a_task_on_the_network_of_its_instance_is_the_instance_and_the_port_of_the_hos
             "UpdateItem UpdateItem",
             "UpdateItem",
             "RegisterTargets",
-            "PutItem UpdateItem"
+            "GetItem PutItem UpdateItem"
         ]
     );
     assert_eq!(targets(&rig), [("i-0abc".to_owned(), 32_768)], "{}", rig.said());
@@ -132,7 +133,7 @@ fn a_task_on_the_network_of_its_instance_is_the_instance_and_the_port_of_the_hos
     let second = rig.done(&joining("t2", 32_769));
     assert_eq!(
         in_turn(&second),
-        ["UpdateItem UpdateItem", "RegisterTargets", "PutItem UpdateItem"]
+        ["UpdateItem UpdateItem", "RegisterTargets", "GetItem PutItem UpdateItem"]
     );
     let stopped = on_host(task("web", "t1", 4, "RUNNING", "STOPPED"), &arn, 32_768);
     let left = rig.done(&task_event(&stopped));
