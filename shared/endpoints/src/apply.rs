@@ -15,7 +15,7 @@ use wharfinger_core::config::stored::Managed;
 use wharfinger_core::endpoint::{Action, Member, Rival, decide};
 use wharfinger_core::known::Known;
 use wharfinger_core::ledger::{Merge, Ordered};
-use wharfinger_core::report::{Code, Decision, Outcome};
+use wharfinger_core::report::{Decision, Outcome};
 
 use crate::look_up::look_up;
 use crate::observe::{INTENDED, JOINING, LEFT, Look, OPERATIONS, REGISTERED, hold, look, task_key};
@@ -105,7 +105,7 @@ impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
             .collect();
         let removals = &self.function.removals;
         removals.set(removals.get().saturating_sub(removed.len()));
-        let waits = task.is_running() && decision.reasons.iter().any(|r| r.code == Code::NotHealthy);
+        let waits = task.is_running() && waiting::is_due(&before.facts);
         let beside = self.remembered(&before, decision, said, waits)?;
         let done = decision.outcome != Outcome::Wait;
         let key = task_key::<S::Member>(&task.task_arn, &task.cluster_arn);

@@ -29,7 +29,6 @@ use wharfinger_cloud::table::Table;
 use wharfinger_core::endpoint::{Action, Belief, Facts, Host, Member};
 use wharfinger_core::event::{Detail, Event, Rejected, TaskStateChange};
 use wharfinger_core::known::Known;
-use wharfinger_core::report::Code;
 
 pub use sweep::Scope;
 pub use waiting::HEALTH_CHECK;
@@ -175,7 +174,8 @@ impl<S> Endpoints<S> {
             ..observe::facts(self, managed, task, Belief::default())
         };
         let look = observe::seen(self, cloud, facts).await?;
-        let told = converge(&apply::Converging::new(self, cloud), cloud, cause, look).await?;
-        Ok(told.reasons.iter().any(|reason| reason.code == Code::NotHealthy))
+        let waits = look.facts.task.is_running() && waiting::is_due(&look.facts);
+        converge(&apply::Converging::new(self, cloud), cloud, cause, look).await?;
+        Ok(waits)
     }
 }

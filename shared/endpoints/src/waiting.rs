@@ -10,7 +10,7 @@ use wharfinger_cloud::pipeline::Cause;
 use wharfinger_cloud::ports::DescribedTasks;
 use wharfinger_cloud::sweep::Pass;
 use wharfinger_cloud::table::{Item, Key, Malformed, Table, TableName, Update, Write, as_text, text};
-use wharfinger_core::endpoint::Member;
+use wharfinger_core::endpoint::{Facts, Member, healthy};
 use wharfinger_core::event::TaskStateChange;
 use wharfinger_core::ids::{TaskArn, cluster_name};
 
@@ -31,6 +31,15 @@ fn key<M: Member>(task: &TaskStateChange) -> Key {
 
 fn partition<M: Member>() -> String {
     format!("waiting#{}", M::DOMAIN)
+}
+
+/// Whether a task that runs is to become healthy yet: it waits to join, or is marked as unhealthy.
+pub(crate) fn is_due<M: Member>(facts: &Facts<M>) -> bool {
+    let stored = &facts.managed.stored;
+    let asks = M::entries(&stored.config)
+        .iter()
+        .map(|entry| M::ask(stored, entry).when);
+    asks.into_iter().any(|when| healthy(facts, when).is_err())
 }
 
 /// Puts a task into the set, or takes it out.
