@@ -72,7 +72,7 @@ pub(crate) enum Format {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Tell everything that is wrong with a configuration, offline.
+    /// Tell everything that is wrong with a configuration, offline unless it is asked for.
     Check(check::Args),
     /// Compare a configuration with the one that is stored.
     Diff(diff::Args),

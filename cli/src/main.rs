@@ -14,6 +14,7 @@ mod difference;
 mod document;
 mod explain;
 mod export;
+mod facts;
 mod history;
 mod input;
 mod names;

@@ -56,6 +56,9 @@ fn usage_and_environment_are_exit_code_2_and_told_on_standard_error() {
         (&["apply", "w.yaml"], "no Region is set"),
         (&["diff", "w.yaml"], "no Region is set"),
         (&["export"], "no Region is set"),
+        (&["check", "w.yaml", "--online"], "no Region is set"),
+        (&["check", "w.yaml", "--online", "--facts", "f"], "cannot be used with"),
+        (&["check", "w.yaml", "--facts", "nope.json"], "nope.json cannot be read"),
         (&["history", "prod/web"], "no Region is set"),
         (&["history", "prod"], "`prod` is not a target"),
         (
@@ -114,6 +117,7 @@ fn without_credentials_the_first_line_says_so_and_what_to_set() {
         &["apply", "w.yaml"],
         &["export"],
         &["history"],
+        &["check", "w.yaml", "--online"],
         &["explain", "event.json"],
     ] {
         folder.write("event.json", "{}");

@@ -1,5 +1,6 @@
 //! The ports on the real AWS.
 
+mod attached;
 mod balancing;
 mod batch;
 mod credentials;
