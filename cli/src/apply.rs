@@ -17,9 +17,11 @@ use crate::args::Global;
 use crate::difference::Difference;
 use crate::names::{create, look_up};
 use crate::output::{GREEN, Show, Verdict, note, show, warning};
-use crate::{cloud, input, table};
+use crate::sync::{Moves, Named};
+use crate::{cloud, input, sync, table};
 
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Args {
     /// The configuration; `-` for standard input.
     #[arg(default_value = "wharfinger.yaml")]
@@ -34,6 +36,11 @@ pub(crate) struct Args {
     /// or lose it, where `drain` was taken out.
     #[arg(long)]
     linger: bool,
+    /// Do not sweep the endpoints of changed targets at once: the next sweeps do, in 5 minutes at most.
+    #[arg(long)]
+    no_sync: bool,
+    #[command(flatten)]
+    named: Named,
 }
 
 /// How often an apply begins anew when others come between.
@@ -49,6 +56,9 @@ struct Report {
     lingering: Vec<String>,
     #[serde(flatten)]
     difference: Difference,
+    /// The sweeps that followed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sync: Vec<sync::Report>,
 }
 
 pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
@@ -75,12 +85,18 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
         };
         let (plan, version) = store(&aws, planned).await?;
         let difference = Difference::of(&plan.comparison)?;
+        let sync = if args.no_sync {
+            Vec::new()
+        } else {
+            follow_up(&aws, global, &args.named, &Moves::of(&plan.comparison)).await
+        };
         Ok(Report {
             applied: !plan.transactions.is_empty(),
             version,
             created,
             lingering: plan.lingering.iter().map(ToString::to_string).collect(),
             difference,
+            sync,
         })
     })?;
     if args.linger && report.lingering.is_empty() {
@@ -104,6 +120,23 @@ fn with_known(names: &Resolved, stored: &Current) -> Resolved {
         }
     }
     all
+}
+
+/// Has discovery and balancing look at what changed. What stands in the way is told: the next sweeps do it.
+async fn follow_up(aws: &Aws, global: &Global, named: &Named, moves: &Moves) -> Vec<sync::Report> {
+    if !moves.any() {
+        return Vec::new();
+    }
+    let domains: Vec<_> = moves.domains.iter().copied().collect();
+    match named.find(aws, &global.stack, &domains).await {
+        Ok(functions) => sync::follow(aws, &functions, moves).await,
+        Err(error) => {
+            warning(format_args!(
+                "endpoints are not swept at once, but at the next sweeps, in 5 minutes at most: {error:#}"
+            ));
+            Vec::new()
+        }
+    }
 }
 
 /// Plans and writes, and begins anew when another apply came between: what was planned and the version now.
@@ -174,7 +207,8 @@ impl Show for Report {
                 "{GREEN}applied{GREEN:#} as version {}; functions may act on the configuration before for up to {} s",
                 self.version,
                 CACHED_FOR.as_secs()
-            )
+            )?;
+            self.sync.iter().try_for_each(|report| report.text(out))
         } else {
             writeln!(out, "nothing was written: version {} is in force", self.version)
         }

@@ -212,3 +212,23 @@ pub trait Attachments {
     /// `DescribeServices` of services of one cluster, 10 at a time, by name; absent are those that are not there.
     async fn attached(&self, cluster: &str, names: &[String]) -> Result<BTreeMap<String, Attached>, CloudError>;
 }
+
+/// What a function answered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answered {
+    /// This.
+    Done(Value),
+    /// It failed.
+    Failed {
+        /// `errorType`.
+        kind: String,
+        /// `errorMessage`.
+        message: String,
+    },
+}
+
+/// Functions, for the command.
+pub trait Functions {
+    /// `Invoke`, by name or ARN, and waits for the answer.
+    async fn invoke(&self, function: &str, event: &Value) -> Result<Answered, CloudError>;
+}

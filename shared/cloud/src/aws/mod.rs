@@ -8,6 +8,7 @@ mod dynamodb;
 #[cfg(feature = "ecs")]
 mod ecs;
 mod form;
+mod functions;
 #[cfg(feature = "ecs")]
 mod hosts;
 mod http;
