@@ -10,15 +10,18 @@ use wharfinger_cloud::config::CACHED_FOR;
 use wharfinger_cloud::ports::Clock;
 use wharfinger_cloud::store::{self, Written};
 use wharfinger_cloud::table::{Table, TableName};
-use wharfinger_core::config::changes::{Current, Plan, Stamp, names, plan, plan_lingering};
+use wharfinger_core::config::changes::{Current, Plan, Stamp, plan, plan_lingering};
+use wharfinger_core::config::stored::{Resolved, registry_id};
 
 use crate::args::Global;
 use crate::difference::Difference;
-use crate::names::resolve;
+use crate::names::{create, look_up};
 use crate::output::{GREEN, Show, Verdict, note, show, warning};
-use crate::{cloud, input, table};
+use crate::sync::{Moves, Named};
+use crate::{cloud, input, sync, table};
 
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Args {
     /// The configuration; `-` for standard input.
     #[arg(default_value = "wharfinger.yaml")]
@@ -33,6 +36,11 @@ pub(crate) struct Args {
     /// or lose it, where `drain` was taken out.
     #[arg(long)]
     linger: bool,
+    /// Do not sweep the endpoints of changed targets at once: the next sweeps do, in 5 minutes at most.
+    #[arg(long)]
+    no_sync: bool,
+    #[command(flatten)]
+    named: Named,
 }
 
 /// How often an apply begins anew when others come between.
@@ -48,13 +56,18 @@ struct Report {
     lingering: Vec<String>,
     #[serde(flatten)]
     difference: Difference,
+    /// The sweeps that followed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sync: Vec<sync::Report>,
 }
 
 pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
-    let document = input::applicable_document(&args.file)?;
+    let (loaded, document) = input::applicable_document(&args.file)?;
     let report = cloud::block_on(async {
         let aws = cloud::connect(global, &[TableName::Config]).await?;
-        let resolved = resolve(&aws, &names(&document), args.create).await?;
+        let mut found = look_up(&aws, &document, args.create).await?;
+        input::applicable_to_aws(loaded, std::mem::take(&mut found.problems))?;
+        let created = create(&aws, &mut found).await?;
         let by = caller(&aws).await;
         let planned = |stored: &Current| {
             let stamp = Stamp {
@@ -62,16 +75,28 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
                 by: by.clone(),
             };
             let plan = if args.linger { plan_lingering } else { plan };
-            Ok(plan(stored, &document, &resolved.names, args.prune, &stamp)?)
+            Ok(plan(
+                stored,
+                &document,
+                &with_known(&found.names, stored),
+                args.prune,
+                &stamp,
+            )?)
         };
         let (plan, version) = store(&aws, planned).await?;
         let difference = Difference::of(&plan.comparison)?;
+        let sync = if args.no_sync {
+            Vec::new()
+        } else {
+            follow_up(&aws, global, &args.named, &Moves::of(&plan.comparison)).await
+        };
         Ok(Report {
             applied: !plan.transactions.is_empty(),
             version,
-            created: resolved.created,
+            created,
             lingering: plan.lingering.iter().map(ToString::to_string).collect(),
             difference,
+            sync,
         })
     })?;
     if args.linger && report.lingering.is_empty() {
@@ -79,6 +104,39 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
     }
     show(global.output, &report)?;
     Ok(Verdict::Fine)
+}
+
+/// What an id or an ARN could not be asked about this time stays as it was found before.
+fn with_known(names: &Resolved, stored: &Current) -> Resolved {
+    let mut all = names.clone();
+    for target in stored.targets.values() {
+        let registries = target.registries.iter().filter(|(to, _)| registry_id(to).is_some());
+        for (to, registry) in registries {
+            all.registries.entry(to.clone()).or_insert_with(|| registry.clone());
+        }
+        let groups = target.target_groups.iter().filter(|(name, _)| name.starts_with("arn:"));
+        for (name, group) in groups {
+            all.target_groups.entry(name.clone()).or_insert_with(|| group.clone());
+        }
+    }
+    all
+}
+
+/// Has discovery and balancing look at what changed. What stands in the way is told: the next sweeps do it.
+async fn follow_up(aws: &Aws, global: &Global, named: &Named, moves: &Moves) -> Vec<sync::Report> {
+    if !moves.any() {
+        return Vec::new();
+    }
+    let domains: Vec<_> = moves.domains.iter().copied().collect();
+    match named.find(aws, &global.stack, &domains).await {
+        Ok(functions) => sync::follow(aws, &functions, moves).await,
+        Err(error) => {
+            warning(format_args!(
+                "endpoints are not swept at once, but at the next sweeps, in 5 minutes at most: {error:#}"
+            ));
+            Vec::new()
+        }
+    }
 }
 
 /// Plans and writes, and begins anew when another apply came between: what was planned and the version now.
@@ -149,7 +207,8 @@ impl Show for Report {
                 "{GREEN}applied{GREEN:#} as version {}; functions may act on the configuration before for up to {} s",
                 self.version,
                 CACHED_FOR.as_secs()
-            )
+            )?;
+            self.sync.iter().try_for_each(|report| report.text(out))
         } else {
             writeln!(out, "nothing was written: version {} is in force", self.version)
         }
@@ -163,7 +222,9 @@ mod tests {
 
     use wharfinger_cloud::CloudError;
     use wharfinger_cloud::table::{Condition, Item, Key, Update, Updated, Write, number};
-    use wharfinger_core::config::Document;
+    use wharfinger_core::config::stored::{Registry, StoredTarget};
+    use wharfinger_core::config::{Document, Service};
+    use wharfinger_core::ids::Target;
 
     use super::*;
 
@@ -240,6 +301,29 @@ mod tests {
     fn shop() -> Document {
         let text = "version: 1\nservices:\n  prod/web: {}\n";
         crate::document::load("shop.yaml", text).document.unwrap()
+    }
+
+    #[test]
+    fn what_cannot_be_asked_about_stays_as_it_was_found() {
+        let registry = |id: &str, custom_health| Registry {
+            custom_health,
+            ..Registry::of(id)
+        };
+        let mut target = StoredTarget::new(Service::default());
+        for to in ["srv-1", "srv-2", "shop.local/web"] {
+            target.registries.insert(to.into(), registry("srv-old", true));
+        }
+        let stored = Current {
+            targets: [(Target::service("prod", "web"), target)].into(),
+            ..Current::default()
+        };
+        let mut names = Resolved::default();
+        names.registries.insert("srv-1".into(), registry("srv-1", false));
+        let all = with_known(&names, &stored);
+        assert_eq!(all.registries["srv-1"], registry("srv-1", false));
+        assert_eq!(all.registries["srv-2"], registry("srv-old", true));
+        // A name may mean something else by now.
+        assert!(!all.registries.contains_key("shop.local/web"));
     }
 
     #[tokio::test]

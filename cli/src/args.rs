@@ -2,7 +2,7 @@
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::{apply, check, completions, diff, explain, history};
+use crate::{apply, check, completions, diff, explain, history, sync};
 
 /// Keeps what is around an Amazon ECS cluster true: service discovery, scaling, delivery.
 #[derive(Debug, Parser)]
@@ -72,7 +72,7 @@ pub(crate) enum Format {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Tell everything that is wrong with a configuration, offline.
+    /// Tell everything that is wrong with a configuration, offline unless it is asked for.
     Check(check::Args),
     /// Compare a configuration with the one that is stored.
     Diff(diff::Args),
@@ -85,6 +85,8 @@ pub(crate) enum Command {
     /// Tell what would be done on an event, and why.
     #[command(after_help = explain::HELP)]
     Explain(explain::Args),
+    /// Compare registries and target groups with the tasks that run, now, and repair what differs.
+    Sync(sync::Args),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
     /// Print a completion script for a shell.

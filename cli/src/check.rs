@@ -4,18 +4,29 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use serde::Serialize;
-use wharfinger_core::config::{Level, Path};
+use wharfinger_core::config::conflicts::conflicts;
+use wharfinger_core::config::{Document, Level, Path, Problem};
+use wharfinger_core::ids::{Target, TargetKind};
 
 use crate::args::Global;
 use crate::document::{Loaded, Placed};
-use crate::input;
+use crate::facts::Answers;
+use crate::names::look_up;
 use crate::output::{GREEN, RED, Show, Verdict, YELLOW, show};
+use crate::{cloud, input};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The configuration; `-` for standard input.
     #[arg(default_value = "wharfinger.yaml")]
     file: PathBuf,
+    /// Also tell what does not fit these answers of AWS, offline: one JSON object keyed by operation (`DescribeServices`, …),
+    /// as `explain` takes it.
+    #[arg(long, value_name = "FILE", conflicts_with = "online")]
+    facts: Option<PathBuf>,
+    /// Also look up in AWS what the file names: whether it is there, fits, and is not managed by ECS itself.
+    #[arg(long)]
+    online: bool,
 }
 
 /// What was found.
@@ -39,10 +50,32 @@ struct Row<'a> {
 }
 
 pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
-    let loaded = input::document(&args.file)?;
+    let mut loaded = input::document(&args.file)?;
+    // A file with mistakes is put right first.
+    if let Some(document) = loaded.valid().cloned() {
+        loaded.add(beside(args, &document)?);
+    }
     let report = Report::of(&loaded);
     show(global.output, &report)?;
     Ok(if report.valid { Verdict::Fine } else { Verdict::Found })
+}
+
+/// What does not fit AWS, as far as it is to be looked at.
+fn beside(args: &Args, document: &Document) -> anyhow::Result<Vec<Problem>> {
+    if let Some(file) = &args.facts {
+        let answers = Answers::read(file)?;
+        let targets = document.services.keys();
+        let targets = targets.filter_map(|name| Target::parse(TargetKind::Service, name).ok());
+        let attached = targets.filter_map(|target| Some((target.clone(), answers.attached(&target)?)));
+        return Ok(conflicts(document, &answers.names(document), &attached.collect()));
+    }
+    if !args.online {
+        return Ok(Vec::new());
+    }
+    cloud::block_on(async {
+        let aws = cloud::open().await?;
+        Ok(look_up(&aws, document, false).await?.problems)
+    })
 }
 
 impl<'a> Report<'a> {

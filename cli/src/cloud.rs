@@ -12,18 +12,27 @@ pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyh
     runtime.context("the runtime cannot be started")?.block_on(work)
 }
 
-/// The clients, with the tables that are needed, as the options or the stack name them.
-pub(crate) async fn connect(global: &Global, needed: &[TableName]) -> anyhow::Result<Aws> {
+/// The clients, for what needs no table.
+pub(crate) async fn open() -> anyhow::Result<Aws> {
     let config = aws::load().await;
     if config.region().is_none() {
         bail!("no Region is set: set AWS_REGION, or AWS_PROFILE to a profile that has one");
     }
     aws::look_for_credentials(&config).await.map_err(no_credentials)?;
+    let tables = Tables {
+        config: String::new(),
+        state: String::new(),
+    };
+    Ok(Aws::new(&config, tables).consistent())
+}
+
+/// The clients, with the tables that are needed, as the options or the stack name them.
+pub(crate) async fn connect(global: &Global, needed: &[TableName]) -> anyhow::Result<Aws> {
     let mut tables = Tables {
         config: global.config_table.clone().unwrap_or_default(),
         state: global.state_table.clone().unwrap_or_default(),
     };
-    let aws = Aws::new(&config, tables.clone()).consistent();
+    let aws = open().await?.with_tables(tables.clone());
     let unknown = needed.iter().any(|table| name(&mut tables, *table).is_empty());
     if !unknown {
         return Ok(aws);

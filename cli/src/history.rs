@@ -26,7 +26,7 @@ pub(crate) struct Args {
 }
 
 /// A service and a family of one name share their history, so either will do.
-fn target(text: &str) -> Result<Target, String> {
+pub(crate) fn target(text: &str) -> Result<Target, String> {
     Target::parse(TargetKind::Service, text).map_err(|error| error.to_string())
 }
 

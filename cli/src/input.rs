@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use wharfinger_core::config::{Document, Level};
+use wharfinger_core::config::{Document, Level, Problem};
 
 use crate::document::{Loaded, Placed, load};
 use crate::output::note;
@@ -45,7 +45,7 @@ pub(crate) fn valid_document(file: &Path) -> anyhow::Result<Document> {
 }
 
 /// A configuration in which nothing is wrong and that this version can do justice to; what surprises is told too.
-pub(crate) fn applicable_document(file: &Path) -> anyhow::Result<Document> {
+pub(crate) fn applicable_document(file: &Path) -> anyhow::Result<(Loaded, Document)> {
     let loaded = document(file)?;
     let all = loaded.all();
     match loaded.valid() {
@@ -53,13 +53,26 @@ pub(crate) fn applicable_document(file: &Path) -> anyhow::Result<Document> {
             for placed in all {
                 note(loaded.line(placed));
             }
-            Ok(document.clone())
+            let document = document.clone();
+            Ok((loaded, document))
         }
         _ => {
             tell(&loaded, &all);
             bail!("{} is not valid: nothing was applied", loaded.name)
         }
     }
+}
+
+/// Ends an apply when AWS is not what the document needs; each problem is told at its place.
+pub(crate) fn applicable_to_aws(mut loaded: Loaded, problems: Vec<Problem>) -> anyhow::Result<()> {
+    if problems.is_empty() {
+        return Ok(());
+    }
+    // What surprises has been told.
+    loaded.problems.clear();
+    loaded.add(problems);
+    tell(&loaded, &loaded.problems.iter().collect::<Vec<_>>());
+    bail!("{} does not fit what is in AWS: nothing was applied", loaded.name)
 }
 
 fn tell(loaded: &Loaded, problems: &[&Placed]) {

@@ -14,11 +14,13 @@ mod difference;
 mod document;
 mod explain;
 mod export;
+mod facts;
 mod history;
 mod input;
 mod names;
 mod output;
 mod schema;
+mod sync;
 mod table;
 mod yaml;
 
@@ -51,6 +53,7 @@ fn run(cli: Cli) -> anyhow::Result<Verdict> {
         Command::Export => export::run(&global),
         Command::History(args) => history::run(&global, &args),
         Command::Explain(args) => explain::run(&global, &args),
+        Command::Sync(args) => sync::run(&global, &args),
         Command::Schema => schema::run(),
         Command::Completions(args) => completions::run(&args),
     }

@@ -38,6 +38,8 @@ pub(crate) struct Loaded {
     pub problems: Vec<Placed>,
     /// Everything that this version does not act on.
     pub unsupported: Vec<Placed>,
+    /// The text; `None` when it is no YAML.
+    root: Option<Node>,
 }
 
 /// Reads a document from its text.
@@ -56,6 +58,7 @@ pub(crate) fn load(name: &str, text: &str) -> Loaded {
                 document: None,
                 problems,
                 unsupported: Vec::new(),
+                root: None,
             };
         }
     };
@@ -75,10 +78,26 @@ pub(crate) fn load(name: &str, text: &str) -> Loaded {
         document,
         problems,
         unsupported,
+        root: Some(root),
     }
 }
 
 impl Loaded {
+    /// Adds what was found wrong beside the text itself, each at its place.
+    pub(crate) fn add(&mut self, problems: Vec<Problem>) {
+        let place = |problem: Problem| Placed {
+            place: self
+                .root
+                .as_ref()
+                .map(|root| locate(root, &problem.path))
+                .unwrap_or_default(),
+            problem,
+        };
+        let placed: Vec<_> = problems.into_iter().map(place).collect();
+        self.problems.extend(placed);
+        self.problems.sort_by(|a, b| a.place.cmp(&b.place));
+    }
+
     /// The document, when nothing in it is wrong; warnings are not.
     pub(crate) fn valid(&self) -> Option<&Document> {
         self.document

@@ -91,7 +91,7 @@ fn a_wrong_value_is_answered_with_what_is_wanted() {
     check_web(
         "discovery: [ srv-1 ]",
         expect![[r#"
-            w.yaml:4:18: expected keys and values (`to`, `container`, `port`, `address`, `when`, `attributes`), found the text `srv-1` (in services.prod/web.discovery[0])
+            w.yaml:4:18: expected keys and values (`to`, `container`, `port`, `address`, `when`, `attributes`, `create`), found the text `srv-1` (in services.prod/web.discovery[0])
         "#]],
     );
     check_web(
@@ -228,7 +228,6 @@ fn repeated_keys() {
     check_web(
         "discovery: []\ndrain: { linger: 1s, linger: 2s }\ndiscovery: []",
         expect![[r#"
-            w.yaml:5:22: warning: has no effect in this version: tasks stop as ECS stops them (in services.prod/web.drain.linger)
             w.yaml:5:26: `linger` stands here already, at line 5 (in services.prod/web.drain.linger)
             w.yaml:6:5: `discovery` stands here already, at line 4 (in services.prod/web.discovery)
         "#]],

@@ -11,8 +11,8 @@ use wharfinger_core::report::{Code, Decision, Outcome, Reason};
 
 use super::Config;
 use super::decide::{Call, Context};
-use super::facts::is_read;
 use crate::document::nearest;
+use crate::facts::is_read;
 use crate::output::{BOLD, DIM, GREEN, RED, Show, YELLOW};
 
 /// The answer, as its JSON is promised.
@@ -38,10 +38,14 @@ struct About {
 }
 
 /// What every sweep asks AWS for.
-const SWEEP: [&str; 7] = [
+const SWEEP: [&str; 11] = [
     "ListTasks",
     "DescribeTasks",
+    "DescribeContainerInstances",
+    "DescribeInstances",
+    "DescribeNetworkInterfaces",
     "ListInstances",
+    "DescribeTargetHealth",
     "DescribeAlarms",
     "DescribeServices",
     "DescribeTaskDefinition",

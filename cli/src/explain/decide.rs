@@ -5,17 +5,16 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
-use wharfinger_core::config::stored::{Managed, Registry};
+use wharfinger_core::config::stored::Managed;
 use wharfinger_core::delivery::{self, Compiled, Repository, rule_key};
-use wharfinger_core::discovery;
-use wharfinger_core::event::{AlarmState, AlarmStateChange, Envelope, ImageAction, TaskStateChange};
+use wharfinger_core::event::{AlarmState, AlarmStateChange, Envelope, ImageAction};
 use wharfinger_core::guard::{Guard, Removes};
 use wharfinger_core::ids::TargetKind;
 use wharfinger_core::known::Known;
 use wharfinger_core::report::{Code, Decision, Effect, Outcome, Reason};
 use wharfinger_core::scaling::{self, AlarmFacts};
 
-use super::facts::Answers;
+use crate::facts::Answers;
 
 /// A call that would be made.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,9 +24,6 @@ pub(super) struct Call {
     /// Its request.
     pub input: Value,
 }
-
-/// What takes the place of an id that is not known, with the name and a brace behind it.
-const STAND_IN: &str = "${ListServices:";
 
 /// What is known besides the event and the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -43,58 +39,6 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// A task changed.
-    pub(super) fn task(&self, mut managed: Managed, event: &TaskStateChange) -> anyhow::Result<Decision<Call>> {
-        let mut task = event.clone();
-        let described = self.answers.task(&task.task_arn)?;
-        let looked_up = matches!(described, Known::Yes(_));
-        if let Known::Yes(Some(described)) = described {
-            if described.version > task.version {
-                let message = format!(
-                    "version {} is older than {}, which ECS knows by now",
-                    task.version, described.version
-                );
-                return Ok(stale(message));
-            }
-            if described.version == task.version {
-                task = described;
-            }
-        }
-        self.resolve(&mut managed);
-        let facts = discovery::Facts {
-            looked_up,
-            ..discovery::Facts::of(managed, task, self.owner)
-        };
-        let mut decision = self.guarded("discovery", &facts.managed, discovery::decide(&facts));
-        let stood_in = |call: &Call| {
-            call.input["ServiceId"]
-                .as_str()
-                .is_some_and(|id| id.starts_with(STAND_IN))
-        };
-        if decision.actions.iter().any(stood_in) {
-            decision.missing.extend(["ListNamespaces", "ListServices"]);
-        }
-        Ok(decision)
-    }
-
-    /// Gives each registry that is named its id. Offline, where the answers do not tell it, a stand-in with its name takes
-    /// the id's place, so that the rest of the call can be told. In the config table `apply` has resolved the names.
-    fn resolve(&self, managed: &mut Managed) {
-        let stored = &mut managed.stored;
-        for entry in &stored.config.discovery {
-            if stored.registry(&entry.to).is_some() {
-                continue;
-            }
-            let id = match self.answers.registry(&entry.to) {
-                Known::Yes(id) => id,
-                Known::No => self.offline.then(|| format!("{STAND_IN}{}}}", entry.to)),
-            };
-            stored
-                .registries
-                .extend(id.map(|id| (entry.to.clone(), Registry::of(id))));
-        }
-    }
-
     /// An alarm changed its state.
     pub(super) fn alarm(&self, managed: &Managed, event: &AlarmStateChange) -> anyhow::Result<Decision<Call>> {
         let Some(scaling) = managed.stored.config.scaling.clone() else {
@@ -205,7 +149,12 @@ impl Context<'_> {
         Ok(facts)
     }
 
-    fn guarded<A: Effect + Removes>(&self, domain: &str, managed: &Managed, decision: Decision<A>) -> Decision<Call> {
+    pub(super) fn guarded<A: Effect + Removes>(
+        &self,
+        domain: &str,
+        managed: &Managed,
+        decision: Decision<A>,
+    ) -> Decision<Call> {
         let guard = Guard {
             domain,
             stored: &managed.stored,
@@ -219,6 +168,6 @@ impl Context<'_> {
     }
 }
 
-fn stale(message: String) -> Decision<Call> {
+pub(super) fn stale(message: String) -> Decision<Call> {
     Decision::without_calls(Outcome::Stale, Reason::new(Code::StaleEvent, message))
 }

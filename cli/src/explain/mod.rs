@@ -2,7 +2,7 @@
 
 mod answer;
 mod decide;
-mod facts;
+mod endpoints;
 
 use std::path::PathBuf;
 
@@ -16,18 +16,20 @@ use wharfinger_core::ids::Target;
 
 use crate::args::Global;
 use crate::cloud;
+use crate::facts::Answers;
 use crate::input;
 use crate::output::{Verdict, show, warning};
 
 use answer::Answer;
 use decide::Context;
-use facts::Answers;
 
 /// What the options do not say.
 pub(crate) const HELP: &str = r#"Facts:
   --facts FILE holds what AWS answers: { "DescribeServices": { "services": [ … ] }, … }.
-  DescribeAlarms, DescribeImages, DescribeServices, DescribeTaskDefinition, DescribeTasks,
-  ListNamespaces and ListServices are read. The answer names those that are missing.
+  DescribeAlarms, DescribeContainerInstances, DescribeImages, DescribeInstanceInformation,
+  DescribeInstances, DescribeNetworkInterfaces, DescribeServices, DescribeTargetGroups,
+  DescribeTaskDefinition, DescribeTasks, ListNamespaces and ListServices are read. The answer
+  names those that are missing.
 
 Stale events:
   Offline nothing is known of what came before, so no event is stale by itself. To try one that
@@ -57,7 +59,12 @@ fn time(text: &str) -> Result<Timestamp, String> {
 pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
     let text = input::text(&args.event)?;
     let json: Value = serde_json::from_str(&text).with_context(|| format!("{} is no JSON", args.event.display()))?;
-    let answers = args.facts.as_deref().map(read_facts).transpose()?.unwrap_or_default();
+    let answers = args
+        .facts
+        .as_deref()
+        .map(Answers::read)
+        .transpose()?
+        .unwrap_or_default();
     let config = match &args.config {
         Some(file) => Config::from_file(file)?,
         None => Config::from_table(global)?,
@@ -93,15 +100,6 @@ fn moment(event: &Event) -> Timestamp {
         )]
         _ => Timestamp::now(),
     }
-}
-
-fn read_facts(file: &std::path::Path) -> anyhow::Result<Answers> {
-    let name = file.display().to_string();
-    let answers = Answers::parse(name.clone(), &input::text(file)?).context(name)?;
-    for unread in answers.unread() {
-        warning(unread);
-    }
-    Ok(answers)
 }
 
 /// The configured targets, and where they are from.

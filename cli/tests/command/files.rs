@@ -56,6 +56,11 @@ fn usage_and_environment_are_exit_code_2_and_told_on_standard_error() {
         (&["apply", "w.yaml"], "no Region is set"),
         (&["diff", "w.yaml"], "no Region is set"),
         (&["export"], "no Region is set"),
+        (&["check", "w.yaml", "--online"], "no Region is set"),
+        (&["check", "w.yaml", "--online", "--facts", "f"], "cannot be used with"),
+        (&["check", "w.yaml", "--facts", "nope.json"], "nope.json cannot be read"),
+        (&["sync", "prod/web", "--dry-run"], "no Region is set"),
+        (&["sync", "prod"], "`prod` is not a target"),
         (&["history", "prod/web"], "no Region is set"),
         (&["history", "prod"], "`prod` is not a target"),
         (
@@ -114,6 +119,8 @@ fn without_credentials_the_first_line_says_so_and_what_to_set() {
         &["apply", "w.yaml"],
         &["export"],
         &["history"],
+        &["sync"],
+        &["check", "w.yaml", "--online"],
         &["explain", "event.json"],
     ] {
         folder.write("event.json", "{}");
@@ -139,7 +146,7 @@ fn help_shows_the_options_of_a_command_first_and_global_ones_only_where_they_mat
         ran.out
     };
     let all = ["--output", "--stack", "--config-table", "--state-table"];
-    for command in ["diff", "apply", "export", "history", "explain"] {
+    for command in ["diff", "apply", "export", "history", "explain", "sync"] {
         let help = help(command);
         let (own, global) = help.split_once("\nGlobal options:\n").unwrap();
         assert!(own.contains("Options:\n"), "{help}");

@@ -1,4 +1,4 @@
-//! The command as people run it: what it prints where, and its exit codes. Nothing here reaches AWS.
+//! The command as people run it: what it prints where, and its exit codes. Nothing here reaches the real AWS.
 
 #![expect(
     clippy::unwrap_used,
@@ -6,7 +6,10 @@
     reason = "a test stops at the first thing that is not as it should be"
 )]
 
+mod aws;
+mod endpoints;
 mod events;
 mod explain;
 mod files;
 mod folder;
+mod online;

@@ -6,12 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth};
-use wharfinger_core::config::stored;
+use wharfinger_core::config::{Making, stored};
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
 use wharfinger_core::endpoint::Host;
 use wharfinger_core::event::{AlarmStateChange, TaskStateChange};
 use wharfinger_core::ids::{Digest, Target, TaskArn};
-use wharfinger_core::service::ServiceFacts;
+use wharfinger_core::service::{Attached, ServiceFacts};
 
 use crate::error::CloudError;
 
@@ -196,9 +196,39 @@ pub trait Names {
     /// `ListServices` of a namespace, every page, by name.
     async fn registries(&self, namespace_id: &str) -> Result<BTreeMap<String, stored::Registry>, CloudError>;
 
-    /// `CreateHttpNamespace`: the operation's id; the namespace is there when it is done.
-    async fn create_namespace(&self, name: &str) -> Result<Option<String>, CloudError>;
+    /// `GetService`, by id or ARN.
+    async fn registry(&self, id: &str) -> Result<stored::Registry, CloudError>;
 
-    /// `CreateService`: the service's id. In a DNS namespace with an A record of 10 seconds.
-    async fn create_registry(&self, namespace: &Namespace, name: &str) -> Result<String, CloudError>;
+    /// `CreateHttpNamespace`, or `CreatePrivateDnsNamespace` in a VPC: the operation's id; the namespace is there when it is
+    /// done.
+    async fn create_namespace(&self, name: &str, vpc: Option<&str>) -> Result<Option<String>, CloudError>;
+
+    /// `CreateService`: the service's id. Where the namespace has no DNS, the service has no records.
+    async fn create_registry(&self, namespace: &Namespace, name: &str, making: &Making) -> Result<String, CloudError>;
+}
+
+/// Where ECS itself registers tasks, for the command.
+pub trait Attachments {
+    /// `DescribeServices` of services of one cluster, 10 at a time, by name; absent are those that are not there.
+    async fn attached(&self, cluster: &str, names: &[String]) -> Result<BTreeMap<String, Attached>, CloudError>;
+}
+
+/// What a function answered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answered {
+    /// This.
+    Done(Value),
+    /// It failed.
+    Failed {
+        /// `errorType`.
+        kind: String,
+        /// `errorMessage`.
+        message: String,
+    },
+}
+
+/// Functions, for the command.
+pub trait Functions {
+    /// `Invoke`, by name or ARN, and waits for the answer.
+    async fn invoke(&self, function: &str, event: &Value) -> Result<Answered, CloudError>;
 }

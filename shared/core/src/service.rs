@@ -1,5 +1,7 @@
 //! What is known of an ECS service: the part of `DescribeServices` that deciders need.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -107,5 +109,70 @@ impl ServiceFacts {
             Some(_) => None,
             None => (self.deployments.len() > 1).then_some(primary),
         }
+    }
+}
+
+/// Where ECS itself registers the tasks of a service, by ARN.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attached {
+    /// Target groups.
+    pub target_groups: BTreeSet<String>,
+    /// Cloud Map services, those of Service Connect included.
+    pub registries: BTreeSet<String>,
+}
+
+impl Attached {
+    /// Reads one service of `DescribeServices`: what the service names, what its task sets name, and the second group of a
+    /// blue/green deployment.
+    #[must_use]
+    pub fn parse(service: &Value) -> Self {
+        let list = |value: &Value, field: &str| value.get(field).and_then(Value::as_array).cloned().unwrap_or_default();
+        let text = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let mut attached = Self::default();
+        for owner in std::iter::once(service.clone()).chain(list(service, "taskSets")) {
+            for balancer in list(&owner, "loadBalancers") {
+                let groups = ["/targetGroupArn", "/advancedConfiguration/alternateTargetGroupArn"];
+                attached
+                    .target_groups
+                    .extend(groups.iter().filter_map(|group| text(&balancer, group)));
+            }
+            let registries = list(&owner, "serviceRegistries");
+            attached
+                .registries
+                .extend(registries.iter().filter_map(|r| text(r, "/registryArn")));
+        }
+        for deployment in list(service, "deployments") {
+            let connected = list(&deployment, "serviceConnectResources");
+            attached
+                .registries
+                .extend(connected.iter().filter_map(|r| text(r, "/discoveryArn")));
+        }
+        attached
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_place_in_which_ecs_names_a_group_or_a_registry_is_read() {
+        let attached = Attached::parse(&json!({
+            "loadBalancers": [
+                { "targetGroupArn": "blue", "advancedConfiguration": { "alternateTargetGroupArn": "green" } },
+                { "loadBalancerName": "classic" },
+            ],
+            "serviceRegistries": [{ "registryArn": "a" }],
+            "taskSets": [{ "loadBalancers": [{ "targetGroupArn": "set" }], "serviceRegistries": [{ "registryArn": "b" }] }],
+            "deployments": [{ "serviceConnectResources": [{ "discoveryName": "web", "discoveryArn": "c" }] }],
+        }));
+        assert_eq!(
+            attached.target_groups.into_iter().collect::<Vec<_>>(),
+            ["blue", "green", "set"]
+        );
+        assert_eq!(attached.registries.into_iter().collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(Attached::parse(&json!({})), Attached::default());
     }
 }

@@ -1,5 +1,6 @@
 //! The ports on the real AWS.
 
+mod attached;
 mod balancing;
 mod batch;
 mod credentials;
@@ -7,6 +8,7 @@ mod dynamodb;
 #[cfg(feature = "ecs")]
 mod ecs;
 mod form;
+mod functions;
 #[cfg(feature = "ecs")]
 mod hosts;
 mod http;

@@ -2,21 +2,30 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_servicediscovery::error::BuildError;
+use aws_sdk_servicediscovery::operation::create_service::builders::CreateServiceFluentBuilder;
 use aws_sdk_servicediscovery::types::{
-    DnsConfig, DnsRecord, NamespaceType, RecordType, ServiceFilter, ServiceFilterName, ServiceSummary,
+    DnsConfig, DnsRecord, HealthCheckCustomConfig, NamespaceType, RecordType, RoutingPolicy, ServiceFilter,
+    ServiceFilterName, ServiceSummary, ServiceTypeOption,
 };
-
+use wharfinger_core::config::Making;
 use wharfinger_core::config::stored::{Record, Registry};
 
 use super::{Aws, sdk};
 use crate::error::{CloudError, Kind};
 use crate::ports::{Names, Namespace};
 
-/// How long resolvers may keep an address, in seconds: short, since tasks come and go (copilot-cli #1282).
-const RECORD_TTL: i64 = 10;
-
 fn registry(service: ServiceSummary) -> Option<(String, Registry)> {
-    let records = service.dns_config.map(|dns| dns.dns_records).unwrap_or_default();
+    let registry = Registry {
+        id: service.id?,
+        records: records(service.dns_config),
+        custom_health: service.health_check_custom_config.is_some(),
+    };
+    Some((service.name?, registry))
+}
+
+fn records(config: Option<DnsConfig>) -> Vec<Record> {
+    let records = config.map(|dns| dns.dns_records).unwrap_or_default();
     let record = |record: &DnsRecord| match record.r#type {
         RecordType::A => Some(Record::A),
         RecordType::Aaaa => Some(Record::Aaaa),
@@ -24,12 +33,42 @@ fn registry(service: ServiceSummary) -> Option<(String, Registry)> {
         RecordType::Cname => Some(Record::Cname),
         _ => None,
     };
-    let registry = Registry {
-        id: service.id?,
-        records: records.iter().filter_map(record).collect(),
-        custom_health: service.health_check_custom_config.is_some(),
+    records.iter().filter_map(record).collect()
+}
+
+fn record_type(record: Record) -> RecordType {
+    match record {
+        Record::A => RecordType::A,
+        Record::Aaaa => RecordType::Aaaa,
+        Record::Srv => RecordType::Srv,
+        Record::Cname => RecordType::Cname,
+    }
+}
+
+/// What the service is to have: records, or none although the namespace has DNS, and the health check.
+fn made(
+    request: CreateServiceFluentBuilder,
+    dns: bool,
+    making: &Making,
+) -> Result<CreateServiceFluentBuilder, BuildError> {
+    let request = if making.custom_health {
+        request.health_check_custom_config(HealthCheckCustomConfig::builder().build())
+    } else {
+        request
     };
-    Some((service.name?, registry))
+    if !dns {
+        return Ok(request);
+    }
+    if making.records.is_empty() {
+        return Ok(request.r#type(ServiceTypeOption::Http));
+    }
+    let ttl = i64::try_from(making.ttl.duration().as_secs()).unwrap_or(i64::MAX);
+    let record = |record: &Record| DnsRecord::builder().r#type(record_type(*record)).ttl(ttl).build();
+    let records = making.records.iter().map(record).collect::<Result<Vec<_>, _>>()?;
+    let config = DnsConfig::builder()
+        .routing_policy(RoutingPolicy::Multivalue)
+        .set_dns_records(Some(records));
+    Ok(request.dns_config(config.build()?))
 }
 
 impl Names for Aws {
@@ -77,38 +116,46 @@ impl Names for Aws {
         self.within("ListServices", call).await
     }
 
-    async fn create_namespace(&self, name: &str) -> Result<Option<String>, CloudError> {
-        let call = async {
-            let sent = self.servicediscovery.create_http_namespace().name(name).send().await;
-            sent.map_err(|e| sdk::error("CreateHttpNamespace", &e))
-        };
-        Ok(self.within("CreateHttpNamespace", call).await?.operation_id)
+    async fn registry(&self, id: &str) -> Result<Registry, CloudError> {
+        const OPERATION: &str = "GetService";
+        let request = self.servicediscovery.get_service().id(id);
+        let call = async { request.send().await.map_err(|e| sdk::error(OPERATION, &e)) };
+        let service = self.within(OPERATION, call).await?.service;
+        let service =
+            service.ok_or_else(|| CloudError::new(OPERATION, Kind::Unreadable, "the answer names no service"))?;
+        Ok(Registry {
+            // As it is written: a shared service is known by its ARN only.
+            id: id.to_owned(),
+            records: records(service.dns_config),
+            custom_health: service.health_check_custom_config.is_some(),
+        })
     }
 
-    async fn create_registry(&self, namespace: &Namespace, name: &str) -> Result<String, CloudError> {
-        let request = self
-            .servicediscovery
-            .create_service()
-            .namespace_id(&namespace.id)
-            .name(name);
-        let invalid = |e: aws_sdk_servicediscovery::error::BuildError| {
-            CloudError::new("CreateService", Kind::Invalid, e.to_string())
+    async fn create_namespace(&self, name: &str, vpc: Option<&str>) -> Result<Option<String>, CloudError> {
+        const OPERATION: &str = "CreatePrivateDnsNamespace";
+        let Some(vpc) = vpc else {
+            let request = self.servicediscovery.create_http_namespace().name(name);
+            let call = async { request.send().await.map_err(|e| sdk::error("CreateHttpNamespace", &e)) };
+            return Ok(self.within("CreateHttpNamespace", call).await?.operation_id);
         };
-        let request = if namespace.dns {
-            let record = DnsRecord::builder()
-                .r#type(RecordType::A)
-                .ttl(RECORD_TTL)
-                .build()
-                .map_err(invalid)?;
-            request.dns_config(DnsConfig::builder().dns_records(record).build().map_err(invalid)?)
-        } else {
-            request
-        };
-        let call = async { request.send().await.map_err(|e| sdk::error("CreateService", &e)) };
-        let answer = self.within("CreateService", call).await?;
+        let request = self.servicediscovery.create_private_dns_namespace().name(name).vpc(vpc);
+        let call = async { request.send().await.map_err(|e| sdk::error(OPERATION, &e)) };
+        Ok(self.within(OPERATION, call).await?.operation_id)
+    }
+
+    async fn create_registry(&self, namespace: &Namespace, name: &str, making: &Making) -> Result<String, CloudError> {
+        const OPERATION: &str = "CreateService";
+        let request = self.servicediscovery.create_service();
+        let request = made(request.namespace_id(&namespace.id).name(name), namespace.dns, making)
+            .map_err(|e| CloudError::new(OPERATION, Kind::Invalid, e.to_string()))?;
+        let call = async { request.send().await.map_err(|e| sdk::error(OPERATION, &e)) };
+        let answer = self.within(OPERATION, call).await?;
         answer
             .service
             .and_then(|s| s.id)
-            .ok_or_else(|| CloudError::new("CreateService", Kind::Unreadable, "the answer names no service"))
+            .ok_or_else(|| CloudError::new(OPERATION, Kind::Unreadable, "the answer names no service"))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,6 +73,43 @@ struct Call<'a> {
     target: Option<String>,
     body: Vec<u8>,
     error: ReadError,
+    /// The path, where the operation is in it.
+    path: String,
+    headers: &'a [(&'static str, &'static str)],
+    within: Within,
+}
+
+/// How long one attempt and all of them may take.
+#[derive(Debug, Clone, Copy)]
+struct Within {
+    attempt: Option<Duration>,
+    all: Duration,
+}
+
+/// A call that is answered at once; an attempt is given the time that the configuration says.
+const AT_ONCE: Within = Within {
+    attempt: None,
+    all: Duration::from_secs(20),
+};
+
+/// An invocation, which ends with its function: a minute by the template, five by generous people. One attempt, since a
+/// repeat would begin the work anew.
+const INVOCATION: Within = Within {
+    attempt: Some(Duration::from_mins(5)),
+    all: Duration::from_mins(5),
+};
+
+/// What a path segment may hold as it is (RFC 3986, unreserved characters).
+fn segment(text: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+    let encode = |byte: u8| {
+        if plain(&byte) {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    };
+    text.bytes().map(encode).collect()
 }
 
 impl Raw {
@@ -110,8 +147,12 @@ impl Raw {
                 target: Some(format!("{target}.{operation}")),
                 body: body.to_string().into_bytes(),
                 error: json_error,
+                path: String::new(),
+                headers: &[],
+                within: AT_ONCE,
             })
-            .await?;
+            .await?
+            .body;
         serde_json::from_slice(&answer).map_err(|e| CloudError::new(operation, Kind::Unreadable, e.to_string()))
     }
 
@@ -141,10 +182,36 @@ impl Raw {
                 target: None,
                 body: body.into_bytes(),
                 error: xml_error,
+                path: String::new(),
+                headers: &[],
+                within: AT_ONCE,
             })
-            .await?;
+            .await?
+            .body;
         quick_xml::de::from_reader(answer.as_slice())
             .map_err(|e| CloudError::new(operation, Kind::Unreadable, e.to_string()))
+    }
+
+    /// `Invoke` of Lambda (API version 2015-03-31), waiting for the answer: what the function answered, and whether that is
+    /// its error.
+    ///
+    /// # Errors
+    /// When Lambda refuses or cannot be reached.
+    pub async fn invoke(&self, function: &str, event: &Value) -> Result<(Vec<u8>, bool), CloudError> {
+        let answer = self
+            .send(Call {
+                host: "lambda",
+                operation: "Invoke",
+                content_type: "application/json",
+                target: None,
+                body: event.to_string().into_bytes(),
+                error: json_error,
+                path: format!("2015-03-31/functions/{}/invocations", segment(function)),
+                headers: &[("x-amz-invocation-type", "RequestResponse")],
+                within: INVOCATION,
+            })
+            .await?;
+        Ok((answer.body, answer.function_error))
     }
 
     /// Opens a connection to each host, so that the first event does not wait for TLS. Init runs at full CPU, and a
@@ -188,8 +255,8 @@ impl Raw {
         join_all(open).await;
     }
 
-    async fn send(&self, call: Call<'_>) -> Result<Vec<u8>, CloudError> {
-        let operation = call.operation;
+    async fn send(&self, call: Call<'_>) -> Result<Answer, CloudError> {
+        let (operation, within) = (call.operation, call.within);
         let (url, read_error) = (self.url(call.host), call.error);
         let request = self
             .sign(&url, call)
@@ -200,7 +267,10 @@ impl Raw {
             .clone()
             .ok_or_else(|| CloudError::new(operation, Kind::Invalid, "the configuration has no HTTP client"))?;
         let mut timeouts = self.timeouts.clone().into_builder();
-        timeouts.set_operation_timeout(Some(Duration::from_secs(20)));
+        timeouts.set_operation_timeout(Some(within.all));
+        if within.attempt.is_some() {
+            timeouts.set_operation_attempt_timeout(within.attempt);
+        }
         let built = Operation::builder()
             .service_name("raw")
             .operation_name(operation)
@@ -208,7 +278,10 @@ impl Raw {
             .http_client(http)
             .endpoint_url(&url)
             .no_auth()
-            .standard_retry(&self.retries)
+            .standard_retry(&match within.attempt {
+                Some(_) => RetryConfig::disabled(),
+                None => self.retries.clone(),
+            })
             .retry_classifier(AwsErrorCodeClassifier::<Refused>::new())
             .timeout_config(timeouts.build())
             .sleep_impl(TokioSleep::new())
@@ -217,7 +290,7 @@ impl Raw {
             .deserializer(move |response| read(response, read_error))
             .build();
         match built.invoke(request).await {
-            Ok(body) => Ok(body),
+            Ok(answer) => Ok(answer),
             Err(SdkError::ServiceError(refused)) => {
                 let Refused { status, metadata } = refused.into_err();
                 Err(CloudError {
@@ -253,7 +326,7 @@ impl Raw {
             url.to_owned()
         } else {
             format!("{url}/")
-        };
+        } + &call.path;
         let mut request = http::Request::builder()
             .method("POST")
             .uri(&uri)
@@ -261,6 +334,9 @@ impl Raw {
             .header("user-agent", &self.user_agent);
         if let Some(target) = call.target {
             request = request.header("x-amz-target", target);
+        }
+        for (name, value) in call.headers {
+            request = request.header(*name, *value);
         }
         let mut request = request.body(call.body).map_err(|e| e.to_string())?;
         let identity = credentials.into();
@@ -291,12 +367,26 @@ impl Raw {
     }
 }
 
-fn read(response: &HttpResponse, error: ReadError) -> Result<Vec<u8>, OrchestratorError<Refused>> {
+/// What came back.
+#[derive(Debug)]
+struct Answer {
+    body: Vec<u8>,
+    /// Whether it is the error of a function that was invoked (Lambda API reference, `Invoke`).
+    function_error: bool,
+}
+
+fn read(response: &HttpResponse, error: ReadError) -> Result<Answer, OrchestratorError<Refused>> {
     let body = response.body().bytes().unwrap_or_default();
     if response.status().is_success() {
-        return Ok(body.to_vec());
+        return Ok(Answer {
+            body: body.to_vec(),
+            function_error: response.headers().get("x-amz-function-error").is_some(),
+        });
     }
     let (code, message) = error(body);
+    // The AWS REST JSON protocol says the code in a header (smithy: AWS REST JSON 1.1, errors).
+    let header = response.headers().get("x-amzn-errortype");
+    let code = code.or_else(|| Some(header?.split(':').next()?.to_owned()));
     let mut metadata = ErrorMetadata::builder();
     metadata = metadata.message(message.unwrap_or_else(|| String::from_utf8_lossy(body).chars().take(500).collect()));
     if let Some(code) = code {

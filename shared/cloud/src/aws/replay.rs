@@ -20,11 +20,16 @@ use aws_types::region::Region;
 
 use super::{Aws, Tables};
 
+/// The status that stands for the answer of a function that failed: a success with a header.
+const FUNCTION_ERROR: u16 = 299;
+
 /// A request, as far as tests look at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Asked {
     /// The host's first label.
     pub host: String,
+    /// The path.
+    pub path: String,
     /// `X-Amz-Target`.
     pub target: Option<String>,
     /// What was sent.
@@ -52,15 +57,23 @@ struct Replay {
 
 impl HttpConnector for Replay {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let host = request.uri().split("//").nth(1).and_then(|rest| rest.split('.').next());
+        let uri = request.uri().split("//").nth(1).unwrap_or_default();
+        let host = uri.split('.').next();
         self.asked.lock().unwrap().push(Asked {
             host: host.unwrap_or_default().to_owned(),
+            path: uri.find('/').map(|at| uri[at..].to_owned()).unwrap_or_default(),
             target: request.headers().get("x-amz-target").map(str::to_owned),
             body: String::from_utf8(request.body().bytes().unwrap_or_default().to_vec()).unwrap(),
         });
         let answer = self.answers.lock().unwrap().pop_front();
         HttpConnectorFuture::ready(match answer {
-            Some((status, body)) => Ok(HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body))),
+            Some((status, body)) => {
+                let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
+                if status == FUNCTION_ERROR {
+                    response.headers_mut().insert("x-amz-function-error", "Unhandled");
+                }
+                Ok(response)
+            }
             None => Err(ConnectorError::user("no answer was prepared".into())),
         })
     }

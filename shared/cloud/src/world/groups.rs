@@ -78,7 +78,7 @@ impl Group {
         match self.target_type {
             TargetType::Ip => target.id.parse::<IpAddr>().is_ok(),
             TargetType::Instance => target.id.starts_with("i-") && target.availability_zone.is_none(),
-            TargetType::Other => false,
+            TargetType::Unknown | TargetType::Other => false,
         }
     }
 

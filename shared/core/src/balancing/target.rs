@@ -26,6 +26,8 @@ pub enum TargetType {
     Ip,
     /// EC2 instances.
     Instance,
+    /// Nobody has looked: a target is named after the network of its task.
+    Unknown,
     /// Functions, other load balancers, or what this version does not know: no tasks.
     #[default]
     #[serde(other)]

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::stored::{Meta, Resolved, StoredTarget, registry_id};
+use super::stored::{Meta, Resolved, StoredTarget};
 use super::{Cluster, Document, Service};
 use crate::ids::{IdError, Target, TargetKind};
 
@@ -136,21 +136,6 @@ where
     keys.into_iter().map(compare).collect()
 }
 
-/// The names in a document's `discovery.to` that must be looked up, each once: `namespace/service`.
-pub fn names(document: &Document) -> BTreeSet<String> {
-    let entries = document.entries().flat_map(|entry| entry.config.discovery);
-    entries
-        .map(|discovery| discovery.to)
-        .filter(|to| registry_id(to).is_none())
-        .collect()
-}
-
-/// The target groups that a document names, each once: names and ARNs.
-pub fn target_groups(document: &Document) -> BTreeSet<String> {
-    let entries = document.entries().flat_map(|entry| entry.config.balancing);
-    entries.map(|balancing| balancing.target_group).collect()
-}
-
 /// One write.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Write {
@@ -207,7 +192,7 @@ pub struct Plan {
     pub transactions: Vec<Transaction>,
 }
 
-/// The transactions that store a document. `names` is what its [`names`] and [`target_groups`] mean.
+/// The transactions that store a document. `names` is what its names mean.
 ///
 /// Targets that are stored so already are not written again. What is paused stays paused.
 ///

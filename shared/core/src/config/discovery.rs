@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::create::Create;
 use super::{Span, is_default};
 
 /// What `${…}` in an attribute may name, besides `tag:KEY`, a tag of the task.
@@ -40,6 +41,9 @@ pub struct Discovery {
     /// `${task.az}` and `${tag:KEY}` are filled in.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
+    /// How `apply --create` makes the Cloud Map service, and its namespace, when they are missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub create: Option<Create>,
 }
 
 /// A target group that each task joins.

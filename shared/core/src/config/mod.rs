@@ -5,6 +5,8 @@
 
 mod capacity;
 pub mod changes;
+pub mod conflicts;
+mod create;
 mod delivery;
 mod discovery;
 mod problem;
@@ -24,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{Target, TargetKind};
 
 pub use capacity::{Capacity, Disconnected, DisconnectedAction, DrainDeadline, Rebalance, Spot};
+pub use create::{Create, HealthCheck, Making, making};
 pub use delivery::{Approval, Delivery, Order, Rollback, Scan, Severity, TagPolicy, Window, Windows};
 pub use discovery::{ATTRIBUTE_NAMES, Address, Balancing, Discovery, Drain, When};
 pub use problem::{Level, Path, Problem, Segment};

@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::records::mismatch;
 use super::{Facts, attributes};
-use crate::config::stored::{Record, StoredTarget};
+use crate::config::stored::StoredTarget;
 use crate::config::{Address, Discovery, Service};
 use crate::endpoint::{Ask, By, Lack, Member, Request, Seat};
 use crate::known::Known;
@@ -114,8 +115,11 @@ impl Member for Endpoint {
             endpoint.attributes.insert(PORT.into(), port.to_string());
         }
         attributes::fit(&endpoint.attributes)?;
-        records(facts, entry, &endpoint).map_err(Lack::Nothing)?;
-        Ok(endpoint)
+        let registry = facts.managed.stored.registries.get(&entry.to);
+        match registry.and_then(|registry| mismatch(entry, registry)) {
+            Some(message) => Err(Lack::Nothing(Reason::new(Code::RegistryMismatch, message))),
+            None => Ok(endpoint),
+        }
     }
 
     fn place(facts: &Facts, entry: &Discovery) -> Result<Self, Lack> {
@@ -202,29 +206,4 @@ impl Member for Endpoint {
             input: json!({ "ServiceId": self.service_id, "InstanceId": self.instance_id }),
         }
     }
-}
-
-/// Whether the DNS records of the Cloud Map service can be made of it (Cloud Map API reference, `RegisterInstance`:
-/// each type of record needs its attribute).
-fn records(facts: &Facts, entry: &Discovery, endpoint: &Endpoint) -> Result<(), Reason> {
-    let Some(registry) = facts.managed.stored.registries.get(&entry.to) else {
-        return Ok(());
-    };
-    for record in &registry.records {
-        let has = |key: &str| endpoint.attributes.contains_key(key);
-        let (fits, needs) = match record {
-            Record::A => (has(IPV4), "an IPv4 address: take `address: private` or `public`"),
-            Record::Aaaa => (has(IPV6), "an IPv6 address: take `address: ipv6`"),
-            Record::Srv => (has(PORT), "a port: give the entry a `port`"),
-            Record::Cname => (
-                false,
-                "a CNAME, which tasks do not have: take another Cloud Map service",
-            ),
-        };
-        if !fits {
-            let message = format!("`{}` has {record} records, which need {needs}", entry.to);
-            return Err(Reason::new(Code::RegistryMismatch, message));
-        }
-    }
-    Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod instance;
+mod records;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +10,7 @@ use crate::endpoint;
 
 pub use attributes::{OWNER_ATTRIBUTE, TASK_ATTRIBUTE};
 pub use instance::{DeregisterInstance, Endpoint};
+pub use records::mismatch;
 
 /// What `decide` looks at.
 pub type Facts = endpoint::Facts<Endpoint>;

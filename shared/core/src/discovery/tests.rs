@@ -55,6 +55,7 @@ fn entry() -> Discovery {
         address: Address::Private,
         when: When::Running,
         attributes: BTreeMap::new(),
+        create: None,
     }
 }
 

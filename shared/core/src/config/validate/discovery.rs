@@ -1,8 +1,12 @@
 //! Endpoints: registries, attributes, and entries that would overwrite each other.
 
+use std::collections::BTreeMap;
+
 use super::Found;
-use crate::config::stored::registry_id;
-use crate::config::{ATTRIBUTE_NAMES, Discovery, Path};
+use crate::config::create::namespace;
+use crate::config::stored::{Registry, registry_id};
+use crate::config::{ATTRIBUTE_NAMES, Create, Discovery, Document, Path};
+use crate::discovery::mismatch;
 use crate::ids::Arn;
 
 /// The most custom attributes of an instance (Cloud Map API reference, `RegisterInstance`).
@@ -20,6 +24,8 @@ const OWN_ATTRIBUTES: [&str; 7] = [
 /// The longest key and value of an attribute (the same).
 const MAX_KEY: usize = 255;
 const MAX_VALUE: usize = 1_024;
+/// The longest TTL of a record, in seconds (Cloud Map API reference, `DnsRecord`).
+const MAX_TTL: u64 = 2_147_483_647;
 
 pub(super) fn check(target: &Path, entries: &[Discovery], found: &mut Found) {
     for (i, entry) in entries.iter().enumerate() {
@@ -42,6 +48,60 @@ pub(super) fn check(target: &Path, entries: &[Discovery], found: &mut Found) {
             found.error(path.clone(), message);
         }
         attributes(&path.at("attributes"), entry, found);
+        if let Some(create) = &entry.create {
+            of_create(&path.at("create"), entry, create, found);
+        }
+    }
+}
+
+/// What is to be made of a name that is missing: only what Cloud Map would take.
+fn of_create(path: &Path, entry: &Discovery, create: &Create, found: &mut Found) {
+    if registry_id(&entry.to).is_some() {
+        found.error(
+            path.clone(),
+            format!("`{}` exists already: there is nothing to create", entry.to),
+        );
+    }
+    if let Some(vpc) = create.vpc.as_ref().filter(|vpc| !vpc.starts_with("vpc-")) {
+        found.error(path.at("vpc"), format!("`{vpc}` is no VPC: write its id, `vpc-…`"));
+    }
+    let records = Registry {
+        records: create.records.clone().unwrap_or_default(),
+        ..Registry::default()
+    };
+    if let Some(message) = mismatch(entry, &records) {
+        found.error(path.at("records"), message);
+    }
+    if create.ttl.is_some_and(|ttl| ttl.duration().as_secs() > MAX_TTL) {
+        found.error(path.at("ttl"), format!("Cloud Map takes {MAX_TTL} seconds at most"));
+    }
+}
+
+/// Two entries that would make one service or namespace differently. Entries that say nothing agree with all.
+pub(super) fn creations(document: &Document, found: &mut Found) {
+    let (mut services, mut vpcs) = (BTreeMap::new(), BTreeMap::new());
+    for target in document.entries() {
+        for (i, entry) in target.config.discovery.into_iter().enumerate() {
+            let Some(create) = entry.create else { continue };
+            let path = target.path.at("discovery").at(i).at("create");
+            let namespace = namespace(&entry.to).to_owned();
+            if let Some(vpc) = create.vpc.clone()
+                && *vpcs.entry(namespace.clone()).or_insert_with(|| vpc.clone()) != vpc
+            {
+                let message = format!("another entry creates the namespace {namespace} in another VPC");
+                found.error(path.at("vpc"), message);
+            }
+            let service = Create { vpc: None, ..create };
+            if *services.entry(entry.to.clone()).or_insert_with(|| service.clone()) != service {
+                found.error(
+                    path,
+                    format!(
+                        "another entry creates `{}` differently: write the same in both",
+                        entry.to
+                    ),
+                );
+            }
+        }
     }
 }
 

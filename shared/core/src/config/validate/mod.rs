@@ -72,6 +72,7 @@ pub fn validate(document: &Document) -> Vec<Problem> {
     for entry in document.entries() {
         of_entry(document, &entry, &mut found);
     }
+    discovery::creations(document, &mut found);
     for name in document.clusters.keys() {
         // A cluster's name is the first half of a target's.
         if Target::parse(TargetKind::Service, &format!("{name}/x")).is_err() {

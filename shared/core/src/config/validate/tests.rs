@@ -110,6 +110,27 @@ fn one_instance_per_registry_and_port() {
 }
 
 #[test]
+fn creations() {
+    check(
+        web(&json!({ "discovery": [
+            { "to": "a/b", "create": { "vpc": "main", "records": ["SRV"], "ttl": "36500d" } },
+            { "to": "a/c", "address": "ipv6", "port": 1, "create": { "vpc": "vpc-1", "records": ["AAAA", "SRV"] } },
+            { "to": "a/c", "address": "ipv6", "port": 2, "create": { "records": ["AAAA"] } },
+            { "to": "a/c", "address": "ipv6", "port": 3 },
+            { "to": "srv-1", "create": {} },
+        ] })),
+        expect![[r#"
+            Error services.prod/web.discovery[0].create.vpc: `main` is no VPC: write its id, `vpc-…`
+            Error services.prod/web.discovery[0].create.records: `a/b` has SRV records, which need a port: give the entry a `port`
+            Error services.prod/web.discovery[0].create.ttl: Cloud Map takes 2147483647 seconds at most
+            Error services.prod/web.discovery[4].create: `srv-1` exists already: there is nothing to create
+            Error services.prod/web.discovery[1].create.vpc: another entry creates the namespace a in another VPC
+            Error services.prod/web.discovery[2].create: another entry creates `a/c` differently: write the same in both
+        "#]],
+    );
+}
+
+#[test]
 fn attributes() {
     check_attributes(
         json!({

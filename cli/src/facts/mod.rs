@@ -1,7 +1,11 @@
 //! What `--facts` supplies: answers of AWS, as `aws … --output json` prints them, by the operation's name.
 
+mod hosts;
+mod names;
+
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use serde_json::Value;
@@ -9,13 +13,23 @@ use wharfinger_core::delivery::Wish;
 use wharfinger_core::event::{AlarmState, AlarmStateChange, TaskStateChange, time_from_json};
 use wharfinger_core::ids::{Digest, Target, TaskArn, TaskDefinitionRef};
 use wharfinger_core::known::Known;
-use wharfinger_core::service::ServiceFacts;
+use wharfinger_core::service::{Attached, ServiceFacts};
+
+use crate::input;
+use crate::output::warning;
+
+pub(crate) use hosts::Placed;
 
 /// The operations whose answers are read, and what of them.
-const OPERATIONS: [(&str, &[&str]); 7] = [
+const OPERATIONS: [(&str, &[&str]); 12] = [
     ("DescribeAlarms", &["MetricAlarms", "CompositeAlarms"]),
+    ("DescribeContainerInstances", &["containerInstances", "failures"]),
     ("DescribeImages", &["imageDetails"]),
+    ("DescribeInstanceInformation", &["InstanceInformationList"]),
+    ("DescribeInstances", &["Reservations"]),
+    ("DescribeNetworkInterfaces", &["NetworkInterfaces"]),
     ("DescribeServices", &["services", "failures"]),
+    ("DescribeTargetGroups", &["TargetGroups"]),
     ("DescribeTaskDefinition", &["taskDefinition"]),
     ("DescribeTasks", &["tasks", "failures"]),
     ("ListNamespaces", &["Namespaces"]),
@@ -23,13 +37,13 @@ const OPERATIONS: [(&str, &[&str]); 7] = [
 ];
 
 /// Whether the answer of an operation is read.
-pub(super) fn is_read(operation: &str) -> bool {
+pub(crate) fn is_read(operation: &str) -> bool {
     OPERATIONS.iter().any(|(name, _)| *name == operation)
 }
 
 /// Answers by the operation's name; each operation may have been asked several times.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Answers {
+pub(crate) struct Answers {
     /// What the file is called in messages.
     name: String,
     by_operation: BTreeMap<String, Vec<Value>>,
@@ -63,7 +77,7 @@ impl fmt::Display for Element<'_> {
 
 impl Answers {
     /// Reads the JSON of a file of this name.
-    pub(super) fn parse(name: String, text: &str) -> anyhow::Result<Self> {
+    pub(crate) fn parse(name: String, text: &str) -> anyhow::Result<Self> {
         let Value::Object(object) = serde_json::from_str(text).context("this is no JSON")? else {
             bail!("this is not one JSON object with the names of AWS operations as its keys, like `DescribeServices`");
         };
@@ -78,8 +92,18 @@ impl Answers {
         })
     }
 
+    /// Reads a file; what is of no use in it is told.
+    pub(crate) fn read(file: &Path) -> anyhow::Result<Self> {
+        let name = file.display().to_string();
+        let answers = Self::parse(name.clone(), &input::text(file)?).context(name)?;
+        for unread in answers.unread() {
+            warning(unread);
+        }
+        Ok(answers)
+    }
+
     /// What is of no use in the file, and likely not meant so.
-    pub(super) fn unread(&self) -> Vec<String> {
+    pub(crate) fn unread(&self) -> Vec<String> {
         let mut unread = Vec::new();
         for (operation, answers) in &self.by_operation {
             let name = &self.name;
@@ -130,7 +154,7 @@ impl Answers {
     }
 
     /// A task of `DescribeTasks`: not known when it was not asked for, `None` when it is not among the answers.
-    pub(super) fn task(&self, task: &TaskArn) -> anyhow::Result<Known<Option<TaskStateChange>>> {
+    pub(crate) fn task(&self, task: &TaskArn) -> anyhow::Result<Known<Option<TaskStateChange>>> {
         if !self.has("DescribeTasks") {
             return Ok(Known::No);
         }
@@ -149,7 +173,7 @@ impl Answers {
     }
 
     /// A service of `DescribeServices`: not known when no answer tells of it, `None` when one says that it is missing.
-    pub(super) fn service(&self, target: &Target) -> anyhow::Result<Known<Option<ServiceFacts>>> {
+    pub(crate) fn service(&self, target: &Target) -> anyhow::Result<Known<Option<ServiceFacts>>> {
         let is_target = |arn: Option<&str>| {
             arn.is_some_and(|arn| Target::from_service_arn(arn).is_ok_and(|found| found == *target))
         };
@@ -167,8 +191,19 @@ impl Answers {
         Ok(if missing { Known::Yes(None) } else { Known::No })
     }
 
+    /// Where ECS itself registers the tasks of a service; nothing when no answer tells of it.
+    pub(crate) fn attached(&self, target: &Target) -> Option<Attached> {
+        let is_it = |service: &Element<'_>| {
+            let arn = service.text("serviceArn");
+            service.text("status") != Some("INACTIVE")
+                && arn.is_some_and(|arn| Target::from_service_arn(arn).is_ok_and(|found| found == *target))
+        };
+        let mut services = self.elements("DescribeServices", "services").filter(is_it);
+        services.next().map(|service| Attached::parse(service.value))
+    }
+
     /// An alarm of `DescribeAlarms`, metric or composite; `None` when no answer tells of it.
-    pub(super) fn alarm(&self, name: &str) -> anyhow::Result<Option<AlarmState>> {
+    pub(crate) fn alarm(&self, name: &str) -> anyhow::Result<Option<AlarmState>> {
         let mut alarms = ["MetricAlarms", "CompositeAlarms"]
             .into_iter()
             .flat_map(|list| self.elements("DescribeAlarms", list));
@@ -182,7 +217,7 @@ impl Answers {
 
     /// The raw answer of `DescribeTaskDefinition` for an ARN, `family:revision`, or a family, which means its latest
     /// revision; not known when no answer tells of it.
-    pub(super) fn task_definition(&self, name: &str) -> Known<Option<Value>> {
+    pub(crate) fn task_definition(&self, name: &str) -> Known<Option<Value>> {
         let answers = self
             .by_operation
             .get("DescribeTaskDefinition")
@@ -209,7 +244,7 @@ impl Answers {
     }
 
     /// The tagged images of `DescribeImages` in a repository, one per tag.
-    pub(super) fn images(&self, repository: &str) -> anyhow::Result<Vec<Wish>> {
+    pub(crate) fn images(&self, repository: &str) -> anyhow::Result<Vec<Wish>> {
         let mut images = Vec::new();
         for image in self.elements("DescribeImages", "imageDetails") {
             if image.text("repositoryName") != Some(repository) {
@@ -237,31 +272,5 @@ impl Answers {
             }));
         }
         Ok(images)
-    }
-
-    /// The id of the Cloud Map service that `namespace/service` names, as `ListNamespaces` and `ListServices` tell it; `None`
-    /// when they have no such name. `ListServices` names no namespace, so the service's name must be unique in it.
-    pub(super) fn registry(&self, to: &str) -> Known<Option<String>> {
-        if !self.has("ListNamespaces") || !self.has("ListServices") {
-            return Known::No;
-        }
-        let Some((namespace, service)) = to.split_once('/') else {
-            return Known::Yes(None);
-        };
-        let is = |element: &Element<'_>, name: &str| element.text("Name") == Some(name);
-        if !self
-            .elements("ListNamespaces", "Namespaces")
-            .any(|found| is(&found, namespace))
-        {
-            return Known::Yes(None);
-        }
-        let mut ids = self
-            .elements("ListServices", "Services")
-            .filter(|found| is(found, service))
-            .filter_map(|found| found.value.get("Id").and_then(Value::as_str));
-        match (ids.next(), ids.next()) {
-            (Some(id), None) => Known::Yes(Some(id.to_owned())),
-            _ => Known::Yes(None),
-        }
     }
 }

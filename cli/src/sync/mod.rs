@@ -1,0 +1,193 @@
+//! `wharfinger sync [TARGET]`: the sweeps of discovery and balancing, now.
+
+mod follow;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use anyhow::{Context, bail};
+use serde_json::{Map, Value, json};
+use wharfinger_cloud::aws::Aws;
+use wharfinger_cloud::ports::{Answered, Clock, Functions};
+use wharfinger_core::ids::Target;
+
+use crate::args::Global;
+use crate::cloud;
+use crate::output::{Verdict, show, warning};
+
+pub(crate) use follow::{Moves, follow};
+pub(crate) use report::{Outcome, Report, Swept};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// `cluster/service` or `cluster/family`; without it every configured target.
+    #[arg(value_parser = crate::history::target)]
+    target: Option<Target>,
+    /// Only say what would be done.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    named: Named,
+}
+
+/// The functions, where they are not the stack's.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Named {
+    /// The discovery function, instead of the stack's.
+    #[arg(
+        long,
+        env = "WHARFINGER_DISCOVERY_FUNCTION",
+        hide_env_values = true,
+        value_name = "NAME"
+    )]
+    discovery_function: Option<String>,
+    /// The balancing function, instead of the stack's.
+    #[arg(
+        long,
+        env = "WHARFINGER_BALANCING_FUNCTION",
+        hide_env_values = true,
+        value_name = "NAME"
+    )]
+    balancing_function: Option<String>,
+}
+
+/// A domain whose function sweeps endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Domain {
+    /// AWS Cloud Map.
+    Discovery,
+    /// Target groups.
+    Balancing,
+}
+
+impl Domain {
+    /// Both.
+    pub(crate) const ALL: [Self; 2] = [Self::Discovery, Self::Balancing];
+
+    /// As it is written in the configuration.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Discovery => "discovery",
+            Self::Balancing => "balancing",
+        }
+    }
+
+    /// The stack's output that names its function.
+    const fn output(self) -> &'static str {
+        match self {
+            Self::Discovery => "DiscoveryFunctionName",
+            Self::Balancing => "BalancingFunctionName",
+        }
+    }
+}
+
+/// A function that can be invoked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Function {
+    /// What it sweeps.
+    pub domain: Domain,
+    /// Its name or ARN.
+    pub name: String,
+}
+
+impl Named {
+    fn of(&self, domain: Domain) -> Option<&String> {
+        let given = match domain {
+            Domain::Discovery => &self.discovery_function,
+            Domain::Balancing => &self.balancing_function,
+        };
+        given.as_ref().filter(|name| !name.is_empty())
+    }
+
+    /// The functions of these domains, as the options or the stack name them. One that an older stack lacks is told.
+    pub(crate) async fn find(&self, aws: &Aws, stack: &str, domains: &[Domain]) -> anyhow::Result<Vec<Function>> {
+        let outputs = if domains.iter().all(|domain| self.of(*domain).is_some()) {
+            std::collections::BTreeMap::new()
+        } else {
+            aws.stack_outputs(stack).await.with_context(|| {
+                format!(
+                    "the functions of the stack `{stack}` cannot be found: deploy it, name another with --stack, \
+                     or name the functions with WHARFINGER_DISCOVERY_FUNCTION and WHARFINGER_BALANCING_FUNCTION"
+                )
+            })?
+        };
+        let mut found = Vec::new();
+        for domain in domains {
+            match self.of(*domain).or_else(|| outputs.get(domain.output())) {
+                Some(name) => found.push(Function {
+                    domain: *domain,
+                    name: name.clone(),
+                }),
+                None => warning(format_args!(
+                    "the stack `{stack}` has no output `{}`: its {} function cannot be invoked; deploy it anew",
+                    domain.output(),
+                    domain.name()
+                )),
+            }
+        }
+        Ok(found)
+    }
+}
+
+pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
+    let report = cloud::block_on(async {
+        let aws = cloud::open().await?;
+        let functions = args.named.find(&aws, &global.stack, &Domain::ALL).await?;
+        if functions.is_empty() {
+            bail!(
+                "the stack `{}` has neither function: is it a stack of Wharfinger?",
+                global.stack
+            );
+        }
+        Ok(sweep(&aws, &functions, args.target.as_ref(), args.dry_run).await)
+    })?;
+    show(global.output, &report)?;
+    if report.reached_nothing() {
+        bail!("no function could be invoked");
+    }
+    Ok(report.verdict())
+}
+
+/// Lets each function sweep, one after the other.
+pub(crate) async fn sweep(
+    cloud: &(impl Functions + Clock),
+    functions: &[Function],
+    target: Option<&Target>,
+    dry_run: bool,
+) -> Report {
+    let event = event(cloud, target, dry_run);
+    let mut swept = Vec::new();
+    for Function { domain, name } in functions {
+        let outcome = match cloud.invoke(name, &event).await {
+            Ok(Answered::Done(answer)) => Outcome::of(answer),
+            Ok(Answered::Failed { kind, message }) => Outcome::Failed { kind, message },
+            Err(error) => Outcome::NotInvoked(error.to_string()),
+        };
+        swept.push(Swept {
+            domain: *domain,
+            function: name.clone(),
+            outcome,
+        });
+    }
+    Report {
+        target: target.map(ToString::to_string),
+        dry_run,
+        swept,
+    }
+}
+
+/// The event of a schedule, for less than everything.
+fn event(clock: &impl Clock, target: Option<&Target>, dry_run: bool) -> Value {
+    let now = clock.now();
+    let mut detail = Map::new();
+    if let Some(target) = target {
+        detail.insert("target".to_owned(), json!(target.to_string()));
+    }
+    if dry_run {
+        detail.insert("dry-run".to_owned(), json!(true));
+    }
+    json!({
+        "version": "0", "id": format!("sync-{}", now.as_millisecond()), "detail-type": "Scheduled Event",
+        "source": "wharfinger", "time": now, "resources": [], "detail": detail,
+    })
+}

@@ -1,0 +1,178 @@
+//! What of a document cannot work with what its names mean, or with what ECS does for the services itself.
+
+use std::collections::BTreeMap;
+
+use super::stored::{Resolved, registry_id};
+use super::{Balancing, Discovery, Document, Path, Problem};
+use crate::balancing::TargetType;
+use crate::discovery::mismatch;
+use crate::ids::{Arn, Target};
+use crate::service::Attached;
+
+/// Everything that cannot work. What is not known conflicts with nothing.
+pub fn conflicts(document: &Document, names: &Resolved, attached: &BTreeMap<Target, Attached>) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for entry in document.entries() {
+        let target = Target::parse(entry.kind, &entry.name).ok();
+        let attached = target.as_ref().and_then(|target| attached.get(target));
+        for (i, discovery) in entry.config.discovery.iter().enumerate() {
+            let path = entry.path.at("discovery").at(i).at("to");
+            found.extend(of_registry(path, &entry.name, discovery, names, attached));
+        }
+        for (i, balancing) in entry.config.balancing.iter().enumerate() {
+            let path = entry.path.at("balancing").at(i).at("target-group");
+            found.extend(of_group(path, &entry.name, balancing, names, attached));
+        }
+    }
+    found
+}
+
+fn of_registry(
+    path: Path,
+    service: &str,
+    entry: &Discovery,
+    names: &Resolved,
+    attached: Option<&Attached>,
+) -> Option<Problem> {
+    let known = names.registries.get(&entry.to);
+    if let Some(message) = known.and_then(|registry| mismatch(entry, registry)) {
+        return Some(Problem::error(path, message));
+    }
+    let id = known
+        .map(|registry| registry.id.as_str())
+        .or_else(|| registry_id(&entry.to))?;
+    let own = attached?.registries.iter().any(|arn| last(arn) == last(id));
+    own.then(|| {
+        let message = format!(
+            "ECS registers the tasks of {service} in `{}` itself (serviceRegistries, or Service Connect): each task would \
+             be there twice, and two owners would remove it; take this entry out, or that of the ECS service",
+            entry.to
+        );
+        Problem::error(path, message)
+    })
+}
+
+fn of_group(
+    path: Path,
+    service: &str,
+    entry: &Balancing,
+    names: &Resolved,
+    attached: Option<&Attached>,
+) -> Option<Problem> {
+    let name = &entry.target_group;
+    let known = names.target_groups.get(name);
+    if known.is_some_and(|group| group.target_type == TargetType::Other) {
+        let message = format!(
+            "the targets of `{name}` are no tasks: take a target group of type `ip` or `instance`, which this one is not"
+        );
+        return Some(Problem::error(path, message));
+    }
+    let arn = known.map_or(name.as_str(), |group| group.arn.as_str());
+    let is_it = |owned: &String| owned == arn || (!arn.starts_with("arn:") && group_name(owned) == Some(arn));
+    attached?.target_groups.iter().any(is_it).then(|| {
+        let message = format!(
+            "ECS registers the tasks of {service} in `{name}` itself (loadBalancers): two owners of one target fight over \
+             it; take this entry out, or that of the ECS service"
+        );
+        Problem::error(path, message)
+    })
+}
+
+/// The name in a target group's ARN: `…:targetgroup/NAME/ID`.
+#[must_use]
+pub fn group_name(arn: &str) -> Option<&str> {
+    let arn = Arn::parse(arn).filter(|arn| arn.service == "elasticloadbalancing")?;
+    arn.resource.strip_prefix("targetgroup/")?.split('/').next()
+}
+
+/// The `srv-…` of an ARN, or the text itself.
+fn last(arn_or_id: &str) -> &str {
+    arn_or_id.rsplit('/').next().unwrap_or(arn_or_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::balancing::TargetGroup;
+    use crate::config::stored::{Record, Registry};
+
+    const GROUP: &str = "arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/web/73e2d6bc24d8a067";
+    const REGISTRY: &str = "arn:aws:servicediscovery:eu-west-1:111122223333:service/srv-1";
+
+    fn document() -> Document {
+        let web = json!({
+            "discovery": [{ "to": "srv-1" }, { "to": "shop.local/web" }],
+            "balancing": [{ "target-group": "web", "port": 80 }, { "target-group": GROUP, "port": 81 }],
+        });
+        let document = json!({ "version": 1, "services": { "prod/web": web.clone(), "prod/api": web } });
+        serde_json::from_value(document).unwrap()
+    }
+
+    fn told(names: &Resolved, attached: &Attached) -> Vec<String> {
+        let attached = BTreeMap::from([(Target::service("prod", "web"), attached.clone())]);
+        let found = conflicts(&document(), names, &attached);
+        found
+            .into_iter()
+            .map(|p| format!("{}: {}", p.path, p.message))
+            .collect()
+    }
+
+    #[test]
+    fn what_ecs_registers_itself_is_refused_by_name_by_id_and_by_arn() {
+        let attached = Attached::parse(&json!({
+            "loadBalancers": [{ "targetGroupArn": GROUP }],
+            "serviceRegistries": [{ "registryArn": REGISTRY }],
+        }));
+        let told = told(&Resolved::default(), &attached);
+        let paths: Vec<_> = told
+            .iter()
+            .filter_map(|line| line.split_once(": ").map(|(path, _)| path))
+            .collect();
+        assert_eq!(
+            paths,
+            [
+                "services.prod/web.discovery[0].to",
+                "services.prod/web.balancing[0].target-group",
+                "services.prod/web.balancing[1].target-group",
+            ]
+        );
+        assert!(
+            told[0].contains("serviceRegistries") && told[1].contains("loadBalancers"),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn a_name_is_compared_by_what_it_means() {
+        let attached = Attached::parse(&json!({
+            "loadBalancers": [{ "targetGroupArn": "arn:aws:elasticloadbalancing:eu-west-1:2:targetgroup/api/1" }],
+            "serviceRegistries": [{ "registryArn": REGISTRY.replace("srv-1", "srv-2") }],
+        }));
+        let mut names = Resolved::default();
+        names.registries.insert("shop.local/web".into(), Registry::of("srv-2"));
+        let told = told(&names, &attached);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("services.prod/web.discovery[1].to: "), "{told:?}");
+    }
+
+    #[test]
+    fn records_and_types_that_do_not_fit_are_refused() {
+        let mut names = Resolved::default();
+        let registry = Registry {
+            records: vec![Record::Srv],
+            ..Registry::of("srv-2")
+        };
+        names.registries.insert("shop.local/web".into(), registry);
+        let group = TargetGroup {
+            arn: GROUP.into(),
+            target_type: TargetType::Other,
+        };
+        names.target_groups.insert("web".into(), group);
+        let told = told(&names, &Attached::default());
+        assert_eq!(told.len(), 4, "{told:?}");
+        assert!(told[0].contains("SRV records, which need a port"), "{told:?}");
+        assert!(told[1].contains("are no tasks"), "{told:?}");
+    }
+}
