@@ -93,6 +93,27 @@ impl Task {
         )
     }
 
+    /// A task as the detail of one of its events has it; `None` when that cannot be read.
+    #[must_use]
+    pub fn from_event(detail: &Value) -> Option<Self> {
+        let known = TaskStateChange::parse(detail).ok()?;
+        Some(Self {
+            arn: known.task_arn.to_string(),
+            target: known.target().ok()?,
+            definition: known.task_definition_arn.clone(),
+            deployment: None,
+            version: known.version,
+            wanted: known.desired_status != TaskStatus::Stopped,
+            status: known.last_status,
+            address: known.private_ipv4,
+            interface: known.network_interface_id,
+            placement: None,
+            started_at: known.started_at,
+            health: None,
+            containers: detail.get("containers").and_then(Value::as_array).cloned().unwrap_or_default(),
+        })
+    }
+
     /// The last part of its ARN.
     #[must_use]
     pub fn id(&self) -> &str {
@@ -224,6 +245,20 @@ impl World {
             Move::Complete(target) => self.complete(target),
             Move::Fail(target) => self.fail(target),
         }
+    }
+
+    /// Takes a task in as it is; its service comes with it, if there is none.
+    pub fn adopt(&mut self, task: Task) {
+        if task.target.kind == TargetKind::Service && !self.services.contains_key(&task.target) {
+            let service = super::Service {
+                desired: 0,
+                deployments: Vec::new(),
+                health_check: false,
+                proved: None,
+            };
+            self.services.insert(task.target.clone(), service);
+        }
+        self.tasks.insert(task.arn.clone(), task);
     }
 
     /// Sets what a task's health check says: `DescribeTasks` shows it, events do not.

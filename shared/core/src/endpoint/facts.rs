@@ -27,8 +27,9 @@ impl<M> Default for Belief<M> {
 impl<M: Member> Belief<M> {
     /// Everything that is or may be there, each once.
     pub fn possible(&self) -> impl Iterator<Item = &M> {
-        let new = |e: &&M| !self.registered.iter().any(|r| r.is_same(e));
-        self.registered.iter().chain(self.uncertain.iter().filter(new))
+        let all = || self.registered.iter().chain(&self.uncertain);
+        let new = move |(place, member): &(usize, &M)| !all().take(*place).any(|other| other.is_same(member));
+        all().enumerate().filter(new).map(|(_, member)| member)
     }
 }
 
