@@ -31,7 +31,7 @@ const SHUFFLES: u64 = 20;
 
 fn task(event: &Value) -> Option<TaskStateChange> {
     match Event::parse(event).ok()?.detail {
-        Detail::Task(task) => Some(task),
+        Detail::Task(task) => Some(*task),
         _ => None,
     }
 }

@@ -56,7 +56,7 @@ impl TaskStatus {
 }
 
 /// A port of a container that is bound on its host; bridge and host networks only.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NetworkBinding {
     /// The port inside the container; absent for a range.
@@ -319,6 +319,7 @@ fn container(value: &Value) -> Option<Container> {
                 host_port: port(b, "hostPort"),
                 container_port_range: text(b, "containerPortRange").map(str::to_owned),
             })
+            .filter(|b| *b != NetworkBinding::default())
             .collect(),
     })
 }
