@@ -46,6 +46,7 @@ pub(crate) struct Warm {
 impl Warm {
     fn function(&self, side: Side) -> Function {
         let function = Function::of(side);
+        self.world.borrow_mut().tables.state.clear();
         stage::now(function.hear(&Caller::direct(&self.world, "before"), &self.event)).unwrap();
         stage::finish_operations(&self.world);
         function
