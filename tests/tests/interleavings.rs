@@ -29,7 +29,9 @@ fn world(bridge: Option<TargetType>) -> (World, Target) {
     let mut world = World::new(stage::beginning());
     let target = Target::service("prod", "web");
     let container = json!({ "name": "app", "image": "web:1" });
-    let definition = world.define(&json!({ "family": "web", "containerDefinitions": [container] })).unwrap();
+    let definition = world
+        .define(&json!({ "family": "web", "containerDefinitions": [container] }))
+        .unwrap();
     world.make_service(&target, &definition, 1, false);
     world.map.services.insert("srv-web".into(), BTreeMap::new());
     world.make_group("web", bridge.unwrap_or(TargetType::Ip), 10);
@@ -68,7 +70,13 @@ fn event(world: &mut World) -> Value {
 fn start(world: &mut World, target: &Target) -> (String, Value) {
     world.now += SignedDuration::from_secs(1);
     world.make(&Move::Start(target.clone()));
-    let arn = world.tasks.values().find(|t| t.status == TaskStatus::Provisioning).unwrap().arn.clone();
+    let arn = world
+        .tasks
+        .values()
+        .find(|t| t.status == TaskStatus::Provisioning)
+        .unwrap()
+        .arn
+        .clone();
     while world.tasks[&arn].status != TaskStatus::Running {
         world.make(&Move::Advance(arn.clone()));
     }
@@ -242,7 +250,13 @@ fn two_leave(side: Side) -> Play {
 #[test]
 fn two_tasks_at_one_address_that_both_leave() {
     for side in Side::BOTH {
-        let seen = search::all(side, 1, &warm(Some(TargetType::Ip)), &|| two_leave(side), &ends(side, BTreeSet::new()));
+        let seen = search::all(
+            side,
+            1,
+            &warm(Some(TargetType::Ip)),
+            &|| two_leave(side),
+            &ends(side, BTreeSet::new()),
+        );
         report(&format!("{} of two tasks that both leave", side.name()), &seen);
     }
 }

@@ -110,23 +110,30 @@ impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
         let done = decision.outcome != Outcome::Wait;
         let key = task_key::<S::Member>(&task.task_arn, &task.cluster_arn);
         let touched = touched(&before, decision, &removed);
-        let (settled, rivals, waited) = tokio::join!(
-            ledger::settle(self.cloud, &key, task.order(), done, beside),
-            self.left(&before, &removed, &touched),
-            waiting::keep::<S::Member>(self.cloud, task, before.waiting, waits),
-        );
-        waited?;
-        let (settled, (rivals, lost)) = (settled?, rivals?);
+        let settle = ledger::settle(self.cloud, &key, task.order(), done, beside);
+        let left = self.left(&before, &removed, &touched);
+        let keep = waiting::keep::<S::Member>(self.cloud, task, before.waiting, waits);
         let met = |rival: &&Rival<S::Member>| {
             rival.newer && touched.iter().any(|member| member.address() == rival.member.address())
         };
-        let as_before = before
-            .facts
-            .rivals
-            .iter()
-            .filter(met)
-            .eq(rivals.iter().filter(|rival| rival.newer));
-        if settled.is_none() && (as_before && lost.is_empty() || !S::Member::SHARED) {
+        let known: Vec<_> = before.facts.rivals.iter().filter(met).collect();
+        let is_new = |(rivals, lost): &(Vec<Rival<S::Member>>, Vec<S::Member>)| {
+            !known.iter().copied().eq(rivals.iter().filter(|rival| rival.newer)) || !lost.is_empty()
+        };
+        let (settled, (rivals, lost), moved) = if S::Member::SHARED {
+            // Once it is settled nobody looks any more: what others have by now must be known, and dealt with, before.
+            let (left, waited) = tokio::join!(left, keep);
+            waited?;
+            let left = left?;
+            let moved = is_new(&left);
+            let settled = if moved { None } else { settle.await? };
+            (settled, left, moved)
+        } else {
+            let (settled, left, waited) = tokio::join!(settle, left, keep);
+            waited?;
+            (settled?, left?, false)
+        };
+        if settled.is_none() && !moved {
             return Ok(Confirmed::Settled);
         }
         let mut newer = match settled {
@@ -179,7 +186,7 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
     }
 
     /// Ends the claims on what was removed, and looks at those on what was put there: whoever has one of the addresses by
-    /// now is answered, and which of our own claims have ended meanwhile.
+    /// now is answered, and what is to be done once more: our own claim has ended meanwhile, or it was put back.
     async fn left(
         &self,
         before: &Look<S::Member>,
@@ -191,20 +198,20 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
         }
         let task = &before.facts.task;
         let is_in = |all: &[S::Member], member: &S::Member| all.iter().any(|one| one.is_same(member));
-        let others: Vec<_> = before.facts.rivals.iter().filter(|rival| rival.newer).collect();
         let (gone, put): (Vec<_>, Vec<_>) = touched.iter().cloned().partition(|member| is_in(removed, member));
         let (put_back, own): (Vec<_>, Vec<_>) = put
             .into_iter()
-            .partition(|member| !task.is_running() || others.iter().any(|rival| rival.member.is_same(member)));
+            .partition(|member| !task.is_running() || is_taken(before, member));
         let (released, seen, claimed) = tokio::join!(
             claims::end(self.cloud, &task.task_arn, &gone, before.others_join()),
             claims::rivals(self.cloud, &task.task_arn, &put_back),
             claims::check(self.cloud, task, &own),
         );
-        let (mut rivals, (newer, lost)) = (released?, claimed?);
+        let ((mut rivals, mut again), (newer, lost)) = (released?, claimed?);
         rivals.extend(seen?);
         rivals.extend(newer);
-        Ok((rivals, lost))
+        again.extend(lost);
+        Ok((rivals, again))
     }
 
     /// Stores what is about to be registered and was not known when the event was merged, and claims its address.
@@ -214,36 +221,47 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
         decision: &Plan<S::Member>,
     ) -> Result<Option<Look<S::Member>>, Fault> {
         let task = &look.facts.task;
-        if task.is_leaving() {
-            return Ok(None);
+        let (others, made): (Vec<_>, Vec<_>) = made(decision)
+            .into_iter()
+            .partition(|member| !task.is_running() || is_taken(look, member));
+        if let Some(rivals) = claims::put_back(self.cloud, &task.task_arn, &look.facts.rivals, &others).await? {
+            let mut newer = look.clone();
+            newer.facts.rivals = rivals;
+            return Ok(Some(newer));
         }
-        let made = made(decision);
         let unclaimed: Vec<_> = made
             .iter()
             .filter(|member| !look.settled_claims.contains(member))
             .cloned()
             .collect();
-        if !unclaimed.is_empty() {
-            let rivals = hold(self.function, self.cloud, task, &unclaimed).await?;
-            let mut claimed = look.clone();
-            claimed.settled_claims.extend(unclaimed);
-            if !rivals.is_empty() {
-                claimed.facts.rivals.extend(rivals);
-                return Ok(Some(claimed));
+        let new: Vec<_> = made.into_iter().filter(|e| !look.intended.contains(e)).collect();
+        // Whoever claims once more after others were through is about to register again: nobody may end the claim.
+        let anew = !unclaimed.is_empty() && !look.joining;
+        if anew || !new.is_empty() {
+            let all: Vec<_> = look.intended.iter().cloned().chain(new).collect();
+            let mut update = Update::of(task_key::<S::Member>(&task.task_arn, &task.cluster_arn))
+                .set(INTENDED, to_attribute("endpoints", &all)?)
+                .only_if(Condition::Equal(ledger::ORDER, number(task.order())));
+            if anew {
+                update = update.set(JOINING, number(task.order()));
+            }
+            if let Updated::Refused(_) = self.cloud.update(TableName::State, update).await? {
+                return self.again(look, decision).await.map(Some);
             }
         }
-        let new: Vec<_> = made.into_iter().filter(|e| !look.intended.contains(e)).collect();
-        if new.is_empty() {
+        if unclaimed.is_empty() {
             return Ok(None);
         }
-        let all: Vec<_> = look.intended.iter().cloned().chain(new).collect();
-        let update = Update::of(task_key::<S::Member>(&task.task_arn, &task.cluster_arn))
-            .set(INTENDED, to_attribute("endpoints", &all)?)
-            .only_if(Condition::Equal(ledger::ORDER, number(task.order())));
-        match self.cloud.update(TableName::State, update).await? {
-            Updated::Made(_) => Ok(None),
-            Updated::Refused(_) => self.again(look, decision).await.map(Some),
+        let rivals = hold(self.function, self.cloud, task, &unclaimed).await?;
+        if rivals.is_empty() && !anew {
+            return Ok(None);
         }
+        let mut claimed = look.clone();
+        claimed.joining = true;
+        claimed.intended.extend(unclaimed.iter().cloned());
+        claimed.settled_claims.extend(unclaimed);
+        claimed.facts.rivals.extend(rivals);
+        Ok(Some(claimed))
     }
 
     /// Makes calls at once; the operations that are in the way are answered.
@@ -337,6 +355,12 @@ fn touched<M: Member>(before: &Look<M>, decision: &Plan<M>, removed: &[M]) -> Ve
         touched.extend(made(decision));
     }
     touched
+}
+
+/// Whether a member is what a later task has at that address.
+fn is_taken<M: Member>(look: &Look<M>, member: &M) -> bool {
+    let mut later = look.facts.rivals.iter().filter(|rival| M::SHARED && rival.newer);
+    later.any(|rival| rival.member.is_same(member))
 }
 
 fn possible<M: Member>(look: &Look<M>) -> Vec<M> {

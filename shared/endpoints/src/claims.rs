@@ -21,6 +21,8 @@ use wharfinger_core::ledger::{LIVING_SECONDS, TOMBSTONE_SECONDS, expiry};
 
 /// The task that has the address; absent once it was given up.
 const TASK: &str = "task";
+/// The task that is about to put back what the other has there.
+const BACK: &str = "back";
 /// When that task began, in epoch milliseconds.
 const SINCE: &str = "since";
 /// What stands for it.
@@ -68,10 +70,10 @@ fn read<M: Member>(item: &Item) -> Result<Option<Claim<M>>, Malformed> {
         key: Key::of(item).map_or_else(|| "?".to_owned(), |key| key.to_string()),
         reason,
     };
-    if !item.contains_key(TASK) {
+    let Some(holder) = [TASK, BACK].into_iter().find(|name| item.contains_key(*name)) else {
         return Ok(None);
-    }
-    let task = as_text(item, TASK).ok_or_else(|| malformed(format!("`{TASK}` is no text")))?;
+    };
+    let task = as_text(item, holder).ok_or_else(|| malformed(format!("`{holder}` is no text")))?;
     Ok(Some(Claim {
         task: task.parse().map_err(|e| malformed(format!("`{TASK}`: {e}")))?,
         since: as_number(item, SINCE).unwrap_or_default(),
@@ -148,6 +150,7 @@ async fn claim_one<M: Member>(
 
 /// Ends the claims of a task on the addresses of members: whoever else has one of them by now is answered. While others
 /// may still be about to register for the task the claims stay for some days: they tell the sweep whose that would be.
+/// What may have been put back meanwhile is answered, too: it is to be removed once more.
 ///
 /// # Errors
 /// When the state table cannot be written.
@@ -156,9 +159,32 @@ pub async fn end<M: Member>(
     task: &TaskArn,
     members: &[M],
     others_join: bool,
-) -> Result<Vec<Rival<M>>, Fault> {
-    let found = try_join_all(members.iter().map(|member| end_one(cloud, task, member, others_join))).await?;
-    Ok(found.into_iter().flatten().collect())
+) -> Result<(Vec<Rival<M>>, Vec<M>), Fault> {
+    let ended = try_join_all(members.iter().map(|member| end_one(cloud, task, member, others_join))).await?;
+    let (mut rivals, mut again) = (Vec::new(), Vec::new());
+    for (member, ended) in members.iter().zip(ended) {
+        match ended {
+            Ended::Nobodys => {}
+            Ended::Taken(rival) => rivals.push(rival),
+            Ended::PutBack => again.push(member.clone()),
+        }
+    }
+    Ok((rivals, again))
+}
+
+/// What became of an address when a claim on it ended.
+enum Ended<M> {
+    Nobodys,
+    /// Someone else has it.
+    Taken(Rival<M>),
+    /// An earlier task, which left late, may have put back there what is removed.
+    PutBack,
+}
+
+impl<M> From<Option<Rival<M>>> for Ended<M> {
+    fn from(rival: Option<Rival<M>>) -> Self {
+        rival.map_or(Self::Nobodys, Self::Taken)
+    }
 }
 
 async fn end_one<M: Member>(
@@ -166,8 +192,10 @@ async fn end_one<M: Member>(
     task: &TaskArn,
     member: &M,
     others_join: bool,
-) -> Result<Option<Rival<M>>, Fault> {
-    let Some(key) = key(member) else { return Ok(None) };
+) -> Result<Ended<M>, Fault> {
+    let Some(key) = key(member) else {
+        return Ok(Ended::Nobodys);
+    };
     let mut update = Update::of(key)
         .set(TTL, number(expiry(cloud.now(), TOMBSTONE_SECONDS)))
         .only_if(Condition::Equal(TASK, text(task.as_str())));
@@ -175,7 +203,48 @@ async fn end_one<M: Member>(
         update.remove = vec![TASK];
     }
     match cloud.update(TableName::State, update).await? {
-        Updated::Made(_) => Ok(None),
+        Updated::Made(item) if item.contains_key(BACK) && !others_join => Ok(Ended::PutBack),
+        Updated::Made(_) => Ok(Ended::Nobodys),
+        Updated::Refused(Some(item)) if as_text(&item, BACK) == Some(task.as_str()) && !item.contains_key(TASK) => {
+            forget_back(cloud, task, member).await.map(Ended::from)
+        }
+        Updated::Refused(item) => Ok(item.and_then(|item| rival(&item, task)).into()),
+    }
+}
+
+/// Says of addresses that a task is about to put back what others have there. Should it die after that, and they leave
+/// meanwhile, then what it put back is its own to remove. `None` when they have them still, otherwise who has them now.
+///
+/// # Errors
+/// When the state table cannot be written.
+pub async fn put_back<M: Member>(
+    cloud: &impl Table,
+    task: &TaskArn,
+    rivals: &[Rival<M>],
+    members: &[M],
+) -> Result<Option<Vec<Rival<M>>>, Fault> {
+    for member in members {
+        let holder = rivals.iter().find(|rival| rival.member.is_same(member));
+        let (Some(key), Some(holder)) = (key(member), holder) else {
+            continue;
+        };
+        let update = Update::of(key)
+            .set(BACK, text(task.as_str()))
+            .only_if(Condition::Equal(TASK, text(holder.task.as_str())));
+        if let Updated::Refused(_) = cloud.update(TableName::State, update).await? {
+            return self::rivals(cloud, task, members).await.map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// Forgets what was put back for others, once it is removed.
+async fn forget_back<M: Member>(cloud: &impl Table, task: &TaskArn, member: &M) -> Result<Option<Rival<M>>, Fault> {
+    let Some(key) = key(member) else { return Ok(None) };
+    let own = Condition::Equal(BACK, text(task.as_str()));
+    let update = Update::of(key).remove(BACK).only_if(own);
+    match cloud.update(TableName::State, update).await? {
+        Updated::Made(item) => Ok(rival(&item, task)),
         Updated::Refused(item) => Ok(item.and_then(|item| rival(&item, task))),
     }
 }
@@ -226,6 +295,9 @@ pub async fn check<M: Member>(
 
 /// Another task's claim. One that cannot be read is nobody's: the sweep replaces it.
 fn rival<M: Member>(item: &Item, task: &TaskArn) -> Option<Rival<M>> {
+    if !item.contains_key(TASK) {
+        return None;
+    }
     let other = read::<M>(item).ok().flatten().filter(|claim| claim.task != *task)?;
     Some(Rival {
         member: other.member,

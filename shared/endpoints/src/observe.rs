@@ -104,7 +104,7 @@ pub async fn merge<C: Cloud, S: Side<C>>(
     let joining = as_number(&entry.item, JOINING);
     if entry.facts.is_leaving() && !task.is_leaving() {
         // What was claimed was claimed for a task that is gone by now.
-        rivals = claims::end(cloud, &task.task_arn, &told, joining.is_some()).await?;
+        (rivals, _) = claims::end(cloud, &task.task_arn, &told, joining.is_some()).await?;
     }
     if entry.merge != Merge::Fresh && entry.settled && joining.is_none_or(|version| version < task.version) {
         let (code, message) = match entry.merge {
