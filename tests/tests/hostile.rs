@@ -60,7 +60,11 @@ fn told(attributes: &Value, change: &Value) -> (BTreeSet<String>, String) {
         }
     }
     let world = world.borrow();
-    let history = world.tables.state.iter().filter(|(key, _)| key.pk.starts_with("history"));
+    let history = world
+        .tables
+        .state
+        .iter()
+        .filter(|(key, _)| key.pk.starts_with("history"));
     let reasons: String = history.map(|(_, item)| format!("{item:?}\n")).collect();
     (stage::members(&world), errors + &reasons)
 }
@@ -91,7 +95,14 @@ fn other_partitions_are_as_good() {
 
 #[test]
 fn nonsense_is_refused() {
-    for arn in ["", "prod/0123", "arn:aws:s3:::bucket", "arn::ecs:r:a:task/x/y", "arn:aws:ecs:r:a:task/", "arn:aws:ecs"] {
+    for arn in [
+        "",
+        "prod/0123",
+        "arn:aws:s3:::bucket",
+        "arn::ecs:r:a:task/x/y",
+        "arn:aws:ecs:r:a:task/",
+        "arn:aws:ecs",
+    ] {
         stays_out(&json!({ "taskArn": arn }), "taskArn");
     }
     stays_out(&json!({ "version": "three" }), "version");
@@ -133,7 +144,9 @@ fn unknown_statuses_wait() {
 #[test]
 fn what_cloud_map_does_not_take_is_not_sent() {
     let long = json!({ "long": "x".repeat(1_025) });
-    let many: serde_json::Map<_, _> = (0..6).map(|n| (format!("many{n}"), Value::from("x".repeat(900)))).collect();
+    let many: serde_json::Map<_, _> = (0..6)
+        .map(|n| (format!("many{n}"), Value::from("x".repeat(900))))
+        .collect();
     for attributes in [long, many.into()] {
         let (found, told) = told(&attributes, &json!({}));
         assert_eq!(found, BTreeSet::from(["web/10.0.0.7:8080".to_owned()]), "{told}");

@@ -58,7 +58,11 @@ fn world(events: &[Value], forgotten: bool) -> Shared {
         "discovery": [{ "to": "srv-all", "port": 8080 }],
         "balancing": [{ "target-group": "all", "port": 8080 }],
     });
-    let targets: BTreeSet<Target> = events.iter().filter_map(task).map(|task| task.target().unwrap()).collect();
+    let targets: BTreeSet<Target> = events
+        .iter()
+        .filter_map(task)
+        .map(|task| task.target().unwrap())
+        .collect();
     for target in &targets {
         stage::store(&mut world, target, config.clone());
     }

@@ -11,8 +11,8 @@ use jiff::SignedDuration;
 use wharfinger_cloud::Fault;
 use wharfinger_cloud::ports::Clock;
 use wharfinger_cloud::table::{
-    Condition, Item, Key, Malformed, Table, TableName, Update, Updated, as_number, as_text, attribute, number,
-    text, to_attribute,
+    Condition, Item, Key, Malformed, Table, TableName, Update, Updated, as_number, as_text, attribute, number, text,
+    to_attribute,
 };
 use wharfinger_core::endpoint::{Member, Rival};
 use wharfinger_core::event::TaskStateChange;
@@ -193,7 +193,9 @@ async fn end_one<M: Member>(
     member: &M,
     others_join: bool,
 ) -> Result<Ended<M>, Fault> {
-    let Some(key) = key(member) else { return Ok(Ended::Nobodys) };
+    let Some(key) = key(member) else {
+        return Ok(Ended::Nobodys);
+    };
     let mut update = Update::of(key)
         .set(TTL, number(expiry(cloud.now(), TOMBSTONE_SECONDS)))
         .only_if(Condition::Equal(TASK, text(task.as_str())));
@@ -223,7 +225,9 @@ pub async fn put_back<M: Member>(
 ) -> Result<Option<Vec<Rival<M>>>, Fault> {
     for member in members {
         let holder = rivals.iter().find(|rival| rival.member.is_same(member));
-        let (Some(key), Some(holder)) = (key(member), holder) else { continue };
+        let (Some(key), Some(holder)) = (key(member), holder) else {
+            continue;
+        };
         let update = Update::of(key)
             .set(BACK, text(task.as_str()))
             .only_if(Condition::Equal(TASK, text(holder.task.as_str())));
@@ -268,7 +272,10 @@ pub async fn check<M: Member>(
     task: &TaskStateChange,
     members: &[M],
 ) -> Result<(Vec<Rival<M>>, Vec<M>), Fault> {
-    let keyed: Vec<_> = members.iter().filter_map(|member| Some((member, key(member)?))).collect();
+    let keyed: Vec<_> = members
+        .iter()
+        .filter_map(|member| Some((member, key(member)?)))
+        .collect();
     let (mut rivals, mut lost) = (Vec::new(), Vec::new());
     let items = join_all(keyed.iter().map(|(_, key)| cloud.get(TableName::State, key))).await;
     for ((member, _), item) in keyed.iter().zip(items) {

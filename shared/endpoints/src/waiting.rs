@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use wharfinger_cloud::Fault;
-use wharfinger_cloud::pipeline::Cause;
-use wharfinger_cloud::sweep::Pass;
 use wharfinger_cloud::error::Kind;
+use wharfinger_cloud::pipeline::Cause;
 use wharfinger_cloud::ports::DescribedTasks;
+use wharfinger_cloud::sweep::Pass;
 use wharfinger_cloud::table::{Item, Key, Malformed, Table, TableName, Update, Write, as_text, text};
 use wharfinger_core::endpoint::Member;
 use wharfinger_core::event::TaskStateChange;

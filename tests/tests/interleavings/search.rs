@@ -130,7 +130,13 @@ impl<'a> Run<'a> {
         invocation.gates = Gates::default();
         let deadline = self.world.borrow().now + SignedDuration::from_hours(1);
         let gates = invocation.gates.clone();
-        let caller = Caller::gated(&self.world, invocation.start.name, gates, deadline, SignedDuration::ZERO);
+        let caller = Caller::gated(
+            &self.world,
+            invocation.start.name,
+            gates,
+            deadline,
+            SignedDuration::ZERO,
+        );
         let (function, event) = (self.warm.function(self.side), invocation.start.event.clone());
         invocation.work = Some(Box::pin(async move { function.hear(&caller, &event).await }));
         self.go_on(place);
@@ -145,7 +151,8 @@ impl<'a> Run<'a> {
                 self.listen(place);
                 self.invocations[place].heard = 0;
                 if let Err(fault) = result {
-                    self.trace.push(format!("{} FAILS: {fault}", self.invocations[place].start.name));
+                    self.trace
+                        .push(format!("{} FAILS: {fault}", self.invocations[place].start.name));
                     self.again(place);
                 }
                 return;
@@ -190,7 +197,9 @@ impl<'a> Run<'a> {
         for (place, invocation) in self.invocations.iter().enumerate().filter(|(_, i)| i.work.is_some()) {
             let stops = invocation.gates.stops();
             // Who waits for an operation looks again once it is over.
-            let open = stops.iter().filter(|s| operations == 0 || !matches!(s.what, What::Sleep(_)));
+            let open = stops
+                .iter()
+                .filter(|s| operations == 0 || !matches!(s.what, What::Sleep(_)));
             steps.extend(open.map(|stop| Step::Call {
                 invocation: place,
                 stop: stop.id,
@@ -223,7 +232,11 @@ impl<'a> Run<'a> {
             Step::Again(place, again) => {
                 let invocation = &mut self.invocations[place];
                 invocation.dead = false;
-                let what = if again { "is tried again" } else { "is never tried again" };
+                let what = if again {
+                    "is tried again"
+                } else {
+                    "is never tried again"
+                };
                 self.trace.push(format!("{} {what}", invocation.start.name));
                 if again {
                     self.begin(place);
@@ -247,7 +260,11 @@ impl<'a> Run<'a> {
         let items = world.tables.state.iter().filter(|(key, _)| shared(&key.pk));
         let items: Vec<_> = items.map(|(key, item)| (key, canonical(item.inner()))).collect();
         let running: Vec<_> = world.map.running().map(|o| format!("{o:?}")).collect();
-        let groups: Vec<_> = world.groups.values().map(|g| g.targets().map(|t| format!("{t:?}")).collect::<Vec<_>>()).collect();
+        let groups: Vec<_> = world
+            .groups
+            .values()
+            .map(|g| g.targets().map(|t| format!("{t:?}")).collect::<Vec<_>>())
+            .collect();
         let invocation = |i: &Invocation| (i.work.is_some(), i.heard, i.tries, i.dead);
         let invocations: Vec<_> = self.invocations.iter().map(invocation).collect();
         let rest = (self.crashes, self.given_up, world.now.as_millisecond());
@@ -257,7 +274,10 @@ impl<'a> Run<'a> {
 
 /// The same text for the same item, whatever the order of its maps.
 fn canonical(item: &HashMap<String, AttributeValue>) -> String {
-    let mut fields: Vec<_> = item.iter().map(|(name, value)| format!("{name}={}", plain(value))).collect();
+    let mut fields: Vec<_> = item
+        .iter()
+        .map(|(name, value)| format!("{name}={}", plain(value)))
+        .collect();
     fields.sort_unstable();
     fields.join(" ")
 }

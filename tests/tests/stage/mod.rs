@@ -110,7 +110,9 @@ pub(crate) fn pass(world: &Shared, by: SignedDuration) {
 pub(crate) fn members(world: &World) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (service, instances) in &world.map.services {
-        let own = instances.iter().filter(|(_, a)| a.get("WHARFINGER_OWNER").is_some_and(|o| o == OWNER));
+        let own = instances
+            .iter()
+            .filter(|(_, a)| a.get("WHARFINGER_OWNER").is_some_and(|o| o == OWNER));
         found.extend(own.map(|(id, _)| format!("{service}/{id}")));
     }
     for group in world.groups.values() {
@@ -124,7 +126,11 @@ pub(crate) fn members(world: &World) -> BTreeSet<String> {
 pub(crate) fn store(world: &mut World, target: &Target, config: Value) {
     let mut stored = StoredTarget::new(serde_json::from_value(config).unwrap());
     for entry in &stored.config.balancing {
-        let (arn, group) = world.groups.iter().find(|(_, group)| group.name == entry.target_group).unwrap();
+        let (arn, group) = world
+            .groups
+            .iter()
+            .find(|(_, group)| group.name == entry.target_group)
+            .unwrap();
         let found = TargetGroup {
             arn: arn.clone(),
             target_type: group.target_type,

@@ -110,7 +110,11 @@ impl Task {
             placement: None,
             started_at: known.started_at,
             health: None,
-            containers: detail.get("containers").and_then(Value::as_array).cloned().unwrap_or_default(),
+            containers: detail
+                .get("containers")
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default(),
         })
     }
 
