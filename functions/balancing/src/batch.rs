@@ -34,12 +34,12 @@ impl Answer {
     }
 
     async fn wait(&self) -> Result<(), CloudError> {
-        poll_fn(|context| match &*self.result.borrow() {
-            Some(result) => Poll::Ready(result.clone()),
-            None => {
-                self.waiting.borrow_mut().push(context.waker().clone());
-                Poll::Pending
+        poll_fn(|context| {
+            if let Some(result) = &*self.result.borrow() {
+                return Poll::Ready(result.clone());
             }
+            self.waiting.borrow_mut().push(context.waker().clone());
+            Poll::Pending
         })
         .await
     }

@@ -91,10 +91,10 @@ impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
         let removals = &self.function.removals;
         removals.set(removals.get().saturating_sub(removed.len()));
         let waits = task.is_running() && decision.reasons.iter().any(|r| r.code == Code::NotHealthy);
-        let beside = self.remembered(&before, decision, said, waits)?;
+        let beside = Self::remembered(&before, decision, said, waits)?;
         let done = decision.outcome != Outcome::Wait;
         let key = task_key::<S::Member>(&task.task_arn, &task.cluster_arn);
-        let touched = self.touched(&before, decision, &removed);
+        let touched = Self::touched(&before, decision, &removed);
         let settle = ledger::settle(self.cloud, &key, task.order(), done, beside);
         let left = self.left(&before, &removed, &touched);
         let keep = waiting::keep::<S::Member>(self.cloud, task, before.waiting, waits);
@@ -146,7 +146,6 @@ impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
 impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
     /// What the ledger is told beside the order that is settled.
     fn remembered(
-        &self,
         before: &Look<S::Member>,
         decision: &Plan<S::Member>,
         said: String,
@@ -168,7 +167,7 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
 
     /// What was removed, and, of a target, what was put there, for the task or for whoever has it now: all of it with its
     /// address.
-    fn touched(&self, before: &Look<S::Member>, decision: &Plan<S::Member>, removed: &[S::Member]) -> Vec<S::Member> {
+    fn touched(before: &Look<S::Member>, decision: &Plan<S::Member>, removed: &[S::Member]) -> Vec<S::Member> {
         let evicted = |member: &&S::Member| before.facts.rivals.iter().any(|rival| rival.member.is_same(member));
         let own = removed.iter().filter(|member| S::Member::SHARED || !evicted(member));
         let mut touched: Vec<_> = own.map(|member| known(before, member)).collect();

@@ -315,13 +315,15 @@ pub async fn look_up<C: Cloud, S: Side<C>>(
     mut look: Look<S::Member>,
 ) -> Result<Look<S::Member>, Fault> {
     for _ in 0..LOOKS {
-        let operation = match look.facts.task.is_running() {
-            true => wanted(&look.facts).into_iter().find_map(|w| match w {
-                Wanted::Needs(operation, _) => Some(operation),
-                Wanted::Member(_) | Wanted::Nothing(_) => None,
-            }),
-            false => None,
+        let answers = if look.facts.task.is_running() {
+            wanted(&look.facts)
+        } else {
+            Vec::new()
         };
+        let operation = answers.into_iter().find_map(|w| match w {
+            Wanted::Needs(operation, _) => Some(operation),
+            Wanted::Member(_) | Wanted::Nothing(_) => None,
+        });
         look = match operation {
             None => return Ok(look),
             Some("DescribeContainerInstances") => host(function, cloud, look).await?,

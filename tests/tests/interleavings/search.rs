@@ -195,7 +195,7 @@ impl<'a> Run<'a> {
         let operations = self.world.borrow().map.running().count();
         let mut steps: Vec<_> = (0..operations).map(Step::Finish).collect();
         for (place, invocation) in self.invocations.iter().enumerate().filter(|(_, i)| i.work.is_some()) {
-            let stops = invocation.gates.stops();
+            let waiting = invocation.gates.stops();
             // Who waits for an operation looks again once it is over.
             let open = stops
                 .iter()
