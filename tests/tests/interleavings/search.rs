@@ -197,7 +197,7 @@ impl<'a> Run<'a> {
         for (place, invocation) in self.invocations.iter().enumerate().filter(|(_, i)| i.work.is_some()) {
             let waiting = invocation.gates.stops();
             // Who waits for an operation looks again once it is over.
-            let open = stops
+            let open = waiting
                 .iter()
                 .filter(|s| operations == 0 || !matches!(s.what, What::Sleep(_)));
             steps.extend(open.map(|stop| Step::Call {
