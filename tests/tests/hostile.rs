@@ -53,10 +53,10 @@ fn event(change: &Value) -> Value {
 /// What is there after both functions heard it, and the reasons that the history has.
 fn told(attributes: &Value, change: &Value) -> (BTreeSet<String>, String) {
     let world = world(attributes);
-    let mut errors = String::new();
+    let mut said = Vec::new();
     for side in Side::BOTH {
         if let Err(error) = stage::hear_now(side, &world, &event(change)) {
-            errors += &format!("{error}\n");
+            said.push(error.to_string());
         }
     }
     let world = world.borrow();
@@ -65,8 +65,8 @@ fn told(attributes: &Value, change: &Value) -> (BTreeSet<String>, String) {
         .state
         .iter()
         .filter(|(key, _)| key.pk.starts_with("history"));
-    let reasons: String = history.map(|(_, item)| format!("{item:?}\n")).collect();
-    (stage::members(&world), errors + &reasons)
+    said.extend(history.map(|(_, item)| format!("{item:?}")));
+    (stage::members(&world), said.join("\n"))
 }
 
 #[track_caller]

@@ -166,10 +166,10 @@ fn one_task_told_twice() -> Play {
 
 #[test]
 fn a_stop_while_a_registration_is_in_flight_twice() {
-    for side in Side::BOTH {
-        let seen = search::all(side, 0, &warm(None), &one_task_told_twice, &ends(side, BTreeSet::new()));
-        report(&format!("{} of one task, with a copy", side.name()), &seen);
-    }
+    // Three at once in Cloud Map, where operations end at any time, take minutes: that is the simulation's.
+    let side = Side::Balancing;
+    let seen = search::all(side, 0, &warm(None), &one_task_told_twice, &ends(side, BTreeSet::new()));
+    report(&format!("{} of one task, with a copy", side.name()), &seen);
 }
 
 /// The name of what stands for the later of two tasks at one address.
@@ -221,12 +221,11 @@ fn two_tasks_at_one_address() {
 
 #[test]
 fn two_tasks_at_one_address_the_first_of_which_joins_late() {
-    for side in Side::BOTH {
-        let play = || two_tasks(side, TargetType::Ip, false);
-        let expected = later(side, TargetType::Ip, &play().world.borrow());
-        let seen = search::all(side, 0, &warm(Some(TargetType::Ip)), &play, &ends(side, expected));
-        report(&format!("{} of two tasks, the first joins late", side.name()), &seen);
-    }
+    let side = Side::Balancing;
+    let play = || two_tasks(side, TargetType::Ip, false);
+    let expected = later(side, TargetType::Ip, &play().world.borrow());
+    let seen = search::all(side, 0, &warm(Some(TargetType::Ip)), &play, &ends(side, expected));
+    report(&format!("{} of two tasks, the first joins late", side.name()), &seen);
 }
 
 /// Both have joined and both leave.

@@ -106,7 +106,11 @@ pub async fn merge<C: Cloud, S: Side<C>>(
         // What was claimed was claimed for a task that is gone by now.
         (rivals, _) = claims::end(cloud, &task.task_arn, &told, joining.is_some()).await?;
     }
-    if entry.merge != Merge::Fresh && entry.settled && joining.is_none_or(|version| version < task.version) {
+    // This may be the next attempt of one that registered too late and died, of which a copy of the event that went through
+    // meanwhile tells nothing. What is named after the task can be removed once more.
+    let too_late = !S::Member::SHARED && entry.facts.is_leaving() && task.is_running();
+    let dealt_with = entry.settled && joining.is_none_or(|version| version < task.version);
+    if entry.merge != Merge::Fresh && dealt_with && !too_late {
         let (code, message) = match entry.merge {
             Merge::Stale => (
                 Code::StaleEvent,
@@ -126,7 +130,9 @@ pub async fn merge<C: Cloud, S: Side<C>>(
         return Ok(None);
     }
     let joining = joining == Some(task.version);
-    let mut look = look(function, managed, entry, Vec::new());
+    let again = if too_late { told.clone() } else { Vec::new() };
+    let mut look = look(function, managed, entry, again);
+    look.facts.left &= !too_late;
     look.joining = joining;
     look.facts.rivals = rivals;
     look.settled_claims = told;

@@ -195,9 +195,9 @@ impl<'a> Run<'a> {
         let operations = self.world.borrow().map.running().count();
         let mut steps: Vec<_> = (0..operations).map(Step::Finish).collect();
         for (place, invocation) in self.invocations.iter().enumerate().filter(|(_, i)| i.work.is_some()) {
-            let stops = invocation.gates.stops();
+            let waiting = invocation.gates.stops();
             // Who waits for an operation looks again once it is over.
-            let open = stops
+            let open = waiting
                 .iter()
                 .filter(|s| operations == 0 || !matches!(s.what, What::Sleep(_)));
             steps.extend(open.map(|stop| Step::Call {
