@@ -5,7 +5,7 @@ use wharfinger_cloud::ledger::{self, Entry, News, SAID};
 use wharfinger_cloud::pipeline::Cause;
 use wharfinger_cloud::ports::{Clock, OperationStatus};
 use wharfinger_cloud::table::{
-    AttributeValue, Item, Key, Malformed, TableName, as_number, as_text, attribute, number, to_attribute,
+    AttributeValue, Item, Key, Malformed, TableName, Update, as_number, as_text, attribute, number, to_attribute,
 };
 use wharfinger_cloud::telemetry;
 use wharfinger_core::config::stored::Managed;
@@ -26,6 +26,9 @@ pub const REGISTERED: &str = "registered";
 /// The version of a task for which someone may be about to register, and has not confirmed it. When that attempt fails,
 /// something newer may be dealt with already; but it was dealt with before the registration, so the next attempt must look.
 pub const JOINING: &str = "joining";
+
+/// Set when an attempt began while another had not confirmed: either may register after the other is through.
+pub const COPIES: &str = "copies";
 
 /// The order for which a leaving task's members were removed: what is heard of it later makes no call again.
 pub const LEFT: &str = "left";
@@ -108,7 +111,8 @@ pub async fn merge<C: Cloud, S: Side<C>>(
     }
     // This may be the next attempt of one that registered too late and died, of which a copy of the event that went through
     // meanwhile tells nothing. What is named after the task can be removed once more.
-    let too_late = !S::Member::SHARED && entry.facts.is_leaving() && task.is_running();
+    let copies = !S::Member::SHARED && entry.item.contains_key(COPIES);
+    let too_late = copies && entry.facts.is_leaving() && task.is_running();
     let dealt_with = entry.settled && joining.is_none_or(|version| version < task.version);
     if entry.merge != Merge::Fresh && dealt_with && !too_late {
         let (code, message) = match entry.merge {
@@ -130,6 +134,11 @@ pub async fn merge<C: Cloud, S: Side<C>>(
         return Ok(None);
     }
     let joining = joining == Some(task.version);
+    if !S::Member::SHARED && joining && entry.merge != Merge::Fresh {
+        let key = task_key::<S::Member>(&task.task_arn, &task.cluster_arn);
+        let copies = Update::of(key).set(COPIES, AttributeValue::Bool(true));
+        cloud.update(TableName::State, copies).await?;
+    }
     let again = if too_late { told.clone() } else { Vec::new() };
     let mut look = look(function, managed, entry, again);
     look.facts.left &= !too_late;
