@@ -275,16 +275,19 @@ pub fn look<S, M: Member>(
     let intended: Vec<M> = stored(&entry.item, INTENDED);
     let said = as_text(&entry.item, SAID).map(str::to_owned);
     let waiting = entry.item.get(crate::waiting::WAITING) == Some(&AttributeValue::Bool(true));
+    let mut task = entry.facts;
+    // Health changes without a version: what was stored of it says nothing of now (containers-roadmap #1019).
+    task.health_status = None;
     // While someone may still be about to register, what was intended may come after it was removed.
     let pending = as_number(&entry.item, JOINING).is_some();
-    let left = entry.facts.is_leaving() && entry.item.contains_key(LEFT) && !pending;
+    let left = task.is_leaving() && entry.item.contains_key(LEFT) && !pending;
     let intended_still = intended.iter().filter(|_| !left).cloned();
     let uncertain = made.into_iter().chain(intended_still).collect();
     let belief = Belief { registered, uncertain };
     Look {
         facts: Facts {
             left,
-            ..facts(function, managed, entry.facts, belief)
+            ..facts(function, managed, task, belief)
         },
         intended,
         said,

@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use wharfinger_cloud::lease::service_key;
 use wharfinger_cloud::ports::ServiceChange;
 use wharfinger_cloud::table::{Item, as_number, as_text};
-use wharfinger_cloud::world::{Change, Did, World};
+use wharfinger_cloud::world::{Change, Did, Task, World};
 use wharfinger_core::ids::{Digest, Target};
 
 use super::scenario::{CLUSTER, DeliveryPlan, Plan, Scenario};
@@ -194,9 +194,10 @@ fn not_paused(world: &World, scenario: &Scenario, did: &Did) -> Result<(), Viola
         | Change::RegisterTargets { .. }
         | Change::DeregisterTargets { .. }
         | Change::RegisterTaskDefinition(_) => None,
+        // Whoever has the address by now is not paused, and takes the stale endpoint away.
+        Change::Deregister { instance_id, .. } if is_taken_over(world, instance_id) => None,
         Change::Register { instance_id, .. } | Change::Deregister { instance_id, .. } => {
-            let id = instance_id.split('-').next().unwrap_or_default();
-            world.tasks.values().find(|t| t.id() == id).map(|t| &t.target)
+            task_of(world, instance_id).map(|t| &t.target)
         }
         Change::UpdateService { target, .. } => Some(target),
     };
@@ -211,6 +212,20 @@ fn not_paused(world: &World, scenario: &Scenario, did: &Did) -> Result<(), Viola
         )));
     }
     Ok(())
+}
+
+fn task_of<'a>(world: &'a World, instance_id: &str) -> Option<&'a Task> {
+    let id = instance_id.split('-').next().unwrap_or_default();
+    world.tasks.values().find(|task| task.id() == id)
+}
+
+/// Whether the task of an endpoint is gone, and another that runs has its address.
+fn is_taken_over(world: &World, instance_id: &str) -> bool {
+    let Some(gone) = task_of(world, instance_id).filter(|task| !task.is_running()) else {
+        return false;
+    };
+    let mut running = world.tasks.values().filter(|task| task.is_running());
+    gone.address.is_some() && running.any(|task| task.address == gone.address)
 }
 
 /// The service's item, which whoever writes on the service must hold the lease of.
