@@ -51,6 +51,20 @@ fn nothing_is_violated() {
     }
 }
 
+/// A late registration that was forgotten by who waited for it; one whose next attempt was told that a copy had gone
+/// through; an address that passed from a paused target to another; a stored health that was taken for today's.
+#[test]
+fn what_was_found_once_stays_mended() {
+    for seed in [634, 668, 971, 2332] {
+        let once = simulation::run_many(seed, 1, None, |_| {});
+        assert!(
+            once.failed.is_none(),
+            "seed {seed}: {:?}",
+            once.failed.map(|f| f.violation)
+        );
+    }
+}
+
 fn bites(without: Without) {
     let many = simulation::run_many(1, 1_000, Some(without), |_| {});
     assert!(
