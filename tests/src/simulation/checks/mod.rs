@@ -219,13 +219,14 @@ fn task_of<'a>(world: &'a World, instance_id: &str) -> Option<&'a Task> {
     world.tasks.values().find(|task| task.id() == id)
 }
 
-/// Whether the task of an endpoint is gone, and another that runs has its address.
+/// Whether the task of an endpoint is gone, and its address was given to another: who acts may have fallen behind, and that
+/// one may be gone by now, too.
 fn is_taken_over(world: &World, instance_id: &str) -> bool {
     let Some(gone) = task_of(world, instance_id).filter(|task| !task.is_running()) else {
         return false;
     };
-    let mut running = world.tasks.values().filter(|task| task.is_running());
-    gone.address.is_some() && running.any(|task| task.address == gone.address)
+    let mut others = world.tasks.values().filter(|task| task.id() != gone.id());
+    gone.address.is_some() && others.any(|task| task.address == gone.address)
 }
 
 /// The service's item, which whoever writes on the service must hold the lease of.
