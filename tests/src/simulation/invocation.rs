@@ -150,14 +150,18 @@ impl Running {
 
     /// Goes on as far as the gates let it.
     pub fn poll(&mut self) -> Poll<Result<(), Fault>> {
-        loop {
-            let woken = Arc::new(Woken::default());
-            let waker = Waker::from(Arc::clone(&woken));
-            let polled = self.work.as_mut().poll(&mut Context::from_waker(&waker));
-            // Who lets the others go first asks to be polled again.
-            if polled.is_ready() || !woken.0.load(Ordering::Relaxed) {
-                return polled;
-            }
+        poll(self.work.as_mut())
+    }
+}
+
+/// Polls as far as it goes: who lets the others go first asks to be polled again.
+pub fn poll<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    loop {
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+        if polled.is_ready() || !woken.0.load(Ordering::Relaxed) {
+            return polled;
         }
     }
 }

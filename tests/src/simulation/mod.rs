@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub use checks::Violation;
 pub use client::Without;
+pub use invocation::poll;
 pub use tally::Tally;
 
 use history::History;

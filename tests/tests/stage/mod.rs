@@ -8,10 +8,8 @@
 )]
 
 use std::collections::BTreeSet;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::pin::pin;
+use std::task::Poll;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -24,6 +22,7 @@ use wharfinger_core::balancing::TargetGroup;
 use wharfinger_core::config::stored::{META, Meta, StoredTarget};
 use wharfinger_core::ids::Target;
 use wharfinger_discovery::Discovery;
+pub(crate) use wharfinger_tests::simulation::poll;
 
 pub(crate) const OWNER: &str = "wharfinger";
 
@@ -178,26 +177,5 @@ pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
     match poll(pin!(future)) {
         Poll::Ready(answer) => answer,
         Poll::Pending => panic!("it waits"),
-    }
-}
-
-/// Polls as far as it goes: who lets the others go first asks to be polled again.
-pub(crate) fn poll<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F::Output> {
-    loop {
-        let woken = Arc::new(Woken::default());
-        let waker = Waker::from(Arc::clone(&woken));
-        let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
-        if polled.is_ready() || !woken.0.load(Ordering::Relaxed) {
-            return polled;
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Woken(AtomicBool);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
