@@ -19,6 +19,7 @@
 
 pub mod balancing;
 pub mod config;
+pub mod cron;
 pub mod delivery;
 pub mod discovery;
 pub mod endpoint;

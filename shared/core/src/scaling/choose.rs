@@ -207,6 +207,7 @@ impl Look<'_> {
             to,
             at: self.now,
             base,
+            limited: false,
             used,
         }
     }

@@ -23,9 +23,10 @@ mod wish;
 
 use serde_json::{Value, json};
 
+pub use crate::config::stored::Override;
 pub use decide::decide;
-pub use facts::{AlarmFacts, Facts, needs_confirmation};
-pub use memory::{Change, Intent, Memory, Rise, Used, settle};
+pub use facts::{AlarmFacts, Facts, QueueFacts, needs_confirmation, needs_metric};
+pub use memory::{Bounds, Change, Intent, Memory, Moved, Rise, Used, Wished, settle};
 
 use crate::guard::Removes;
 use crate::report::{Decision, Effect};

@@ -93,7 +93,7 @@ pub(super) fn hear<'a>(facts: &'a Facts, memory: &'a Memory, now: Timestamp) -> 
         .map(|rule| match rule {
             Rule::Alarm(rule) => Hearing { rule, memory, now }.hear(facts.alarms.get(&rule.alarm)),
             Rule::Queue(rule) => Heard::plainly(objects(
-                Code::RuleNotEvaluated,
+                Code::QueueNotFound,
                 format!(
                     "queue `{}`: queue rules are not evaluated in this version, so no task is removed",
                     rule.queue

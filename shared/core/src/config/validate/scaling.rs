@@ -101,7 +101,12 @@ fn bounds(path: &Path, scaling: &Scaling, rule: &AlarmRule, found: &mut Found) {
 
 fn queue(path: &Path, rule: &QueueRule, found: &mut Found) {
     found.name(path.at("queue"), "the queue's name", &rule.queue, QUEUE_NAME);
-    found.whole(path, "per-task", rule.per_task);
+    if let Some(per_task) = rule.per_task {
+        found.whole(path, "per-task", per_task);
+    }
+    if rule.max_age.is_some_and(|age| age.duration().is_zero()) {
+        found.error(path.at("max-age"), "must be longer than `0s`");
+    }
 }
 
 fn percent(path: &Path, percent: Option<f64>, found: &mut Found) {

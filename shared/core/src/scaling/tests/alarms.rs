@@ -169,9 +169,9 @@ fn a_queue_rule_says_that_it_has_no_effect() {
     look.expect(
         None,
         Outcome::Ignore,
-        &[RuleNotEvaluated, ScaleIn, AlarmNotActive, ScaleInBlocked],
+        &[QueueNotFound, ScaleIn, AlarmNotActive, ScaleInBlocked],
     );
-    let codes = [RuleNotEvaluated, ScaleIn, ScaleOut, ScaleOut];
+    let codes = [QueueNotFound, ScaleIn, ScaleOut, ScaleOut];
     look.knows("b", alarm(0)).expect(Some(6), Outcome::Act, &codes);
 }
 
@@ -242,6 +242,7 @@ fn an_unfinished_change_needs_the_count() {
         to: 6,
         at: at(0),
         base: 4,
+        limited: false,
         used: BTreeMap::new(),
     };
     let look = look(json!([{ "alarm": "a", "add": 1 }]))

@@ -47,6 +47,7 @@ fn state(value: AlarmValue, since: i64) -> AlarmState {
         value,
         timestamp: at(since),
         reading: None,
+        triggering: Vec::new(),
         muted: false,
     }
 }
@@ -66,6 +67,7 @@ impl AlarmState {
             value,
             threshold: Some(threshold),
             at: None,
+            period: None,
         });
         self
     }
@@ -93,8 +95,11 @@ fn configured(scaling: Value) -> Look {
         facts: Facts {
             target: Target::service("prod", "web"),
             scaling,
+            overridden: None,
             service,
+            scalable: Known::No,
             alarms,
+            queues: BTreeMap::new(),
             memory,
         },
         now: at(10),

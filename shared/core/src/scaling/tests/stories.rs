@@ -335,6 +335,7 @@ fn what_becomes_of_an_unfinished_change() {
         to: 6,
         at: at(0),
         base: 4,
+        limited: false,
         used,
     });
     let look = look(json!([{ "alarm": "a", "add": 2 }]))
@@ -395,6 +396,7 @@ fn the_memory_is_stored_small_and_read_tolerantly() {
         to: 8,
         at: at(60),
         base: 4,
+        limited: false,
         used: memory.used.clone(),
     });
     let stored = serde_json::to_value(&memory).unwrap();
