@@ -119,8 +119,8 @@ const PERIOD: SignedDuration = SignedDuration::from_mins(1);
 const FRESH_PERIODS: i32 = 2;
 
 /// Whether `GetMetricData` is to be asked for the value of a rule's alarm: the rule needs one, and what the state says is
-/// absent, or older than two periods, counted from the end of the datapoint's own. `reasonData` is written when the state
-/// changes, and not again while it lasts.
+/// absent, or older than two periods, counted from the end of the datapoint's own and from when the alarm was evaluated.
+/// `reasonData` is written when the state changes, and not again while it lasts.
 ///
 /// `rule` names the composite alarm when `state` is that of an alarm that triggered it; a composite alarm has no metric.
 pub fn needs_metric(rule: &AlarmRule, state: &AlarmState, now: Timestamp) -> bool {
@@ -129,11 +129,17 @@ pub fn needs_metric(rule: &AlarmRule, state: &AlarmState, now: Timestamp) -> boo
     wanted && usable && state.triggering.is_empty() && state.reading.is_none_or(|reading| is_old(reading, state, now))
 }
 
-/// Whether a reading's period ended more than two periods ago.
+/// Whether a reading is older than two periods: counted from the end of its own, and at the earliest from when the alarm
+/// was evaluated, since it was the newest then.
 pub(super) fn is_old(reading: Reading, state: &AlarmState, now: Timestamp) -> bool {
-    let period = reading
+    let ended = reading.at.and_then(|begun| begun.checked_add(span(reading)).ok());
+    let told = ended.map_or(state.timestamp, |ended| ended.max(state.timestamp));
+    now.duration_since(told) > span(reading) * FRESH_PERIODS
+}
+
+/// How long the period of a reading is.
+pub(super) fn span(reading: Reading) -> SignedDuration {
+    reading
         .period
-        .map_or(PERIOD, |seconds| SignedDuration::from_secs(seconds.into()));
-    let begun = reading.at.unwrap_or(state.timestamp);
-    now.duration_since(begun) > period * (FRESH_PERIODS + 1)
+        .map_or(PERIOD, |seconds| SignedDuration::from_secs(seconds.into()))
 }

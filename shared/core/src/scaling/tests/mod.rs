@@ -34,7 +34,7 @@ fn described(desired: u32, rollout_state: &str) -> ServiceFacts {
         "serviceArn": "arn:aws:ecs:eu-west-1:111122223333:service/prod/web",
         "status": "ACTIVE",
         "desiredCount": desired,
-        "runningCount": 17,
+        "runningCount": 99,
         "pendingCount": 0,
         "taskDefinition": "arn:aws:ecs:eu-west-1:111122223333:task-definition/web:3",
         "deployments": [{ "id": "ecs-svc/1", "status": "PRIMARY", "rolloutState": rollout_state }],
@@ -107,8 +107,10 @@ fn configured(scaling: Value) -> Look {
 }
 
 impl Look {
+    /// An alarm of which CloudWatch has no newer datapoint than it says.
     fn knows(mut self, name: &str, state: AlarmState) -> Self {
-        self.facts.alarms.insert(name.into(), AlarmFacts::told(state));
+        let told = AlarmFacts::told(state).with_metric(None);
+        self.facts.alarms.insert(name.into(), told);
         self
     }
 
@@ -187,4 +189,12 @@ fn used(mut memory: Memory, name: &str, since: i64, when: i64) -> Memory {
         },
     );
     memory
+}
+
+/// The same after a look, with the bounds of [`look()`].
+fn seen(memory: Memory) -> Memory {
+    Memory {
+        bounds: Some(Bounds { min: 2, max: 20 }),
+        ..memory
+    }
 }
