@@ -305,6 +305,7 @@ pub enum Missing {
 
 /// What an SQS queue asks for, by `per-task`, `max-age` or both: then the larger count.
 #[derive(Debug, Clone, PartialEq, JsonSchema)]
+#[schemars(extend("anyOf" = [{ "required": ["per-task"] }, { "required": ["max-age"] }]))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct QueueRule {
     /// The queue's name.

@@ -13,6 +13,7 @@
 //! it afterwards. So a crash between any two of these leads to exactly one effect: what is stored tells the next look
 //! which count the call was to set, and whether it did.
 
+pub mod backtest;
 mod bounds;
 mod choose;
 mod decide;
