@@ -2,8 +2,12 @@
 
 mod alarms;
 mod bounds;
+mod holds;
+mod metrics;
 mod properties;
+mod queues;
 mod stories;
+mod windows;
 
 use std::collections::BTreeMap;
 
