@@ -212,6 +212,35 @@ fn rules() {
 }
 
 #[test]
+fn schedules_and_what_has_no_effect() {
+    check(
+        web(&json!({ "scaling": {
+            "min": 1, "max": 9, "rules": [
+                { "queue": "a", "per-task": 1, "activate-above": 5, "idle-for": "5m" },
+                { "queue": "a", "max-age": "0s" },
+            ],
+            "schedule": [
+                { "cron": "0 8 * *", "min": 2 }, { "cron": "0 25 * * *", "min": 2 }, { "cron": "0 0 31 2 *", "min": 2 },
+                { "cron": "0 8 * * MON-FRI", "timezone": "Europe/Madird", "min": 2 },
+                { "cron": "0 8 * * MON-FRI", "timezone": "Europe/Madrid", "min": 7, "max": 6 },
+            ],
+        } })),
+        expect![[r#""#]],
+    );
+    check(
+        web(&json!({ "scaling": { "min": 3, "max": 3, "rules": [{ "alarm": "a", "add": 1 }] } })),
+        expect![[r#""#]],
+    );
+    check(
+        web(&json!({ "scaling": {
+            "min": 1, "max": 3, "rules": [{ "queue": "a", "per-task": 1, "activate-above": 5, "idle-for": "5m" }],
+            "schedule": [{ "cron": "0 20 * * *", "min": 0 }],
+        } })),
+        expect![[r#""#]],
+    );
+}
+
+#[test]
 fn bounds() {
     check(
         web(&json!({ "scaling": {
@@ -423,10 +452,6 @@ fn what_has_no_effect_is_told_and_gates_are_errors() {
     });
     assert_eq!(validate(&document(json.clone())), []);
     expect![[r#"
-        Warning services.prod/web.scaling.rules[0].queue: has no effect in this version: queues are not looked at, and no task is removed beside such a rule
-        Warning services.prod/web.scaling.stabilise: has no effect in this version: a wish is followed at once
-        Warning services.prod/web.scaling.limit: has no effect in this version: a change may be as large as the rules ask for
-        Warning services.prod/web.scaling.schedule: has no effect in this version: `min` and `max` hold at all times
         Warning services.prod/web.delivery[0].after: this version cannot open this gate, so the rule rolls nothing out: take `after` out to roll out each push at once
         Warning services.prod/web.delivery[0].bake: this version cannot open this gate, so the rule rolls nothing out: take `bake` out to roll out each push at once
         Warning services.prod/web.delivery[0].approval: this version cannot open this gate, so the rule rolls nothing out: take `approval` out to roll out each push at once

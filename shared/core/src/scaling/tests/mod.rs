@@ -1,6 +1,7 @@
 //! One line of a table is one look: what is configured, what is known, what is expected.
 
 mod alarms;
+mod backtests;
 mod bounds;
 mod holds;
 mod metrics;
