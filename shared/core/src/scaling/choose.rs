@@ -94,12 +94,25 @@ impl Look<'_> {
             Combined::Out(wishes) | Combined::In(wishes, 0) => wishes.iter().map(|wish| wish.to).max().unwrap_or(base),
             Combined::In(..) | Combined::Content => base,
         };
-        let stable = history::wished(memory, &self.facts.scaling.stabilise, base, wish, self.now);
+        // Without data nothing is known of the wish: what lasted goes on to last.
+        let stable = if wish == base && self.is_blind() {
+            Stable::default()
+        } else {
+            history::wished(memory, &self.facts.scaling.stabilise, base, wish, self.now)
+        };
         match combined {
             Combined::Out(wishes) => self.out(&wishes, stable),
             Combined::In(wishes, objectors) => self.inward(&wishes, objectors, stable),
             Combined::Content => Err(Held(Outcome::Ignore, Vec::new())),
         }
+    }
+
+    fn is_blind(&self) -> bool {
+        let without = |heard: &Heard<'_>| match &heard.voice {
+            Voice::Objects(reason) => matches!(reason.code, Code::InsufficientData | Code::FactsMissing),
+            Voice::Silent(_) | Voice::Asks(_) => false,
+        };
+        self.heard.iter().any(without)
     }
 
     fn bounds(&self) -> Bounds {

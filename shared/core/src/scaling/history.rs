@@ -10,11 +10,14 @@ use crate::config::{Limit, PerPeriod, Span, Stabilise};
 /// left the window.
 const GRAIN: u64 = 30;
 
+/// How many changes are remembered one by one; of more, those of one grain are kept as one.
+const MOVES: usize = 60;
+
 /// Who was not looked at for longer than this had no wish: one that persists is looked at every minute.
 const GAP: SignedDuration = SignedDuration::from_secs(150);
 
 /// What the wishes of the windows allow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Stable {
     /// The smallest wish of the window of more tasks.
     up: Option<u32>,
@@ -46,7 +49,7 @@ pub(super) fn wished(memory: &mut Memory, windows: &Stabilise, base: u32, wish: 
     let asked = memory.wishes.last().map(|last| last.at);
     memory.wishes.retain(|wished| is_within(wished.at, longest, now));
     if longest.duration().is_zero() || (wish == base && memory.wishes.is_empty()) {
-        return Stable { up: None, down: None };
+        return Stable::default();
     }
     if asked.is_none_or(|at| now.duration_since(at) > GAP) {
         note(&mut memory.wishes, base, longest, now);
@@ -85,8 +88,12 @@ pub(super) fn tidy(memory: &mut Memory, limit: &Limit, now: Timestamp) {
         memory.moves.clear();
         return;
     };
+    memory.moves.retain(|moved| is_within(moved.at, longest, now));
+    if memory.moves.len() <= MOVES {
+        return;
+    }
     let mut kept: Vec<Moved> = Vec::new();
-    for moved in memory.moves.drain(..).filter(|moved| is_within(moved.at, longest, now)) {
+    for moved in memory.moves.drain(..) {
         match kept.last_mut().filter(|last| same_grain(last.at, moved.at, longest)) {
             Some(last) => {
                 *last = Moved {

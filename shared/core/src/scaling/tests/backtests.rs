@@ -88,10 +88,14 @@ fn between_two_rows_the_schedule_goes_on() {
 #[test]
 fn a_target_follows_each_value_once() {
     let scaling = json!({ "min": 1, "max": 20, "rules": [{ "alarm": "high", "target": 50 }], "cooldown": { "out": "0s", "in": "0s" } });
-    let with = Backtest {
+    let mut with = Backtest {
         from: Some(4),
         ..backtest(scaling)
     };
+    for alarm in with.alarms.values_mut() {
+        alarm.evaluation_periods = 1;
+        alarm.datapoints_to_alarm = 1;
+    }
     let load = [Some(100.0), Some(50.0), Some(52.0), None, None, Some(25.0), Some(0.0)];
     assert_eq!(counts(&with, &rows(60, ALARMS, &load)), [8, 8, 8, 8, 8, 4, 1]);
 }
@@ -127,12 +131,12 @@ fn a_queue_wakes_the_service_and_lets_it_sleep() {
 fn a_wish_must_last_and_a_schedule_moves_the_count() {
     let scaling = json!({
         "min": 2, "max": 9, "rules": [{ "alarm": "high", "add": 1 }], "cooldown": { "out": "0s" },
-        "stabilise": { "out": "2m" }, "schedule": [{ "cron": "6 12 * * *", "min": 8 }],
+        "stabilise": { "out": "2m" }, "schedule": [{ "cron": "0 9 * * *", "min": 2 }, { "cron": "6 12 * * *", "min": 8 }],
     });
     let load: Vec<_> = [90.0; 8].map(Some).into();
     assert_eq!(
         counts(&backtest(scaling), &rows(60, ALARMS, &load)),
-        [2, 2, 2, 3, 3, 4, 8, 8]
+        [2, 2, 2, 3, 3, 4, 8, 9]
     );
 }
 

@@ -187,7 +187,7 @@ fn the_changes_are_remembered_in_few_entries() {
     for second in 0..5_000 {
         let now = at(second * 5);
         tidy(&mut memory, &limit, now);
-        assert!(memory.moves.len() <= 32, "{}", memory.moves.len());
+        assert!(memory.moves.len() <= 60, "{}", memory.moves.len());
         memory.moves.push(Moved {
             at: now,
             added: 1,
@@ -232,4 +232,24 @@ fn a_step_that_the_windows_or_limits_cut_says_so() {
         .at(60);
     next.expect(None, Outcome::Wait, &[ScaleOut, RateLimited]);
     next.at(600).expect(Some(12), Outcome::Act, &[ScaleOut, ScaleOut]);
+}
+
+#[test]
+fn missing_data_does_not_begin_a_window_anew() {
+    let rules = json!([{ "alarm": "a", "add": -1 }]);
+    let scaling = json!({ "min": 2, "max": 20, "rules": rules, "stabilise": { "in": "5m" } });
+    let mut look = configured(scaling);
+    for (seconds, value, to) in [
+        (0, AlarmValue::Alarm, None),
+        (60, AlarmValue::Alarm, None),
+        (120, AlarmValue::InsufficientData, None),
+        (180, AlarmValue::Alarm, None),
+        (299, AlarmValue::Alarm, None),
+        (300, AlarmValue::Alarm, Some(3)),
+    ] {
+        look = look.knows("a", state(value, seconds)).at(seconds);
+        let decided = look.decide();
+        assert_eq!(set_by(&decided), to, "at {seconds}: {:?}", decided.decision.reasons);
+        look.facts.memory = decided.memory;
+    }
 }
