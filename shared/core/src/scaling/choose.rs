@@ -82,7 +82,7 @@ impl Look<'_> {
             let message = format!("service {target} was set to 0: it is left alone until someone raises it again");
             return Err(Held::new(Outcome::Ignore, Code::Maintenance, message));
         }
-        if let Some(moved) = self.into_bounds() {
+        if let Some(moved) = self.within_bounds() {
             if moved.is_ok() {
                 memory.bounds = Some(self.bounds());
             }
@@ -148,7 +148,7 @@ impl Look<'_> {
     }
 
     /// Other bounds than at the last look move the count at once: no rule is asked, and no cooldown.
-    fn into_bounds(&self) -> Option<Result<Chosen, Held>> {
+    fn within_bounds(&self) -> Option<Result<Chosen, Held>> {
         let (facts, base, bounds) = (self.facts, self.count.base, self.bounds());
         if !super::bounds::differ(&facts.scaling, self.count.memory.bounds, bounds) {
             return None;

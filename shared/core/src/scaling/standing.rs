@@ -17,7 +17,7 @@ pub(super) enum Standing {
     /// The call of an earlier look was never made, or had no effect: it is made again.
     Repeat(Intent),
     /// The count is known, and what is remembered of it.
-    Count(Count),
+    Count(Box<Count>),
 }
 
 /// A count to reckon from.
@@ -47,7 +47,7 @@ pub(super) fn stand(facts: &Facts, service: &ServiceFacts, bounds: Bounds, now: 
                 Code::IntentResumed,
                 format!("the change from {from} to {to} of {at} had its effect"),
             );
-            return Standing::Count(count);
+            return Standing::Count(Box::new(count));
         }
         if count.base == from {
             let possible = (bounds.min..=bounds.max).contains(&to);
@@ -69,7 +69,7 @@ pub(super) fn stand(facts: &Facts, service: &ServiceFacts, bounds: Bounds, now: 
         Some(before) if before != count.base => count.adopt(before, now),
         _ => {}
     }
-    Standing::Count(count)
+    Standing::Count(Box::new(count))
 }
 
 impl Count {

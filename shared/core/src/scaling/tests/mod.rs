@@ -6,6 +6,7 @@ mod bounds;
 mod holds;
 mod metrics;
 mod properties;
+mod queue_properties;
 mod queues;
 mod stories;
 mod windows;

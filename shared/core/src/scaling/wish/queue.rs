@@ -147,22 +147,20 @@ fn has_been_idle(rule: &QueueRule, found: &QueueFacts, memory: &Memory, now: Tim
 }
 
 fn said(rule: &QueueRule, found: &QueueFacts) -> String {
-    let mut said = format!(
-        "queue `{}` has {} messages, {} of them in flight",
+    let per_task = rule
+        .per_task
+        .map_or_else(String::new, |per_task| format!(", a task is for {per_task}"));
+    let age = match (rule.max_age, found.oldest) {
+        (None, _) => String::new(),
+        (Some(max), Some(oldest)) => format!(", the oldest of {} s may be of {max}", oldest.as_secs()),
+        (Some(_), None) => ", the age of the oldest is not known".to_owned(),
+    };
+    format!(
+        "queue `{}` has {} messages, {} of them in flight{per_task}{age}",
         rule.queue,
         found.total(),
         found.in_flight
-    );
-    if let Some(per_task) = rule.per_task {
-        said += &format!(", a task is for {per_task}");
-    }
-    if let Some(max) = rule.max_age {
-        said += &match found.oldest {
-            Some(oldest) => format!(", the oldest of {} s may be of {max}", oldest.as_secs()),
-            None => ", the age of the oldest is not known".to_owned(),
-        };
-    }
-    said
+    )
 }
 
 /// Since when each queue has had no message. A queue that is not known just now stays as it was.
