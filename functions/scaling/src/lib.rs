@@ -117,9 +117,12 @@ impl Scaling {
         }
         match failed {
             Some(fault) => Err(fault),
-            None => ledger::settle::<AlarmStateChange>(cloud, &key, entry.order, done, Vec::new())
-                .await
-                .map(drop),
+            None => {
+                let confirmation = ledger::confirmation(key, entry.order, done, Vec::new());
+                ledger::settle::<AlarmStateChange>(cloud, confirmation, Vec::new())
+                    .await
+                    .map(drop)
+            }
         }
     }
 

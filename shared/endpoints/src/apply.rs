@@ -17,6 +17,7 @@ use wharfinger_core::known::Known;
 use wharfinger_core::ledger::{Merge, Ordered};
 use wharfinger_core::report::{Decision, Outcome};
 
+use crate::claims::Stand;
 use crate::look_up::look_up;
 use crate::observe::{INTENDED, JOINING, LEFT, Look, OPERATIONS, REGISTERED, hold, look, task_key};
 use crate::{Cloud, Endpoints, Side, claims, waiting};
@@ -109,34 +110,35 @@ impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
         let beside = self.remembered(&before, decision, said, waits)?;
         let done = decision.outcome != Outcome::Wait;
         let key = task_key::<S::Member>(&task.task_arn, &task.cluster_arn);
-        let touched = touched(&before, decision, &removed);
-        let settle = ledger::settle(self.cloud, &key, task.order(), done, beside);
-        let left = self.left(&before, &removed, &touched);
-        let keep = waiting::keep::<S::Member>(self.cloud, task, before.waiting, waits);
-        let met = |rival: &&Rival<S::Member>| {
-            rival.newer && touched.iter().any(|member| member.address() == rival.member.address())
-        };
-        let known: Vec<_> = before.facts.rivals.iter().filter(met).collect();
-        let is_new = |(rivals, lost): &(Vec<Rival<S::Member>>, Vec<S::Member>)| {
-            !known.iter().copied().eq(rivals.iter().filter(|rival| rival.newer)) || !lost.is_empty()
-        };
-        let (settled, (rivals, lost), moved) = if S::Member::SHARED {
-            // Once it is settled nobody looks any more: what others have by now must be known, and dealt with, before.
-            let (left, waited) = tokio::join!(left, keep);
-            waited?;
-            let left = left?;
-            let moved = is_new(&left);
-            let settled = if moved { None } else { settle.await? };
-            (settled, left, moved)
-        } else {
-            let (settled, left, waited) = tokio::join!(settle, left, keep);
-            waited?;
-            (settled?, left?, false)
-        };
-        if settled.is_none() && !moved {
+        let confirmation = ledger::confirmation(key, task.order(), done, beside);
+        let stands = stands(&before, decision, &removed);
+        // Once a target's task is settled nobody looks any more: what others have by now must be so in the same moment.
+        let relied_on = if S::Member::SHARED { stands.as_slice() } else { &[] };
+        let claims = claims::settling(self.cloud, &task.task_arn, relied_on, before.others_join());
+        let (unsettled, ended, waited) = tokio::join!(
+            ledger::settle(self.cloud, confirmation.clone(), claims),
+            self.end(&before, if S::Member::SHARED { &[] } else { &stands }),
+            waiting::keep::<S::Member>(self.cloud, task, before.waiting, waits),
+        );
+        waited?;
+        let (mut rivals, mut lost) = ended?;
+        let Some(unsettled) = unsettled? else {
             return Ok(Confirmed::Settled);
+        };
+        let mut entry = unsettled.newer;
+        if S::Member::SHARED {
+            let ended = self.end(&before, &stands).await?;
+            (rivals, lost) = claims::found(self.cloud, task, &stands, &unsettled.others);
+            rivals.extend(ended.0);
+            lost.extend(ended.1);
+            if entry.is_none() && !is_news(&before, &stands, &rivals) && lost.is_empty() {
+                match ledger::settle(self.cloud, confirmation, Vec::new()).await? {
+                    None => return Ok(Confirmed::Settled),
+                    Some(unsettled) => entry = unsettled.newer,
+                }
+            }
         }
-        let mut newer = match settled {
+        let mut newer = match entry {
             Some(entry) => look(self.function, before.facts.managed.clone(), entry, made(decision)),
             None => Look {
                 said: None,
@@ -185,33 +187,19 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
         Ok(beside)
     }
 
-    /// Ends the claims on what was removed, and looks at those on what was put there: whoever has one of the addresses by
-    /// now is answered, and what is to be done once more: our own claim has ended meanwhile, or it was put back.
-    async fn left(
+    /// Ends the claims on what was removed: whoever has one of the addresses by now is answered, and what is to be removed
+    /// once more, since it was put back meanwhile.
+    async fn end(
         &self,
         before: &Look<S::Member>,
-        removed: &[S::Member],
-        touched: &[S::Member],
+        stands: &[Stand<S::Member>],
     ) -> Result<(Vec<Rival<S::Member>>, Vec<S::Member>), Fault> {
-        if touched.is_empty() {
-            return Ok((Vec::new(), Vec::new()));
-        }
-        let task = &before.facts.task;
-        let is_in = |all: &[S::Member], member: &S::Member| all.iter().any(|one| one.is_same(member));
-        let (gone, put): (Vec<_>, Vec<_>) = touched.iter().cloned().partition(|member| is_in(removed, member));
-        let (put_back, own): (Vec<_>, Vec<_>) = put
-            .into_iter()
-            .partition(|member| !task.is_running() || is_taken(before, member));
-        let (released, seen, claimed) = tokio::join!(
-            claims::end(self.cloud, &task.task_arn, &gone, before.others_join()),
-            claims::rivals(self.cloud, &task.task_arn, &put_back),
-            claims::check(self.cloud, task, &own),
-        );
-        let ((mut rivals, mut again), (newer, lost)) = (released?, claimed?);
-        rivals.extend(seen?);
-        rivals.extend(newer);
-        again.extend(lost);
-        Ok((rivals, again))
+        let gone = stands.iter().filter_map(|stand| match stand {
+            Stand::Gone(member) => Some(member.clone()),
+            Stand::Own(_) | Stand::Others(_) => None,
+        });
+        let task = &before.facts.task.task_arn;
+        claims::end(self.cloud, task, &gone.collect::<Vec<_>>(), before.others_join()).await
     }
 
     /// Stores what is about to be registered and was not known when the event was merged, and claims its address.
@@ -347,14 +335,29 @@ fn made<M: Member>(decision: &Plan<M>) -> Vec<M> {
 
 /// What was removed, and, of a target, what was put there, for the task or for whoever has it now: all of it with its
 /// address.
-fn touched<M: Member>(before: &Look<M>, decision: &Plan<M>, removed: &[M]) -> Vec<M> {
-    let evicted = |member: &&M| before.facts.rivals.iter().any(|rival| rival.member.is_same(member));
+fn stands<M: Member>(before: &Look<M>, decision: &Plan<M>, removed: &[M]) -> Vec<Stand<M>> {
+    let facts = &before.facts;
+    let evicted = |member: &&M| facts.rivals.iter().any(|rival| rival.member.is_same(member));
     let own = removed.iter().filter(|member| M::SHARED || !evicted(member));
-    let mut touched: Vec<_> = own.map(|member| known(before, member)).collect();
+    let mut stands: Vec<_> = own.map(|member| Stand::Gone(known(before, member))).collect();
     if M::SHARED {
-        touched.extend(made(decision));
+        let is_others = |rival: &&Rival<M>| rival.newer || !facts.task.is_running();
+        let holder = |member: &M| {
+            let mut others = facts.rivals.iter().filter(is_others);
+            others.find(|rival| rival.member.is_same(member)).cloned()
+        };
+        let put = |member: M| holder(&member).map_or_else(|| Stand::Own(member), Stand::Others);
+        stands.extend(made(decision).into_iter().map(put));
     }
-    touched
+    stands
+}
+
+/// Whether later tasks than were known have one of the addresses, or known ones have them no more.
+fn is_news<M: Member>(before: &Look<M>, stands: &[Stand<M>], rivals: &[Rival<M>]) -> bool {
+    let is_at = |stand: &Stand<M>, rival: &Rival<M>| stand.member().address() == rival.member.address();
+    let dealt_with = |rival: &&Rival<M>| rival.newer && stands.iter().any(|stand| is_at(stand, rival));
+    let known = before.facts.rivals.iter().filter(dealt_with);
+    !known.eq(rivals.iter().filter(|rival| rival.newer))
 }
 
 /// Whether a member is what a later task has at that address.
