@@ -316,8 +316,80 @@ impl Aws {
 
 #[cfg(test)]
 mod tests {
+    use super::super::replay::replay;
     use super::*;
     use crate::table::{number, text};
+
+    fn key(sk: &str) -> Key {
+        Key::new("p", sk)
+    }
+
+    /// A transaction that is answered so: what became of it, and how often it was sent.
+    fn transact(answers: &[(u16, &str)]) -> (Result<Transacted, CloudError>, usize) {
+        let is = |n| Condition::Equal("n", number(n));
+        let writes = vec![
+            Write::Update(Update::of(key("a")).set("n", number(2)).only_if(is(1))),
+            Write::Check(key("b"), is(1)),
+            Write::Delete(key("c")),
+        ];
+        let (answer, asked) = replay(answers, async |aws| aws.transact(TableName::State, writes).await);
+        let parts = asked[0].json()["TransactItems"].clone();
+        assert_eq!(parts[0]["Update"]["ConditionExpression"], "#n0 = :v1");
+        assert_eq!(
+            parts[1]["ConditionCheck"]["ReturnValuesOnConditionCheckFailure"],
+            "ALL_OLD"
+        );
+        assert_eq!(parts[2]["Delete"]["Key"]["sk"]["S"], "c");
+        (answer, asked.len())
+    }
+
+    fn cancelled(reasons: &[&str]) -> String {
+        let reasons = reasons.join(",");
+        format!(r#"{{"__type":"x#TransactionCanceledException","Message":"m","CancellationReasons":[{reasons}]}}"#)
+    }
+
+    const NONE: &str = r#"{"Code":"None"}"#;
+    const CONFLICT: &str = r#"{"Code":"TransactionConflict"}"#;
+
+    #[test]
+    fn a_transaction_that_is_refused_tells_the_items_whose_conditions_did_not_hold() {
+        let there = r#"{"Code":"ConditionalCheckFailed","Item":{"n":{"N":"7"}}}"#;
+        let not_there = r#"{"Code":"ConditionalCheckFailed"}"#;
+        let (answer, sent) = transact(&[(400, &cancelled(&[there, not_there, NONE]))]);
+        let item = Item::from(std::collections::HashMap::from([("n".to_owned(), number(7))]));
+        let found = Found::from([(key("a"), Some(item)), (key("b"), None)]);
+        assert_eq!((answer, sent), (Ok(Transacted::Refused(found)), 1));
+    }
+
+    #[test]
+    fn what_is_in_the_way_of_a_transaction_is_waited_for() {
+        let failed = r#"{"Code":"ConditionalCheckFailed"}"#;
+        // What others are about to change says nothing of the rest.
+        let conflict = cancelled(&[failed, CONFLICT, NONE]);
+        let (answer, sent) = transact(&[(400, &conflict), (400, &conflict), (200, "{}")]);
+        assert_eq!((answer, sent), (Ok(Transacted::Made), 3));
+        let all: Vec<_> = [conflict.as_str(); 6].map(|body| (400, body)).into();
+        let (answer, sent) = transact(&all);
+        let error = answer.unwrap_err();
+        assert_eq!(
+            (error.kind, error.code.as_deref(), sent),
+            (Kind::Throttled, Some("TransactionConflict"), 6)
+        );
+        let denied = cancelled(&[NONE, r#"{"Code":"ValidationError","Message":"why"}"#, NONE]);
+        let (answer, sent) = transact(&[(400, &denied)]);
+        let error = answer.unwrap_err();
+        assert_eq!((error.kind, error.message.as_str(), sent), (Kind::Invalid, "why", 1));
+    }
+
+    #[test]
+    fn a_write_that_is_in_the_way_of_a_transaction_waits_for_it() {
+        let conflict = (400, r#"{"__type":"x#TransactionConflictException","message":"m"}"#);
+        let update = Update::of(key("a")).set("n", number(1));
+        let (answer, asked) = replay(&[conflict, (200, "{}")], async |aws| {
+            aws.update(TableName::State, update).await
+        });
+        assert_eq!((answer, asked.len()), (Ok(Updated::Made(Item::default())), 2));
+    }
 
     #[test]
     fn aliases_are_words_and_each_name_has_one() {
