@@ -115,15 +115,12 @@ impl Scaling {
                 Err(fault) => failed = Some(fault),
             }
         }
-        match failed {
-            Some(fault) => Err(fault),
-            None => {
-                let confirmation = ledger::confirmation(key, entry.order, done, Vec::new());
-                ledger::settle::<AlarmStateChange>(cloud, confirmation, Vec::new())
-                    .await
-                    .map(drop)
-            }
+        if let Some(fault) = failed {
+            return Err(fault);
         }
+        let confirmation = ledger::confirmation(key, entry.order, done, Vec::new());
+        let settled = ledger::settle::<AlarmStateChange>(cloud, confirmation, Vec::new());
+        settled.await.map(drop)
     }
 
     /// Converges on one service under its lease. `false` when another invocation has it: the sweep goes on.

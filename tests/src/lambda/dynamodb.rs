@@ -15,6 +15,9 @@ pub struct Tables {
     made: BTreeSet<String>,
 }
 
+/// A table and the key of an item in it.
+type Place = (String, (String, String));
+
 /// What a part of a transaction does to its item, once all conditions hold.
 enum Change {
     Put(Item),
@@ -157,7 +160,7 @@ impl Tables {
     }
 
     /// Of a part of a transaction: its table and key, whether its condition holds, and what it does.
-    fn part(&self, part: &Value) -> Result<((String, (String, String)), bool, Change), String> {
+    fn part(&self, part: &Value) -> Result<(Place, bool, Change), String> {
         let parts = part.as_object().filter(|part| part.len() == 1);
         let (name, part) = parts.and_then(|part| part.iter().next()).ok_or("not one operation")?;
         let table = part.get("TableName").and_then(Value::as_str);

@@ -139,7 +139,7 @@ impl Running {
             let What::Call { operation, writes } = stop.what else {
                 return false;
             };
-            writes && !matches!(operation, "UpdateItem" | "PutItem")
+            writes && !matches!(operation, "UpdateItem" | "PutItem" | "TransactWriteItems")
         };
         match self.lag {
             Lag::No => false,
