@@ -93,6 +93,7 @@ impl Scaling {
             order: alarm.order(),
             facts: alarm,
             beside: Vec::new(),
+            put_in: Vec::new(),
             keep_seconds: LIVING_SECONDS,
         };
         let entry = ledger::merge(cloud, news, cloud.now()).await?;

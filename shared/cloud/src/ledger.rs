@@ -71,6 +71,8 @@ pub struct News<'a, T> {
     pub facts: &'a T,
     /// What the domain stores beside it, in the same write.
     pub beside: Vec<(&'static str, AttributeValue)>,
+    /// What the domain puts into sets beside it.
+    pub put_in: Vec<(&'static str, String)>,
     /// How long the item is kept.
     pub keep_seconds: i64,
 }
@@ -92,6 +94,7 @@ pub async fn merge<T: Serialize + DeserializeOwned + Clone>(
         .set(FACTS, facts)
         .set(TTL, number(expiry(now, news.keep_seconds)));
     update.set.extend(news.beside.iter().cloned());
+    update.put_in.clone_from(&news.put_in);
     let newer = Condition::Any(vec![
         Condition::Missing(ORDER),
         Condition::Less(ORDER, number(news.order)),

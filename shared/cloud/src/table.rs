@@ -79,6 +79,10 @@ pub struct Update {
     pub remove: Vec<&'static str>,
     /// Numbers to add to; an absent one counts as 0.
     pub add: Vec<(&'static str, i64)>,
+    /// Texts to put into sets.
+    pub put_in: Vec<(&'static str, String)>,
+    /// Texts to take out of sets; an empty set is not there.
+    pub take_out: Vec<(&'static str, String)>,
     /// When.
     pub condition: Condition,
 }
@@ -92,6 +96,8 @@ impl Update {
             set: Vec::new(),
             remove: Vec::new(),
             add: Vec::new(),
+            put_in: Vec::new(),
+            take_out: Vec::new(),
             condition: Condition::Always,
         }
     }
@@ -107,6 +113,20 @@ impl Update {
     #[must_use]
     pub fn remove(mut self, name: &'static str) -> Self {
         self.remove.push(name);
+        self
+    }
+
+    /// Puts a text into a set.
+    #[must_use]
+    pub fn put_in(mut self, name: &'static str, text: impl Into<String>) -> Self {
+        self.put_in.push((name, text.into()));
+        self
+    }
+
+    /// Takes a text out of a set.
+    #[must_use]
+    pub fn take_out(mut self, name: &'static str, text: impl Into<String>) -> Self {
+        self.take_out.push((name, text.into()));
         self
     }
 
@@ -208,6 +228,15 @@ pub fn as_text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
     match item.get(name)? {
         AttributeValue::S(s) => Some(s),
         _ => None,
+    }
+}
+
+/// The texts in a set.
+#[must_use]
+pub fn as_texts<'a>(item: &'a Item, name: &str) -> &'a [String] {
+    match item.get(name) {
+        Some(AttributeValue::Ss(texts)) => texts,
+        _ => &[],
     }
 }
 

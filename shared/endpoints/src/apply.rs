@@ -19,7 +19,7 @@ use wharfinger_core::report::{Decision, Outcome};
 
 use crate::claims::Stand;
 use crate::look_up::look_up;
-use crate::observe::{INTENDED, JOINING, LEFT, Look, OPERATIONS, REGISTERED, hold, look, task_key};
+use crate::observe::{ATTEMPTS, INTENDED, LEFT, Look, OPERATIONS, REGISTERED, hold, look, task_key};
 use crate::{Cloud, Endpoints, Side, claims, waiting};
 
 /// A side and the world, as the pipeline takes them.
@@ -61,6 +61,10 @@ impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
 
     fn said<'f>(&self, look: &'f Self::Facts) -> Option<&'f str> {
         look.said.as_deref()
+    }
+
+    fn holds(&self, look: &Self::Facts) -> bool {
+        look.marked
     }
 
     fn removals(&self) -> usize {
@@ -110,11 +114,12 @@ impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
         let beside = self.remembered(&before, decision, said, waits)?;
         let done = decision.outcome != Outcome::Wait;
         let key = task_key::<S::Member>(&task.task_arn, &task.cluster_arn);
-        let confirmation = ledger::confirmation(key, task.order(), done, beside);
+        let confirmation =
+            ledger::confirmation(key, task.order(), done, beside).take_out(ATTEMPTS, self.cloud.attempt());
         let stands = stands(&before, decision, &removed);
         // Once a target's task is settled nobody looks any more: what others have by now must be so in the same moment.
         let relied_on = if S::Member::SHARED { stands.as_slice() } else { &[] };
-        let claims = claims::settling(self.cloud, &task.task_arn, relied_on, before.others_join());
+        let claims = claims::settling(self.cloud, &task.task_arn, relied_on, before.others_join);
         let (unsettled, ended, waited) = tokio::join!(
             ledger::settle(self.cloud, confirmation.clone(), claims),
             self.end(&before, if S::Member::SHARED { &[] } else { &stands }),
@@ -139,13 +144,18 @@ impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
             }
         }
         let mut newer = match entry {
-            Some(entry) => look(self.function, before.facts.managed.clone(), entry, made(decision)),
+            Some(entry) => look(
+                self.function,
+                &self.cloud.attempt(),
+                before.facts.managed.clone(),
+                entry,
+                made(decision),
+            ),
             None => Look {
                 said: None,
                 ..before.clone()
             },
         };
-        newer.joining = before.joining;
         newer.settled_claims = before.settled_claims;
         newer.settled_claims.retain(|member| !lost.contains(member));
         newer.facts.rivals = rivals;
@@ -171,9 +181,6 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
     ) -> Result<Vec<(&'static str, AttributeValue)>, Fault> {
         let registered = to_attribute("endpoints", &after(before, decision))?;
         let mut beside = vec![(REGISTERED, registered), (SAID, text(said))];
-        if before.joining {
-            beside.push((JOINING, AttributeValue::Null(true)));
-        }
         if before.facts.task.is_leaving() && all_gone(before, decision) {
             beside.push((LEFT, number(before.facts.task.order())));
         }
@@ -199,7 +206,7 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
             Stand::Own(_) | Stand::Others(_) => None,
         });
         let task = &before.facts.task.task_arn;
-        claims::end(self.cloud, task, &gone.collect::<Vec<_>>(), before.others_join()).await
+        claims::end(self.cloud, task, &gone.collect::<Vec<_>>(), before.others_join).await
     }
 
     /// Stores what is about to be registered and was not known when the event was merged, and claims its address.
@@ -222,16 +229,16 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
             .filter(|member| !look.settled_claims.contains(member))
             .cloned()
             .collect();
+        let unmarked = !made.is_empty() && !look.marked;
         let new: Vec<_> = made.into_iter().filter(|e| !look.intended.contains(e)).collect();
-        // Whoever claims once more after others were through is about to register again: nobody may end the claim.
-        let anew = !unclaimed.is_empty() && !look.joining;
-        if anew || !new.is_empty() {
+        // Whoever was not the first to tell of it is about to register all the same: nobody may end the claim.
+        if unmarked || !new.is_empty() {
             let all: Vec<_> = look.intended.iter().cloned().chain(new).collect();
             let mut update = Update::of(task_key::<S::Member>(&task.task_arn, &task.cluster_arn))
                 .set(INTENDED, to_attribute("endpoints", &all)?)
                 .only_if(Condition::Equal(ledger::ORDER, number(task.order())));
-            if anew {
-                update = update.set(JOINING, number(task.order()));
+            if unmarked {
+                update = update.put_in(ATTEMPTS, self.cloud.attempt());
             }
             if let Updated::Refused(_) = self.cloud.update(TableName::State, update).await? {
                 return self.again(look, decision).await.map(Some);
@@ -241,11 +248,11 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
             return Ok(None);
         }
         let rivals = hold(self.function, self.cloud, task, &unclaimed).await?;
-        if rivals.is_empty() && !anew {
+        if rivals.is_empty() && !unmarked {
             return Ok(None);
         }
         let mut claimed = look.clone();
-        claimed.joining = true;
+        claimed.marked = true;
         claimed.intended.extend(unclaimed.iter().cloned());
         claimed.settled_claims.extend(unclaimed);
         claimed.facts.rivals.extend(rivals);
@@ -305,8 +312,7 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
         let managed = before.facts.managed.clone();
         match ledger::Entry::read(item, Merge::Fresh) {
             Ok(entry) => {
-                let mut newer = look(self.function, managed, entry, made(decision));
-                newer.joining = before.joining;
+                let mut newer = look(self.function, &self.cloud.attempt(), managed, entry, made(decision));
                 newer.settled_claims.clone_from(&before.settled_claims);
                 newer.facts.rivals.clone_from(&before.facts.rivals);
                 newer.facts.draining.clone_from(&before.facts.draining);

@@ -8,8 +8,8 @@ use serde_json::Value;
 use wharfinger_cloud::CloudError;
 use wharfinger_cloud::ledger::{ORDER, SAID, SETTLED};
 use wharfinger_cloud::ports::{
-    Alarms, Clock, DescribedTasks, Hosts, Images, Instance, OperationStatus, Registry, ServiceChange, Services,
-    Submitted, TaggedImage, TargetGroups, TaskDefinitions, Tasks,
+    Alarms, Attempt, Clock, DescribedTasks, Hosts, Images, Instance, OperationStatus, Registry, ServiceChange,
+    Services, Submitted, TaggedImage, TargetGroups, TaskDefinitions, Tasks,
 };
 use wharfinger_cloud::table::{Condition, Item, Key, Table, TableName, Transacted, Update, Updated, Write};
 use wharfinger_cloud::world::Caller;
@@ -100,6 +100,12 @@ impl Table for Client {
         self.caller
             .transact(table, writes.into_iter().map(weaken).collect())
             .await
+    }
+}
+
+impl Attempt for Client {
+    fn attempt(&self) -> String {
+        self.caller.attempt()
     }
 }
 

@@ -67,12 +67,20 @@ impl Expression {
             .map(|(n, v)| format!("{} = {}", self.name(n), self.value(v.clone())))
             .collect();
         let remove: Vec<_> = update.remove.iter().map(|n| self.name(n)).collect();
-        let add: Vec<_> = update
-            .add
-            .iter()
-            .map(|(n, by)| format!("{} {}", self.name(n), self.value(AttributeValue::N(by.to_string()))))
+        let add = update.add.iter().map(|(n, by)| (n, AttributeValue::N(by.to_string())));
+        let set_of = |(n, text): &(&'static str, String)| (*n, AttributeValue::Ss(vec![text.clone()]));
+        let add: Vec<_> = add
+            .map(|(n, by)| (*n, by))
+            .chain(update.put_in.iter().map(set_of))
+            .map(|(n, value)| format!("{} {}", self.name(n), self.value(value)))
             .collect();
-        for (word, parts) in [("SET", set), ("REMOVE", remove), ("ADD", add)] {
+        let delete: Vec<_> = update
+            .take_out
+            .iter()
+            .map(set_of)
+            .map(|(n, value)| format!("{} {}", self.name(n), self.value(value)))
+            .collect();
+        for (word, parts) in [("SET", set), ("REMOVE", remove), ("ADD", add), ("DELETE", delete)] {
             if !parts.is_empty() {
                 clauses.push(format!("{word} {}", parts.join(", ")));
             }
@@ -397,11 +405,12 @@ mod tests {
         let update = Update::of(Key::new("service#prod/web", "state"))
             .set("scaling", text("a"))
             .set("scaling-said", text("b"))
-            .remove("holder");
+            .remove("holder")
+            .take_out("attempts", "a");
         let clauses = expression.update(&update);
         let condition = expression.condition(Condition::Equal("scaling", number(1)));
-        assert_eq!(clauses, "SET #n0 = :v0, #n1 = :v1 REMOVE #n2");
-        assert_eq!(condition.as_deref(), Some("#n0 = :v2"));
+        assert_eq!(clauses, "SET #n0 = :v0, #n1 = :v1 REMOVE #n2 DELETE #n3 :v2");
+        assert_eq!(condition.as_deref(), Some("#n0 = :v3"));
         assert_eq!(expression.names["#n1"], "scaling-said");
     }
 }

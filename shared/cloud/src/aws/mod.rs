@@ -22,14 +22,14 @@ mod sdk;
 #[cfg(feature = "servicediscovery")]
 mod servicediscovery;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use aws_types::SdkConfig;
 use jiff::Timestamp;
 
 use crate::error::{CloudError, Kind};
-use crate::ports::Clock;
+use crate::ports::{Attempt, Clock};
 
 pub use credentials::{NoCredentials, look_for_credentials};
 pub use http::load;
@@ -54,6 +54,7 @@ pub struct Aws {
     servicediscovery: aws_sdk_servicediscovery::Client,
     raw: raw::Raw,
     deadline: Cell<Option<Instant>>,
+    attempt: RefCell<String>,
     consistent: bool,
 }
 
@@ -76,6 +77,7 @@ impl Aws {
             servicediscovery: aws_sdk_servicediscovery::Client::new(config),
             raw: raw::Raw::new(config),
             deadline: Cell::new(None),
+            attempt: RefCell::default(),
             consistent: false,
         }
     }
@@ -95,8 +97,9 @@ impl Aws {
         Self { tables, ..self }
     }
 
-    /// Sets when the invocation ends: no call outlives it.
-    pub fn until(&self, deadline: Instant) {
+    /// Begins an attempt, which has a name and an end: no call outlives it.
+    pub fn begin(&self, attempt: &str, deadline: Instant) {
+        attempt.clone_into(&mut self.attempt.borrow_mut());
         self.deadline.set(Some(deadline));
     }
 
@@ -118,6 +121,12 @@ impl Aws {
             return Err(CloudError::new(operation, Kind::TimedOut, message));
         };
         answer
+    }
+}
+
+impl Attempt for Aws {
+    fn attempt(&self) -> String {
+        self.attempt.borrow().clone()
     }
 }
 

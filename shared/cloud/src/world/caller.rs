@@ -7,13 +7,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Fate, Gates, Shared, What, World};
 use crate::error::{CloudError, Kind};
-use crate::ports::Clock;
+use crate::ports::{Attempt, Clock};
 
 /// An invocation, as the world sees it.
 #[derive(Debug, Clone)]
 pub struct Caller {
     world: Shared,
     name: Rc<str>,
+    tried: u32,
     gates: Option<Gates>,
     deadline: Timestamp,
     skew: SignedDuration,
@@ -26,6 +27,7 @@ impl Caller {
         Self {
             world: Rc::clone(world),
             name: Rc::from(name),
+            tried: 0,
             gates: Some(gates),
             deadline,
             skew,
@@ -39,10 +41,17 @@ impl Caller {
         Self {
             world: Rc::clone(world),
             name: Rc::from(name),
+            tried: 0,
             gates: None,
             deadline: deadline.unwrap_or(Timestamp::MAX),
             skew: SignedDuration::ZERO,
         }
+    }
+
+    /// The same invocation, tried so often before.
+    #[must_use]
+    pub fn tried(self, tried: u32) -> Self {
+        Self { tried, ..self }
     }
 
     pub(super) async fn read<T>(
@@ -118,6 +127,12 @@ fn failure(operation: &'static str, kind: Kind) -> CloudError {
         kind,
         code,
         message: "made to fail".into(),
+    }
+}
+
+impl Attempt for Caller {
+    fn attempt(&self) -> String {
+        format!("{}/{}", self.name, self.tried)
     }
 }
 

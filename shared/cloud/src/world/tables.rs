@@ -1,7 +1,7 @@
 //! The two DynamoDB tables, with conditional writes as DynamoDB makes them.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -9,6 +9,7 @@ use super::{Caller, Change, World};
 use crate::error::{CloudError, Kind};
 use crate::table::{
     AttributeValue, Condition, Found, Item, Key, Table, TableName, Transacted, Update, Updated, Write, as_number,
+    as_texts,
 };
 
 /// How many items one transaction takes (DynamoDB API reference, `TransactWriteItems`).
@@ -69,6 +70,8 @@ impl Tables {
             let set = update.set.iter().map(|(name, _)| *name);
             set.chain(update.remove.iter().copied())
                 .chain(update.add.iter().map(|(name, _)| *name))
+                .chain(update.put_in.iter().map(|(name, _)| *name))
+                .chain(update.take_out.iter().map(|(name, _)| *name))
         };
         if let Some(key) = names().find(|name| matches!(*name, "pk" | "sk")) {
             return Err(invalid(format!("`{key}` is part of the key")));
@@ -97,6 +100,16 @@ impl Tables {
                 Some(_) => as_number(&item, name).ok_or_else(|| invalid(format!("`{name}` is no number")))?,
             };
             item.insert((*name).to_owned(), AttributeValue::N((number + by).to_string()));
+        }
+        for (name, text) in &update.put_in {
+            let mut set = set_of(&item, name);
+            set.insert(text.clone());
+            put_set(&mut item, name, set);
+        }
+        for (name, text) in &update.take_out {
+            let mut set = set_of(&item, name);
+            set.remove(text);
+            put_set(&mut item, name, set);
         }
         table.insert(update.key.clone(), item.clone());
         Ok(Updated::Made(item))
@@ -135,6 +148,19 @@ impl Tables {
             }
         }
         Ok(Transacted::Made)
+    }
+}
+
+fn set_of(item: &Item, name: &str) -> BTreeSet<String> {
+    as_texts(item, name).iter().cloned().collect()
+}
+
+/// A set that is empty is not there (DynamoDB developer guide, "Update expressions").
+fn put_set(item: &mut Item, name: &str, set: BTreeSet<String>) {
+    if set.is_empty() {
+        item.remove(name);
+    } else {
+        item.insert(name.to_owned(), AttributeValue::Ss(set.into_iter().collect()));
     }
 }
 
@@ -178,7 +204,10 @@ fn names(update: &Update) -> String {
     });
     let remove = update.remove.iter().map(|name| format!("-{name}"));
     let add = update.add.iter().map(|(name, by)| format!("{name}{by:+}"));
-    set.chain(remove).chain(add).collect::<Vec<_>>().join(" ")
+    let put_in = update.put_in.iter().map(|(name, text)| format!("{name}+{text}"));
+    let take_out = update.take_out.iter().map(|(name, text)| format!("{name}-{text}"));
+    let sets = put_in.chain(take_out);
+    set.chain(remove).chain(add).chain(sets).collect::<Vec<_>>().join(" ")
 }
 
 fn part(write: &Write) -> String {
@@ -333,6 +362,17 @@ mod tests {
             panic!("refused")
         };
         assert_eq!(as_number(&item, "n"), Some(4));
+        for (change, texts) in [
+            (Update::of(key()).put_in("s", "x"), &["x"][..]),
+            (Update::of(key()).put_in("s", "x"), &["x"]),
+            (Update::of(key()).put_in("s", "y"), &["x", "y"]),
+            (Update::of(key()).take_out("s", "x"), &["y"]),
+            (Update::of(key()).take_out("s", "y"), &[]),
+        ] {
+            tables.update(TableName::State, &change).unwrap();
+            assert_eq!(as_texts(&tables.state[&key()], "s"), texts);
+        }
+        assert!(!tables.state[&key()].contains_key("s"));
         update.remove.push("a");
         assert_eq!(
             tables.update(TableName::State, &update).unwrap_err().kind,

@@ -12,7 +12,7 @@ use wharfinger_balancing::Balancing;
 use wharfinger_cloud::config::TARGET_ATTRIBUTE;
 use wharfinger_cloud::error::CloudError;
 use wharfinger_cloud::ports::{
-    Clock, DescribedTasks, Hosts, Instance, OperationStatus, Registry, Submitted, TargetGroups, Tasks,
+    Attempt, Clock, DescribedTasks, Hosts, Instance, OperationStatus, Registry, Submitted, TargetGroups, Tasks,
 };
 use wharfinger_cloud::table::{Item, Key, Table, TableName, Transacted, Update, Updated, Write, text, to_attribute};
 use wharfinger_cloud::world::{Caller, World};
@@ -257,6 +257,12 @@ impl Hosts for Fleet {
     async fn public_addresses(&self, _: &[String]) -> Result<BTreeMap<String, String>, CloudError> {
         self.did("DescribeNetworkInterfaces", 1);
         Ok(BTreeMap::new())
+    }
+}
+
+impl Attempt for Fleet {
+    fn attempt(&self) -> String {
+        self.tables.attempt()
     }
 }
 
