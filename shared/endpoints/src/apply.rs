@@ -7,12 +7,13 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use wharfinger_cloud::Fault;
 use wharfinger_cloud::error::{CloudError, Kind};
-use wharfinger_cloud::ledger::{self, SAID};
+use wharfinger_cloud::ledger::{self, Entry, SAID, Unsettled};
 use wharfinger_cloud::pipeline::{Applied, Confirmed, Domain};
 use wharfinger_cloud::ports::{OperationStatus, Submitted};
 use wharfinger_cloud::table::{AttributeValue, Condition, TableName, Update, Updated, number, text, to_attribute};
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::endpoint::{Action, Member, Rival, decide};
+use wharfinger_core::event::TaskStateChange;
 use wharfinger_core::known::Known;
 use wharfinger_core::ledger::{Merge, Ordered};
 use wharfinger_core::report::{Decision, Outcome};
@@ -44,6 +45,16 @@ impl<'a, S, C> Converging<'a, S, C> {
 }
 
 type Plan<M> = Decision<Action<M>>;
+
+/// What was not as the confirmation would have it.
+struct Moved<M> {
+    /// What is known by now, when that is newer.
+    entry: Option<Entry<TaskStateChange>>,
+    /// Who has the addresses.
+    rivals: Vec<Rival<M>>,
+    /// What is to be claimed, or removed, once more.
+    lost: Vec<M>,
+}
 
 impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
     const NAME: &'static str = <S::Member as Member>::DOMAIN;
@@ -117,33 +128,15 @@ impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
         let confirmation =
             ledger::confirmation(key, task.order(), done, beside).take_out(ATTEMPTS, self.cloud.attempt());
         let stands = stands(&before, decision, &removed);
-        // Once a target's task is settled nobody looks any more: what others have by now must be so in the same moment.
-        let relied_on = if S::Member::SHARED { stands.as_slice() } else { &[] };
-        let claims = claims::settling(self.cloud, &task.task_arn, relied_on, before.others_join);
-        let (unsettled, ended, waited) = tokio::join!(
-            ledger::settle(self.cloud, confirmation.clone(), claims),
-            self.end(&before, if S::Member::SHARED { &[] } else { &stands }),
+        let (moved, waited) = tokio::join!(
+            self.settle(&before, &stands, confirmation),
             waiting::keep::<S::Member>(self.cloud, task, before.waiting, waits),
         );
         waited?;
-        let (mut rivals, mut lost) = ended?;
-        let Some(unsettled) = unsettled? else {
+        let Some(moved) = moved? else {
             return Ok(Confirmed::Settled);
         };
-        let mut entry = unsettled.newer;
-        if S::Member::SHARED {
-            let ended = self.end(&before, &stands).await?;
-            (rivals, lost) = claims::found(self.cloud, task, &stands, &unsettled.others);
-            rivals.extend(ended.0);
-            lost.extend(ended.1);
-            if entry.is_none() && !is_news(&before, &stands, &rivals) && lost.is_empty() {
-                match ledger::settle(self.cloud, confirmation, Vec::new()).await? {
-                    None => return Ok(Confirmed::Settled),
-                    Some(unsettled) => entry = unsettled.newer,
-                }
-            }
-        }
-        let mut newer = match entry {
+        let mut newer = match moved.entry {
             Some(entry) => look(
                 self.function,
                 &self.cloud.attempt(),
@@ -157,8 +150,8 @@ impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
             },
         };
         newer.settled_claims = before.settled_claims;
-        newer.settled_claims.retain(|member| !lost.contains(member));
-        newer.facts.rivals = rivals;
+        newer.settled_claims.retain(|member| !moved.lost.contains(member));
+        newer.facts.rivals = moved.rivals;
         newer.facts.draining = before.facts.draining;
         // Whoever took an address over may have joined before it was removed: it is put back, or removed once more.
         if let Known::Yes(belief) = &mut newer.facts.belief {
@@ -192,6 +185,46 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
             beside.push((waiting::WAITING, AttributeValue::Bool(waits)));
         }
         Ok(beside)
+    }
+
+    /// Writes the confirmation, and ends the claims on what was removed. `None` when nothing is left to do.
+    async fn settle(
+        &self,
+        before: &Look<S::Member>,
+        stands: &[Stand<S::Member>],
+        confirmation: Update,
+    ) -> Result<Option<Moved<S::Member>>, Fault> {
+        if !S::Member::SHARED {
+            let (unsettled, ended) = tokio::join!(
+                ledger::settle(self.cloud, confirmation, Vec::new()),
+                self.end(before, stands)
+            );
+            let (rivals, lost) = ended?;
+            let moved = |unsettled: Unsettled<TaskStateChange>| Moved {
+                entry: unsettled.newer,
+                rivals,
+                lost,
+            };
+            return Ok(unsettled?.map(moved));
+        }
+        let task = &before.facts.task;
+        // Once it is settled nobody looks any more: what others have by now must be as it was relied on in that moment.
+        let claims = claims::settling(self.cloud, &task.task_arn, stands, before.others_join);
+        let Some(unsettled) = ledger::settle(self.cloud, confirmation.clone(), claims).await? else {
+            return Ok(None);
+        };
+        let (mut rivals, mut lost) = claims::found(self.cloud, task, stands, &unsettled.others);
+        let (others, again) = self.end(before, stands).await?;
+        rivals.extend(others);
+        lost.extend(again);
+        let mut entry = unsettled.newer;
+        if entry.is_none() && !is_news(before, stands, &rivals) && lost.is_empty() {
+            match ledger::settle(self.cloud, confirmation, Vec::new()).await? {
+                None => return Ok(None),
+                Some(unsettled) => entry = unsettled.newer,
+            }
+        }
+        Ok(Some(Moved { entry, rivals, lost }))
     }
 
     /// Ends the claims on what was removed: whoever has one of the addresses by now is answered, and what is to be removed
@@ -310,7 +343,7 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
         let key = task_key::<S::Member>(&task.task_arn, &task.cluster_arn);
         let item = self.cloud.get(TableName::State, &key).await?.unwrap_or_default();
         let managed = before.facts.managed.clone();
-        match ledger::Entry::read(item, Merge::Fresh) {
+        match Entry::read(item, Merge::Fresh) {
             Ok(entry) => {
                 let mut newer = look(self.function, &self.cloud.attempt(), managed, entry, made(decision));
                 newer.settled_claims.clone_from(&before.settled_claims);
