@@ -188,13 +188,15 @@ impl<M> From<Option<Rival<M>>> for Ended<M> {
 }
 
 fn ending(clock: &impl Clock, key: Key, task: &TaskArn, others_join: bool) -> Update {
-    let mut update = Update::of(key)
+    let update = Update::of(key)
         .set(TTL, number(expiry(clock.now(), TOMBSTONE_SECONDS)))
         .only_if(Condition::Equal(TASK, text(task.as_str())));
-    if !others_join {
-        update.remove = vec![TASK];
+    if others_join {
+        // Whoever else comes has the address: who leaves began before everyone.
+        update.set(SINCE, number(0))
+    } else {
+        update.remove(TASK)
     }
-    update
 }
 
 async fn end_one<M: Member>(

@@ -137,7 +137,7 @@ impl<'a> Run<'a> {
             deadline,
             SignedDuration::ZERO,
         )
-        .tried(invocation.tries);
+        .named(&format!("{}/{}", invocation.start.name, invocation.tries));
         let (function, event) = (self.warm.function(self.side), invocation.start.event.clone());
         invocation.work = Some(Box::pin(async move { function.hear(&caller, &event).await }));
         self.go_on(place);

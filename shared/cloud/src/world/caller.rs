@@ -14,7 +14,7 @@ use crate::ports::{Attempt, Clock};
 pub struct Caller {
     world: Shared,
     name: Rc<str>,
-    tried: u32,
+    attempt: Rc<str>,
     gates: Option<Gates>,
     deadline: Timestamp,
     skew: SignedDuration,
@@ -27,7 +27,7 @@ impl Caller {
         Self {
             world: Rc::clone(world),
             name: Rc::from(name),
-            tried: 0,
+            attempt: Rc::from(format!("{name}/0")),
             gates: Some(gates),
             deadline,
             skew,
@@ -41,17 +41,20 @@ impl Caller {
         Self {
             world: Rc::clone(world),
             name: Rc::from(name),
-            tried: 0,
+            attempt: Rc::from(format!("{name}/0")),
             gates: None,
             deadline: deadline.unwrap_or(Timestamp::MAX),
             skew: SignedDuration::ZERO,
         }
     }
 
-    /// The same invocation, tried so often before.
+    /// The same, as this attempt ([`Attempt`]).
     #[must_use]
-    pub fn tried(self, tried: u32) -> Self {
-        Self { tried, ..self }
+    pub fn named(self, attempt: &str) -> Self {
+        Self {
+            attempt: Rc::from(attempt),
+            ..self
+        }
     }
 
     pub(super) async fn read<T>(
@@ -132,7 +135,7 @@ fn failure(operation: &'static str, kind: Kind) -> CloudError {
 
 impl Attempt for Caller {
     fn attempt(&self) -> String {
-        format!("{}/{}", self.name, self.tried)
+        self.attempt.to_string()
     }
 }
 
