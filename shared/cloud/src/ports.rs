@@ -27,6 +27,12 @@ pub trait Clock {
     fn remaining(&self) -> Duration;
 }
 
+/// The attempt at an event that runs.
+pub trait Attempt {
+    /// A name that no other attempt has. Up to its last `/` it is the name of the invocation, which Lambda may try again.
+    fn attempt(&self) -> String;
+}
+
 /// An instance in a Cloud Map service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {

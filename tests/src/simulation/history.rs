@@ -315,6 +315,7 @@ impl History {
             event,
             due,
             tried: 0,
+            first: None,
         });
         self.drain()?;
         match self.watch.failures.get(before) {

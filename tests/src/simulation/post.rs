@@ -26,6 +26,7 @@ impl History {
                     event,
                     due: now,
                     tried: 0,
+                    first: None,
                 });
             }
         }
@@ -102,6 +103,7 @@ impl History {
                     event: Rc::new(event),
                     due: self.now(),
                     tried: 0,
+                    first: None,
                 });
                 continue;
             }
@@ -141,6 +143,7 @@ impl History {
             event: Rc::clone(event),
             due,
             tried: 0,
+            first: None,
         });
     }
 }

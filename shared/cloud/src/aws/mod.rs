@@ -33,7 +33,7 @@ use aws_types::SdkConfig;
 use jiff::Timestamp;
 
 use crate::error::{CloudError, Kind};
-use crate::ports::Clock;
+use crate::ports::{Attempt, Clock};
 
 pub use credentials::{NoCredentials, look_for_credentials};
 pub use http::load;
@@ -60,6 +60,7 @@ pub struct Aws {
     /// Where queues are, by name: it is asked once.
     queue_urls: RefCell<BTreeMap<String, String>>,
     deadline: Cell<Option<Instant>>,
+    attempt: RefCell<String>,
     consistent: bool,
 }
 
@@ -83,6 +84,7 @@ impl Aws {
             raw: raw::Raw::new(config),
             queue_urls: RefCell::default(),
             deadline: Cell::new(None),
+            attempt: RefCell::default(),
             consistent: false,
         }
     }
@@ -102,8 +104,9 @@ impl Aws {
         Self { tables, ..self }
     }
 
-    /// Sets when the invocation ends: no call outlives it.
-    pub fn until(&self, deadline: Instant) {
+    /// Begins an attempt, which has a name and an end: no call outlives it.
+    pub fn begin(&self, attempt: &str, deadline: Instant) {
+        attempt.clone_into(&mut self.attempt.borrow_mut());
         self.deadline.set(Some(deadline));
     }
 
@@ -125,6 +128,12 @@ impl Aws {
             return Err(CloudError::new(operation, Kind::TimedOut, message));
         };
         answer
+    }
+}
+
+impl Attempt for Aws {
+    fn attempt(&self) -> String {
+        self.attempt.borrow().clone()
     }
 }
 
