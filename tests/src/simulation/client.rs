@@ -80,6 +80,10 @@ impl Table for Client {
         self.caller.get(table, key).await
     }
 
+    async fn get_all(&self, table: TableName, keys: &[Key]) -> Result<Vec<Item>, CloudError> {
+        self.caller.get_all(table, keys).await
+    }
+
     async fn query(&self, table: TableName, pk: &str) -> Result<Vec<Item>, CloudError> {
         self.caller.query(table, pk).await
     }
