@@ -84,7 +84,9 @@ impl CloudError {
                 | "TargetGroupNotFound"
                 | "InvalidInstanceID.NotFound"
                 | "InvalidNetworkInterfaceID.NotFound"
-                | "ResourceNotFound",
+                | "ResourceNotFound"
+                | "QueueDoesNotExist"
+                | "AWS.SimpleQueueService.NonExistentQueue",
                 _,
             )
             | (_, Some(404)) => Kind::NotFound,

@@ -12,17 +12,21 @@ mod functions;
 #[cfg(feature = "ecs")]
 mod hosts;
 mod http;
+mod monitoring;
 #[cfg(feature = "servicediscovery")]
 mod names;
 mod query;
+mod queues;
 pub mod raw;
 #[cfg(test)]
 mod replay;
+mod scalable;
 mod sdk;
 #[cfg(feature = "servicediscovery")]
 mod servicediscovery;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use aws_types::SdkConfig;
@@ -53,6 +57,8 @@ pub struct Aws {
     #[cfg(feature = "servicediscovery")]
     servicediscovery: aws_sdk_servicediscovery::Client,
     raw: raw::Raw,
+    /// Where queues are, by name: it is asked once.
+    queue_urls: RefCell<BTreeMap<String, String>>,
     deadline: Cell<Option<Instant>>,
     consistent: bool,
 }
@@ -75,6 +81,7 @@ impl Aws {
             #[cfg(feature = "servicediscovery")]
             servicediscovery: aws_sdk_servicediscovery::Client::new(config),
             raw: raw::Raw::new(config),
+            queue_urls: RefCell::default(),
             deadline: Cell::new(None),
             consistent: false,
         }
