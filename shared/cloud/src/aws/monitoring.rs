@@ -265,6 +265,7 @@ fn newest(result: &MetricDataResult, period: u32, now: Timestamp) -> Option<Read
         value,
         threshold: None,
         at: Some(at),
+        period: Some(period),
     })
 }
 
