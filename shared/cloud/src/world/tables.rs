@@ -234,7 +234,12 @@ impl Table for Caller {
     }
 
     async fn get_all(&self, table: TableName, keys: &[Key]) -> Result<Vec<Item>, CloudError> {
-        let get = |world: &World| Ok(keys.iter().filter_map(|key| world.tables.get(table, key)).collect());
+        let get = |world: &World| {
+            Ok(keys
+                .iter()
+                .filter_map(|key| world.tables.of(table).get(key).cloned())
+                .collect())
+        };
         let argument = || keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let brief = |items: &Vec<Item>| format!("{} item(s)", items.len());
         self.read("BatchGetItem", argument, get, brief).await
