@@ -205,7 +205,10 @@ fn functions_only_read_the_configuration() {
                 ["ConfigTable.Arn"] => {
                     assert_eq!(
                         list(&statement["Action"]),
-                        ["dynamodb:GetItem", "dynamodb:Query"],
+                        match id {
+                            "ScalingFunction" => vec!["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"],
+                            _ => vec!["dynamodb:GetItem", "dynamodb:Query"],
+                        },
                         "{id}"
                     );
                 }
