@@ -83,7 +83,10 @@ impl CloudWatch {
         self.points.truncate(KEPT);
         let newest_first: Vec<_> = self.points.iter().map(|(_, value)| *value).collect();
         for (name, definition) in definitions() {
-            let before = self.states.get(name).map_or(AlarmValue::InsufficientData, |state| state.value);
+            let before = self
+                .states
+                .get(name)
+                .map_or(AlarmValue::InsufficientData, |state| state.value);
             let value = definition.evaluate(&newest_first, before);
             if value == before {
                 continue;
@@ -138,7 +141,10 @@ impl CloudWatch {
 
     /// What `GetMetricData` says: the newest datapoint.
     pub fn newest(&self, threshold: f64) -> Option<Reading> {
-        let (begun, value) = self.points.iter().find_map(|(begun, value)| Some((*begun, (*value)?)))?;
+        let (begun, value) = self
+            .points
+            .iter()
+            .find_map(|(begun, value)| Some((*begun, (*value)?)))?;
         Some(Reading {
             value,
             threshold: Some(threshold),

@@ -30,7 +30,11 @@ impl Hpa {
         let ratio = cpu / TARGET;
         let within = |ratio: f64| (ratio - 1.0).abs() <= TOLERANCE;
         if unready == 0 || ratio <= 1.0 {
-            return if within(ratio) { count } else { ceil(ratio * f64::from(ready)) };
+            return if within(ratio) {
+                count
+            } else {
+                ceil(ratio * f64::from(ready))
+            };
         }
         // Those that are not ready count as idle, unless that turns the direction.
         let all = ready + unready;

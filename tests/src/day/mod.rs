@@ -1,7 +1,7 @@
 //! A day of one service, and who moves its count: the rules of scaling, a rule written by hand, the formula of Kubernetes.
 //!
 //! The load is a curve with a night, a morning, a lunch, a spike, an evening and noise. A task that starts takes no load
-//! for three minutes and is busy for two of them, which the metric of the service shows. At noon there is a deployment.
+//! for three minutes and is busy for two of them, which the metric of the service shows. At lunch there is a deployment.
 //! Everyone sees the same metric, the same alarms and the same events, late, doubled and lost ones; the same seed is the
 //! same day.
 
@@ -17,6 +17,7 @@ mod tally;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+pub use chart::CHARTED;
 pub use load::MINUTES;
 pub use tally::{Row, Tally, rows, table};
 
@@ -36,11 +37,17 @@ pub const MIN: u32 = 2;
 /// The greatest number of tasks.
 pub const MAX: u32 = 40;
 
+/// How many tasks there are at midnight.
+const AT_MIDNIGHT: u32 = 6;
+
 /// How many tasks the peak of a usual evening needs.
 const ENOUGH: u32 = 36;
 
-/// When the deployment begins.
-const DEPLOYS: u32 = 12 * 60 + 30;
+/// The minutes of the deployment.
+pub const DEPLOYMENT: std::ops::Range<u32> = {
+    let begins = 12 * 60 + 30;
+    begins..begins + service::DEPLOYMENT_LASTS
+};
 
 /// When in its minute CloudWatch evaluates, and when the schedules look.
 const EVALUATES: SignedDuration = SignedDuration::from_secs(5);
@@ -49,6 +56,7 @@ const LOOKS: SignedDuration = SignedDuration::from_secs(30);
 /// What is known when a count is decided.
 pub struct Seen<'a> {
     now: Timestamp,
+    minute: u32,
     service: &'a Service,
     /// The minute before.
     sample: Option<Sample>,
@@ -173,58 +181,75 @@ pub struct Day {
 /// When a configuration of this module is none.
 pub fn day(seed: u64, who: Who) -> serde_json::Result<Day> {
     let midnight = Timestamp::UNIX_EPOCH;
-    let load = load::of_day(&mut Dice::of(seed));
+    let mut scaler = who.scaler()?;
+    let mut course = Course {
+        service: Service::new(if scaler.is_some() { AT_MIDNIGHT } else { ENOUGH }, midnight),
+        cloudwatch: CloudWatch::new(midnight),
+        day: Day {
+            load: load::of_day(&mut Dice::of(seed)),
+            desired: Vec::new(),
+            samples: Vec::new(),
+            changes: Vec::new(),
+        },
+    };
     // Another source: what becomes of events does not change the load.
     let mut dice = Dice::of(!seed);
-    let mut scaler = who.scaler()?;
-    let mut cloudwatch = CloudWatch::new(midnight);
-    let mut service = Service::new(if scaler.is_some() { 6 } else { ENOUGH }, midnight);
-    let mut day = Day {
-        load,
-        desired: Vec::new(),
-        samples: Vec::new(),
-        changes: Vec::new(),
-    };
     let mut begun = midnight;
-    for (minute, load) in (0..MINUTES).zip(day.load.clone()) {
-        service.goes_to(minute);
-        if minute == DEPLOYS {
-            service.deploy();
+    for (minute, load) in (0..MINUTES).zip(course.day.load.clone()) {
+        course.service.goes_to(minute);
+        if minute == DEPLOYMENT.start {
+            course.service.deploy();
         }
-        let sample = day.samples.last().copied();
-        if let Some(before) = sample {
-            cloudwatch.hears(begun - PERIOD, before.mean, begun + EVALUATES, &mut dice);
+        if let Some(before) = course.day.samples.last() {
+            let datapoint = begun - PERIOD;
+            course
+                .cloudwatch
+                .hears(datapoint, before.mean, begun + EVALUATES, &mut dice);
         }
         if let Some(scaler) = &mut scaler {
-            let mut moves = |service: &mut Service, now, to: Option<u32>| {
-                if let Some(to) = to {
-                    let from = service.desired;
-                    day.changes.push(Change { at: now, from, to });
-                    service.set(to);
-                }
-            };
-            let mut looked = false;
-            let looks = begun + LOOKS;
-            let mut events = cloudwatch.arrived(begun + PERIOD - SignedDuration::from_nanos(1)).into_iter().peekable();
-            while !looked || events.peek().is_some() {
-                let event = events.next_if(|event| looked || event.arrives <= looks);
-                let now = event.as_ref().map_or(looks, |event| event.arrives);
-                let seen = Seen { now, service: &service, sample, cloudwatch: &cloudwatch };
-                let to = match &event {
-                    Some(event) => scaler.event(event, &seen),
-                    None => {
-                        looked = true;
-                        scaler.minute(&seen)
-                    }
-                };
-                moves(&mut service, now, to);
-            }
+            course.looks(scaler.as_mut(), minute, begun);
         }
-        day.desired.push(service.desired);
-        day.samples.push(service.serves(load));
+        course.day.desired.push(course.service.desired);
+        course.day.samples.push(course.service.serves(load));
         begun += PERIOD;
     }
-    Ok(day)
+    Ok(course.day)
+}
+
+/// A day that is under way.
+struct Course {
+    service: Service,
+    cloudwatch: CloudWatch,
+    day: Day,
+}
+
+impl Course {
+    /// What arrives within a minute, and the look of its schedule, in the order of time.
+    fn looks(&mut self, scaler: &mut dyn Scaler, minute: u32, begun: Timestamp) {
+        let arrived = self.cloudwatch.arrived(begun + PERIOD - SignedDuration::from_secs(1));
+        let scheduled = (begun + LOOKS, None);
+        let mut looks: Vec<_> = arrived.into_iter().map(|event| (event.arrives, Some(event))).collect();
+        looks.push(scheduled);
+        looks.sort_by_key(|(at, _)| *at);
+        for (now, event) in looks {
+            let seen = Seen {
+                now,
+                minute,
+                service: &self.service,
+                sample: self.day.samples.last().copied(),
+                cloudwatch: &self.cloudwatch,
+            };
+            let to = match &event {
+                Some(event) => scaler.event(event, &seen),
+                None => scaler.minute(&seen),
+            };
+            if let Some(to) = to {
+                let from = self.service.desired;
+                self.day.changes.push(Change { at: now, from, to });
+                self.service.set(to);
+            }
+        }
+    }
 }
 
 /// The smallest whole number that is no smaller, for counts.

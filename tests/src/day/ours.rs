@@ -1,4 +1,5 @@
-//! The rules of scaling, through the decisions of the function: woken by events, and once a minute by the schedule.
+//! The rules of scaling, through the decisions of the function: woken by events, every minute while there is something to
+//! expect, and every five minutes in any case.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +10,15 @@ use wharfinger_core::event::AlarmState;
 use wharfinger_core::ids::Target;
 use wharfinger_core::known::Known;
 use wharfinger_core::report::Outcome;
-use wharfinger_core::scaling::{AlarmFacts, Facts, Memory, decide, needs_confirmation, needs_metric, settle};
+use wharfinger_core::scaling::{
+    AlarmFacts, Facts, Memory, Watch, decide, needs_confirmation, needs_metric, settle, watch,
+};
 
 use super::cloudwatch::AlarmEvent;
 use super::{Scaler, Seen};
+
+/// How many minutes lie between two passes over everything.
+const LONGER_PASS: u32 = 5;
 
 /// The rules of one service, and what is stored of it.
 #[derive(Debug)]
@@ -21,6 +27,8 @@ pub struct Ours {
     memory: Memory,
     /// The latest state that an event told, by the alarm's name.
     ledger: BTreeMap<&'static str, AlarmState>,
+    /// Whether the pass of every minute looks at it.
+    watch: Watch,
 }
 
 impl Ours {
@@ -33,12 +41,8 @@ impl Ours {
             scaling: serde_json::from_value(scaling)?,
             memory: Memory::default(),
             ledger: BTreeMap::new(),
+            watch: Watch::Idle,
         })
-    }
-
-    /// The configuration.
-    pub fn scaling(&self) -> &Scaling {
-        &self.scaling
     }
 
     /// What is known of the alarms: what the event told, where it is not too old, and what CloudWatch says of the others.
@@ -60,6 +64,7 @@ impl Ours {
         alarms
     }
 
+    /// One look, as the function makes it: at what can be told without the count, and at the service when that stirs.
     fn look(&mut self, seen: &Seen<'_>, told: Option<&AlarmEvent>) -> Option<u32> {
         let mut facts = Facts {
             target: Target::service("prod", "web"),
@@ -71,11 +76,13 @@ impl Ours {
             queues: BTreeMap::new(),
             memory: self.memory.clone(),
         };
-        if told.is_none() && decide(&facts, seen.now).decision.outcome == Outcome::Ignore {
-            return None;
+        let mut decided = decide(&facts, seen.now);
+        let lasting = !facts.memory.wishes.is_empty() || facts.memory.pending.is_some();
+        if told.is_some() || lasting || decided.decision.outcome != Outcome::Ignore {
+            facts.service = Known::Yes(Some(seen.service.describe()));
+            decided = decide(&facts, seen.now);
         }
-        facts.service = Known::Yes(Some(seen.service.describe()));
-        let decided = decide(&facts, seen.now);
+        self.watch = watch(&facts, &decided, seen.now);
         let to = decided.intent.as_ref().map(|intent| intent.to);
         self.memory = if to.is_some() {
             settle(decided.before_call())
@@ -93,19 +100,19 @@ impl Ours {
         }
         news
     }
-
-    /// When the memory last knew a change; for checks.
-    pub fn last_change(&self) -> Option<Timestamp> {
-        self.memory.last.map(|last| last.at)
-    }
 }
 
 impl Scaler for Ours {
     fn event(&mut self, event: &AlarmEvent, seen: &Seen<'_>) -> Option<u32> {
-        if self.is_news(event) { self.look(seen, Some(event)) } else { None }
+        if self.is_news(event) {
+            self.look(seen, Some(event))
+        } else {
+            None
+        }
     }
 
     fn minute(&mut self, seen: &Seen<'_>) -> Option<u32> {
-        self.look(seen, None)
+        let is_due = self.watch == Watch::EachMinute || seen.minute.is_multiple_of(LONGER_PASS);
+        if is_due { self.look(seen, None) } else { None }
     }
 }

@@ -15,6 +15,9 @@ const WARMING_CPU: f64 = 80.0;
 /// How many minutes a deployment keeps the tasks of before beside those that took over.
 const BAKES: u32 = 12;
 
+/// How many minutes a deployment takes.
+pub const DEPLOYMENT_LASTS: u32 = PENDING + WARMS + BAKES;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Task {
     begun: u32,
@@ -69,7 +72,7 @@ impl Service {
     /// Goes to a minute of the day.
     pub fn goes_to(&mut self, minute: u32) {
         self.minute = minute + PENDING + WARMS;
-        if self.deployed.is_some_and(|at| self.minute - at >= PENDING + WARMS + BAKES) {
+        if self.deployed.is_some_and(|at| self.minute - at >= DEPLOYMENT_LASTS) {
             self.deployed = None;
             self.tasks.retain(|task| !task.outgoing);
         }

@@ -55,7 +55,7 @@ pub type Row = (Who, Tally);
 ///
 /// # Errors
 /// When a configuration is none.
-pub fn rows(seeds: std::ops::Range<u64>) -> serde_json::Result<Vec<Row>> {
+pub fn rows(seeds: std::ops::RangeInclusive<u64>) -> serde_json::Result<Vec<Row>> {
     let mean = |who: Who| {
         let days: Result<Vec<_>, _> = seeds.clone().map(|seed| Ok(Tally::of(&day(seed, who)?))).collect();
         Ok((who, Tally::mean(&days?)))
@@ -69,7 +69,13 @@ pub fn table(rows: &[Row]) -> String {
         "| who | task-hours | minutes above 80 % | not served | changes | reversals |\n|---|---:|---:|---:|---:|---:|\n",
     );
     for (who, tally) in rows {
-        let Tally { task_hours, bad_minutes, unserved, changes, reversals } = tally;
+        let Tally {
+            task_hours,
+            bad_minutes,
+            unserved,
+            changes,
+            reversals,
+        } = tally;
         let _ = writeln!(
             text,
             "| {} | {task_hours:.0} | {bad_minutes:.0} | {unserved:.2} % | {changes:.0} | {reversals:.0} |",

@@ -19,6 +19,9 @@ use crate::service::ServiceFacts;
 /// minute while it stays in ALARM (CloudWatch user guide, "Using Amazon CloudWatch alarms").
 const REPEAT_AFTER: Span = Span::minutes(1);
 
+/// A metric of one-minute periods shows this long after the end of a deployment what the tasks that stay have to do.
+const SHOWN_AFTER: Span = Span::minutes(2);
+
 /// A change that is not made, and why.
 pub(super) struct Held(pub(super) Outcome, pub(super) Vec<Reason>);
 
@@ -90,6 +93,9 @@ impl Look<'_> {
         }
         memory.bounds = Some(self.bounds());
         let combined = self.combine();
+        if matches!(combined, Combined::In(..)) && self.free_of_deployment(false).is_err() {
+            memory.deploying = Some(self.now);
+        }
         let wish = match &combined {
             Combined::Out(wishes) | Combined::In(wishes, 0) => wishes.iter().map(|wish| wish.to).max().unwrap_or(base),
             Combined::In(..) | Combined::Content => base,
@@ -222,12 +228,7 @@ impl Look<'_> {
         let reckoned = self.reckon(wishes.iter().map(|wish| (wish.to, wish.ask)), stable);
         self.unspent(&reckoned)?;
         self.steady(reckoned.to)?;
-        let cooling = self
-            .count
-            .memory
-            .last
-            .map(|last| after(last.at, scaling.cooldown.inward));
-        if let Some(until) = cooling.filter(|until| self.now < *until) {
+        if let Some(until) = self.cooling_in() {
             let message = format!("no task is removed from service {target} before {until}: cooldown");
             return Err(Held::new(Outcome::Wait, Code::Cooldown, message));
         }
@@ -339,6 +340,14 @@ impl Look<'_> {
         let foreign = memory.last.filter(|last| last.foreign).map(|last| last.at);
         let since = memory.rise.map(|rise| rise.at).max(foreign)?;
         Some(after(since, self.facts.scaling.cooldown.out)).filter(|until| self.now < *until)
+    }
+
+    /// Until when no task is removed: after any change, and after a deployment.
+    fn cooling_in(&self) -> Option<Timestamp> {
+        let cooldown = self.facts.scaling.cooldown.inward;
+        let changed = self.count.memory.last.map(|last| after(last.at, cooldown));
+        let deployed = hold::deployed(self.service, self.count).map(|at| after(at, cooldown.max(SHOWN_AFTER)));
+        changed.max(deployed).filter(|until| self.now < *until)
     }
 
     /// The count before the first step of this cooldown, if nothing but steps to more tasks happened since.

@@ -54,6 +54,17 @@ pub(super) fn deployment(facts: &Facts, service: &ServiceFacts, out: bool, now: 
     Deploying::Holds(Reason::new(Code::DeploymentInProgress, message))
 }
 
+/// Until when tasks of two revisions shared the load, as far as that is known, if they do no longer: what was measured then
+/// is of more tasks than the count, and says too little.
+pub(super) fn deployed(service: &ServiceFacts, count: &Count) -> Option<Timestamp> {
+    let begun = service
+        .deployments
+        .iter()
+        .filter_map(|deployment| deployment.created_at);
+    let known = begun.chain(count.memory.deploying).max();
+    known.filter(|_| service.in_progress().is_none())
+}
+
 /// Since when fewer tasks run than are wanted. During a deployment the running ones are of two revisions and say nothing.
 pub(super) fn pending(service: &ServiceFacts, count: &Count, now: Timestamp) -> Option<Timestamp> {
     let short = service.in_progress().is_none() && service.running_count < count.base;
