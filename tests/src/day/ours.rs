@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_core::config::{Rule, Scaling};
 use wharfinger_core::event::AlarmState;
