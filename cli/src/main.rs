@@ -6,6 +6,7 @@
 
 mod apply;
 mod args;
+mod backtest;
 mod check;
 mod cloud;
 mod completions;
@@ -53,6 +54,7 @@ fn run(cli: Cli) -> anyhow::Result<Verdict> {
         Command::Export => export::run(&global),
         Command::History(args) => history::run(&global, &args),
         Command::Explain(args) => explain::run(&global, &args),
+        Command::Backtest(args) => backtest::run(&global, &args),
         Command::Sync(args) => sync::run(&global, &args),
         Command::Schema => schema::run(),
         Command::Completions(args) => completions::run(&args),

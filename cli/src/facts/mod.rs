@@ -13,6 +13,7 @@ use wharfinger_core::delivery::Wish;
 use wharfinger_core::event::{AlarmState, AlarmStateChange, TaskStateChange, time_from_json};
 use wharfinger_core::ids::{Digest, Target, TaskArn, TaskDefinitionRef};
 use wharfinger_core::known::Known;
+use wharfinger_core::scaling::backtest::AlarmDefinition;
 use wharfinger_core::service::{Attached, ServiceFacts};
 
 use crate::input;
@@ -213,6 +214,23 @@ impl Answers {
         let alarm =
             AlarmStateChange::from_describe_alarms(found.value).map_err(|error| self.unusable(&found, error))?;
         Ok(Some(alarm.state))
+    }
+
+    /// How an alarm of `DescribeAlarms` is evaluated; `None` when no answer tells of a metric alarm of this name.
+    pub(crate) fn definition(&self, name: &str) -> anyhow::Result<Option<AlarmDefinition>> {
+        let mut alarms = self.elements("DescribeAlarms", "MetricAlarms");
+        let Some(found) = alarms.find(|alarm| alarm.text("AlarmName") == Some(name)) else {
+            return Ok(None);
+        };
+        let definition = AlarmDefinition::from_describe_alarms(found.value);
+        let (_, definition) = definition.map_err(|error| self.unusable(&found, error))?;
+        Ok(Some(definition))
+    }
+
+    /// Whether `DescribeAlarms` tells of a composite alarm of this name.
+    pub(crate) fn is_composite(&self, name: &str) -> bool {
+        let mut alarms = self.elements("DescribeAlarms", "CompositeAlarms");
+        alarms.any(|alarm| alarm.text("AlarmName") == Some(name))
     }
 
     /// The raw answer of `DescribeTaskDefinition` for an ARN, `family:revision`, or a family, which means its latest
