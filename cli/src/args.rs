@@ -2,7 +2,7 @@
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::{apply, backtest, check, completions, diff, explain, history, sync};
+use crate::{apply, backtest, check, completions, diff, explain, history, pause, scale, sync};
 
 /// Keeps what is around an Amazon ECS cluster true: service discovery, scaling, delivery.
 #[derive(Debug, Parser)]
@@ -93,6 +93,12 @@ pub(crate) enum Command {
     /// Tell what the scaling rules of a service would have done with values of the past, offline.
     #[command(after_help = backtest::HELP)]
     Backtest(backtest::Args),
+    /// Have nothing done for a target, or for a domain of it, for a while.
+    Pause(pause::Pause),
+    /// End a pause.
+    Resume(pause::Resume),
+    /// Give a service other bounds for a while.
+    Scale(scale::Args),
     /// Compare registries and target groups with the tasks that run, now, and repair what differs.
     Sync(sync::Args),
     /// Print the JSON Schema of the configuration, for editors.

@@ -17,9 +17,12 @@ mod explain;
 mod export;
 mod facts;
 mod history;
+mod holds;
 mod input;
 mod names;
 mod output;
+mod pause;
+mod scale;
 mod schema;
 mod sync;
 mod table;
@@ -55,6 +58,9 @@ fn run(cli: Cli) -> anyhow::Result<Verdict> {
         Command::History(args) => history::run(&global, &args),
         Command::Explain(args) => explain::run(&global, &args),
         Command::Backtest(args) => backtest::run(&global, &args),
+        Command::Pause(args) => pause::pause(&global, &args),
+        Command::Resume(args) => pause::resume(&global, &args),
+        Command::Scale(args) => scale::run(&global, &args),
         Command::Sync(args) => sync::run(&global, &args),
         Command::Schema => schema::run(),
         Command::Completions(args) => completions::run(&args),
