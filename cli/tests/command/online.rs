@@ -331,3 +331,46 @@ fn pause_and_resume_tell_what_holds_and_who_is_not_configured() {
         );
     }
 }
+
+#[test]
+fn a_count_that_application_auto_scaling_moves_is_refused_unless_that_cannot_be_told() {
+    let (folder, aws) = (Folder::new(), Aws::start(&FUNCTIONS));
+    folder.write(
+        "w.yaml",
+        "version: 1\nservices:\n  prod/web:\n    scaling: { min: 1, max: 2 }\n",
+    );
+    let target = json!({ "ResourceId": "service/prod/web", "MinCapacity": 1, "MaxCapacity": 4 });
+    aws.says("DescribeScalableTargets", &json!({ "ScalableTargets": [target] }));
+    let ran = aws.run(&folder, &["check", "w.yaml", "--online"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(
+        ran.out
+            .starts_with("w.yaml:4:5: Application Auto Scaling moves the count of prod/web too"),
+        "{ran:?}"
+    );
+    let ran = aws.run(&folder, &["apply", "w.yaml"]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{ran:?}");
+    assert!(
+        ran.err
+            .contains("error: w.yaml does not fit what is in AWS: nothing was applied"),
+        "{ran:?}"
+    );
+    assert!(
+        aws.asked()
+            .iter()
+            .all(|(operation, _)| operation != "TransactWriteItems")
+    );
+
+    aws.says("DescribeScalableTargets", &json!({ "ScalableTargets": [] }));
+    assert_eq!(aws.run(&folder, &["check", "w.yaml", "--online"]).code, 0);
+    // Nobody may ask.
+    let other = Aws::start(&FUNCTIONS);
+    let ran = other.run(&folder, &["apply", "w.yaml"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.err.contains(
+            "warning: whether Application Auto Scaling moves a count too cannot be told: DescribeScalableTargets"
+        ),
+        "{ran:?}"
+    );
+}
