@@ -2,7 +2,7 @@
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::{apply, backtest, check, completions, diff, explain, history, pause, scale, sync};
+use crate::{apply, backtest, check, completions, diff, explain, history, pause, scale, status, sync};
 
 /// Keeps what is around an Amazon ECS cluster true: service discovery, scaling, delivery.
 #[derive(Debug, Parser)]
@@ -85,6 +85,8 @@ pub(crate) enum Command {
     Apply(apply::Args),
     /// Print the configuration that is stored, as `apply` takes it.
     Export,
+    /// Print what is known of each target: bounds, changes, pauses, rollouts, and what waits.
+    Status(status::Args),
     /// Print what was decided, and why.
     History(history::Args),
     /// Tell what would be done on an event, and why.

@@ -51,7 +51,8 @@ pub(crate) async fn change(
             holds.insert(known.clone(), changed);
         }
         if holds.is_empty() {
-            note(unknown(current, target));
+            let names: Vec<_> = current.targets.keys().map(Target::to_string).collect();
+            note(unknown(&names, target));
         }
         let transactions = rewrite(current, &holds, stamp);
         Ok(Plan { holds, transactions })
@@ -85,10 +86,9 @@ fn named<'c>(
     Ok(current.targets.iter().filter(move |(known, _)| is_it(known)))
 }
 
-/// There is no such target.
-pub(crate) fn unknown(current: &Current, target: &Target) -> String {
-    let known: Vec<_> = current.targets.keys().map(Target::to_string).collect();
-    let known: Vec<_> = known.iter().map(String::as_str).collect();
+/// There is no such target among these.
+pub(crate) fn unknown(names: &[String], target: &Target) -> String {
+    let known: Vec<_> = names.iter().map(String::as_str).collect();
     let near = nearest(&target.to_string(), &known);
     let hint = near.map_or_else(String::new, |near| format!(" (there is {near})"));
     format!("{target} is not configured{hint}: `wharfinger export` prints what is")
@@ -245,8 +245,7 @@ pub(crate) mod tests {
         let found = change(&table, &wbe, &stamp(0), |_, _, _| panic!("of whom?")).await;
         assert_eq!(found.unwrap(), None);
         assert_eq!(*table.items.borrow(), before);
-        let current = table::read(&table).await.unwrap();
-        let told = unknown(&current, &wbe);
+        let told = unknown(&["prod/web".to_owned(), "prod/plain".to_owned()], &wbe);
         assert!(
             told.starts_with("prod/wbe is not configured (there is prod/web)"),
             "{told}"

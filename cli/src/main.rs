@@ -24,6 +24,7 @@ mod output;
 mod pause;
 mod scale;
 mod schema;
+mod status;
 mod sync;
 mod table;
 mod yaml;
@@ -55,6 +56,7 @@ fn run(cli: Cli) -> anyhow::Result<Verdict> {
         Command::Diff(args) => diff::run(&global, &args),
         Command::Apply(args) => apply::run(&global, &args),
         Command::Export => export::run(&global),
+        Command::Status(args) => status::run(&global, &args),
         Command::History(args) => history::run(&global, &args),
         Command::Explain(args) => explain::run(&global, &args),
         Command::Backtest(args) => backtest::run(&global, &args),

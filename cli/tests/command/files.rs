@@ -61,6 +61,8 @@ fn usage_and_environment_are_exit_code_2_and_told_on_standard_error() {
         (&["check", "w.yaml", "--facts", "nope.json"], "nope.json cannot be read"),
         (&["sync", "prod/web", "--dry-run"], "no Region is set"),
         (&["sync", "prod"], "`prod` is not a target"),
+        (&["status"], "no Region is set"),
+        (&["status", "prod"], "`prod` is not a target"),
         (&["pause", "prod/web"], "no Region is set"),
         (&["pause", "prod/web", "sclaing"], "invalid value 'sclaing'"),
         (&["resume", "prod/web", "scaling"], "no Region is set"),
@@ -161,7 +163,7 @@ fn help_shows_the_options_of_a_command_first_and_global_ones_only_where_they_mat
     };
     let all = ["--output", "--stack", "--config-table", "--state-table"];
     for command in [
-        "diff", "apply", "export", "history", "explain", "sync", "pause", "resume", "scale",
+        "diff", "apply", "export", "history", "explain", "sync", "status", "pause", "resume", "scale",
     ] {
         let help = help(command);
         let (own, global) = help.split_once("\nGlobal options:\n").unwrap();

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::history::{self, Stable};
 use super::hold::{self, Deploying};
+use super::memory::after;
 use super::standing::Count;
 use super::wish::{Ask, Heard, Voice};
 use super::{Bounds, Facts, InForce, Intent, Memory, Used};
@@ -222,11 +223,7 @@ impl Look<'_> {
         let reckoned = self.reckon(wishes.iter().map(|wish| (wish.to, wish.ask)), stable);
         self.unspent(&reckoned)?;
         self.steady(reckoned.to)?;
-        let cooling = self
-            .count
-            .memory
-            .last
-            .map(|last| after(last.at, scaling.cooldown.inward));
+        let cooling = self.count.memory.cooling_in(&scaling.cooldown);
         if let Some(until) = cooling.filter(|until| self.now < *until) {
             let message = format!("no task is removed from service {target} before {until}: cooldown");
             return Err(Held::new(Outcome::Wait, Code::Cooldown, message));
@@ -333,12 +330,10 @@ impl Look<'_> {
         Ok(due)
     }
 
-    /// Until when no task is added: after our last change to more tasks, and after someone else's change.
+    /// Until when no task is added, if that is not over.
     fn cooling_out(&self) -> Option<Timestamp> {
-        let memory = &self.count.memory;
-        let foreign = memory.last.filter(|last| last.foreign).map(|last| last.at);
-        let since = memory.rise.map(|rise| rise.at).max(foreign)?;
-        Some(after(since, self.facts.scaling.cooldown.out)).filter(|until| self.now < *until)
+        let until = self.count.memory.cooling_out(&self.facts.scaling.cooldown);
+        until.filter(|until| self.now < *until)
     }
 
     /// The count before the first step of this cooldown, if nothing but steps to more tasks happened since.
@@ -366,8 +361,4 @@ impl Look<'_> {
             used,
         }
     }
-}
-
-fn after(time: Timestamp, span: Span) -> Timestamp {
-    time.saturating_add(span.duration()).unwrap_or(Timestamp::MAX)
 }
