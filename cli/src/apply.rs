@@ -8,7 +8,7 @@ use wharfinger_cloud::aws::Aws;
 use wharfinger_cloud::config::CACHED_FOR;
 use wharfinger_cloud::ports::Clock;
 use wharfinger_cloud::table::TableName;
-use wharfinger_core::config::changes::{Current, Plan, Stamp, plan, plan_lingering};
+use wharfinger_core::config::changes::{Current, Stamp, plan, plan_lingering};
 use wharfinger_core::config::stored::{Resolved, registry_id};
 
 use crate::args::Global;
@@ -164,6 +164,7 @@ impl Show for Report {
 #[cfg(test)]
 mod tests {
     use wharfinger_cloud::table::{Item, Key, number};
+    use wharfinger_core::config::changes::Plan;
     use wharfinger_core::config::stored::{Registry, StoredTarget};
     use wharfinger_core::config::{Document, Service};
     use wharfinger_core::ids::Target;

@@ -99,7 +99,7 @@ async fn look(cloud: &(impl Table + Newest + Clock), managed: Managed) -> anyhow
     let unread = || format!("the state of {} cannot be read", managed.target);
     let item = item.with_context(unread)?.unwrap_or_default();
     let (records, malformed) = records.with_context(unread)?;
-    let (row, unreadable) = Row::of(&managed, &item, records, cloud.now());
+    let (row, unreadable) = Row::of(&managed, &item, &records, cloud.now());
     for malformed in malformed.into_iter().chain(unreadable) {
         warning(malformed);
     }

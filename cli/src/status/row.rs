@@ -97,7 +97,7 @@ pub(super) struct Decided {
 
 impl Row {
     /// Reads a target's state item and its newest records, newest first; what cannot be read counts as nothing.
-    pub(super) fn of(managed: &Managed, item: &Item, records: Vec<Record>, now: Timestamp) -> (Self, Vec<Malformed>) {
+    pub(super) fn of(managed: &Managed, item: &Item, records: &[Record], now: Timestamp) -> (Self, Vec<Malformed>) {
         let mut malformed = Vec::new();
         let config = &managed.stored.config;
         let last = |domain: &str| {

@@ -361,6 +361,20 @@ fn a_count_that_application_auto_scaling_moves_is_refused_unless_that_cannot_be_
             .all(|(operation, _)| operation != "TransactWriteItems")
     );
 
+    let target = json!({ "ResourceId": "service/prod/web" });
+    folder.write_json(
+        "f.json",
+        &json!({ "DescribeScalableTargets": { "ScalableTargets": [target] } }),
+    );
+    let offline = folder.run(&["check", "w.yaml", "--facts", "f.json"]);
+    assert_eq!(offline.code, 1, "{offline:?}");
+    assert!(
+        offline
+            .out
+            .contains("Application Auto Scaling moves the count of prod/web too"),
+        "{offline:?}"
+    );
+
     aws.says("DescribeScalableTargets", &json!({ "ScalableTargets": [] }));
     assert_eq!(aws.run(&folder, &["check", "w.yaml", "--online"]).code, 0);
     // Nobody may ask.
