@@ -17,11 +17,11 @@ use wharfinger_cloud::world::{Caller, Shared, World};
 use wharfinger_core::config::stored::StoredTarget;
 use wharfinger_core::ids::Target;
 use wharfinger_scaling::Scaling;
-use wharfinger_tests::simulation::{self, Without};
+use wharfinger_tests::simulation::{self, Settings, Without};
 
 #[test]
 fn nothing_is_violated() {
-    let many = simulation::run_many(1, 300, None, |_| {});
+    let many = simulation::run_many(1, 300, Settings::default(), |_| {});
     if let Some(failed) = many.failed {
         panic!(
             "seed {}: {:?}; `make simulate SEED={0}` replays it",
@@ -55,8 +55,12 @@ fn nothing_is_violated() {
 /// through; an address that passed from a paused target to another; a stored health that was taken for today's.
 #[test]
 fn what_was_found_once_stays_mended() {
+    let plain = Settings {
+        plain: true,
+        ..Settings::default()
+    };
     for seed in [634, 668, 971, 2332] {
-        let once = simulation::run_many(seed, 1, None, |_| {});
+        let once = simulation::run_many(seed, 1, plain, |_| {});
         assert!(
             once.failed.is_none(),
             "seed {seed}: {:?}",
@@ -66,7 +70,11 @@ fn what_was_found_once_stays_mended() {
 }
 
 fn bites(without: Without) {
-    let many = simulation::run_many(1, 1_000, Some(without), |_| {});
+    let settings = Settings {
+        without: Some(without),
+        ..Settings::default()
+    };
+    let many = simulation::run_many(1, 1_000, settings, |_| {});
     assert!(
         many.failed.is_some(),
         "without {without:?} nothing was found: {}",
@@ -90,9 +98,18 @@ fn without_the_fencing_something_is() {
 }
 
 #[test]
+fn without_the_claims_something_is() {
+    bites(Without::Claims);
+}
+
+#[test]
 fn a_seed_gives_the_same_history_again() {
+    let settings = Settings {
+        trace: true,
+        ..Settings::default()
+    };
     for seed in [1, 7, 2_405] {
-        let (first, second) = (simulation::run(seed, None, true), simulation::run(seed, None, true));
+        let (first, second) = (simulation::run(seed, settings), simulation::run(seed, settings));
         assert!(first.trace.len() > 100);
         assert_eq!(first.trace, second.trace);
     }
