@@ -106,8 +106,10 @@ pub async fn merge<C: Cloud, S: Side<C>>(
     let (entry, mut rivals) = (entry?, rivals?);
     let joining = as_number(&entry.item, JOINING);
     if entry.facts.is_leaving() && !task.is_leaving() {
-        // What was claimed was claimed for a task that is gone by now.
-        (rivals, _) = claims::end(cloud, &task.task_arn, &told, joining.is_some()).await?;
+        // What was claimed was claimed for a task that is gone by now. What is to be removed yet keeps its claim: should
+        // nobody come to that, it tells the sweep whose it is.
+        let needed = joining.is_some() || !entry.item.contains_key(LEFT);
+        (rivals, _) = claims::end(cloud, &task.task_arn, &told, needed).await?;
     }
     // This may be the next attempt of one that registered too late and died, of which a copy of the event that went through
     // meanwhile tells nothing. What is named after the task can be removed once more.
