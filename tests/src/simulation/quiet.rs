@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 use wharfinger_cloud::table::{AttributeValue, Key};
 use wharfinger_core::ids::Target;
 
@@ -11,7 +12,7 @@ use super::bus::{Domain, Parcel};
 use super::checks::{Leeway, Violation, compare_endpoints, compare_targets};
 use super::groups::{self, ROOM};
 use super::history::History;
-use super::scenario::BROKEN;
+use super::scenario::{BROKEN, Plan};
 use super::tally::Slowest;
 
 /// Longer than a lease, and than a function keeps what it read of the configuration.
@@ -264,6 +265,24 @@ impl History {
         Ok(())
     }
 
+    /// Whether a function looks into the ledger of the task that an event is about: its target is configured for it, and
+    /// has been for long enough.
+    fn minds(&self, parcel: &Parcel) -> bool {
+        let group = parcel
+            .event
+            .pointer("/detail/group")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let name = group.rsplit(':').next().unwrap_or_default();
+        let plan = self.scenario.targets.iter().find(|p| p.target.name == name);
+        let known = |plan: &Plan| plan.changed.is_none_or(|at| self.now().duration_since(at) > REST);
+        match parcel.to {
+            Domain::Discovery => plan.is_none_or(|plan| known(plan) && !plan.discovery().is_empty()),
+            Domain::Balancing => plan.is_some_and(|plan| known(plan) && !plan.balancing().is_empty()),
+            Domain::Scaling | Domain::Delivery => false,
+        }
+    }
+
     /// A ledger item that holds nonsense is reported with its key when the next event meets it.
     fn meet_malformed(&mut self) -> Result<(), Violation> {
         // Without a condition no write meets what is there.
@@ -273,7 +292,7 @@ impl History {
         let tasks: Vec<_> = self
             .handled
             .iter()
-            .filter(|p| Domain::ENDPOINTS.contains(&p.to))
+            .filter(|p| self.minds(p))
             .filter_map(|p| {
                 Some((
                     p.event
