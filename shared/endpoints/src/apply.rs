@@ -236,7 +236,7 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
             .collect();
         let new: Vec<_> = made.into_iter().filter(|e| !look.intended.contains(e)).collect();
         // Whoever claims once more after others were through is about to register again: nobody may end the claim.
-        let anew = !unclaimed.is_empty() && !look.joining;
+        let anew = !unclaimed.is_empty();
         if anew || !new.is_empty() {
             let all: Vec<_> = look.intended.iter().cloned().chain(new).collect();
             let mut update = Update::of(task_key::<S::Member>(&task.task_arn, &task.cluster_arn))
