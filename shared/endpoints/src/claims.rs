@@ -11,8 +11,8 @@ use jiff::SignedDuration;
 use wharfinger_cloud::Fault;
 use wharfinger_cloud::ports::Clock;
 use wharfinger_cloud::table::{
-    Condition, Item, Key, Malformed, Table, TableName, Update, Updated, as_number, as_text, attribute, number, text,
-    to_attribute,
+    AttributeValue, Condition, Item, Key, Malformed, Table, TableName, Update, Updated, as_number, as_text, attribute,
+    number, text, to_attribute,
 };
 use wharfinger_core::endpoint::{Member, Rival};
 use wharfinger_core::event::TaskStateChange;
@@ -23,6 +23,8 @@ use wharfinger_core::ledger::{LIVING_SECONDS, TOMBSTONE_SECONDS, expiry};
 const TASK: &str = "task";
 /// The task that is about to put back what the other has there.
 const BACK: &str = "back";
+/// Set once the task has left, while its claim stays: it tells the sweep whose a late registration is, and holds nobody up.
+const GONE: &str = "gone";
 /// When that task began, in epoch milliseconds.
 const SINCE: &str = "since";
 /// What stands for it.
@@ -107,7 +109,8 @@ async fn claim_one<M: Member>(
         .set(SINCE, number(since))
         .set(MEMBER, to_attribute("a claim", member)?)
         .set(GROUP, text(task.group.clone().unwrap_or_default()))
-        .set(TTL, number(expiry(cloud.now(), LIVING_SECONDS)));
+        .set(TTL, number(expiry(cloud.now(), LIVING_SECONDS)))
+        .remove(GONE);
     let free = || Condition::Any(vec![Condition::Missing(TASK), Condition::Equal(TASK, own.clone())]);
     let (mut condition, mut rival) = (free(), None);
     for _ in 0..ATTEMPTS {
@@ -199,8 +202,10 @@ async fn end_one<M: Member>(
     let mut update = Update::of(key)
         .set(TTL, number(expiry(cloud.now(), TOMBSTONE_SECONDS)))
         .only_if(Condition::Equal(TASK, text(task.as_str())));
-    if !others_join {
-        update.remove = vec![TASK];
+    if others_join {
+        update = update.set(GONE, AttributeValue::Bool(true));
+    } else {
+        update.remove = vec![TASK, GONE];
     }
     match cloud.update(TableName::State, update).await? {
         Updated::Made(item) if item.contains_key(BACK) && !others_join => Ok(Ended::PutBack),
@@ -295,7 +300,7 @@ pub async fn check<M: Member>(
 
 /// Another task's claim. One that cannot be read is nobody's: the sweep replaces it.
 fn rival<M: Member>(item: &Item, task: &TaskArn) -> Option<Rival<M>> {
-    if !item.contains_key(TASK) {
+    if !item.contains_key(TASK) || item.contains_key(GONE) {
         return None;
     }
     let other = read::<M>(item).ok().flatten().filter(|claim| claim.task != *task)?;

@@ -5,7 +5,8 @@ use wharfinger_cloud::ledger::{self, Entry, News, SAID};
 use wharfinger_cloud::pipeline::Cause;
 use wharfinger_cloud::ports::{Clock, OperationStatus};
 use wharfinger_cloud::table::{
-    AttributeValue, Item, Key, Malformed, TableName, Update, as_number, as_text, attribute, number, to_attribute,
+    AttributeValue, Condition, Item, Key, Malformed, TableName, Update, Updated, as_number, as_text, attribute, number,
+    to_attribute,
 };
 use wharfinger_cloud::telemetry;
 use wharfinger_core::config::stored::Managed;
@@ -49,6 +50,8 @@ pub struct Look<M> {
     pub joining: bool,
     /// Whether someone may still be about to register: [`JOINING`].
     pub pending: bool,
+    /// Whether several have begun at once: who is through answers for itself only. [`COPIES`]
+    pub copies: bool,
     /// Whose addresses were claimed or looked at by this attempt.
     pub settled_claims: Vec<M>,
     /// Whether the task is in the set of those that wait to be healthy.
@@ -59,7 +62,7 @@ impl<M> Look<M> {
     /// Whether another attempt may still be about to register. What it registers would be nobody's if it died after that
     /// and the claim had ended before.
     pub(crate) fn others_join(&self) -> bool {
-        self.pending && !self.joining
+        self.copies || self.pending && !self.joining
     }
 }
 
@@ -103,17 +106,21 @@ pub async fn merge<C: Cloud, S: Side<C>>(
         news(function, cloud, &managed, task),
         hold(function, cloud, task, &told)
     );
-    let (entry, mut rivals) = (entry?, rivals?);
+    let (mut entry, mut rivals) = (entry?, rivals?);
+    // This may be the next attempt of one that registered too late and died, of which a copy of the event that went through
+    // meanwhile tells nothing. What is named after the task can be removed once more.
+    let copies = !S::Member::SHARED && entry.item.contains_key(COPIES);
+    if entry.merge != Merge::Fresh && as_number(&entry.item, JOINING) == Some(task.version) {
+        entry = tell_copies::<S::Member>(cloud, task, entry).await?;
+    }
     let joining = as_number(&entry.item, JOINING);
     if entry.facts.is_leaving() && !task.is_leaving() {
         // What was claimed was claimed for a task that is gone by now. What is to be removed yet keeps its claim: should
         // nobody come to that, it tells the sweep whose it is.
-        let needed = joining.is_some() || !entry.item.contains_key(LEFT);
+        let copies = entry.item.contains_key(COPIES);
+        let needed = joining.is_some() || copies || !entry.item.contains_key(LEFT);
         (rivals, _) = claims::end(cloud, &task.task_arn, &told, needed).await?;
     }
-    // This may be the next attempt of one that registered too late and died, of which a copy of the event that went through
-    // meanwhile tells nothing. What is named after the task can be removed once more.
-    let copies = !S::Member::SHARED && entry.item.contains_key(COPIES);
     let too_late = copies && entry.facts.is_leaving() && task.is_running();
     let dealt_with = entry.settled && joining.is_none_or(|version| version < task.version);
     if entry.merge != Merge::Fresh && dealt_with && !too_late {
@@ -136,11 +143,6 @@ pub async fn merge<C: Cloud, S: Side<C>>(
         return Ok(None);
     }
     let joining = joining == Some(task.version);
-    if !S::Member::SHARED && joining && entry.merge != Merge::Fresh {
-        let key = task_key::<S::Member>(&task.task_arn, &task.cluster_arn);
-        let copies = Update::of(key).set(COPIES, AttributeValue::Bool(true));
-        cloud.update(TableName::State, copies).await?;
-    }
     let again = if too_late { told.clone() } else { Vec::new() };
     let mut look = look(function, managed, entry, again);
     look.facts.left &= !too_late;
@@ -149,6 +151,26 @@ pub async fn merge<C: Cloud, S: Side<C>>(
     look.settled_claims = told;
     look_around(cloud, &mut look).await?;
     Ok(Some(look))
+}
+
+/// Stores that an attempt begins while another has not confirmed. When the task moved on meanwhile, that is what is known.
+async fn tell_copies<M: Member>(
+    cloud: &impl Cloud,
+    task: &TaskStateChange,
+    entry: Entry<TaskStateChange>,
+) -> Result<Entry<TaskStateChange>, Fault> {
+    let copies = Update::of(task_key::<M>(&task.task_arn, &task.cluster_arn))
+        .set(COPIES, AttributeValue::Bool(true))
+        .only_if(Condition::Equal(ledger::ORDER, number(entry.order)));
+    let item = match cloud.update(TableName::State, copies).await? {
+        Updated::Made(item) => return Ok(Entry { item, ..entry }),
+        Updated::Refused(None) => return Ok(entry),
+        Updated::Refused(Some(item)) => item,
+    };
+    Entry::read(item, Merge::Stale).map_err(|malformed| Fault::Unstorable {
+        what: malformed.key,
+        reason: malformed.reason,
+    })
 }
 
 /// Which members the event itself tells: those that it is to have, or, of a target that leaves, where it was.
@@ -282,6 +304,7 @@ pub fn look<S, M: Member>(
     task.health_status = None;
     // While someone may still be about to register, what was intended may come after it was removed.
     let pending = as_number(&entry.item, JOINING).is_some();
+    let copies = entry.item.contains_key(COPIES);
     let left = task.is_leaving() && entry.item.contains_key(LEFT) && !pending;
     let intended_still = intended.iter().filter(|_| !left).cloned();
     let uncertain = made.into_iter().chain(intended_still).collect();
@@ -295,6 +318,7 @@ pub fn look<S, M: Member>(
         said,
         joining: false,
         pending,
+        copies,
         settled_claims: Vec::new(),
         waiting,
     }

@@ -303,8 +303,8 @@ impl History {
             Ok(()) => {
                 self.say(|_| format!("{name} ends"));
                 if parcel.to == Domain::Balancing {
-                    let now = self.now();
-                    self.watch.heard(&parcel.event, self.number, now);
+                    let world = self.world.borrow();
+                    self.watch.heard(&world, &self.scenario, &parcel.event, self.number);
                 }
                 self.handled.push(parcel);
             }

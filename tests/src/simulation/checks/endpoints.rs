@@ -58,7 +58,16 @@ impl Watch {
     }
 
     /// The function of target groups has heard of a task. `last` is the number of the last invocation that began.
-    pub fn heard(&mut self, event: &serde_json::Value, last: u64, at: Timestamp) {
+    /// What it heard while the target was paused, it let pass.
+    pub fn heard(&mut self, world: &World, scenario: &Scenario, event: &serde_json::Value, last: u64) {
+        let at = world.now;
+        let target = bus::task(event)
+            .and_then(|arn| world.tasks.get(arn))
+            .map(|task| &task.target);
+        let paused = target.and_then(|target| plan(scenario, target)?.paused);
+        if paused.is_some_and(|(_, until)| at.duration_since(until) <= SKEW) {
+            return;
+        }
         if let Some(task) = bus::task(event).filter(|_| bus::is_running(event)) {
             self.seen.joined.entry(task.to_owned()).or_insert((last, at));
         }
