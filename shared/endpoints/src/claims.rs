@@ -65,6 +65,8 @@ pub struct Claim<M> {
     pub member: M,
     /// The group of the task.
     pub group: Option<String>,
+    /// Whether the task has left: what is not listed by now is not missed.
+    pub gone: bool,
 }
 
 fn read<M: Member>(item: &Item) -> Result<Option<Claim<M>>, Malformed> {
@@ -81,6 +83,7 @@ fn read<M: Member>(item: &Item) -> Result<Option<Claim<M>>, Malformed> {
         since: as_number(item, SINCE).unwrap_or_default(),
         member: attribute(item, MEMBER)?.ok_or_else(|| malformed(format!("it has no `{MEMBER}`")))?,
         group: as_text(item, GROUP).map(str::to_owned),
+        gone: item.contains_key(GONE),
     }))
 }
 

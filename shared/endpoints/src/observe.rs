@@ -108,8 +108,8 @@ pub async fn merge<C: Cloud, S: Side<C>>(
     );
     let (mut entry, mut rivals) = (entry?, rivals?);
     // This may be the next attempt of one that registered too late and died, of which a copy of the event that went through
-    // meanwhile tells nothing. What is named after the task can be removed once more.
-    let copies = !S::Member::SHARED && entry.item.contains_key(COPIES);
+    // meanwhile tells nothing. What is named after the task, or claimed for it still, can be removed once more.
+    let copies = entry.item.contains_key(COPIES);
     if entry.merge != Merge::Fresh && as_number(&entry.item, JOINING) == Some(task.version) {
         entry = tell_copies::<S::Member>(cloud, task, entry).await?;
     }
@@ -117,8 +117,7 @@ pub async fn merge<C: Cloud, S: Side<C>>(
     if entry.facts.is_leaving() && !task.is_leaving() {
         // What was claimed was claimed for a task that is gone by now. What is to be removed yet keeps its claim: should
         // nobody come to that, it tells the sweep whose it is.
-        let copies = entry.item.contains_key(COPIES);
-        let needed = joining.is_some() || copies || !entry.item.contains_key(LEFT);
+        let needed = joining.is_some() || entry.item.contains_key(COPIES) || !entry.item.contains_key(LEFT);
         (rivals, _) = claims::end(cloud, &task.task_arn, &told, needed).await?;
     }
     let too_late = copies && entry.facts.is_leaving() && task.is_running();
@@ -143,7 +142,10 @@ pub async fn merge<C: Cloud, S: Side<C>>(
         return Ok(None);
     }
     let joining = joining == Some(task.version);
-    let again = if too_late { told.clone() } else { Vec::new() };
+    let mut again = Vec::new();
+    if too_late {
+        again.extend(told.iter().cloned().chain(stored(&entry.item, INTENDED)));
+    }
     let mut look = look(function, managed, entry, again);
     look.facts.left &= !too_late;
     look.joining = joining;
