@@ -144,6 +144,7 @@ impl Plan {
         let health = checked.filter(|_| !temper.gentle && dice.chance(400)).map(|service| {
             service.health_check = true;
         });
+        self.checked = health.is_some() || self.entries.iter().any(|entry| entry.healthy);
         if health.is_some() && dice.chance(500) {
             self.entries.iter_mut().for_each(|entry| entry.healthy = true);
         }

@@ -195,6 +195,20 @@ impl History {
         Ok(())
     }
 
+    /// Whether the task of an event may have waited to be healthy: who saw that it was may have died unconfirmed, and then
+    /// a copy registers once more what is there.
+    fn waited(&self, event: &Value) -> bool {
+        let plan = self.plan_of(event);
+        plan.is_some_and(|plan| plan.checked)
+    }
+
+    /// The target to which the task of an event belongs.
+    fn plan_of(&self, event: &Value) -> Option<&Plan> {
+        let group = event.pointer("/detail/group")?.as_str()?;
+        let name = group.rsplit(':').next()?;
+        self.scenario.targets.iter().find(|p| p.target.name == name)
+    }
+
     /// Copies of events that were dealt with, however late, change nothing. What a pause held back was not dealt with: a
     /// copy of it is as good as the first, and the next sweep's affair if its task is gone.
     fn hear_again(&mut self) -> Result<(), Violation> {
@@ -206,6 +220,9 @@ impl History {
                 return Ok(());
             };
             if event.get("detail-type").is_some_and(|kind| kind == "Scheduled Event") {
+                continue;
+            }
+            if !self.plain && self.waited(&event) {
                 continue;
             }
             let title = super::bus::title(&event);
@@ -268,13 +285,7 @@ impl History {
     /// Whether a function looks into the ledger of the task that an event is about: its target is configured for it, and
     /// has been for long enough.
     fn minds(&self, parcel: &Parcel) -> bool {
-        let group = parcel
-            .event
-            .pointer("/detail/group")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let name = group.rsplit(':').next().unwrap_or_default();
-        let plan = self.scenario.targets.iter().find(|p| p.target.name == name);
+        let plan = self.plan_of(&parcel.event);
         let known = |plan: &Plan| plan.changed.is_none_or(|at| self.now().duration_since(at) > REST);
         match parcel.to {
             Domain::Discovery => plan.is_none_or(|plan| known(plan) && !plan.discovery().is_empty()),

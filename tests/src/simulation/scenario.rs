@@ -58,6 +58,8 @@ pub struct Plan {
     pub changed: Option<Timestamp>,
     /// The places that it had at first, once they were changed.
     pub first: Option<(Vec<Entry>, Vec<groups::Entry>)>,
+    /// Whether its tasks have a health check.
+    pub checked: bool,
     /// Whether it is not configured at all.
     pub pruned: bool,
 }
@@ -209,6 +211,7 @@ impl Plan {
             groups: Vec::new(),
             changed: None,
             first: None,
+            checked: false,
             pruned: false,
         }
     }
@@ -225,6 +228,7 @@ impl Plan {
             groups: Vec::new(),
             changed: None,
             first: None,
+            checked: false,
             pruned: false,
         }
     }
