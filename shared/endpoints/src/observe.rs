@@ -48,21 +48,34 @@ pub struct Look<M> {
     pub said: Option<String>,
     /// Whether this attempt answers for [`JOINING`]: its confirmation takes that back.
     pub joining: bool,
-    /// Whether someone may still be about to register: [`JOINING`].
-    pub pending: bool,
-    /// Whether several have begun at once: who is through answers for itself only. [`COPIES`]
-    pub copies: bool,
+    /// Who may still be about to register.
+    pub pending: Pending,
     /// Whose addresses were claimed or looked at by this attempt.
     pub settled_claims: Vec<M>,
     /// Whether the task is in the set of those that wait to be healthy.
     pub waiting: bool,
 }
 
+/// Who may be about to register for a task, unconfirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pending {
+    /// Nobody.
+    Nobody,
+    /// Whoever answers for [`JOINING`].
+    One,
+    /// Several that have begun at once: who is through answers for itself only. [`COPIES`]
+    Several,
+}
+
 impl<M> Look<M> {
     /// Whether another attempt may still be about to register. What it registers would be nobody's if it died after that
     /// and the claim had ended before.
     pub(crate) fn others_join(&self) -> bool {
-        self.copies || self.pending && !self.joining
+        match self.pending {
+            Pending::Nobody => false,
+            Pending::One => !self.joining,
+            Pending::Several => true,
+        }
     }
 }
 
@@ -305,9 +318,13 @@ pub fn look<S, M: Member>(
     // Health changes without a version: what was stored of it says nothing of now (containers-roadmap #1019).
     task.health_status = None;
     // While someone may still be about to register, what was intended may come after it was removed.
-    let pending = as_number(&entry.item, JOINING).is_some();
-    let copies = entry.item.contains_key(COPIES);
-    let left = task.is_leaving() && entry.item.contains_key(LEFT) && !pending;
+    let joining = as_number(&entry.item, JOINING).is_some();
+    let pending = match (joining, entry.item.contains_key(COPIES)) {
+        (_, true) => Pending::Several,
+        (true, false) => Pending::One,
+        (false, false) => Pending::Nobody,
+    };
+    let left = task.is_leaving() && entry.item.contains_key(LEFT) && !joining;
     let intended_still = intended.iter().filter(|_| !left).cloned();
     let uncertain = made.into_iter().chain(intended_still).collect();
     let belief = Belief { registered, uncertain };
@@ -320,7 +337,6 @@ pub fn look<S, M: Member>(
         said,
         joining: false,
         pending,
-        copies,
         settled_claims: Vec::new(),
         waiting,
     }

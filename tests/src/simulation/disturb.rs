@@ -28,7 +28,7 @@ impl History {
 
     /// Something that nobody foresaw.
     pub(super) fn disturb(&mut self) {
-        let more = u64::from(!self.plain);
+        let more = u64::from(!self.settings.plain);
         let rough = more * u64::from(!self.temper.gentle);
         let races = self.temper.races;
         let weights = [

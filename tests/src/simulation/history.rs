@@ -40,7 +40,7 @@ pub struct History {
     pub(super) dice: Dice,
     /// For what plain histories do not have: so each of them is the same as if it were not.
     pub(super) more: Dice,
-    pub(super) plain: bool,
+    pub(super) settings: Settings,
     pub(super) temper: Temper,
     pub(super) world: Shared,
     pub(super) scenario: Scenario,
@@ -64,8 +64,6 @@ pub struct History {
     pub(super) next_look: Timestamp,
     pub(super) last: String,
     pub(super) number: u64,
-    talkative: bool,
-    pub(super) without: Option<Without>,
 }
 
 impl History {
@@ -84,7 +82,7 @@ impl History {
         let mut history = Self {
             dice,
             more,
-            plain: settings.plain,
+            settings,
             clean: temper.gentle,
             temper,
             world,
@@ -105,8 +103,6 @@ impl History {
             next_look: beginning(),
             last: String::new(),
             number: 0,
-            talkative: settings.trace,
-            without: settings.without,
         };
         for domain in history.domains() {
             history.next_sweep.insert(domain, beginning());
@@ -118,7 +114,7 @@ impl History {
 
     /// The functions that are there.
     pub(super) fn domains(&self) -> impl Iterator<Item = Domain> + use<> {
-        let plain = self.plain;
+        let plain = self.settings.plain;
         let there = move |domain: &Domain| !(plain && *domain == Domain::Balancing);
         Domain::ALL.into_iter().filter(there)
     }
@@ -135,7 +131,7 @@ impl History {
 
     /// Adds a line to the trace.
     pub(super) fn say(&mut self, line: impl FnOnce(&Self) -> String) {
-        if self.talkative {
+        if self.settings.trace {
             let line = line(self);
             self.tell(&line);
         }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::bus::{self, Domain, Parcel, RETRIES};
 use super::history::History;
 use super::invocation::{Environment, Lag, Running};
+use super::scenario::Plan;
 
 impl History {
     /// The schedules of `template.yaml`; an event that comes late is made up for by the next.
@@ -47,7 +48,7 @@ impl History {
     /// Whether anyone looks for tasks that wait to be healthy.
     fn asks_for_health(&self) -> bool {
         let mut targets = self.scenario.targets.iter();
-        !self.plain && targets.any(|plan| plan.asks_for_health())
+        !self.settings.plain && targets.any(Plan::asks_for_health)
     }
 
     pub(super) fn look(&mut self) -> Rc<Value> {
@@ -88,7 +89,7 @@ impl History {
         };
         self.number += 1;
         self.tally.invocations += 1;
-        let mut running = Running::start(&self.world, self.number, parcel, environment, self.without);
+        let mut running = Running::start(&self.world, self.number, parcel, environment, self.settings.without);
         if self.dice.chance(self.temper.laggards) {
             running.lag = *self.dice.pick(&[Lag::Always, Lag::BeforeChange]).unwrap_or(&Lag::No);
         }

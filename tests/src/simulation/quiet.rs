@@ -143,7 +143,9 @@ impl History {
     /// ECS does whatever it still has to do; its events arrive, or do not.
     fn let_the_world_settle(&mut self, told: bool) -> Result<(), Violation> {
         let draining = groups::draining(&self.world.borrow());
-        draining.iter().for_each(|place| self.drained(place));
+        for place in &draining {
+            self.drained(place);
+        }
         loop {
             let moves = self.world.borrow().moves();
             let Some(a) = self.dice.pick(&moves).cloned() else {
@@ -222,7 +224,7 @@ impl History {
             if event.get("detail-type").is_some_and(|kind| kind == "Scheduled Event") {
                 continue;
             }
-            if !self.plain && self.waited(&event) {
+            if !self.settings.plain && self.waited(&event) {
                 continue;
             }
             let title = super::bus::title(&event);
@@ -247,7 +249,7 @@ impl History {
                 .filter(|t| t.is_running() && t.health == Some("HEALTHY"));
             checked.filter(|t| asks(&t.target)).map(|t| t.arn.clone()).collect()
         };
-        let Some(arn) = self.more.pick(&asked).filter(|_| !self.plain).cloned() else {
+        let Some(arn) = self.more.pick(&asked).filter(|_| !self.settings.plain).cloned() else {
             return Ok(());
         };
         self.set_health(&arn, "UNHEALTHY");
@@ -297,7 +299,7 @@ impl History {
     /// A ledger item that holds nonsense is reported with its key when the next event meets it.
     fn meet_malformed(&mut self) -> Result<(), Violation> {
         // Without a condition no write meets what is there.
-        if !self.temper.malformed || self.without.is_some() {
+        if !self.temper.malformed || self.settings.without.is_some() {
             return Ok(());
         }
         let tasks: Vec<_> = self

@@ -69,7 +69,8 @@ pub fn compare(world: &World, scenario: &Scenario, watch: &Watch, leeway: Leeway
     }
     for (place, drains) in &found {
         let spared = *drains || expected.contains_key(place) || scenario.foreign_targets.contains(place);
-        if !spared && !(leeway.forgotten && watch.seen.forgotten.contains(place)) {
+        let late = leeway.forgotten && watch.seen.forgotten.contains(place);
+        if !spared && !late {
             return Err(Violation::new(format!(
                 "{} is there and stands for nothing",
                 name(place)
