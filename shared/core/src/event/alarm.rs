@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::metric::{MetricQuery, queries};
 use super::{Detail, Envelope, Event, Incomplete, Rejected, parse_time, text, time_from_json};
 
 const KIND: &str = "CloudWatch Alarm State Change";
@@ -67,6 +68,9 @@ pub struct AlarmStateChange {
     pub alarm_name: String,
     /// The state that it is in now.
     pub state: AlarmState,
+    /// What it watches; empty of a composite alarm.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watches: Vec<MetricQuery>,
 }
 
 impl AlarmStateChange {
@@ -114,6 +118,7 @@ impl AlarmStateChange {
                 reading,
                 muted,
             },
+            watches: detail.get("configuration").map(queries).unwrap_or_default(),
         })
     }
 
@@ -148,6 +153,7 @@ impl AlarmStateChange {
                 reading,
                 muted: text("ActionsSuppressedBy").is_some(),
             },
+            watches: queries(alarm),
         })
     }
 }

@@ -7,6 +7,7 @@
 mod alarm;
 mod deployment;
 mod image;
+mod metric;
 mod task;
 mod time;
 
@@ -16,6 +17,7 @@ use serde_json::Value;
 pub use alarm::{AlarmState, AlarmStateChange, AlarmValue, Reading};
 pub use deployment::{DeploymentEvent, DeploymentStateChange};
 pub use image::{ImageAction, ImageActionType};
+pub use metric::{Metric, MetricQuery};
 pub use task::{Container, NetworkBinding, TaskStateChange, TaskStatus};
 pub use time::{parse_time, time_from_json};
 
