@@ -221,7 +221,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use wharfinger_cloud::CloudError;
-    use wharfinger_cloud::table::{Condition, Item, Key, Update, Updated, Write, number};
+    use wharfinger_cloud::table::{Condition, Found, Item, Key, Transacted, Update, Updated, Write, number};
     use wharfinger_core::config::stored::{Registry, StoredTarget};
     use wharfinger_core::config::{Document, Service};
     use wharfinger_core::ids::Target;
@@ -257,10 +257,10 @@ mod tests {
             panic!("{item:?}")
         }
 
-        async fn transact(&self, _: TableName, writes: Vec<Write>) -> Result<bool, CloudError> {
+        async fn transact(&self, _: TableName, writes: Vec<Write>) -> Result<Transacted, CloudError> {
             if self.others.get() > 0 {
                 self.others.set(self.others.get() - 1);
-                return Ok(false);
+                return Ok(Transacted::Refused(Found::new()));
             }
             let Some(Write::Put(meta, condition)) = writes.first() else {
                 panic!("{writes:?}")
@@ -275,9 +275,10 @@ mod tests {
                 match write {
                     Write::Put(item, _) => self.items.borrow_mut().insert(Key::of(&item).unwrap(), item),
                     Write::Delete(key) => self.items.borrow_mut().remove(&key),
+                    other => panic!("{other:?}"),
                 };
             }
-            Ok(true)
+            Ok(Transacted::Made)
         }
     }
 

@@ -49,13 +49,13 @@ fn an_unknown_key_is_answered_with_its_place_and_the_nearest_key() {
     check_web(
         "scaling:\n  min: 1\n  max: 2\n  during_deployment: hold",
         expect![[r#"
-        w.yaml:7:7: unknown key `during_deployment`: did you mean `during-deployment`? known here: `min`, `max`, `rules`, `cooldown`, `stabilise`, `limit`, `schedule`, `during-deployment` (in services.prod/web.scaling.during_deployment)
-    "#]],
+            w.yaml:7:7: unknown key `during_deployment`: did you mean `during-deployment`? known here: `min`, `max`, `rules`, `cooldown`, `stabilise`, `limit`, `warm-up`, `schedule`, `during-deployment` (in services.prod/web.scaling.during_deployment)
+        "#]],
     );
     check_web(
         "scaling: { min: 1, max: 2, rules: [ { alarm: a, tarqet: 60 } ] }",
         expect![[r#"
-            w.yaml:4:53: unknown key `tarqet`: did you mean `target`? known here: `alarm`, `queue`, `target`, `tolerance`, `steps`, `add`, `percent`, `set`, `min-step`, `missing`, `per-task`, `activate-above`, `idle-for` (in services.prod/web.scaling.rules[0].tarqet)
+            w.yaml:4:53: unknown key `tarqet`: did you mean `target`? known here: `alarm`, `queue`, `target`, `tolerance`, `steps`, `add`, `percent`, `set`, `min-step`, `missing`, `per-task`, `max-age`, `activate-above`, `idle-for` (in services.prod/web.scaling.rules[0].tarqet)
         "#]],
     );
     check_web(
@@ -121,7 +121,7 @@ fn a_wrong_value_is_answered_with_what_is_wanted() {
     check_web(
         "scaling: []\nstorage: all",
         expect![[r#"
-            w.yaml:4:14: expected keys and values (`min`, `max`, `rules`, `cooldown`, `stabilise`, `limit`, `schedule`, `during-deployment`), found a list (in services.prod/web.scaling)
+            w.yaml:4:14: expected keys and values (`min`, `max`, `rules`, `cooldown`, `stabilise`, `limit`, `warm-up`, `schedule`, `during-deployment`), found a list (in services.prod/web.scaling)
             w.yaml:5:14: expected a list (each element after `- `, or all in `[ ]`), found the text `all` (in services.prod/web.storage)
         "#]],
     );
@@ -208,9 +208,7 @@ fn ranges_are_told_in_the_same_words_everywhere() {
         expect![[r#"
             w.yaml:4:21: `min: -1` is out of range: 0 to 4294967295 (in services.prod/web.scaling.min)
             w.yaml:4:30: `max: 4294967296` is out of range: 0 to 4294967295 (in services.prod/web.scaling.max)
-            w.yaml:4:60: warning: has no effect in this version: queues are not looked at, and no task is removed beside such a rule (in services.prod/web.scaling.rules[0].queue)
             w.yaml:4:73: `per-task: 0` is out of range: 1 to 4294967295 (in services.prod/web.scaling.rules[0].per-task)
-            w.yaml:4:87: warning: has no effect in this version: queues are not looked at, and no task is removed beside such a rule (in services.prod/web.scaling.rules[1].queue)
             w.yaml:4:100: `per-task: -1` is out of range: 1 to 4294967295 (in services.prod/web.scaling.rules[1].per-task)
         "#]],
     );

@@ -64,8 +64,11 @@ impl Context<'_> {
         let facts = scaling::Facts {
             target: managed.target.clone(),
             scaling,
+            overridden: managed.stored.scale,
             service: self.answers.service(&managed.target)?,
+            scalable: Known::No,
             alarms,
+            queues: BTreeMap::new(),
             memory: scaling::Memory::default(),
         };
         let decided = scaling::decide(&facts, self.now);

@@ -125,6 +125,7 @@ fn explain_heads_its_answer_with_the_facts_that_are_missing() {
     // Where no fact is missing, or none would help, none is asked for.
     let mut rolling = service();
     rolling["deployments"][0]["rolloutState"] = json!("IN_PROGRESS");
+    rolling["deployments"][0]["createdAt"] = json!("2026-01-31T09:50:00Z");
     folder.write_json("facts.json", &json!({ "DescribeServices": { "services": [rolling] } }));
     folder.write(
         "w.yaml",

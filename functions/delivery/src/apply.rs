@@ -54,7 +54,7 @@ impl<C: Cloud> Domain for Rollouts<'_, C> {
         look.stored.said.as_deref()
     }
 
-    fn holds(&self) -> bool {
+    fn holds(&self, _: &Self::Facts) -> bool {
         true
     }
 

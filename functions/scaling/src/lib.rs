@@ -93,6 +93,7 @@ impl Scaling {
             order: alarm.order(),
             facts: alarm,
             beside: Vec::new(),
+            put_in: Vec::new(),
             keep_seconds: LIVING_SECONDS,
         };
         let entry = ledger::merge(cloud, news, cloud.now()).await?;
@@ -115,12 +116,12 @@ impl Scaling {
                 Err(fault) => failed = Some(fault),
             }
         }
-        match failed {
-            Some(fault) => Err(fault),
-            None => ledger::settle::<AlarmStateChange>(cloud, &key, entry.order, done, Vec::new())
-                .await
-                .map(drop),
+        if let Some(fault) = failed {
+            return Err(fault);
         }
+        let confirmation = ledger::confirmation(key, entry.order, done, Vec::new());
+        let settled = ledger::settle::<AlarmStateChange>(cloud, confirmation, Vec::new());
+        settled.await.map(drop)
     }
 
     /// Converges on one service under its lease. `false` when another invocation has it: the sweep goes on.

@@ -68,8 +68,11 @@ pub async fn look(cloud: &impl Cloud, managed: Managed, item: &Item, known: &Kno
     let facts = Facts {
         target,
         scaling,
+        overridden: managed.stored.scale,
         service: known::Known::Yes(service),
+        scalable: known::Known::No,
         alarms,
+        queues: BTreeMap::new(),
         memory: memory(cloud, item),
     };
     Ok(Look {

@@ -91,8 +91,11 @@ async fn asks(cloud: &impl Cloud, managed: &Managed, known: &Known) -> Result<bo
     let facts = Facts {
         target: managed.target.clone(),
         scaling,
+        overridden: managed.stored.scale,
         service: known::Known::No,
+        scalable: known::Known::No,
         alarms: known.alarms.clone(),
+        queues: BTreeMap::new(),
         memory: observe::memory(cloud, &item),
     };
     Ok(decide(&facts, cloud.now()).decision.outcome != Outcome::Ignore)

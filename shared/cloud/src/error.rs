@@ -5,7 +5,7 @@ use wharfinger_core::event::Rejected;
 /// What kind of failure a call met: what decides whether to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// The account's rate is used up.
+    /// The account's rate is used up, or too many write the same at once.
     Throttled,
     /// No answer in time; the effect may have happened.
     TimedOut,
@@ -66,7 +66,11 @@ impl CloudError {
                 | "RequestLimitExceeded"
                 | "SlowDown"
                 | "PriorRequestNotComplete"
-                | "ProvisionedThroughputExceeded",
+                | "ProvisionedThroughputExceeded"
+                // DynamoDB API reference, `TransactWriteItems`: others write the same items, or why it was cancelled.
+                | "TransactionConflict"
+                | "TransactionInProgress"
+                | "ThrottlingError",
                 _,
             )
             | (_, Some(429)) => Kind::Throttled,
@@ -84,7 +88,9 @@ impl CloudError {
                 | "TargetGroupNotFound"
                 | "InvalidInstanceID.NotFound"
                 | "InvalidNetworkInterfaceID.NotFound"
-                | "ResourceNotFound",
+                | "ResourceNotFound"
+                | "QueueDoesNotExist"
+                | "AWS.SimpleQueueService.NonExistentQueue",
                 _,
             )
             | (_, Some(404)) => Kind::NotFound,
@@ -164,6 +170,8 @@ mod tests {
     fn an_error_is_known_under_both_of_its_codes() {
         for (name, kind) in [
             ("Throttling", Kind::Throttled),
+            ("TransactionConflict", Kind::Throttled),
+            ("TransactionInProgress", Kind::Throttled),
             ("AccessDenied", Kind::Denied),
             ("TargetGroupNotFound", Kind::NotFound),
             ("ClusterNotFound", Kind::NotFound),

@@ -7,8 +7,8 @@ use wharfinger_core::ledger::{Merge, compare, expiry};
 
 use crate::error::Fault;
 use crate::table::{
-    AttributeValue, Condition, Item, Key, Malformed, Table, TableName, Update, Updated, as_number, attribute, number,
-    to_attribute,
+    AttributeValue, Condition, Found, Item, Key, Malformed, Table, TableName, Transacted, Update, Updated, Write,
+    as_number, attribute, number, to_attribute,
 };
 
 /// The order key: greater is later.
@@ -71,6 +71,8 @@ pub struct News<'a, T> {
     pub facts: &'a T,
     /// What the domain stores beside it, in the same write.
     pub beside: Vec<(&'static str, AttributeValue)>,
+    /// What the domain puts into sets beside it.
+    pub put_in: Vec<(&'static str, String)>,
     /// How long the item is kept.
     pub keep_seconds: i64,
 }
@@ -92,6 +94,7 @@ pub async fn merge<T: Serialize + DeserializeOwned + Clone>(
         .set(FACTS, facts)
         .set(TTL, number(expiry(now, news.keep_seconds)));
     update.set.extend(news.beside.iter().cloned());
+    update.put_in.clone_from(&news.put_in);
     let newer = Condition::Any(vec![
         Condition::Missing(ORDER),
         Condition::Less(ORDER, number(news.order)),
@@ -137,32 +140,52 @@ async fn replace<T: Clone>(table: &impl Table, update: Update, news: News<'_, T>
 }
 
 /// The confirmation: nothing newer than this order was merged meanwhile, and, when `done`, the world is what it asks for.
-///
-/// `None` when it is confirmed, otherwise the newer entry.
+#[must_use]
+pub fn confirmation(key: Key, order: i64, done: bool, beside: Vec<(&'static str, AttributeValue)>) -> Update {
+    let mut update = Update::of(key).only_if(Condition::Equal(ORDER, number(order)));
+    update.set = beside;
+    if done {
+        update = update.set(SETTLED, number(order));
+    }
+    update
+}
+
+/// What was confirmed is not so any more.
+#[derive(Debug)]
+pub struct Unsettled<T> {
+    /// The newer entry, if there is one.
+    pub newer: Option<Entry<T>>,
+    /// The items of the other writes whose conditions did not hold.
+    pub others: Found,
+}
+
+/// Writes a confirmation, and with it all of the others or none of it all. `None` when it is written.
 ///
 /// # Errors
 /// When the table cannot be written, or the newer item is malformed beyond reading.
 pub async fn settle<T: DeserializeOwned>(
     table: &impl Table,
-    key: &Key,
-    order: i64,
-    done: bool,
-    beside: Vec<(&'static str, AttributeValue)>,
-) -> Result<Option<Entry<T>>, Fault> {
-    let mut update = Update::of(key.clone());
-    update.set = beside;
-    if done {
-        update = update.set(SETTLED, number(order));
-    }
-    let unchanged = Condition::Equal(ORDER, number(order));
-    match table.update(TableName::State, update.only_if(unchanged)).await? {
-        Updated::Made(_) | Updated::Refused(None) => Ok(None),
-        Updated::Refused(Some(item)) => match Entry::read(item, Merge::Fresh) {
-            Ok(entry) => Ok(Some(entry)),
-            Err(malformed) => Err(Fault::Unstorable {
-                what: malformed.key,
-                reason: malformed.reason,
-            }),
-        },
-    }
+    confirmation: Update,
+    others: Vec<Write>,
+) -> Result<Option<Unsettled<T>>, Fault> {
+    let key = confirmation.key.clone();
+    let (item, others) = if others.is_empty() {
+        match table.update(TableName::State, confirmation).await? {
+            // Of what is forgotten nobody knows anything newer.
+            Updated::Made(_) | Updated::Refused(None) => return Ok(None),
+            Updated::Refused(item) => (item, Found::new()),
+        }
+    } else {
+        let writes = [Write::Update(confirmation)].into_iter().chain(others).collect();
+        match table.transact(TableName::State, writes).await? {
+            Transacted::Made => return Ok(None),
+            Transacted::Refused(mut found) => (found.remove(&key).flatten(), found),
+        }
+    };
+    let newer = item.map(|item| Entry::read(item, Merge::Fresh)).transpose();
+    let newer = newer.map_err(|malformed| Fault::Unstorable {
+        what: malformed.key,
+        reason: malformed.reason,
+    })?;
+    Ok(Some(Unsettled { newer, others }))
 }

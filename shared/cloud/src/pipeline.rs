@@ -70,8 +70,8 @@ pub trait Domain {
         usize::MAX
     }
 
-    /// Whether the end must be told in any case: a lease is to be given back.
-    fn holds(&self) -> bool {
+    /// Whether the end must be told in any case: a lease or a mark is to be given back.
+    fn holds(&self, _: &Self::Facts) -> bool {
         false
     }
 
@@ -141,7 +141,7 @@ pub async fn converge<D: Domain>(
         telemetry::decision(&record);
         let said = decision.fingerprint();
         let news = !decision.actions.is_empty() || domain.said(&facts) != Some(said.as_str());
-        if !news && !domain.holds() {
+        if !news && !domain.holds(&facts) {
             return Ok(Told {
                 outcome: decision.outcome,
                 reasons: decision.reasons,

@@ -1,6 +1,6 @@
 //! What is needed of the world, named by need. Every call is idempotent or says how a repeat is told apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth};
 use wharfinger_core::config::{Making, stored};
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
 use wharfinger_core::endpoint::Host;
-use wharfinger_core::event::{AlarmStateChange, TaskStateChange};
+use wharfinger_core::event::{AlarmStateChange, MetricQuery, Reading, TaskStateChange};
 use wharfinger_core::ids::{Digest, Target, TaskArn};
 use wharfinger_core::service::{Attached, ServiceFacts};
 
@@ -25,6 +25,12 @@ pub trait Clock {
 
     /// How long this invocation may still take.
     fn remaining(&self) -> Duration;
+}
+
+/// The attempt at an event that runs.
+pub trait Attempt {
+    /// A name that no other attempt has. Up to its last `/` it is the name of the invocation, which Lambda may try again.
+    fn attempt(&self) -> String;
 }
 
 /// An instance in a Cloud Map service.
@@ -157,6 +163,37 @@ pub trait TaskDefinitions {
 pub trait Alarms {
     /// `DescribeAlarms`, 100 at a time; absent are those that do not exist.
     async fn describe_alarms(&self, names: &[String]) -> Result<Vec<AlarmStateChange>, CloudError>;
+}
+
+/// Metrics.
+pub trait Metrics {
+    /// `GetMetricData` of what alarms watch, 500 metrics at a time: the newest datapoint whose period is over, by the
+    /// alarm's name. Absent are those without one.
+    async fn newest(
+        &self,
+        alarms: &BTreeMap<String, Vec<MetricQuery>>,
+    ) -> Result<BTreeMap<String, Reading>, CloudError>;
+}
+
+/// How many messages a queue holds; SQS counts approximately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// Those that wait.
+    pub visible: u64,
+    /// Those that were received and are not deleted yet.
+    pub in_flight: u64,
+}
+
+/// Queues of this account and Region.
+pub trait Queues {
+    /// `GetQueueAttributes` of each, by name; absent are those that do not exist.
+    async fn queue_depths(&self, names: &[String]) -> Result<BTreeMap<String, QueueDepth>, CloudError>;
+}
+
+/// What Application Auto Scaling moves.
+pub trait Scalable {
+    /// `DescribeScalableTargets`, 50 at a time: those of the services whose count it may move.
+    async fn scalable_targets(&self, services: &[Target]) -> Result<BTreeSet<Target>, CloudError>;
 }
 
 /// A tag of a repository, as it stands.

@@ -95,9 +95,9 @@ pub async fn run<F: Function>(build: impl FnOnce(&Env) -> F) -> Result<(), Error
         } else {
             Duration::from_millis(left)
         };
-        aws.until(Instant::now() + left);
         // Lambda repeats the request id when it tries an event again; the time tells the attempts apart.
         let holder = format!("{}/{}", context.request_id, now.as_nanosecond());
+        aws.begin(&holder, Instant::now() + left);
         let arn = Arn::parse(&context.invoked_function_arn);
         let own = |part: fn(&Arn<'_>) -> String| arn.as_ref().map(part).unwrap_or_default();
         let (account, region) = (own(|a| a.account.to_owned()), own(|a| a.region.to_owned()));

@@ -8,7 +8,8 @@ use wharfinger_core::ids::Target;
 use crate::config::TARGET_ATTRIBUTE;
 use crate::error::{CloudError, Fault};
 use crate::table::{
-    Condition, Item, Key, Malformed, Table, TableName, Write, as_number, attribute, number, text, to_attribute,
+    Condition, Item, Key, Malformed, Table, TableName, Transacted, Write, as_number, attribute, number, text,
+    to_attribute,
 };
 
 /// The attribute that holds a [`Cluster`].
@@ -120,7 +121,7 @@ pub async fn write(table: &impl Table, transactions: &[Transaction]) -> Result<W
         for planned in &transaction.writes {
             writes.push(planned_write(planned)?);
         }
-        if !table.transact(TableName::Config, writes).await? {
+        if let Transacted::Refused(_) = table.transact(TableName::Config, writes).await? {
             return Ok(Written::Overtaken(made));
         }
     }
@@ -190,7 +191,7 @@ mod tests {
     use wharfinger_core::config::stored::{Registry, Resolved};
 
     use super::*;
-    use crate::table::{Update, Updated};
+    use crate::table::{Found, Update, Updated};
 
     /// As much of DynamoDB as is asked for here.
     #[derive(Default)]
@@ -219,7 +220,7 @@ mod tests {
             Ok(())
         }
 
-        async fn transact(&self, _: TableName, writes: Vec<Write>) -> Result<bool, CloudError> {
+        async fn transact(&self, _: TableName, writes: Vec<Write>) -> Result<Transacted, CloudError> {
             let mut items = self.0.borrow_mut();
             let holds = |write: &Write| match write {
                 Write::Put(item, Condition::Missing(name)) => items
@@ -231,15 +232,16 @@ mod tests {
                 _ => true,
             };
             if !writes.iter().all(holds) {
-                return Ok(false);
+                return Ok(Transacted::Refused(Found::new()));
             }
             for write in writes {
                 match write {
                     Write::Put(item, _) => items.insert(Key::of(&item).unwrap(), item),
                     Write::Delete(key) => items.remove(&key),
+                    other => panic!("{other:?}"),
                 };
             }
-            Ok(true)
+            Ok(Transacted::Made)
         }
     }
 

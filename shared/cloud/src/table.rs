@@ -1,5 +1,7 @@
 //! The port to DynamoDB: small items, conditional writes, one partition at a time.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 pub use serde_dynamo::{AttributeValue, Item};
@@ -62,6 +64,8 @@ pub enum Condition {
     Equal(&'static str, AttributeValue),
     /// One of these.
     Any(Vec<Condition>),
+    /// All of these.
+    All(Vec<Condition>),
 }
 
 /// One conditional write of some attributes of an item; the others stay. The item is made when it is not there.
@@ -75,6 +79,10 @@ pub struct Update {
     pub remove: Vec<&'static str>,
     /// Numbers to add to; an absent one counts as 0.
     pub add: Vec<(&'static str, i64)>,
+    /// Texts to put into sets.
+    pub put_in: Vec<(&'static str, String)>,
+    /// Texts to take out of sets; an empty set is not there.
+    pub take_out: Vec<(&'static str, String)>,
     /// When.
     pub condition: Condition,
 }
@@ -88,6 +96,8 @@ impl Update {
             set: Vec::new(),
             remove: Vec::new(),
             add: Vec::new(),
+            put_in: Vec::new(),
+            take_out: Vec::new(),
             condition: Condition::Always,
         }
     }
@@ -106,6 +116,20 @@ impl Update {
         self
     }
 
+    /// Puts a text into a set.
+    #[must_use]
+    pub fn put_in(mut self, name: &'static str, text: impl Into<String>) -> Self {
+        self.put_in.push((name, text.into()));
+        self
+    }
+
+    /// Takes a text out of a set.
+    #[must_use]
+    pub fn take_out(mut self, name: &'static str, text: impl Into<String>) -> Self {
+        self.take_out.push((name, text.into()));
+        self
+    }
+
     /// Only when this holds.
     #[must_use]
     pub fn only_if(mut self, condition: Condition) -> Self {
@@ -119,8 +143,36 @@ impl Update {
 pub enum Write {
     /// Writes the whole item, under a condition.
     Put(Item, Condition),
+    /// Writes some attributes, under a condition.
+    Update(Update),
     /// Deletes the item.
     Delete(Key),
+    /// Writes nothing; the others are written under this condition only.
+    Check(Key, Condition),
+}
+
+impl Write {
+    /// Which item; `None` of a whole item that has no key.
+    #[must_use]
+    pub fn key(&self) -> Option<Key> {
+        match self {
+            Self::Put(item, _) => Key::of(item),
+            Self::Update(update) => Some(update.key.clone()),
+            Self::Delete(key) | Self::Check(key, _) => Some(key.clone()),
+        }
+    }
+}
+
+/// Items as they are, by key; `None` of one that is not there.
+pub type Found = BTreeMap<Key, Option<Item>>;
+
+/// What became of a transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Transacted {
+    /// All of it was written.
+    Made,
+    /// Nothing was: the items whose condition did not hold.
+    Refused(Found),
 }
 
 /// What became of a conditional write.
@@ -146,8 +198,8 @@ pub trait Table {
     /// Writes a whole item, whatever is there.
     async fn put(&self, table: TableName, item: Item) -> Result<(), CloudError>;
 
-    /// Writes all of these, at most 100, or none: `false` when a condition did not hold.
-    async fn transact(&self, table: TableName, writes: Vec<Write>) -> Result<bool, CloudError>;
+    /// Writes all of these, at most 100 and each to another item, or none.
+    async fn transact(&self, table: TableName, writes: Vec<Write>) -> Result<Transacted, CloudError>;
 }
 
 /// A number attribute.
@@ -176,6 +228,15 @@ pub fn as_text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
     match item.get(name)? {
         AttributeValue::S(s) => Some(s),
         _ => None,
+    }
+}
+
+/// The texts in a set.
+#[must_use]
+pub fn as_texts<'a>(item: &'a Item, name: &str) -> &'a [String] {
+    match item.get(name) {
+        Some(AttributeValue::Ss(texts)) => texts,
+        _ => &[],
     }
 }
 

@@ -11,6 +11,7 @@
 //! | [`event`] | tolerant types of what arrives, one file per source |
 //! | [`ids`] | ARNs, image references, targets |
 //! | [`config`] | `wharfinger.yaml`: its types, schema and validation |
+//! | [`cron`] | times that repeat, in time zones |
 //! | [`known`] | facts that may not have been looked up |
 //! | [`ledger`] | the merge rules under which order and duplicates cannot matter |
 //! | [`discovery`], [`scaling`], [`delivery`] | one domain each: facts, plan, `decide` |
@@ -19,6 +20,7 @@
 
 pub mod balancing;
 pub mod config;
+pub mod cron;
 pub mod delivery;
 pub mod discovery;
 pub mod endpoint;

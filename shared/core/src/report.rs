@@ -144,8 +144,30 @@ codes! {
     AlarmNotFound,
     /// The service does not exist, or is not ACTIVE.
     ServiceNotFound,
-    /// A rule of this kind has no effect in this version.
-    RuleNotEvaluated,
+    /// Application Auto Scaling moves the count: it is left alone.
+    ManagedByApplicationAutoScaling,
+    /// The queue does not exist.
+    QueueNotFound,
+    /// The queue has too few messages to start the first task.
+    BelowActivation,
+    /// The queue has no message, and is not idle for long enough.
+    QueueIdle,
+    /// A wish has not lasted for as long as `stabilise` asks.
+    Stabilising,
+    /// The change of this period is used up.
+    RateLimited,
+    /// An entry of the schedule gives other bounds: the count moves into them.
+    ScheduledBounds,
+    /// A temporary override gives other bounds: the count moves into them.
+    OverriddenBounds,
+    /// The configuration gives other bounds: the count moves into them.
+    ConfiguredBounds,
+    /// Tasks are on their way up: none are added before they run, for a while.
+    TasksPending,
+    /// Tasks cannot be placed or do not start: none are added.
+    TasksUnplaceable,
+    /// With fewer tasks a rule would at once ask for more (Application Auto Scaling).
+    AutoScalingAnticipatedFlapping,
 
     // Delivery.
     /// A wanted image is rolled out.

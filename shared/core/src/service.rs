@@ -28,6 +28,35 @@ pub struct ServiceFacts {
     pub deployment_controller: String,
     /// Its deployments: PRIMARY, and those on their way out.
     pub deployments: Vec<DeploymentFacts>,
+    /// That its tasks could not be placed or started, unless it has reached a steady state since.
+    #[serde(default)]
+    pub unplaceable: Option<Unplaceable>,
+}
+
+/// A service event that says that tasks cannot be placed, or do not start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unplaceable {
+    /// When ECS said so.
+    pub at: Timestamp,
+    /// What it said.
+    pub message: String,
+}
+
+impl Unplaceable {
+    /// The newest such event of a service's, in any order; `None` when a steady state came after it.
+    ///
+    /// The messages are those of the ECS developer guide, "Viewing Amazon ECS service event messages".
+    pub fn newest(events: impl IntoIterator<Item = (Timestamp, String)>) -> Option<Self> {
+        const FAILURES: [&str; 2] = ["unable to place a task", "unable to consistently start"];
+        const STEADY: &str = "has reached a steady state";
+        let is_failure = |message: &str| FAILURES.iter().any(|failure| message.contains(failure));
+        let told = events
+            .into_iter()
+            .filter(|(_, message)| is_failure(message) || message.contains(STEADY));
+        let (at, message) = told.max_by_key(|(at, message)| (*at, is_failure(message)))?;
+        is_failure(&message).then_some(Self { at, message })
+    }
 }
 
 /// A deployment of a service.
@@ -57,11 +86,11 @@ impl ServiceFacts {
                 .and_then(Value::as_u64)
                 .and_then(|n| u32::try_from(n).ok())
         };
-        let deployments = service
-            .get("deployments")
-            .and_then(Value::as_array)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let list = |field| {
+            let found = service.get(field).and_then(Value::as_array);
+            found.map(Vec::as_slice).unwrap_or_default()
+        };
+        let (deployments, events) = (list("deployments"), list("events"));
         Some(Self {
             service_arn: text(service, "serviceArn")?,
             status: text(service, "status")?,
@@ -85,6 +114,10 @@ impl ServiceFacts {
                     })
                 })
                 .collect(),
+            unplaceable: Unplaceable::newest(events.iter().filter_map(|event| {
+                let at = event.get("createdAt").and_then(time_from_json)?;
+                Some((at, text(event, "message")?))
+            })),
         })
     }
 
@@ -156,6 +189,30 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_placement_failure_lasts_until_a_steady_state() {
+        const PLACE: &str =
+            "(service web) was unable to place a task because no container instance met all of its requirements.";
+        const START: &str = "(service web) is unable to consistently start tasks successfully.";
+        const STEADY: &str = "(service web) has reached a steady state.";
+        const OTHER: &str = "(service web) has started 1 tasks: (task 1).";
+        for (events, expected) in [
+            (vec![(3, OTHER), (2, PLACE), (1, STEADY)], Some(2)),
+            (vec![(1, PLACE), (3, START), (2, PLACE)], Some(3)),
+            (vec![(3, STEADY), (2, PLACE)], None),
+            (vec![(3, OTHER)], None),
+            (vec![], None),
+        ] {
+            let events: Vec<_> = events
+                .into_iter()
+                .map(|(at, message)| json!({ "id": "e", "createdAt": at, "message": message }))
+                .collect();
+            let service = json!({ "serviceArn": "a", "status": "ACTIVE", "desiredCount": 1, "events": events });
+            let found = ServiceFacts::parse(&service).unwrap().unplaceable;
+            assert_eq!(found.map(|found| found.at.as_second()), expected, "{events:?}");
+        }
+    }
 
     #[test]
     fn every_place_in_which_ecs_names_a_group_or_a_registry_is_read() {

@@ -7,18 +7,20 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use wharfinger_cloud::Fault;
 use wharfinger_cloud::error::{CloudError, Kind};
-use wharfinger_cloud::ledger::{self, SAID};
+use wharfinger_cloud::ledger::{self, Entry, SAID, Unsettled};
 use wharfinger_cloud::pipeline::{Applied, Confirmed, Domain};
 use wharfinger_cloud::ports::{OperationStatus, Submitted};
 use wharfinger_cloud::table::{AttributeValue, Condition, TableName, Update, Updated, number, text, to_attribute};
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::endpoint::{Action, Member, Rival, decide};
+use wharfinger_core::event::TaskStateChange;
 use wharfinger_core::known::Known;
 use wharfinger_core::ledger::{Merge, Ordered};
 use wharfinger_core::report::{Decision, Outcome};
 
+use crate::claims::Stand;
 use crate::look_up::look_up;
-use crate::observe::{INTENDED, JOINING, LEFT, Look, OPERATIONS, REGISTERED, hold, look, task_key};
+use crate::observe::{ATTEMPTS, INTENDED, LEFT, Look, OPERATIONS, REGISTERED, hold, look, task_key};
 use crate::{Cloud, Endpoints, Side, claims, waiting};
 
 /// A side and the world, as the pipeline takes them.
@@ -44,6 +46,16 @@ impl<'a, S, C> Converging<'a, S, C> {
 
 type Plan<M> = Decision<Action<M>>;
 
+/// What was not as the confirmation would have it.
+struct Moved<M> {
+    /// What is known by now, when that is newer.
+    entry: Option<Entry<TaskStateChange>>,
+    /// Who has the addresses.
+    rivals: Vec<Rival<M>>,
+    /// What is to be claimed, or removed, once more.
+    lost: Vec<M>,
+}
+
 impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
     const NAME: &'static str = <S::Member as Member>::DOMAIN;
     type Facts = Look<S::Member>;
@@ -60,6 +72,10 @@ impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
 
     fn said<'f>(&self, look: &'f Self::Facts) -> Option<&'f str> {
         look.said.as_deref()
+    }
+
+    fn holds(&self, look: &Self::Facts) -> bool {
+        look.marked
     }
 
     fn removals(&self) -> usize {
@@ -109,44 +125,33 @@ impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
         let beside = self.remembered(&before, decision, said, waits)?;
         let done = decision.outcome != Outcome::Wait;
         let key = task_key::<S::Member>(&task.task_arn, &task.cluster_arn);
-        let touched = touched(&before, decision, &removed);
-        let settle = ledger::settle(self.cloud, &key, task.order(), done, beside);
-        let left = self.left(&before, &removed, &touched);
-        let keep = waiting::keep::<S::Member>(self.cloud, task, before.waiting, waits);
-        let met = |rival: &&Rival<S::Member>| {
-            rival.newer && touched.iter().any(|member| member.address() == rival.member.address())
-        };
-        let known: Vec<_> = before.facts.rivals.iter().filter(met).collect();
-        let is_new = |(rivals, lost): &(Vec<Rival<S::Member>>, Vec<S::Member>)| {
-            !known.iter().copied().eq(rivals.iter().filter(|rival| rival.newer)) || !lost.is_empty()
-        };
-        let (settled, (rivals, lost), moved) = if S::Member::SHARED {
-            // Once it is settled nobody looks any more: what others have by now must be known, and dealt with, before.
-            let (left, waited) = tokio::join!(left, keep);
-            waited?;
-            let left = left?;
-            let moved = is_new(&left);
-            let settled = if moved { None } else { settle.await? };
-            (settled, left, moved)
-        } else {
-            let (settled, left, waited) = tokio::join!(settle, left, keep);
-            waited?;
-            (settled?, left?, false)
-        };
-        if settled.is_none() && !moved {
+        let confirmation =
+            ledger::confirmation(key, task.order(), done, beside).take_out(ATTEMPTS, self.cloud.attempt());
+        let stands = stands(&before, decision, &removed);
+        let (moved, waited) = tokio::join!(
+            self.settle(&before, &stands, confirmation),
+            waiting::keep::<S::Member>(self.cloud, task, before.waiting, waits),
+        );
+        waited?;
+        let Some(moved) = moved? else {
             return Ok(Confirmed::Settled);
-        }
-        let mut newer = match settled {
-            Some(entry) => look(self.function, before.facts.managed.clone(), entry, made(decision)),
+        };
+        let mut newer = match moved.entry {
+            Some(entry) => look(
+                self.function,
+                &self.cloud.attempt(),
+                before.facts.managed.clone(),
+                entry,
+                made(decision),
+            ),
             None => Look {
                 said: None,
                 ..before.clone()
             },
         };
-        newer.joining = before.joining;
         newer.settled_claims = before.settled_claims;
-        newer.settled_claims.retain(|member| !lost.contains(member));
-        newer.facts.rivals = rivals;
+        newer.settled_claims.retain(|member| !moved.lost.contains(member));
+        newer.facts.rivals = moved.rivals;
         newer.facts.draining = before.facts.draining;
         // Whoever took an address over may have joined before it was removed: it is put back, or removed once more.
         if let Known::Yes(belief) = &mut newer.facts.belief {
@@ -169,9 +174,6 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
     ) -> Result<Vec<(&'static str, AttributeValue)>, Fault> {
         let registered = to_attribute("endpoints", &after(before, decision))?;
         let mut beside = vec![(REGISTERED, registered), (SAID, text(said))];
-        if before.joining {
-            beside.push((JOINING, AttributeValue::Null(true)));
-        }
         if before.facts.task.is_leaving() && all_gone(before, decision) {
             beside.push((LEFT, number(before.facts.task.order())));
         }
@@ -185,33 +187,59 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
         Ok(beside)
     }
 
-    /// Ends the claims on what was removed, and looks at those on what was put there: whoever has one of the addresses by
-    /// now is answered, and what is to be done once more: our own claim has ended meanwhile, or it was put back.
-    async fn left(
+    /// Writes the confirmation, and ends the claims on what was removed. `None` when nothing is left to do.
+    async fn settle(
         &self,
         before: &Look<S::Member>,
-        removed: &[S::Member],
-        touched: &[S::Member],
-    ) -> Result<(Vec<Rival<S::Member>>, Vec<S::Member>), Fault> {
-        if touched.is_empty() {
-            return Ok((Vec::new(), Vec::new()));
+        stands: &[Stand<S::Member>],
+        confirmation: Update,
+    ) -> Result<Option<Moved<S::Member>>, Fault> {
+        if !S::Member::SHARED {
+            let (unsettled, ended) = tokio::join!(
+                ledger::settle(self.cloud, confirmation, Vec::new()),
+                self.end(before, stands)
+            );
+            let (rivals, lost) = ended?;
+            let moved = |unsettled: Unsettled<TaskStateChange>| Moved {
+                entry: unsettled.newer,
+                rivals,
+                lost,
+            };
+            return Ok(unsettled?.map(moved));
         }
         let task = &before.facts.task;
-        let is_in = |all: &[S::Member], member: &S::Member| all.iter().any(|one| one.is_same(member));
-        let (gone, put): (Vec<_>, Vec<_>) = touched.iter().cloned().partition(|member| is_in(removed, member));
-        let (put_back, own): (Vec<_>, Vec<_>) = put
-            .into_iter()
-            .partition(|member| !task.is_running() || is_taken(before, member));
-        let (released, seen, claimed) = tokio::join!(
-            claims::end(self.cloud, &task.task_arn, &gone, before.others_join()),
-            claims::rivals(self.cloud, &task.task_arn, &put_back),
-            claims::check(self.cloud, task, &own),
-        );
-        let ((mut rivals, mut again), (newer, lost)) = (released?, claimed?);
-        rivals.extend(seen?);
-        rivals.extend(newer);
-        again.extend(lost);
-        Ok((rivals, again))
+        // Once it is settled nobody looks any more: what others have by now must be as it was relied on in that moment.
+        let claims = claims::settling(self.cloud, &task.task_arn, stands, before.others_join);
+        let Some(unsettled) = ledger::settle(self.cloud, confirmation.clone(), claims).await? else {
+            return Ok(None);
+        };
+        let (mut rivals, mut lost) = claims::found(self.cloud, task, stands, &unsettled.others);
+        let (others, again) = self.end(before, stands).await?;
+        rivals.extend(others);
+        lost.extend(again);
+        let mut entry = unsettled.newer;
+        if entry.is_none() && !is_news(before, stands, &rivals) && lost.is_empty() {
+            match ledger::settle(self.cloud, confirmation, Vec::new()).await? {
+                None => return Ok(None),
+                Some(unsettled) => entry = unsettled.newer,
+            }
+        }
+        Ok(Some(Moved { entry, rivals, lost }))
+    }
+
+    /// Ends the claims on what was removed: whoever has one of the addresses by now is answered, and what is to be removed
+    /// once more, since it was put back meanwhile.
+    async fn end(
+        &self,
+        before: &Look<S::Member>,
+        stands: &[Stand<S::Member>],
+    ) -> Result<(Vec<Rival<S::Member>>, Vec<S::Member>), Fault> {
+        let gone = stands.iter().filter_map(|stand| match stand {
+            Stand::Gone(member) => Some(member.clone()),
+            Stand::Own(_) | Stand::Others(_) => None,
+        });
+        let task = &before.facts.task.task_arn;
+        claims::end(self.cloud, task, &gone.collect::<Vec<_>>(), before.others_join).await
     }
 
     /// Stores what is about to be registered and was not known when the event was merged, and claims its address.
@@ -234,16 +262,16 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
             .filter(|member| !look.settled_claims.contains(member))
             .cloned()
             .collect();
+        let unmarked = !made.is_empty() && !look.marked;
         let new: Vec<_> = made.into_iter().filter(|e| !look.intended.contains(e)).collect();
-        // Whoever claims once more after others were through is about to register again: nobody may end the claim.
-        let anew = !unclaimed.is_empty();
-        if anew || !new.is_empty() {
+        // Whoever was not the first to tell of it is about to register all the same: nobody may end the claim.
+        if unmarked || !new.is_empty() {
             let all: Vec<_> = look.intended.iter().cloned().chain(new).collect();
             let mut update = Update::of(task_key::<S::Member>(&task.task_arn, &task.cluster_arn))
                 .set(INTENDED, to_attribute("endpoints", &all)?)
                 .only_if(Condition::Equal(ledger::ORDER, number(task.order())));
-            if anew {
-                update = update.set(JOINING, number(task.order()));
+            if unmarked {
+                update = update.put_in(ATTEMPTS, self.cloud.attempt());
             }
             if let Updated::Refused(_) = self.cloud.update(TableName::State, update).await? {
                 return self.again(look, decision).await.map(Some);
@@ -253,11 +281,11 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
             return Ok(None);
         }
         let rivals = hold(self.function, self.cloud, task, &unclaimed).await?;
-        if rivals.is_empty() && !anew {
+        if rivals.is_empty() && !unmarked {
             return Ok(None);
         }
         let mut claimed = look.clone();
-        claimed.joining = true;
+        claimed.marked = true;
         claimed.intended.extend(unclaimed.iter().cloned());
         claimed.settled_claims.extend(unclaimed);
         claimed.facts.rivals.extend(rivals);
@@ -315,10 +343,9 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
         let key = task_key::<S::Member>(&task.task_arn, &task.cluster_arn);
         let item = self.cloud.get(TableName::State, &key).await?.unwrap_or_default();
         let managed = before.facts.managed.clone();
-        match ledger::Entry::read(item, Merge::Fresh) {
+        match Entry::read(item, Merge::Fresh) {
             Ok(entry) => {
-                let mut newer = look(self.function, managed, entry, made(decision));
-                newer.joining = before.joining;
+                let mut newer = look(self.function, &self.cloud.attempt(), managed, entry, made(decision));
                 newer.settled_claims.clone_from(&before.settled_claims);
                 newer.facts.rivals.clone_from(&before.facts.rivals);
                 newer.facts.draining.clone_from(&before.facts.draining);
@@ -347,14 +374,29 @@ fn made<M: Member>(decision: &Plan<M>) -> Vec<M> {
 
 /// What was removed, and, of a target, what was put there, for the task or for whoever has it now: all of it with its
 /// address.
-fn touched<M: Member>(before: &Look<M>, decision: &Plan<M>, removed: &[M]) -> Vec<M> {
-    let evicted = |member: &&M| before.facts.rivals.iter().any(|rival| rival.member.is_same(member));
+fn stands<M: Member>(before: &Look<M>, decision: &Plan<M>, removed: &[M]) -> Vec<Stand<M>> {
+    let facts = &before.facts;
+    let evicted = |member: &&M| facts.rivals.iter().any(|rival| rival.member.is_same(member));
     let own = removed.iter().filter(|member| M::SHARED || !evicted(member));
-    let mut touched: Vec<_> = own.map(|member| known(before, member)).collect();
+    let mut stands: Vec<_> = own.map(|member| Stand::Gone(known(before, member))).collect();
     if M::SHARED {
-        touched.extend(made(decision));
+        let is_others = |rival: &&Rival<M>| rival.newer || !facts.task.is_running();
+        let holder = |member: &M| {
+            let mut others = facts.rivals.iter().filter(is_others);
+            others.find(|rival| rival.member.is_same(member)).cloned()
+        };
+        let put = |member: M| holder(&member).map_or_else(|| Stand::Own(member), Stand::Others);
+        stands.extend(made(decision).into_iter().map(put));
     }
-    touched
+    stands
+}
+
+/// Whether later tasks than were known have one of the addresses, or known ones have them no more.
+fn is_news<M: Member>(before: &Look<M>, stands: &[Stand<M>], rivals: &[Rival<M>]) -> bool {
+    let is_at = |stand: &Stand<M>, rival: &Rival<M>| stand.member().address() == rival.member.address();
+    let dealt_with = |rival: &&Rival<M>| rival.newer && stands.iter().any(|stand| is_at(stand, rival));
+    let known = before.facts.rivals.iter().filter(dealt_with);
+    !known.eq(rivals.iter().filter(|rival| rival.newer))
 }
 
 /// Whether a member is what a later task has at that address.

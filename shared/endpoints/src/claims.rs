@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use wharfinger_cloud::Fault;
 use wharfinger_cloud::ports::Clock;
 use wharfinger_cloud::table::{
-    AttributeValue, Condition, Item, Key, Malformed, Table, TableName, Update, Updated, as_number, as_text, attribute,
+    Condition, Found, Item, Key, Malformed, Table, TableName, Update, Updated, Write, as_number, as_text, attribute,
     number, text, to_attribute,
 };
 use wharfinger_core::endpoint::{Member, Rival};
@@ -23,8 +23,6 @@ use wharfinger_core::ledger::{LIVING_SECONDS, TOMBSTONE_SECONDS, expiry};
 const TASK: &str = "task";
 /// The task that is about to put back what the other has there.
 const BACK: &str = "back";
-/// Set once the task has left, while its claim stays: it tells the sweep whose a late registration is, and holds nobody up.
-const GONE: &str = "gone";
 /// When that task began, in epoch milliseconds.
 const SINCE: &str = "since";
 /// What stands for it.
@@ -65,8 +63,6 @@ pub struct Claim<M> {
     pub member: M,
     /// The group of the task.
     pub group: Option<String>,
-    /// Whether the task has left: what is not listed by now is not missed.
-    pub gone: bool,
 }
 
 fn read<M: Member>(item: &Item) -> Result<Option<Claim<M>>, Malformed> {
@@ -83,7 +79,6 @@ fn read<M: Member>(item: &Item) -> Result<Option<Claim<M>>, Malformed> {
         since: as_number(item, SINCE).unwrap_or_default(),
         member: attribute(item, MEMBER)?.ok_or_else(|| malformed(format!("it has no `{MEMBER}`")))?,
         group: as_text(item, GROUP).map(str::to_owned),
-        gone: item.contains_key(GONE),
     }))
 }
 
@@ -112,8 +107,7 @@ async fn claim_one<M: Member>(
         .set(SINCE, number(since))
         .set(MEMBER, to_attribute("a claim", member)?)
         .set(GROUP, text(task.group.clone().unwrap_or_default()))
-        .set(TTL, number(expiry(cloud.now(), LIVING_SECONDS)))
-        .remove(GONE);
+        .set(TTL, number(expiry(cloud.now(), LIVING_SECONDS)));
     let free = || Condition::Any(vec![Condition::Missing(TASK), Condition::Equal(TASK, own.clone())]);
     let (mut condition, mut rival) = (free(), None);
     for _ in 0..ATTEMPTS {
@@ -193,6 +187,18 @@ impl<M> From<Option<Rival<M>>> for Ended<M> {
     }
 }
 
+fn ending(clock: &impl Clock, key: Key, task: &TaskArn, others_join: bool) -> Update {
+    let update = Update::of(key)
+        .set(TTL, number(expiry(clock.now(), TOMBSTONE_SECONDS)))
+        .only_if(Condition::Equal(TASK, text(task.as_str())));
+    if others_join {
+        // Whoever else comes has the address: who leaves began before everyone.
+        update.set(SINCE, number(0))
+    } else {
+        update.remove(TASK)
+    }
+}
+
 async fn end_one<M: Member>(
     cloud: &(impl Table + Clock),
     task: &TaskArn,
@@ -202,15 +208,10 @@ async fn end_one<M: Member>(
     let Some(key) = key(member) else {
         return Ok(Ended::Nobodys);
     };
-    let mut update = Update::of(key)
-        .set(TTL, number(expiry(cloud.now(), TOMBSTONE_SECONDS)))
-        .only_if(Condition::Equal(TASK, text(task.as_str())));
-    if others_join {
-        update = update.set(GONE, AttributeValue::Bool(true));
-    } else {
-        update.remove = vec![TASK, GONE];
-    }
-    match cloud.update(TableName::State, update).await? {
+    match cloud
+        .update(TableName::State, ending(cloud, key, task, others_join))
+        .await?
+    {
         Updated::Made(item) if item.contains_key(BACK) && !others_join => Ok(Ended::PutBack),
         Updated::Made(_) => Ok(Ended::Nobodys),
         Updated::Refused(Some(item)) if as_text(&item, BACK) == Some(task.as_str()) && !item.contains_key(TASK) => {
@@ -270,40 +271,89 @@ pub async fn rivals<M: Member>(cloud: &impl Table, task: &TaskArn, members: &[M]
     Ok(found)
 }
 
-/// Whether members still are a task's: who has taken one of the addresses over, and which are nobody's or an earlier
-/// task's.
-///
-/// # Errors
-/// When the state table cannot be read.
-pub async fn check<M: Member>(
-    cloud: &(impl Table + Clock),
-    task: &TaskStateChange,
-    members: &[M],
-) -> Result<(Vec<Rival<M>>, Vec<M>), Fault> {
-    let keyed: Vec<_> = members
-        .iter()
-        .filter_map(|member| Some((member, key(member)?)))
-        .collect();
-    let (mut rivals, mut lost) = (Vec::new(), Vec::new());
-    let items = join_all(keyed.iter().map(|(_, key)| cloud.get(TableName::State, key))).await;
-    for ((member, _), item) in keyed.iter().zip(items) {
-        let claim = item?.and_then(|item| read::<M>(&item).ok().flatten());
-        match claim {
-            Some(claim) if claim.task == task.task_arn => {}
-            Some(claim) if claim.since > since(cloud, task) => rivals.push(Rival {
-                member: claim.member,
-                task: claim.task,
-                newer: true,
-            }),
-            _ => lost.push((*member).clone()),
+/// What an attempt relies on of an address that it dealt with.
+#[derive(Debug)]
+pub enum Stand<M> {
+    /// It is the task's own, and was put there.
+    Own(M),
+    /// It is another's, for whom it was put back.
+    Others(Rival<M>),
+    /// It is the task's own, and was removed: nobody's from now on.
+    Gone(M),
+}
+
+impl<M: Member> Stand<M> {
+    /// What stands there, or stood.
+    pub const fn member(&self) -> &M {
+        match self {
+            Self::Own(member) | Self::Gone(member) => member,
+            Self::Others(rival) => &rival.member,
         }
     }
-    Ok((rivals, lost))
+
+    fn write(&self, cloud: &impl Clock, task: &TaskArn, others_join: bool) -> Option<Write> {
+        let key = key(self.member())?;
+        let is = |task: &TaskArn| Condition::Equal(TASK, text(task.as_str()));
+        Some(match self {
+            Self::Own(_) => Write::Check(key, is(task)),
+            Self::Others(rival) => Write::Check(key, is(&rival.task)),
+            Self::Gone(_) if others_join => Write::Update(ending(cloud, key, task, true)),
+            Self::Gone(_) => {
+                let condition = Condition::All(vec![is(task), Condition::Missing(BACK)]);
+                Write::Update(ending(cloud, key, task, false).only_if(condition))
+            }
+        })
+    }
+}
+
+/// Ends the claims on what was removed, on the condition that all is as it was relied on: to be written with the
+/// confirmation, after which nobody looks any more.
+pub fn settling<M: Member>(cloud: &impl Clock, task: &TaskArn, stands: &[Stand<M>], others_join: bool) -> Vec<Write> {
+    let mut writes: Vec<Write> = Vec::new();
+    for write in stands.iter().filter_map(|stand| stand.write(cloud, task, others_join)) {
+        if writes.iter().all(|other| other.key() != write.key()) {
+            writes.push(write);
+        }
+    }
+    writes
+}
+
+/// What is not as it was relied on: who has an address now, and which of the task's own are nobody's or an earlier task's.
+/// Of what was removed [`end`] tells it.
+pub fn found<M: Member>(
+    cloud: &impl Clock,
+    task: &TaskStateChange,
+    stands: &[Stand<M>],
+    refused: &Found,
+) -> (Vec<Rival<M>>, Vec<M>) {
+    let (mut rivals, mut lost) = (Vec::new(), Vec::new());
+    for stand in stands {
+        let is = key(stand.member()).and_then(|key| refused.get(&key));
+        match (stand, is) {
+            (Stand::Gone(_), _) | (Stand::Own(_), None) => {}
+            (Stand::Others(rival), None) => rivals.push(rival.clone()),
+            (Stand::Others(_), Some(item)) => {
+                rivals.extend(item.as_ref().and_then(|item| rival(item, &task.task_arn)));
+            }
+            (Stand::Own(member), Some(item)) => {
+                let claim = item.as_ref().and_then(|item| read::<M>(item).ok().flatten());
+                match claim.filter(|claim| claim.task != task.task_arn && claim.since > since(cloud, task)) {
+                    Some(claim) => rivals.push(Rival {
+                        member: claim.member,
+                        task: claim.task,
+                        newer: true,
+                    }),
+                    None => lost.push(member.clone()),
+                }
+            }
+        }
+    }
+    (rivals, lost)
 }
 
 /// Another task's claim. One that cannot be read is nobody's: the sweep replaces it.
 fn rival<M: Member>(item: &Item, task: &TaskArn) -> Option<Rival<M>> {
-    if !item.contains_key(TASK) || item.contains_key(GONE) {
+    if !item.contains_key(TASK) {
         return None;
     }
     let other = read::<M>(item).ok().flatten().filter(|claim| claim.task != *task)?;

@@ -24,7 +24,7 @@ use wharfinger_cloud::Fault;
 use wharfinger_cloud::config::ConfigStore;
 use wharfinger_cloud::error::CloudError;
 use wharfinger_cloud::pipeline::{Cause, converge};
-use wharfinger_cloud::ports::{Clock, Hosts, OperationStatus, Submitted, Tasks};
+use wharfinger_cloud::ports::{Attempt, Clock, Hosts, OperationStatus, Submitted, Tasks};
 use wharfinger_cloud::table::Table;
 use wharfinger_core::endpoint::{Action, Belief, Facts, Host, Member};
 use wharfinger_core::event::{Detail, Event, Rejected, TaskStateChange};
@@ -34,9 +34,9 @@ pub use sweep::Scope;
 pub use waiting::HEALTH_CHECK;
 
 /// What both sides need of the world.
-pub trait Cloud: Table + Tasks + Hosts + Clock {}
+pub trait Cloud: Table + Tasks + Hosts + Clock + Attempt {}
 
-impl<C: Table + Tasks + Hosts + Clock> Cloud for C {}
+impl<C: Table + Tasks + Hosts + Clock + Attempt> Cloud for C {}
 
 /// What is listed in a registry or a target group.
 #[derive(Debug, Clone, PartialEq)]

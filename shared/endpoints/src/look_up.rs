@@ -6,7 +6,6 @@ use wharfinger_cloud::Fault;
 use wharfinger_core::endpoint::{Facts, Host, Member, Wanted, wanted};
 use wharfinger_core::ids::cluster_name;
 use wharfinger_core::known::Known;
-use wharfinger_core::ledger::Merge;
 
 use crate::observe::{self, Look};
 use crate::{Cloud, Endpoints, Side};
@@ -97,9 +96,13 @@ async fn task<C: Cloud, S: Side<C>>(
     let mut looked = match found {
         Some(newer) if newer.version > task.version => {
             let entry = observe::news(function, cloud, &look.facts.managed, &newer).await?;
-            let fresh = entry.merge == Merge::Fresh;
-            let mut moved = observe::look(function, look.facts.managed.clone(), entry, Vec::new());
-            moved.joining = look.joining || fresh;
+            let mut moved = observe::look(
+                function,
+                &cloud.attempt(),
+                look.facts.managed.clone(),
+                entry,
+                Vec::new(),
+            );
             moved.facts.rivals = look.facts.rivals;
             moved.settled_claims = look.settled_claims;
             if moved.facts.task.version == newer.version {

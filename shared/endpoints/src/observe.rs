@@ -5,8 +5,7 @@ use wharfinger_cloud::ledger::{self, Entry, News, SAID};
 use wharfinger_cloud::pipeline::Cause;
 use wharfinger_cloud::ports::{Clock, OperationStatus};
 use wharfinger_cloud::table::{
-    AttributeValue, Condition, Item, Key, Malformed, TableName, Update, Updated, as_number, as_text, attribute, number,
-    to_attribute,
+    AttributeValue, Item, Key, Malformed, TableName, as_text, as_texts, attribute, to_attribute,
 };
 use wharfinger_cloud::telemetry;
 use wharfinger_core::config::stored::Managed;
@@ -24,12 +23,10 @@ pub const INTENDED: &str = "intended";
 /// What was registered and confirmed.
 pub const REGISTERED: &str = "registered";
 
-/// The version of a task for which someone may be about to register, and has not confirmed it. When that attempt fails,
-/// something newer may be dealt with already; but it was dealt with before the registration, so the next attempt must look.
-pub const JOINING: &str = "joining";
-
-/// Set when an attempt began while another had not confirmed: either may register after the other is through.
-pub const COPIES: &str = "copies";
+/// The attempts that may be about to register, and have not confirmed it. What one that dies registered may come after
+/// everything newer is dealt with, so its next try must look. Until it is confirmed nobody ends a claim: it says whose that
+/// would be.
+pub const ATTEMPTS: &str = "attempts";
 
 /// The order for which a leaving task's members were removed: what is heard of it later makes no call again.
 pub const LEFT: &str = "left";
@@ -46,43 +43,25 @@ pub struct Look<M> {
     pub intended: Vec<M>,
     /// What was said last.
     pub said: Option<String>,
-    /// Whether this attempt answers for [`JOINING`]: its confirmation takes that back.
-    pub joining: bool,
-    /// Who may still be about to register.
-    pub pending: Pending,
+    /// Whether this attempt is among the [`ATTEMPTS`].
+    pub marked: bool,
+    /// Whether others are: what they register would be nobody's if they died after that and the claim had ended before.
+    pub others_join: bool,
     /// Whose addresses were claimed or looked at by this attempt.
     pub settled_claims: Vec<M>,
     /// Whether the task is in the set of those that wait to be healthy.
     pub waiting: bool,
 }
 
-/// Who may be about to register for a task, unconfirmed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pending {
-    /// Nobody.
-    Nobody,
-    /// Whoever answers for [`JOINING`].
-    One,
-    /// Several that have begun at once: who is through answers for itself only. [`COPIES`]
-    Several,
-}
-
-impl<M> Look<M> {
-    /// Whether another attempt may still be about to register. What it registers would be nobody's if it died after that
-    /// and the claim had ended before.
-    pub(crate) fn others_join(&self) -> bool {
-        match self.pending {
-            Pending::Nobody => false,
-            Pending::One => !self.joining,
-            Pending::Several => true,
-        }
-    }
-}
-
 /// The key of a task's ledger.
 #[must_use]
 pub fn task_key<M: Member>(task: &TaskArn, cluster_arn: &str) -> Key {
     Key::new(format!("task#{}/{}", cluster_name(cluster_arn), task.id()), M::DOMAIN)
+}
+
+/// The invocation of an attempt: Lambda may try it again.
+fn invocation(attempt: &str) -> &str {
+    attempt.rsplit_once('/').map_or(attempt, |(invocation, _)| invocation)
 }
 
 /// Reports items that cannot be read; they are skipped.
@@ -119,23 +98,15 @@ pub async fn merge<C: Cloud, S: Side<C>>(
         news(function, cloud, &managed, task),
         hold(function, cloud, task, &told)
     );
-    let (mut entry, mut rivals) = (entry?, rivals?);
-    // This may be the next attempt of one that registered too late and died, of which a copy of the event that went through
-    // meanwhile tells nothing. What is named after the task, or claimed for it still, can be removed once more.
-    let copies = entry.item.contains_key(COPIES);
-    if entry.merge != Merge::Fresh && as_number(&entry.item, JOINING) == Some(task.version) {
-        entry = tell_copies::<S::Member>(cloud, task, entry).await?;
-    }
-    let joining = as_number(&entry.item, JOINING);
+    let (entry, mut rivals) = (entry?, rivals?);
+    let (attempt, attempts) = (cloud.attempt(), as_texts(&entry.item, ATTEMPTS));
     if entry.facts.is_leaving() && !task.is_leaving() {
-        // What was claimed was claimed for a task that is gone by now. What is to be removed yet keeps its claim: should
-        // nobody come to that, it tells the sweep whose it is.
-        let needed = joining.is_some() || entry.item.contains_key(COPIES) || !entry.item.contains_key(LEFT);
-        (rivals, _) = claims::end(cloud, &task.task_arn, &told, needed).await?;
+        // What was claimed was claimed for a task that is gone by now.
+        (rivals, _) = claims::end(cloud, &task.task_arn, &told, !attempts.is_empty()).await?;
     }
-    let too_late = copies && entry.facts.is_leaving() && task.is_running();
-    let dealt_with = entry.settled && joining.is_none_or(|version| version < task.version);
-    if entry.merge != Merge::Fresh && dealt_with && !too_late {
+    // This may be the next try of one that registered and died: too late, when the task leaves by now.
+    let tried = attempts.iter().any(|other| invocation(other) == invocation(&attempt));
+    if entry.merge != Merge::Fresh && entry.settled && !tried {
         let (code, message) = match entry.merge {
             Merge::Stale => (
                 Code::StaleEvent,
@@ -154,38 +125,16 @@ pub async fn merge<C: Cloud, S: Side<C>>(
         telemetry::undecided(S::Member::DOMAIN, target, subject, cause, decision, cloud.now());
         return Ok(None);
     }
-    let joining = joining == Some(task.version);
-    let mut again = Vec::new();
-    if too_late {
-        again.extend(told.iter().cloned().chain(stored(&entry.item, INTENDED)));
-    }
-    let mut look = look(function, managed, entry, again);
-    look.facts.left &= !too_late;
-    look.joining = joining;
+    let again = if tried && entry.facts.is_leaving() {
+        told.clone()
+    } else {
+        Vec::new()
+    };
+    let mut look = look(function, &attempt, managed, entry, again);
     look.facts.rivals = rivals;
     look.settled_claims = told;
     look_around(cloud, &mut look).await?;
     Ok(Some(look))
-}
-
-/// Stores that an attempt begins while another has not confirmed. When the task moved on meanwhile, that is what is known.
-async fn tell_copies<M: Member>(
-    cloud: &impl Cloud,
-    task: &TaskStateChange,
-    entry: Entry<TaskStateChange>,
-) -> Result<Entry<TaskStateChange>, Fault> {
-    let copies = Update::of(task_key::<M>(&task.task_arn, &task.cluster_arn))
-        .set(COPIES, AttributeValue::Bool(true))
-        .only_if(Condition::Equal(ledger::ORDER, number(entry.order)));
-    let item = match cloud.update(TableName::State, copies).await? {
-        Updated::Made(item) => return Ok(Entry { item, ..entry }),
-        Updated::Refused(None) => return Ok(entry),
-        Updated::Refused(Some(item)) => item,
-    };
-    Entry::read(item, Merge::Stale).map_err(|malformed| Fault::Unstorable {
-        what: malformed.key,
-        reason: malformed.reason,
-    })
 }
 
 /// Which members the event itself tells: those that it is to have, or, of a target that leaves, where it was.
@@ -257,7 +206,7 @@ pub async fn news<C: Cloud, S: Side<C>>(
     task: &TaskStateChange,
 ) -> Result<Entry<TaskStateChange>, Fault> {
     let leaving = task.is_leaving();
-    let mut beside = Vec::new();
+    let (mut beside, mut put_in) = (Vec::new(), Vec::new());
     if !leaving && task.is_running() {
         let facts: Facts<S::Member> = facts(function, managed.clone(), task.clone(), Belief::default());
         let intended = members(&facts);
@@ -265,13 +214,14 @@ pub async fn news<C: Cloud, S: Side<C>>(
         if !intended.is_empty() {
             beside.push((INTENDED, to_attribute("endpoints", &intended)?));
         }
-        beside.push((JOINING, number(task.order())));
+        put_in.push((ATTEMPTS, cloud.attempt()));
     }
     let news = News {
         key: task_key::<S::Member>(&task.task_arn, &task.cluster_arn),
         order: task.order(),
         facts: task,
         beside,
+        put_in,
         keep_seconds: if leaving { TOMBSTONE_SECONDS } else { LIVING_SECONDS },
     };
     ledger::merge(cloud, news, cloud.now()).await
@@ -306,6 +256,7 @@ pub(crate) fn members<M: Member>(facts: &Facts<M>) -> Vec<M> {
 #[must_use]
 pub fn look<S, M: Member>(
     function: &Endpoints<S>,
+    attempt: &str,
     managed: Managed,
     entry: Entry<TaskStateChange>,
     made: Vec<M>,
@@ -318,13 +269,12 @@ pub fn look<S, M: Member>(
     // Health changes without a version: what was stored of it says nothing of now (containers-roadmap #1019).
     task.health_status = None;
     // While someone may still be about to register, what was intended may come after it was removed.
-    let joining = as_number(&entry.item, JOINING).is_some();
-    let pending = match (joining, entry.item.contains_key(COPIES)) {
-        (_, true) => Pending::Several,
-        (true, false) => Pending::One,
-        (false, false) => Pending::Nobody,
-    };
-    let left = task.is_leaving() && entry.item.contains_key(LEFT) && !joining;
+    let attempts = as_texts(&entry.item, ATTEMPTS);
+    let (marked, others_join) = (
+        attempts.iter().any(|other| other == attempt),
+        attempts.iter().any(|other| other != attempt),
+    );
+    let left = task.is_leaving() && entry.item.contains_key(LEFT) && attempts.is_empty();
     let intended_still = intended.iter().filter(|_| !left).cloned();
     let uncertain = made.into_iter().chain(intended_still).collect();
     let belief = Belief { registered, uncertain };
@@ -335,8 +285,8 @@ pub fn look<S, M: Member>(
         },
         intended,
         said,
-        joining: false,
-        pending,
+        marked,
+        others_join,
         settled_claims: Vec::new(),
         waiting,
     }
@@ -367,9 +317,9 @@ pub async fn seen<C: Cloud, S: Side<C>>(
     facts: Facts<S::Member>,
 ) -> Result<Look<S::Member>, Fault> {
     let entry = news(function, cloud, &facts.managed, &facts.task).await?;
-    let (stale, fresh) = (entry.merge == Merge::Stale, entry.merge == Merge::Fresh);
+    let stale = entry.merge == Merge::Stale;
     tell_failures(function, cloud, &entry.item).await?;
-    let mut look = look(function, facts.managed.clone(), entry, Vec::new());
+    let mut look = look(function, &cloud.attempt(), facts.managed.clone(), entry, Vec::new());
     let belief = match (&facts.belief, look.facts.belief) {
         // What is listed is certain; what the ledger intended besides may still come.
         (Known::Yes(seen), Known::Yes(believed)) => Known::Yes(Belief {
@@ -393,7 +343,6 @@ pub async fn seen<C: Cloud, S: Side<C>>(
         looked_up: facts.looked_up && !stale,
         ..facts
     };
-    look.joining = fresh;
     if look.facts.task.is_running() {
         let members = members(&look.facts);
         look.facts.rivals = hold(function, cloud, &look.facts.task, &members).await?;

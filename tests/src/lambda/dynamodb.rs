@@ -1,6 +1,6 @@
 //! The two tables in memory, with DynamoDB's own answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -11,6 +11,18 @@ use super::world::{Answer, refused};
 #[derive(Debug, Default)]
 pub struct Tables {
     items: BTreeMap<String, BTreeMap<(String, String), Item>>,
+    /// The `ClientRequestToken`s of the transactions that were made.
+    made: BTreeSet<String>,
+}
+
+/// A table and the key of an item in it.
+type Place = (String, (String, String));
+
+/// What a part of a transaction does to its item, once all conditions hold.
+enum Change {
+    Put(Item),
+    Delete,
+    None,
 }
 
 impl Tables {
@@ -99,52 +111,106 @@ impl Tables {
         (200, json!({}))
     }
 
-    /// Functions delete items so, and do nothing else in transactions.
+    /// Makes all of a transaction, once, or cancels it with a reason for each part.
     fn transact(&mut self, request: &Value) -> Answer {
-        let writes = request.get("TransactItems").and_then(Value::as_array);
-        for write in writes.into_iter().flatten() {
-            let delete = write.get("Delete").unwrap_or(&Value::Null);
-            let table = delete.get("TableName").and_then(Value::as_str);
-            let of = delete.get("Key").and_then(Value::as_object).and_then(key);
-            let (Some(table), Some(of)) = (table, of) else {
-                return invalid("a transaction of anything but deletions is not known here");
+        let token = request.get("ClientRequestToken").and_then(Value::as_str);
+        let Some(token) = token.map(str::to_owned) else {
+            return invalid("a transaction without a ClientRequestToken is made twice when its answer is lost");
+        };
+        if self.made.contains(&token) {
+            return (200, json!({}));
+        }
+        let (mut changes, mut reasons) = (BTreeMap::new(), Vec::new());
+        for part in request
+            .get("TransactItems")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            let (of, held, change) = match self.part(part) {
+                Ok(part) => part,
+                Err(reason) => return invalid(&reason),
             };
-            if let Some(items) = self.items.get_mut(table) {
-                items.remove(&of);
+            reasons.push(if held {
+                json!({ "Code": "None" })
+            } else {
+                let item = self.get(&of.0, &of.1.0, &of.1.1);
+                json!({ "Code": "ConditionalCheckFailed", "Item": item })
+            });
+            if changes.insert(of, change).is_some() {
+                return invalid("Transaction request cannot include multiple operations on one item");
             }
         }
+        if reasons.iter().any(|reason| reason["Code"] != "None") {
+            let message = "Transaction cancelled, please refer cancellation reasons for specific reasons";
+            let (status, mut answer) = refused(400, "TransactionCanceledException", message);
+            answer["CancellationReasons"] = Value::Array(reasons);
+            return (status, answer);
+        }
+        for ((table, of), change) in changes {
+            let items = self.items.entry(table).or_default();
+            match change {
+                Change::Put(item) => drop(items.insert(of, item)),
+                Change::Delete => drop(items.remove(&of)),
+                Change::None => {}
+            }
+        }
+        self.made.insert(token);
         (200, json!({}))
     }
 
-    fn update_item(&mut self, table: &str, request: &Value) -> Answer {
-        let Some(of) = request.get("Key").and_then(Value::as_object) else {
-            return invalid("Key is missing");
+    /// Of a part of a transaction: its table and key, whether its condition holds, and what it does.
+    fn part(&self, part: &Value) -> Result<(Place, bool, Change), String> {
+        let parts = part.as_object().filter(|part| part.len() == 1);
+        let (name, part) = parts.and_then(|part| part.iter().next()).ok_or("not one operation")?;
+        let table = part.get("TableName").and_then(Value::as_str);
+        let of = part.get("Key").and_then(Value::as_object).and_then(key);
+        let of = (
+            table.ok_or("TableName is missing")?.to_owned(),
+            of.ok_or("Key is missing")?,
+        );
+        let (held, after) = self.written(&of.0, part)?;
+        let change = match name.as_str() {
+            "Update" => Change::Put(after),
+            "Delete" => Change::Delete,
+            "ConditionCheck" if part.get("ConditionExpression").is_some() => Change::None,
+            other => return Err(format!("{other} is not known here")),
         };
-        let Some((pk, sk)) = key(of) else {
-            return invalid("the key does not have pk and sk");
-        };
+        if part.get("ReturnValuesOnConditionCheckFailure").is_none() && name != "Delete" {
+            return Err("without ALL_OLD nobody is told what the item is".to_owned());
+        }
+        Ok((of, held, change))
+    }
+
+    /// Whether a request's condition holds on its item, and what the item is once it was updated.
+    fn written(&self, table: &str, request: &Value) -> Result<(bool, Item), String> {
+        let of = request.get("Key").and_then(Value::as_object).ok_or("Key is missing")?;
+        let (pk, sk) = key(of).ok_or("the key does not have pk and sk")?;
         let text = |name: &str| request.get(name).and_then(Value::as_str);
         let expressions = Expressions::of(request);
         let before = self.get(table, &pk, &sk);
         let mut after = before.cloned().unwrap_or_else(|| of.clone());
-        let changed = text("ConditionExpression")
-            .map_or(Ok(true), |condition| {
-                expressions.holds(condition, before.unwrap_or(&Item::new()))
-            })
-            .and_then(|held| {
-                expressions.update(text("UpdateExpression").unwrap_or_default(), &mut after)?;
-                Ok(held)
-            });
-        let held = match (changed, expressions.unused()) {
-            (Err(reason), _) => return invalid(&reason),
-            (_, Some(unused)) => return invalid(&format!("{unused} is used in no expression")),
-            (Ok(held), None) => held,
+        let held = text("ConditionExpression").map_or(Ok(true), |condition| {
+            expressions.holds(condition, before.unwrap_or(&Item::new()))
+        })?;
+        expressions.update(text("UpdateExpression").unwrap_or_default(), &mut after)?;
+        match expressions.unused() {
+            Some(unused) => Err(format!("{unused} is used in no expression")),
+            None => Ok((held, after)),
+        }
+    }
+
+    fn update_item(&mut self, table: &str, request: &Value) -> Answer {
+        let (held, after) = match self.written(table, request) {
+            Ok(written) => written,
+            Err(reason) => return invalid(&reason),
         };
+        let text = |name: &str| request.get(name).and_then(Value::as_str);
         if !held {
             let (status, mut answer) =
                 refused(400, "ConditionalCheckFailedException", "The conditional request failed");
             if text("ReturnValuesOnConditionCheckFailure") == Some("ALL_OLD")
-                && let Some(before) = before
+                && let Some(before) = key(&after).and_then(|(pk, sk)| self.get(table, &pk, &sk))
             {
                 answer["Item"] = Value::Object(before.clone());
             }

@@ -101,7 +101,7 @@ impl<'a> Expressions<'a> {
         let mut clause = "";
         while let Some(token) = tokens.next() {
             match token {
-                "SET" | "REMOVE" | "ADD" => clause = token,
+                "SET" | "REMOVE" | "ADD" | "DELETE" => clause = token,
                 "," => {}
                 token => {
                     let name = self.name(token)?;
@@ -109,6 +109,22 @@ impl<'a> Expressions<'a> {
                         "SET" => {
                             expect(&mut tokens, "=")?;
                             item.insert(name, self.value(next(&mut tokens)?)?.clone());
+                        }
+                        "ADD" | "DELETE"
+                            if texts(self.values.and_then(|v| v.get(*tokens.peek().unwrap_or(&"")))).is_some() =>
+                        {
+                            let changed = texts(Some(self.value(next(&mut tokens)?)?)).unwrap_or_default();
+                            let mut set = texts(item.get(&name)).unwrap_or_default();
+                            if clause == "ADD" {
+                                set.extend(changed);
+                            } else {
+                                set.retain(|text| !changed.contains(text));
+                            }
+                            // A set that is empty is not there.
+                            drop(item.shift_remove(&name));
+                            if !set.is_empty() {
+                                item.insert(name, json!({ "SS": set }));
+                            }
                         }
                         "ADD" => {
                             let by = number(self.value(next(&mut tokens)?)?).ok_or("ADD takes a number")?;
@@ -191,6 +207,12 @@ fn tokens(expression: &str) -> Vec<&str> {
 /// The whole number of an `N`; ours all are whole.
 fn number(attribute: &Value) -> Option<i128> {
     attribute.get("N")?.as_str()?.parse().ok()
+}
+
+/// The texts of an `SS`.
+fn texts(attribute: Option<&Value>) -> Option<BTreeSet<String>> {
+    let texts = attribute?.get("SS")?.as_array()?;
+    Some(texts.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
 fn compare(left: &Value, right: &Value) -> Option<Ordering> {

@@ -84,6 +84,8 @@ pub struct Parcel {
     pub due: Timestamp,
     /// How often it was tried before.
     pub tried: u8,
+    /// The number of its first try: Lambda repeats its request id.
+    pub first: Option<u64>,
 }
 
 impl Parcel {

@@ -8,10 +8,10 @@ use serde_json::Value;
 use wharfinger_cloud::CloudError;
 use wharfinger_cloud::ledger::{ORDER, SAID, SETTLED};
 use wharfinger_cloud::ports::{
-    Alarms, Clock, DescribedTasks, Hosts, Images, Instance, OperationStatus, Registry, ServiceChange, Services,
-    Submitted, TaggedImage, TargetGroups, TaskDefinitions, Tasks,
+    Alarms, Attempt, Clock, DescribedTasks, Hosts, Images, Instance, OperationStatus, Registry, ServiceChange,
+    Services, Submitted, TaggedImage, TargetGroups, TaskDefinitions, Tasks,
 };
-use wharfinger_cloud::table::{Condition, Item, Key, Table, TableName, Update, Updated, Write};
+use wharfinger_cloud::table::{Condition, Item, Key, Table, TableName, Transacted, Update, Updated, Write};
 use wharfinger_cloud::world::Caller;
 use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth};
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
@@ -82,7 +82,7 @@ fn is_claim(pk: &str) -> bool {
 fn orders(condition: &Condition) -> bool {
     match condition {
         Condition::Less(name, _) => *name == ORDER,
-        Condition::Any(several) => several.iter().any(orders),
+        Condition::Any(several) | Condition::All(several) => several.iter().any(orders),
         Condition::Always | Condition::Missing(_) | Condition::Equal(..) => false,
     }
 }
@@ -106,8 +106,20 @@ impl Table for Client {
         self.caller.put(table, item).await
     }
 
-    async fn transact(&self, table: TableName, writes: Vec<Write>) -> Result<bool, CloudError> {
-        self.caller.transact(table, writes).await
+    async fn transact(&self, table: TableName, writes: Vec<Write>) -> Result<Transacted, CloudError> {
+        let weaken = |write| match write {
+            Write::Update(update) => Write::Update(self.weaken(update)),
+            other => other,
+        };
+        self.caller
+            .transact(table, writes.into_iter().map(weaken).collect())
+            .await
+    }
+}
+
+impl Attempt for Client {
+    fn attempt(&self) -> String {
+        self.caller.attempt()
     }
 }
 

@@ -371,6 +371,7 @@ impl History {
             event,
             due,
             tried: 0,
+            first: None,
         });
         self.drain()?;
         match self.watch.failures.get(before) {

@@ -97,16 +97,17 @@ impl Running {
     pub fn start(
         world: &Shared,
         number: u64,
-        parcel: Parcel,
+        mut parcel: Parcel,
         environment: Environment,
         without: Option<Without>,
     ) -> Self {
         let name = format!("{} {number}", parcel.to.name());
+        let attempt = format!("{}/{number}", parcel.first.get_or_insert(number));
         let gates = Gates::default();
         let now = world.borrow().now;
         let deadline = now.saturating_add(TIMEOUT).unwrap_or(now);
         let client = Client::new(
-            Caller::gated(world, &name, gates.clone(), deadline, environment.skew),
+            Caller::gated(world, &name, gates.clone(), deadline, environment.skew).named(&attempt),
             without,
         );
         let (function, event, holder) = (Rc::clone(&environment.function), Rc::clone(&parcel.event), name.clone());
@@ -143,7 +144,7 @@ impl Running {
             let What::Call { operation, writes } = stop.what else {
                 return false;
             };
-            writes && !matches!(operation, "UpdateItem" | "PutItem")
+            writes && !matches!(operation, "UpdateItem" | "PutItem" | "TransactWriteItems")
         };
         match self.lag {
             Lag::No => false,

@@ -42,6 +42,7 @@ impl History {
             event,
             due,
             tried: 0,
+            first: None,
         });
     }
 
@@ -172,6 +173,7 @@ impl History {
             event: Rc::clone(event),
             due,
             tried: 0,
+            first: None,
         });
     }
 }

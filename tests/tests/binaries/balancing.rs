@@ -8,7 +8,7 @@ use wharfinger_tests::lambda::story::{
     GROUP, address, at_address_of, configure, container_instance_arn, on_host, schedule_event, task, task_arn,
     task_event, with_balancing,
 };
-use wharfinger_tests::lambda::{Call, Target};
+use wharfinger_tests::lambda::{Call, Fault, Target};
 
 use super::{Rig, has, in_turn};
 
@@ -38,21 +38,20 @@ fn call<'c>(calls: &'c [Call], operation: &str) -> &'c Value {
 }
 
 #[test]
-fn a_task_joins_and_leaves_at_most_four_calls_deep_once_the_configuration_is_known() {
+fn a_task_joins_and_leaves_at_most_three_calls_deep_once_the_configuration_is_known() {
     let rig = rig();
     // Long enough that calls made at once overlap on any machine.
     rig.lambda.latency(Duration::from_millis(150));
     let joined = rig.done(&joins("t1"));
-    // The ledger, the claim on the address, and the note that something of ours is in the group. The claim is looked at once
-    // more before anything is settled: once it is, nobody looks after what others did meanwhile.
+    // The ledger, the claim on the address, and the note that something of ours is in the group. The task is settled in one
+    // transaction with a look at the claim: once it is, nobody looks after what others did meanwhile.
     assert_eq!(
         in_turn(&joined),
         [
             "GetItem",
             "UpdateItem UpdateItem UpdateItem",
             "RegisterTargets",
-            "GetItem PutItem",
-            "UpdateItem"
+            "PutItem TransactWriteItems"
         ]
     );
     assert_eq!(targets(&rig), [(address("t1"), 8080)]);
@@ -61,24 +60,14 @@ fn a_task_joins_and_leaves_at_most_four_calls_deep_once_the_configuration_is_kno
     let second = rig.done(&joins("t2"));
     assert_eq!(
         in_turn(&second),
-        [
-            "UpdateItem UpdateItem",
-            "RegisterTargets",
-            "GetItem PutItem",
-            "UpdateItem"
-        ]
+        ["UpdateItem UpdateItem", "RegisterTargets", "PutItem TransactWriteItems"]
     );
 
-    // Whose the target is by now is read before the removal; the claim ends after it.
+    // Whose the target is by now is read before the removal; the claim ends after it, together with the task.
     let left = rig.done(&leaves("t1"));
     assert_eq!(
         in_turn(&left),
-        [
-            "GetItem UpdateItem",
-            "DeregisterTargets",
-            "PutItem UpdateItem",
-            "UpdateItem"
-        ]
+        ["GetItem UpdateItem", "DeregisterTargets", "PutItem TransactWriteItems"]
     );
     let removal = call(&left.calls, "DeregisterTargets");
     assert_eq!(removal["TargetGroupArn"], GROUP);
@@ -132,8 +121,7 @@ fn a_task_on_the_network_of_its_instance_is_the_instance_and_the_port_of_the_hos
             "UpdateItem",
             "UpdateItem UpdateItem",
             "RegisterTargets",
-            "GetItem PutItem",
-            "UpdateItem"
+            "PutItem TransactWriteItems"
         ]
     );
     assert_eq!(targets(&rig), [("i-0abc".to_owned(), 32_768)], "{}", rig.said());
@@ -141,16 +129,11 @@ fn a_task_on_the_network_of_its_instance_is_the_instance_and_the_port_of_the_hos
     let second = rig.done(&joining("t2", 32_769));
     assert_eq!(
         in_turn(&second),
-        [
-            "UpdateItem UpdateItem",
-            "RegisterTargets",
-            "GetItem PutItem",
-            "UpdateItem"
-        ]
+        ["UpdateItem UpdateItem", "RegisterTargets", "PutItem TransactWriteItems"]
     );
     let stopped = on_host(task("web", "t1", 4, "RUNNING", "STOPPED"), &arn, 32_768);
     let left = rig.done(&task_event(&stopped));
-    assert_eq!(in_turn(&left).len(), 4, "{:?}", in_turn(&left));
+    assert_eq!(in_turn(&left).len(), 3, "{:?}", in_turn(&left));
     assert_eq!(targets(&rig), [("i-0abc".to_owned(), 32_769)]);
 }
 
@@ -168,6 +151,33 @@ fn copies_cost_no_call_to_the_target_group() {
     rig.done(&joins("t1"));
     assert_eq!(rig.done(&joins("t1")).operations(), ["UpdateItem", "UpdateItem"]);
     assert_eq!(targets(&rig), [(address("t1"), 8080)]);
+}
+
+#[test]
+fn what_is_in_the_way_of_a_transaction_and_an_answer_that_is_lost_are_borne() {
+    let conflict = Fault::Refuse(400, "TransactionConflictException");
+    let running = Fault::Refuse(400, "TransactionInProgressException");
+    for (operation, fault) in [
+        ("UpdateItem", conflict),
+        ("TransactWriteItems", running),
+        ("TransactWriteItems", Fault::Cut),
+        ("TransactWriteItems", Fault::CutAfter),
+    ] {
+        let rig = rig();
+        for event in [joins("t1"), leaves("t1")] {
+            rig.lambda.fail(operation, 1, fault.clone());
+            let done = rig.done(&event);
+            let sent = |call: &&Call| call.operation == "TransactWriteItems";
+            let sent: Vec<_> = done.calls.iter().filter(sent).map(|call| &call.input).collect();
+            // What was made already is told by its token, and so is its answer.
+            assert!(sent.iter().all(|input| *input == sent[0]), "{operation} {fault:?}");
+            assert_eq!(sent.len(), if operation == "UpdateItem" { 1 } else { 2 }, "{fault:?}");
+            rig.lambda.mend();
+            let copy = rig.done(&event);
+            assert!(!copy.operations().iter().any(|o| o.ends_with("Targets")), "{fault:?}");
+        }
+        assert_eq!(targets(&rig), []);
+    }
 }
 
 #[test]

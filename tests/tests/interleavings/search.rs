@@ -136,7 +136,8 @@ impl<'a> Run<'a> {
             gates,
             deadline,
             SignedDuration::ZERO,
-        );
+        )
+        .named(&format!("{}/{}", invocation.start.name, invocation.tries));
         let (function, event) = (self.warm.function(self.side), invocation.start.event.clone());
         invocation.work = Some(Box::pin(async move { function.hear(&caller, &event).await }));
         self.go_on(place);

@@ -22,6 +22,7 @@ const OWN: [(&str, &[&str]); 4] = [
     (
         "BalancingFunction",
         &[
+            "dynamodb:ConditionCheckItem",
             "dynamodb:DeleteItem",
             "ec2:DescribeInstances",
             "ecs:DescribeContainerInstances",

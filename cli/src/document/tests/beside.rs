@@ -43,7 +43,6 @@ fn beside_a_part_that_does_not_fit_everything_else_is_checked() {
         expect![[r#"
             w.yaml:4:5: `min` is missing (in services.prod/web.scaling)
             w.yaml:4:33: a rule has `alarm` or `queue`, not both: write two rules (in services.prod/web.scaling.rules[0])
-            w.yaml:4:66: warning: has no effect in this version: queues are not looked at, and no task is removed beside such a rule (in services.prod/web.scaling.rules[1].queue)
             w.yaml:4:79: `per-task: 0` is out of range: 1 to 4294967295 (in services.prod/web.scaling.rules[1].per-task)
         "#]],
     );
@@ -74,11 +73,11 @@ fn what_follows_from_a_part_that_does_not_fit_is_not_told() {
     for (service, told) in [
         // The bounds are not known, and so nothing is beyond them.
         (
-            "scaling: { min: 5, max: x, rules: [ { alarm: a, set: 30 } ], schedule: [ { cron: c, min: 9 } ] }",
+            "scaling: { min: 5, max: x, rules: [ { alarm: a, set: 30 } ], schedule: [ { cron: '0 8 * * *', min: 9 } ] }",
             1,
         ),
         (
-            "scaling: { max: 4, rules: [ { alarm: a, set: 0 } ], schedule: [ { cron: c, max: 1 } ] }",
+            "scaling: { max: 4, rules: [ { alarm: a, set: 0 } ], schedule: [ { cron: '0 8 * * *', max: 1 } ] }",
             1,
         ),
         // The rule has what it needs, though wrong.
@@ -101,7 +100,7 @@ fn what_follows_from_a_part_that_does_not_fit_is_not_told() {
         ),
         ("scaling: { mim: 1, max: 2 }", 1),
         (
-            "scaling: { min: 1, max: 2, limit: { out: { tasks: x, per: 1m } }, schedule: [ { cron: c, min: x } ] }",
+            "scaling: { min: 1, max: 2, limit: { out: { tasks: x, per: 1m } }, schedule: [ { cron: '0 8 * * *', min: x } ] }",
             2,
         ),
         // No two of these are known to be the same.

@@ -1,15 +1,19 @@
 //! The tables on DynamoDB.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::error::TransactionCanceledException;
 use aws_sdk_dynamodb::types::{
-    AttributeValue as Sdk, Delete, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    AttributeValue as Sdk, CancellationReason, ConditionCheck, Delete, Put, ReturnValue,
+    ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update as SdkUpdate,
 };
 use serde_dynamo::{AttributeValue, Item};
 
 use super::{Aws, sdk};
 use crate::error::{CloudError, Kind};
-use crate::table::{Condition, Key, Table, TableName, Update, Updated, Write};
+use crate::table::{Condition, Found, Key, Table, TableName, Transacted, Update, Updated, Write};
 
 type Names = HashMap<String, String>;
 type Values = HashMap<String, Sdk>;
@@ -45,11 +49,14 @@ impl Expression {
             Condition::Missing(name) => format!("attribute_not_exists({})", self.name(name)),
             Condition::Less(name, value) => format!("{} < {}", self.name(name), self.value(value)),
             Condition::Equal(name, value) => format!("{} = {}", self.name(name), self.value(value)),
-            Condition::Any(several) => {
-                let several: Vec<_> = several.into_iter().filter_map(|c| self.condition(c)).collect();
-                format!("({})", several.join(" OR "))
-            }
+            Condition::Any(several) => self.conditions(several, " OR "),
+            Condition::All(several) => self.conditions(several, " AND "),
         })
+    }
+
+    fn conditions(&mut self, several: Vec<Condition>, word: &str) -> String {
+        let several: Vec<_> = several.into_iter().filter_map(|c| self.condition(c)).collect();
+        format!("({})", several.join(word))
     }
 
     fn update(&mut self, update: &Update) -> String {
@@ -60,12 +67,20 @@ impl Expression {
             .map(|(n, v)| format!("{} = {}", self.name(n), self.value(v.clone())))
             .collect();
         let remove: Vec<_> = update.remove.iter().map(|n| self.name(n)).collect();
-        let add: Vec<_> = update
-            .add
-            .iter()
-            .map(|(n, by)| format!("{} {}", self.name(n), self.value(AttributeValue::N(by.to_string()))))
+        let add = update.add.iter().map(|(n, by)| (n, AttributeValue::N(by.to_string())));
+        let set_of = |(n, text): &(&'static str, String)| (*n, AttributeValue::Ss(vec![text.clone()]));
+        let add: Vec<_> = add
+            .map(|(n, by)| (*n, by))
+            .chain(update.put_in.iter().map(set_of))
+            .map(|(n, value)| format!("{} {}", self.name(n), self.value(value)))
             .collect();
-        for (word, parts) in [("SET", set), ("REMOVE", remove), ("ADD", add)] {
+        let delete: Vec<_> = update
+            .take_out
+            .iter()
+            .map(set_of)
+            .map(|(n, value)| format!("{} {}", self.name(n), self.value(value)))
+            .collect();
+        for (word, parts) in [("SET", set), ("REMOVE", remove), ("ADD", add), ("DELETE", delete)] {
             if !parts.is_empty() {
                 clauses.push(format!("{word} {}", parts.join(", ")));
             }
@@ -142,34 +157,28 @@ impl Table for Aws {
         let change = expression.update(&update);
         let condition = expression.condition(update.condition.clone());
         let (names, values) = expression.names();
-        let call = async {
-            let sent = self
-                .dynamodb
-                .update_item()
-                .table_name(self.table(table))
-                .set_key(Some(key(&update.key)))
-                .update_expression(change)
-                .set_condition_expression(condition)
-                .set_expression_attribute_names(names)
-                .set_expression_attribute_values(values)
-                .return_values(ReturnValue::AllNew)
-                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-                .send()
-                .await;
-            match sent {
-                Ok(made) => Ok(Updated::Made(made.attributes.unwrap_or_default().into())),
-                Err(error) => match error.as_service_error() {
-                    Some(
-                        aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException(
-                            refused,
-                        ),
-                    ) => Ok(Updated::Refused(
-                        refused.item.clone().filter(|i| !i.is_empty()).map(Into::into),
-                    )),
-                    _ => Err(sdk::error("UpdateItem", &error)),
-                },
-            }
-        };
+        let request = self
+            .dynamodb
+            .update_item()
+            .table_name(self.table(table))
+            .set_key(Some(key(&update.key)))
+            .update_expression(change)
+            .set_condition_expression(condition)
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(values)
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let call = yielding(async || match request.clone().send().await {
+            Ok(made) => Ok(Updated::Made(made.attributes.unwrap_or_default().into())),
+            Err(error) => match error.as_service_error() {
+                Some(aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException(
+                    refused,
+                )) => Ok(Updated::Refused(
+                    refused.item.clone().filter(|i| !i.is_empty()).map(Into::into),
+                )),
+                _ => Err(sdk::error("UpdateItem", &error)),
+            },
+        });
         self.within("UpdateItem", call).await
     }
 
@@ -186,78 +195,209 @@ impl Table for Aws {
         self.within("PutItem", call).await.map(drop)
     }
 
-    async fn transact(&self, table: TableName, writes: Vec<Write>) -> Result<bool, CloudError> {
+    async fn transact(&self, table: TableName, writes: Vec<Write>) -> Result<Transacted, CloudError> {
         let mut items = Vec::with_capacity(writes.len());
+        let keys: Vec<_> = writes.iter().map(Write::key).collect();
         for write in writes {
             items.push(self.part(table, write)?);
         }
-        let call = async {
-            let sent = self
-                .dynamodb
-                .transact_write_items()
-                .set_transact_items(Some(items))
-                .send()
-                .await;
-            match sent {
-                Ok(_) => Ok(true),
-                Err(error) => {
-                    let refused = error
-                        .as_service_error()
-                        .and_then(|e| match e {
-                            aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException(c) => {
-                                Some(c.cancellation_reasons().iter().any(|r| r.code() == Some("ConditionalCheckFailed")))
-                            }
-                            _ => None,
-                        })
-                        .unwrap_or(false);
-                    if refused {
-                        Ok(false)
-                    } else {
-                        Err(sdk::error("TransactWriteItems", &error))
-                    }
+        // The SDK sends one `ClientRequestToken` with each of its attempts: what was done, and the answer lost, is not done
+        // again, and its answer is the same (DynamoDB API reference, `TransactWriteItems`).
+        let request = self.dynamodb.transact_write_items().set_transact_items(Some(items));
+        let call = yielding(async || match request.clone().send().await {
+            Ok(_) => Ok(Transacted::Made),
+            Err(error) => match error.as_service_error() {
+                Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                    cancellation(cancelled, &keys)
                 }
-            }
-        };
-        self.within("TransactWriteItems", call).await
+                _ => Err(sdk::error(TRANSACT, &error)),
+            },
+        });
+        self.within(TRANSACT, call).await
     }
+}
+
+const TRANSACT: &str = "TransactWriteItems";
+
+/// How long to wait, in milliseconds, before each further attempt when others are at the same items. The SDK does not try those again; a
+/// transaction of a few items takes some milliseconds.
+const PAUSES: [u64; 5] = [10, 20, 40, 80, 160];
+
+/// The codes of what is to be tried again after a short pause: a write in the way of a transaction, and a transaction that
+/// was cancelled as a whole (DynamoDB API reference, `TransactWriteItems` and `UpdateItem`, "Errors").
+const YIELDS: [&str; 4] = [
+    "TransactionConflictException",
+    "TransactionConflict",
+    "ProvisionedThroughputExceeded",
+    "ThrottlingError",
+];
+
+/// Makes a call, and again as long as others are at the same items.
+async fn yielding<T>(call: impl AsyncFn() -> Result<T, CloudError>) -> Result<T, CloudError> {
+    for pause in PAUSES {
+        match call().await {
+            Err(error) if error.code.as_deref().is_some_and(|code| YIELDS.contains(&code)) => {
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
+            answer => return answer,
+        }
+    }
+    call().await
+}
+
+/// What a cancelled transaction means: the reasons are in the order of its parts.
+fn cancellation(cancelled: &TransactionCanceledException, keys: &[Option<Key>]) -> Result<Transacted, CloudError> {
+    let reasons = cancelled.cancellation_reasons();
+    let is_condition = |reason: &CancellationReason| reason.code() == Some("ConditionalCheckFailed");
+    let other = reasons
+        .iter()
+        .find(|reason| !is_condition(reason) && reason.code().is_some_and(|code| code != "None"));
+    if other.is_none() && reasons.iter().any(is_condition) {
+        let refused = keys.iter().zip(reasons).filter(|(_, reason)| is_condition(reason));
+        let item = |reason: &CancellationReason| reason.item.clone().filter(|item| !item.is_empty()).map(Into::into);
+        let found = refused.filter_map(|(key, reason)| Some((key.clone()?, item(reason))));
+        return Ok(Transacted::Refused(found.collect::<Found>()));
+    }
+    let code = other.and_then(CancellationReason::code).map(str::to_owned);
+    let message = other.and_then(CancellationReason::message).or(cancelled.message());
+    Err(CloudError {
+        operation: TRANSACT,
+        kind: CloudError::classify(code.as_deref(), Some(400)),
+        message: message.unwrap_or_default().to_owned(),
+        code,
+    })
 }
 
 impl Aws {
     fn part(&self, table: TableName, write: Write) -> Result<TransactWriteItem, CloudError> {
-        let invalid = |e: aws_sdk_dynamodb::error::BuildError| {
-            CloudError::new("TransactWriteItems", Kind::Invalid, e.to_string())
-        };
-        Ok(match write {
+        let (table, mut expression) = (self.table(table), Expression::default());
+        let old = ReturnValuesOnConditionCheckFailure::AllOld;
+        let part = TransactWriteItem::builder();
+        let part = match write {
             Write::Put(item, condition) => {
-                let mut expression = Expression::default();
                 let condition = expression.condition(condition);
                 let (names, values) = expression.names();
                 let put = Put::builder()
-                    .table_name(self.table(table))
+                    .table_name(table)
                     .set_item(Some(item.into()))
                     .set_condition_expression(condition)
                     .set_expression_attribute_names(names)
                     .set_expression_attribute_values(values)
-                    .build()
-                    .map_err(invalid)?;
-                TransactWriteItem::builder().put(put).build()
+                    .return_values_on_condition_check_failure(old);
+                put.build().map(|put| part.put(put))
+            }
+            Write::Update(update) => {
+                let change = expression.update(&update);
+                let condition = expression.condition(update.condition);
+                let (names, values) = expression.names();
+                let update = SdkUpdate::builder()
+                    .table_name(table)
+                    .set_key(Some(key(&update.key)))
+                    .update_expression(change)
+                    .set_condition_expression(condition)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .return_values_on_condition_check_failure(old);
+                update.build().map(|update| part.update(update))
             }
             Write::Delete(of) => {
-                let delete = Delete::builder()
-                    .table_name(self.table(table))
-                    .set_key(Some(key(&of)))
-                    .build()
-                    .map_err(invalid)?;
-                TransactWriteItem::builder().delete(delete).build()
+                let delete = Delete::builder().table_name(table).set_key(Some(key(&of)));
+                delete.build().map(|delete| part.delete(delete))
             }
-        })
+            Write::Check(of, condition) => {
+                let condition = expression.condition(condition);
+                let (names, values) = expression.names();
+                let check = ConditionCheck::builder()
+                    .table_name(table)
+                    .set_key(Some(key(&of)))
+                    .set_condition_expression(condition)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .return_values_on_condition_check_failure(old);
+                check.build().map(|check| part.condition_check(check))
+            }
+        };
+        part.map(aws_sdk_dynamodb::types::builders::TransactWriteItemBuilder::build)
+            .map_err(|e| CloudError::new(TRANSACT, Kind::Invalid, e.to_string()))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::replay::replay;
     use super::*;
     use crate::table::{number, text};
+
+    fn key(sk: &str) -> Key {
+        Key::new("p", sk)
+    }
+
+    /// A transaction that is answered so: what became of it, and how often it was sent.
+    fn transact(answers: &[(u16, &str)]) -> (Result<Transacted, CloudError>, usize) {
+        let is = |n| Condition::Equal("n", number(n));
+        let writes = vec![
+            Write::Update(Update::of(key("a")).set("n", number(2)).only_if(is(1))),
+            Write::Check(key("b"), is(1)),
+            Write::Delete(key("c")),
+        ];
+        let (answer, asked) = replay(answers, async |aws| aws.transact(TableName::State, writes).await);
+        let parts = asked[0].json()["TransactItems"].clone();
+        assert_eq!(parts[0]["Update"]["ConditionExpression"], "#n0 = :v1");
+        assert_eq!(
+            parts[1]["ConditionCheck"]["ReturnValuesOnConditionCheckFailure"],
+            "ALL_OLD"
+        );
+        assert_eq!(parts[2]["Delete"]["Key"]["sk"]["S"], "c");
+        (answer, asked.len())
+    }
+
+    fn cancelled(reasons: &[&str]) -> String {
+        let reasons = reasons.join(",");
+        format!(r#"{{"__type":"x#TransactionCanceledException","Message":"m","CancellationReasons":[{reasons}]}}"#)
+    }
+
+    const NONE: &str = r#"{"Code":"None"}"#;
+    const CONFLICT: &str = r#"{"Code":"TransactionConflict"}"#;
+
+    #[test]
+    fn a_transaction_that_is_refused_tells_the_items_whose_conditions_did_not_hold() {
+        let there = r#"{"Code":"ConditionalCheckFailed","Item":{"n":{"N":"7"}}}"#;
+        let not_there = r#"{"Code":"ConditionalCheckFailed"}"#;
+        let (answer, sent) = transact(&[(400, &cancelled(&[there, not_there, NONE]))]);
+        let item = Item::from(std::collections::HashMap::from([("n".to_owned(), number(7))]));
+        let found = Found::from([(key("a"), Some(item)), (key("b"), None)]);
+        assert_eq!((answer, sent), (Ok(Transacted::Refused(found)), 1));
+    }
+
+    #[test]
+    fn what_is_in_the_way_of_a_transaction_is_waited_for() {
+        let failed = r#"{"Code":"ConditionalCheckFailed"}"#;
+        // What others are about to change says nothing of the rest.
+        let conflict = cancelled(&[failed, CONFLICT, NONE]);
+        let (answer, sent) = transact(&[(400, &conflict), (400, &conflict), (200, "{}")]);
+        assert_eq!((answer, sent), (Ok(Transacted::Made), 3));
+        let all: Vec<_> = [conflict.as_str(); 6].map(|body| (400, body)).into();
+        let (answer, sent) = transact(&all);
+        let error = answer.unwrap_err();
+        assert_eq!(
+            (error.kind, error.code.as_deref(), sent),
+            (Kind::Throttled, Some("TransactionConflict"), 6)
+        );
+        let denied = cancelled(&[NONE, r#"{"Code":"ValidationError","Message":"why"}"#, NONE]);
+        let (answer, sent) = transact(&[(400, &denied)]);
+        let error = answer.unwrap_err();
+        assert_eq!((error.kind, error.message.as_str(), sent), (Kind::Invalid, "why", 1));
+    }
+
+    #[test]
+    fn a_write_that_is_in_the_way_of_a_transaction_waits_for_it() {
+        let conflict = (400, r#"{"__type":"x#TransactionConflictException","message":"m"}"#);
+        let update = Update::of(key("a")).set("n", number(1));
+        let (answer, asked) = replay(&[conflict, (200, "{}")], async |aws| {
+            aws.update(TableName::State, update).await
+        });
+        assert_eq!((answer, asked.len()), (Ok(Updated::Made(Item::default())), 2));
+    }
 
     #[test]
     fn aliases_are_words_and_each_name_has_one() {
@@ -265,11 +405,12 @@ mod tests {
         let update = Update::of(Key::new("service#prod/web", "state"))
             .set("scaling", text("a"))
             .set("scaling-said", text("b"))
-            .remove("holder");
+            .remove("holder")
+            .take_out("attempts", "a");
         let clauses = expression.update(&update);
         let condition = expression.condition(Condition::Equal("scaling", number(1)));
-        assert_eq!(clauses, "SET #n0 = :v0, #n1 = :v1 REMOVE #n2");
-        assert_eq!(condition.as_deref(), Some("#n0 = :v2"));
+        assert_eq!(clauses, "SET #n0 = :v0, #n1 = :v1 REMOVE #n2 DELETE #n3 :v2");
+        assert_eq!(condition.as_deref(), Some("#n0 = :v3"));
         assert_eq!(expression.names["#n1"], "scaling-said");
     }
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use wharfinger_core::event::{Container, NetworkBinding, TaskStateChange, TaskStatus};
 use wharfinger_core::ids::{Target, TargetKind, TaskArn};
-use wharfinger_core::service::{DeploymentFacts, ServiceFacts};
+use wharfinger_core::service::{DeploymentFacts, ServiceFacts, Unplaceable};
 
 use super::{Aws, sdk};
 use crate::error::{CloudError, Kind};
@@ -221,6 +221,13 @@ fn service(service: Service) -> Option<ServiceFacts> {
                 })
             })
             .collect(),
+        unplaceable: Unplaceable::newest(
+            service
+                .events
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|e| Some((e.created_at.and_then(timestamp)?, e.message?))),
+        ),
     })
 }
 

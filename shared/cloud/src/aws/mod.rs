@@ -12,24 +12,28 @@ mod functions;
 #[cfg(feature = "ecs")]
 mod hosts;
 mod http;
+mod monitoring;
 #[cfg(feature = "servicediscovery")]
 mod names;
 mod query;
+mod queues;
 pub mod raw;
 #[cfg(test)]
 mod replay;
+mod scalable;
 mod sdk;
 #[cfg(feature = "servicediscovery")]
 mod servicediscovery;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use aws_types::SdkConfig;
 use jiff::Timestamp;
 
 use crate::error::{CloudError, Kind};
-use crate::ports::Clock;
+use crate::ports::{Attempt, Clock};
 
 pub use credentials::{NoCredentials, look_for_credentials};
 pub use http::load;
@@ -53,7 +57,10 @@ pub struct Aws {
     #[cfg(feature = "servicediscovery")]
     servicediscovery: aws_sdk_servicediscovery::Client,
     raw: raw::Raw,
+    /// Where queues are, by name: it is asked once.
+    queue_urls: RefCell<BTreeMap<String, String>>,
     deadline: Cell<Option<Instant>>,
+    attempt: RefCell<String>,
     consistent: bool,
 }
 
@@ -75,7 +82,9 @@ impl Aws {
             #[cfg(feature = "servicediscovery")]
             servicediscovery: aws_sdk_servicediscovery::Client::new(config),
             raw: raw::Raw::new(config),
+            queue_urls: RefCell::default(),
             deadline: Cell::new(None),
+            attempt: RefCell::default(),
             consistent: false,
         }
     }
@@ -95,8 +104,9 @@ impl Aws {
         Self { tables, ..self }
     }
 
-    /// Sets when the invocation ends: no call outlives it.
-    pub fn until(&self, deadline: Instant) {
+    /// Begins an attempt, which has a name and an end: no call outlives it.
+    pub fn begin(&self, attempt: &str, deadline: Instant) {
+        attempt.clone_into(&mut self.attempt.borrow_mut());
         self.deadline.set(Some(deadline));
     }
 
@@ -118,6 +128,12 @@ impl Aws {
             return Err(CloudError::new(operation, Kind::TimedOut, message));
         };
         answer
+    }
+}
+
+impl Attempt for Aws {
+    fn attempt(&self) -> String {
+        self.attempt.borrow().clone()
     }
 }
 

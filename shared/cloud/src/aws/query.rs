@@ -1,98 +1,15 @@
-//! Calls that no linked SDK makes: CloudWatch alarms, ECR images, CloudFormation outputs.
+//! Calls that no linked SDK makes: ECR images, CloudFormation outputs.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use wharfinger_core::event::{AlarmStateChange, time_from_json};
+use wharfinger_core::event::time_from_json;
 
 use super::{Aws, form};
 use crate::error::{CloudError, Kind};
-use crate::ports::{Alarms, Images, TaggedImage};
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct DescribeAlarmsResponse {
-    describe_alarms_result: DescribeAlarmsResult,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct DescribeAlarmsResult {
-    #[serde(default)]
-    metric_alarms: Members,
-    #[serde(default)]
-    composite_alarms: Members,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Members {
-    #[serde(default)]
-    member: Vec<Alarm>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Alarm {
-    #[serde(rename = "AlarmName")]
-    name: String,
-    state_value: Option<String>,
-    state_transitioned_timestamp: Option<String>,
-    state_updated_timestamp: Option<String>,
-    state_reason_data: Option<String>,
-    threshold: Option<f64>,
-    actions_suppressed_by: Option<String>,
-}
-
-impl Alarm {
-    fn json(&self) -> Value {
-        json!({
-            "AlarmName": self.name,
-            "StateValue": self.state_value,
-            "StateTransitionedTimestamp": self.state_transitioned_timestamp,
-            "StateUpdatedTimestamp": self.state_updated_timestamp,
-            "StateReasonData": self.state_reason_data,
-            "Threshold": self.threshold,
-            "ActionsSuppressedBy": self.actions_suppressed_by,
-        })
-    }
-}
-
-impl Alarms for Aws {
-    async fn describe_alarms(&self, names: &[String]) -> Result<Vec<AlarmStateChange>, CloudError> {
-        const OPERATION: &str = "DescribeAlarms";
-        let call = async {
-            let mut alarms = Vec::new();
-            for batch in names.chunks(100) {
-                let mut parameters = vec![
-                    form::pair("AlarmTypes.member.1", "MetricAlarm"),
-                    form::pair("AlarmTypes.member.2", "CompositeAlarm"),
-                    form::pair("MaxRecords", "100"),
-                ];
-                parameters.extend(form::list("AlarmNames.member", batch));
-                let answer: DescribeAlarmsResponse = self
-                    .raw
-                    .query("monitoring", "2010-08-01", OPERATION, &parameters)
-                    .await?;
-                let result = answer.describe_alarms_result;
-                for alarm in result
-                    .metric_alarms
-                    .member
-                    .iter()
-                    .chain(&result.composite_alarms.member)
-                {
-                    match AlarmStateChange::from_describe_alarms(&alarm.json()) {
-                        Ok(alarm) => alarms.push(alarm),
-                        Err(e) => return Err(CloudError::new(OPERATION, Kind::Unreadable, e.to_string())),
-                    }
-                }
-            }
-            Ok(alarms)
-        };
-        self.within(OPERATION, call).await
-    }
-}
+use crate::ports::{Images, TaggedImage};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]

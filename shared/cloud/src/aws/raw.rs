@@ -128,7 +128,8 @@ impl Raw {
         }
     }
 
-    /// A call of the AWS JSON 1.1 protocol: `X-Amz-Target: {target}.{operation}`.
+    /// A call of the AWS JSON 1.1 protocol: `X-Amz-Target: {target}.{operation}`. SQS's version is 1.0, which differs in
+    /// its name alone (smithy: AWS JSON protocols).
     ///
     /// # Errors
     /// When AWS refuses, cannot be reached, or answers what is no JSON.
@@ -143,7 +144,10 @@ impl Raw {
             .send(Call {
                 host,
                 operation,
-                content_type: "application/x-amz-json-1.1",
+                content_type: match host {
+                    "sqs" => "application/x-amz-json-1.0",
+                    _ => "application/x-amz-json-1.1",
+                },
                 target: Some(format!("{target}.{operation}")),
                 body: body.to_string().into_bytes(),
                 error: json_error,

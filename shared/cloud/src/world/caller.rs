@@ -7,13 +7,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Fate, Gates, Shared, What, World};
 use crate::error::{CloudError, Kind};
-use crate::ports::Clock;
+use crate::ports::{Attempt, Clock};
 
 /// An invocation, as the world sees it.
 #[derive(Debug, Clone)]
 pub struct Caller {
     world: Shared,
     name: Rc<str>,
+    attempt: Rc<str>,
     gates: Option<Gates>,
     deadline: Timestamp,
     skew: SignedDuration,
@@ -26,6 +27,7 @@ impl Caller {
         Self {
             world: Rc::clone(world),
             name: Rc::from(name),
+            attempt: Rc::from(format!("{name}/0")),
             gates: Some(gates),
             deadline,
             skew,
@@ -39,9 +41,19 @@ impl Caller {
         Self {
             world: Rc::clone(world),
             name: Rc::from(name),
+            attempt: Rc::from(format!("{name}/0")),
             gates: None,
             deadline: deadline.unwrap_or(Timestamp::MAX),
             skew: SignedDuration::ZERO,
+        }
+    }
+
+    /// The same, as this attempt ([`Attempt`]).
+    #[must_use]
+    pub fn named(self, attempt: &str) -> Self {
+        Self {
+            attempt: Rc::from(attempt),
+            ..self
         }
     }
 
@@ -118,6 +130,12 @@ fn failure(operation: &'static str, kind: Kind) -> CloudError {
         kind,
         code,
         message: "made to fail".into(),
+    }
+}
+
+impl Attempt for Caller {
+    fn attempt(&self) -> String {
+        self.attempt.to_string()
     }
 }
 

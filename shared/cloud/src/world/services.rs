@@ -210,6 +210,7 @@ impl World {
             task_definition: service.primary()?.definition.clone(),
             deployment_controller: "ECS".into(),
             deployments: service.deployments.iter().enumerate().map(deployment).collect(),
+            unplaceable: None,
         })
     }
 

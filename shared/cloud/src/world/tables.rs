@@ -1,13 +1,16 @@
 //! The two DynamoDB tables, with conditional writes as DynamoDB makes them.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use super::{Caller, Change, World};
 use crate::error::{CloudError, Kind};
-use crate::table::{AttributeValue, Condition, Item, Key, Table, TableName, Update, Updated, Write, as_number};
+use crate::table::{
+    AttributeValue, Condition, Found, Item, Key, Table, TableName, Transacted, Update, Updated, Write, as_number,
+    as_texts,
+};
 
 /// How many items one transaction takes (DynamoDB API reference, `TransactWriteItems`).
 const TRANSACTION: usize = 100;
@@ -67,6 +70,8 @@ impl Tables {
             let set = update.set.iter().map(|(name, _)| *name);
             set.chain(update.remove.iter().copied())
                 .chain(update.add.iter().map(|(name, _)| *name))
+                .chain(update.put_in.iter().map(|(name, _)| *name))
+                .chain(update.take_out.iter().map(|(name, _)| *name))
         };
         if let Some(key) = names().find(|name| matches!(*name, "pk" | "sk")) {
             return Err(invalid(format!("`{key}` is part of the key")));
@@ -96,40 +101,66 @@ impl Tables {
             };
             item.insert((*name).to_owned(), AttributeValue::N((number + by).to_string()));
         }
+        for (name, text) in &update.put_in {
+            let mut set = set_of(&item, name);
+            set.insert(text.clone());
+            put_set(&mut item, name, set);
+        }
+        for (name, text) in &update.take_out {
+            let mut set = set_of(&item, name);
+            set.remove(text);
+            put_set(&mut item, name, set);
+        }
         table.insert(update.key.clone(), item.clone());
         Ok(Updated::Made(item))
     }
 
-    fn transact(&mut self, name: TableName, writes: &[Write]) -> Result<bool, CloudError> {
+    fn transact(&mut self, name: TableName, writes: &[Write]) -> Result<Transacted, CloudError> {
         let invalid = |message: &str| CloudError::new("TransactWriteItems", Kind::Invalid, message);
         if writes.len() > TRANSACTION {
             return Err(invalid("more than 100 items"));
         }
         let mut keys = Vec::new();
         for write in writes {
-            let key = match write {
-                Write::Put(item, _) => Key::of(item).ok_or_else(|| invalid("an item without a key"))?,
-                Write::Delete(key) => key.clone(),
-            };
+            let key = write.key().ok_or_else(|| invalid("an item without a key"))?;
             if keys.contains(&key) {
                 return Err(invalid("two operations on one item"));
             }
             keys.push(key);
         }
-        let table = self.of_mut(name);
-        let good = writes.iter().zip(&keys).all(|(write, key)| match write {
-            Write::Put(_, condition) => holds(condition, table.get(key)),
-            Write::Delete(_) => true,
-        });
-        if good {
-            for (write, key) in writes.iter().zip(keys) {
-                match write {
-                    Write::Put(item, _) => table.insert(key, item.clone()),
-                    Write::Delete(_) => table.remove(&key),
-                };
+        let table = self.of(name);
+        let refused = |(write, key): (&Write, &Key)| match write {
+            Write::Put(_, condition) | Write::Check(_, condition) => !holds(condition, table.get(key)),
+            Write::Update(update) => !holds(&update.condition, table.get(key)),
+            Write::Delete(_) => false,
+        };
+        let refused = writes.iter().zip(&keys).filter(|part| refused(*part));
+        let refused: Found = refused.map(|(_, key)| (key.clone(), table.get(key).cloned())).collect();
+        if !refused.is_empty() {
+            return Ok(Transacted::Refused(refused));
+        }
+        for (write, key) in writes.iter().zip(keys) {
+            match write {
+                Write::Put(item, _) => drop(self.of_mut(name).insert(key, item.clone())),
+                Write::Update(update) => drop(self.update(name, update)?),
+                Write::Delete(_) => drop(self.of_mut(name).remove(&key)),
+                Write::Check(..) => {}
             }
         }
-        Ok(good)
+        Ok(Transacted::Made)
+    }
+}
+
+fn set_of(item: &Item, name: &str) -> BTreeSet<String> {
+    as_texts(item, name).iter().cloned().collect()
+}
+
+/// A set that is empty is not there (DynamoDB developer guide, "Update expressions").
+fn put_set(item: &mut Item, name: &str, set: BTreeSet<String>) {
+    if set.is_empty() {
+        item.remove(name);
+    } else {
+        item.insert(name.to_owned(), AttributeValue::Ss(set.into_iter().collect()));
     }
 }
 
@@ -150,6 +181,7 @@ fn holds(condition: &Condition, item: Option<&Item>) -> bool {
         Condition::Less(name, value) => compare(name, value) == Some(Ordering::Less),
         Condition::Equal(name, value) => compare(name, value) == Some(Ordering::Equal),
         Condition::Any(several) => several.iter().any(|condition| holds(condition, item)),
+        Condition::All(several) => several.iter().all(|condition| holds(condition, item)),
     }
 }
 
@@ -172,7 +204,20 @@ fn names(update: &Update) -> String {
     });
     let remove = update.remove.iter().map(|name| format!("-{name}"));
     let add = update.add.iter().map(|(name, by)| format!("{name}{by:+}"));
-    set.chain(remove).chain(add).collect::<Vec<_>>().join(" ")
+    let put_in = update.put_in.iter().map(|(name, text)| format!("{name}+{text}"));
+    let take_out = update.take_out.iter().map(|(name, text)| format!("{name}-{text}"));
+    let sets = put_in.chain(take_out);
+    set.chain(remove).chain(add).chain(sets).collect::<Vec<_>>().join(" ")
+}
+
+fn part(write: &Write) -> String {
+    let key = write.key().map_or_else(|| "?".to_owned(), |key| key.to_string());
+    match write {
+        Write::Put(..) => format!("put {key}"),
+        Write::Update(update) => format!("update {key} {}", names(update)),
+        Write::Delete(_) => format!("delete {key}"),
+        Write::Check(..) => format!("check {key}"),
+    }
 }
 
 impl World {
@@ -231,11 +276,26 @@ impl Table for Caller {
         self.write("PutItem", argument, put, |()| "made".to_owned()).await
     }
 
-    async fn transact(&self, table: TableName, writes: Vec<Write>) -> Result<bool, CloudError> {
-        let argument = || format!("{} write(s)", writes.len());
-        let transact = |world: &mut World| world.tables.transact(table, &writes);
-        self.write("TransactWriteItems", argument, transact, |made| format!("made: {made}"))
-            .await
+    async fn transact(&self, table: TableName, writes: Vec<Write>) -> Result<Transacted, CloudError> {
+        let argument = || writes.iter().map(part).collect::<Vec<_>>().join(", ");
+        let transact = |world: &mut World| {
+            let transacted = world.tables.transact(table, &writes)?;
+            if transacted == Transacted::Made {
+                let changed = writes.iter().filter(|write| !matches!(write, Write::Check(..)));
+                for key in changed.filter_map(Write::key) {
+                    world.wrote(table, key);
+                }
+            }
+            Ok(transacted)
+        };
+        let brief = |transacted: &Transacted| match transacted {
+            Transacted::Made => "made".to_owned(),
+            Transacted::Refused(found) => {
+                let keys: Vec<_> = found.keys().map(ToString::to_string).collect();
+                format!("refused by {}", keys.join(", "))
+            }
+        };
+        self.write("TransactWriteItems", argument, transact, brief).await
     }
 }
 
@@ -302,6 +362,17 @@ mod tests {
             panic!("refused")
         };
         assert_eq!(as_number(&item, "n"), Some(4));
+        for (change, texts) in [
+            (Update::of(key()).put_in("s", "x"), &["x"][..]),
+            (Update::of(key()).put_in("s", "x"), &["x"]),
+            (Update::of(key()).put_in("s", "y"), &["x", "y"]),
+            (Update::of(key()).take_out("s", "x"), &["y"]),
+            (Update::of(key()).take_out("s", "y"), &[]),
+        ] {
+            tables.update(TableName::State, &change).unwrap();
+            assert_eq!(as_texts(&tables.state[&key()], "s"), texts);
+        }
+        assert!(!tables.state[&key()].contains_key("s"));
         update.remove.push("a");
         assert_eq!(
             tables.update(TableName::State, &update).unwrap_err().kind,
@@ -314,8 +385,22 @@ mod tests {
         let mut tables = Tables::default();
         let item = |sk: &str| empty(&Key::new("p", sk));
         let new = |sk| Write::Put(item(sk), Condition::Missing("pk"));
-        assert!(tables.transact(TableName::Config, &[new("a"), new("b")]).unwrap());
-        assert!(!tables.transact(TableName::Config, &[new("c"), new("a")]).unwrap());
+        let mut transact = |writes: &[Write]| tables.transact(TableName::Config, writes).unwrap();
+        assert_eq!(transact(&[new("a"), new("b")]), Transacted::Made);
+        let key = |sk| Key::new("p", sk);
+        let is = |n| Condition::Equal("n", number(n));
+        let count = |sk, n, to| Write::Update(Update::of(key(sk)).set("n", number(to)).only_if(is(n)));
+        let all = Write::Update(Update::of(key("a")).set("n", number(1)));
+        assert_eq!(transact(&[all, Write::Delete(key("z"))]), Transacted::Made);
+        // Each condition that does not hold is told with the item as it is.
+        let writes = [new("c"), new("b"), count("a", 1, 2), Write::Check(key("d"), is(1))];
+        let found = Found::from([(key("b"), Some(item("b"))), (key("d"), None)]);
+        assert_eq!(transact(&writes), Transacted::Refused(found));
+        assert_eq!(
+            transact(&[count("a", 1, 2), Write::Check(key("b"), Condition::Missing("n"))]),
+            Transacted::Made
+        );
+        assert_eq!(as_number(&tables.config[&key("a")], "n"), Some(2));
         assert_eq!(tables.query(TableName::Config, "p").len(), 2);
     }
 

@@ -194,7 +194,7 @@ pub struct Plan {
 
 /// The transactions that store a document. `names` is what its names mean.
 ///
-/// Targets that are stored so already are not written again. What is paused stays paused.
+/// Targets that are stored so already are not written again. What is paused stays paused, and an override of the bounds stays.
 ///
 /// # Errors
 /// When a target of the document has no valid name; a validated document has none such.
@@ -279,6 +279,7 @@ fn target_writes(
         (_, Some(config)) => {
             let mut stored = StoredTarget::new(config.clone()).resolved(names);
             stored.paused = before.map(|before| before.paused.clone()).unwrap_or_default();
+            stored.scale = before.and_then(|before| before.scale);
             stored.linger_asked = asked.or_else(|| before.and_then(|before| before.linger_asked));
             if compared.what == What::Same {
                 let names = |stored: &StoredTarget| (stored.registries.clone(), stored.target_groups.clone());

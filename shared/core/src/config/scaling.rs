@@ -28,6 +28,9 @@ pub struct Scaling {
     /// How much may change per period.
     #[serde(default, skip_serializing_if = "is_default")]
     pub limit: Limit,
+    /// How long after a change new tasks distort the metrics: values from before its end are not used.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub warm_up: Span,
     /// Other bounds at other times.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schedule: Vec<Schedule>,
@@ -75,9 +78,12 @@ pub enum RuleError {
     /// Both.
     #[error("a rule has `alarm` or `queue`, not both: write two rules")]
     TwoSources,
-    /// A queue without `per-task`.
-    #[error("a rule with `queue` needs `per-task`: how many messages one task is to have")]
-    NoPerTask,
+    /// A queue with neither `per-task` nor `max-age`.
+    #[error(
+        "a rule with `queue` needs `per-task` (how many messages one task is to have), `max-age` (how old the oldest may \
+         be) or both"
+    )]
+    NoMeasure,
     /// A key of the other kind.
     #[error("`{key}` belongs to a rule with `{other}`; this one has `{source_key}`")]
     Foreign {
@@ -117,6 +123,8 @@ struct RuleKeys {
     #[serde(skip_serializing_if = "Option::is_none")]
     per_task: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    max_age: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     activate_above: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     idle_for: Option<Span>,
@@ -134,6 +142,7 @@ impl TryFrom<RuleKeys> for Rule {
             (Some(alarm), None) => {
                 let of_queues = [
                     ("per-task", keys.per_task.is_some()),
+                    ("max-age", keys.max_age.is_some()),
                     ("activate-above", keys.activate_above.is_some()),
                     ("idle-for", keys.idle_for.is_some()),
                 ];
@@ -162,9 +171,13 @@ impl TryFrom<RuleKeys> for Rule {
                     ("missing", keys.missing.is_some()),
                 ];
                 foreign(&of_alarms, "queue", "alarm")?;
+                if keys.per_task.is_none() && keys.max_age.is_none() {
+                    return Err(RuleError::NoMeasure);
+                }
                 Ok(Self::Queue(QueueRule {
                     queue,
-                    per_task: keys.per_task.ok_or(RuleError::NoPerTask)?,
+                    per_task: keys.per_task,
+                    max_age: keys.max_age,
                     activate_above: keys.activate_above.unwrap_or_default(),
                     idle_for: keys.idle_for,
                 }))
@@ -192,7 +205,8 @@ impl From<Rule> for RuleKeys {
             },
             Rule::Queue(rule) => Self {
                 queue: Some(rule.queue),
-                per_task: Some(rule.per_task),
+                per_task: rule.per_task,
+                max_age: rule.max_age,
                 activate_above: (rule.activate_above != 0).then_some(rule.activate_above),
                 idle_for: rule.idle_for,
                 ..Self::default()
@@ -289,19 +303,24 @@ pub enum Missing {
     Ignore,
 }
 
-/// What an SQS queue asks for.
+/// What an SQS queue asks for, by `per-task`, `max-age` or both: then the larger count.
 #[derive(Debug, Clone, PartialEq, JsonSchema)]
+#[schemars(extend("anyOf" = [{ "required": ["per-task"] }, { "required": ["max-age"] }]))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct QueueRule {
     /// The queue's name.
     pub queue: String,
     /// How many messages, visible and in flight, one task is to have.
     #[schemars(range(min = 1))]
-    pub per_task: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_task: Option<u32>,
+    /// How old the oldest message may be; above that, tasks are added in proportion, at most as many as there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<Span>,
     /// From zero tasks, start above so many messages.
     #[serde(default, skip_serializing_if = "is_default")]
     pub activate_above: u32,
-    /// Go to zero after so long without messages.
+    /// Go to zero after so long without messages; `1m` when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_for: Option<Span>,
 }
@@ -419,6 +438,7 @@ mod tests {
             json!({ "alarm": "a", "steps": [{ "from": 0, "add": 1 }], "missing": "ignore" }),
             json!({ "alarm": "a", "percent": -25, "min-step": 2 }),
             json!({ "queue": "q", "per-task": 10, "activate-above": 5, "idle-for": "5m" }),
+            json!({ "queue": "q", "max-age": "5m" }),
         ] {
             assert_eq!(serde_json::to_value(read(json.clone()).unwrap()).unwrap(), json);
         }
@@ -441,7 +461,8 @@ mod tests {
         );
         assert_eq!(
             error(json!({ "queue": "q" })),
-            "a rule with `queue` needs `per-task`: how many messages one task is to have"
+            "a rule with `queue` needs `per-task` (how many messages one task is to have), `max-age` (how old the oldest \
+             may be) or both"
         );
         assert_eq!(
             error(json!({ "add": 1 })),

@@ -93,6 +93,20 @@ impl std::fmt::Display for Record {
     }
 }
 
+/// Bounds that hold for a while in place of the configured and scheduled ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Override {
+    /// The least number of tasks; the usual one when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<u32>,
+    /// The greatest number of tasks; the usual one when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<u32>,
+    /// Until when, exclusive.
+    pub until: Timestamp,
+}
+
 /// A target as it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -108,6 +122,9 @@ pub struct StoredTarget {
     /// What is paused: `discovery`, `scaling`, …, or `all`, until when; without a time until it is resumed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub paused: BTreeMap<String, Option<Timestamp>>,
+    /// Other bounds of its count for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Override>,
     /// When `apply --linger` last asked that the side container of `drain` be rolled out without an image to wait for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub linger_asked: Option<Timestamp>,
@@ -124,6 +141,7 @@ impl StoredTarget {
             registries: BTreeMap::new(),
             target_groups: BTreeMap::new(),
             paused: BTreeMap::new(),
+            scale: None,
             linger_asked: None,
             version: 0,
         }

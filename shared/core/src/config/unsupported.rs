@@ -4,7 +4,7 @@
 //! relies on it: this version cannot open a gate, so a rule that has one rolls nothing out
 //! ([`crate::report::Code::GateClosed`]).
 
-use super::{Approval, Delivery, Document, Limit, Path, Problem, Rule, Scaling, Service, Stabilise};
+use super::{Approval, Delivery, Document, Path, Problem, Service};
 
 /// Everything in the document that would have no effect.
 pub fn unsupported(document: &Document) -> Vec<Problem> {
@@ -24,37 +24,11 @@ pub fn unsupported(document: &Document) -> Vec<Problem> {
 }
 
 fn of_target(path: &Path, service: &Service, found: &mut Vec<Problem>) {
-    if let Some(scaling) = &service.scaling {
-        of_scaling(&path.at("scaling"), scaling, found);
-    }
     for (i, rule) in service.delivery.iter().enumerate() {
         of_delivery(&path.at("delivery").at(i), rule, found);
     }
     if !service.storage.is_empty() {
         found.push(no_effect(path.at("storage"), "no snapshots are made"));
-    }
-}
-
-fn of_scaling(path: &Path, scaling: &Scaling, found: &mut Vec<Problem>) {
-    for (i, rule) in scaling.rules.iter().enumerate() {
-        if let Rule::Queue(_) = rule {
-            found.push(no_effect(
-                path.at("rules").at(i).at("queue"),
-                "queues are not looked at, and no task is removed beside such a rule",
-            ));
-        }
-    }
-    if scaling.stabilise != Stabilise::default() {
-        found.push(no_effect(path.at("stabilise"), "a wish is followed at once"));
-    }
-    if scaling.limit != Limit::default() {
-        found.push(no_effect(
-            path.at("limit"),
-            "a change may be as large as the rules ask for",
-        ));
-    }
-    if !scaling.schedule.is_empty() {
-        found.push(no_effect(path.at("schedule"), "`min` and `max` hold at all times"));
     }
 }
 

@@ -41,6 +41,9 @@ pub struct Reading {
     /// The time of the newest datapoint, where the alarm says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
+    /// The metric's period in seconds, where it is known: the datapoint is of `at` to `at` plus this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<u32>,
 }
 
 /// One state of an alarm.
@@ -54,6 +57,9 @@ pub struct AlarmState {
     /// The newest datapoint; absent when the alarm says none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reading: Option<Reading>,
+    /// The names of the alarms that triggered it, when it is a composite alarm: one of them has the value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub triggering: Vec<String>,
     /// The alarm's actions are muted or suppressed: events flow all the same, so honouring it is ours
     /// (CloudWatch user guide, "Alarm mute rules", "Alarm suppression").
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -89,12 +95,7 @@ impl AlarmStateChange {
             kind: KIND,
             reason: format!("`{at}.{reason}"),
         };
-        let from_arn = || {
-            envelope
-                .resources
-                .iter()
-                .find_map(|arn| arn.split_once(":alarm:").map(|(_, name)| name))
-        };
+        let from_arn = || envelope.resources.iter().find_map(|arn| alarm_name(arn));
         let alarm_name = text(detail, "alarmName")
             .filter(|name| !name.is_empty())
             .or_else(from_arn)
@@ -109,13 +110,14 @@ impl AlarmStateChange {
             .ok_or_else(|| malformed("state.timestamp` is missing or no time"))?;
         let muted = detail.get("muteDetail").is_some_and(|m| !m.is_null())
             || state.get("actionsSuppressedBy").is_some_and(|s| !s.is_null());
-        let reading = text(state, "reasonData").and_then(Reading::from_reason_data);
+        let reason_data = text(state, "reasonData");
         Ok(Self {
             alarm_name: alarm_name.into(),
             state: AlarmState {
                 value,
                 timestamp,
-                reading,
+                reading: reason_data.and_then(Reading::from_reason_data),
+                triggering: reason_data.map(triggering).unwrap_or_default(),
                 muted,
             },
             watches: detail.get("configuration").map(queries).unwrap_or_default(),
@@ -130,8 +132,12 @@ impl AlarmStateChange {
         let incomplete = |reason: &str| Incomplete(reason.into());
         let text = |field| alarm.get(field).and_then(Value::as_str);
         let mut reading = text("StateReasonData").and_then(Reading::from_reason_data);
-        if let (Some(reading), Some(threshold)) = (&mut reading, alarm.get("Threshold").and_then(Value::as_f64)) {
-            reading.threshold.get_or_insert(threshold);
+        if let Some(reading) = &mut reading {
+            let period = alarm.get("Period").and_then(Value::as_u64);
+            reading.threshold = reading.threshold.or(alarm.get("Threshold").and_then(Value::as_f64));
+            reading.period = reading
+                .period
+                .or(period.and_then(|seconds| u32::try_from(seconds).ok()));
         }
         Ok(Self {
             alarm_name: text("AlarmName")
@@ -151,6 +157,7 @@ impl AlarmStateChange {
                         incomplete("`StateTransitionedTimestamp` and `StateUpdatedTimestamp` are missing or no times")
                     })?,
                 reading,
+                triggering: text("StateReasonData").map(triggering).unwrap_or_default(),
                 muted: text("ActionsSuppressedBy").is_some(),
             },
             watches: queries(alarm),
@@ -182,8 +189,24 @@ impl Reading {
             value,
             threshold: data.get("threshold").and_then(Value::as_f64).or(band),
             at,
+            period: data
+                .get("period")
+                .and_then(Value::as_u64)
+                .and_then(|seconds| u32::try_from(seconds).ok()),
         })
     }
+}
+
+/// The alarms that a composite alarm's `reasonData` names, in its order; none for other alarms.
+fn triggering(json: &str) -> Vec<String> {
+    let data: Option<Value> = serde_json::from_str(json).ok();
+    let alarms = data.as_ref().and_then(|data| data.get("triggeringAlarms")?.as_array());
+    let name = |alarm: &Value| alarm_name(alarm.get("arn")?.as_str()?).map(str::to_owned);
+    alarms.into_iter().flatten().filter_map(name).collect()
+}
+
+fn alarm_name(arn: &str) -> Option<&str> {
+    arn.split_once(":alarm:").map(|(_, name)| name)
 }
 
 /// Reads the payload that CloudWatch sends to a Lambda function that is an alarm's own action: the same inner objects
@@ -222,6 +245,19 @@ mod tests {
     fn what_an_answer_lacks_is_no_fault_of_an_event() {
         let error = AlarmStateChange::from_describe_alarms(&json!({ "AlarmName": "web-cpu" })).unwrap_err();
         assert_eq!(error.to_string(), "`StateValue` is missing or no text");
+    }
+
+    #[test]
+    fn a_composite_names_the_alarms_that_triggered_it() {
+        let of = |reason_data: Value| triggering(&reason_data.to_string());
+        let arn = |name: &str| json!({ "arn": format!("arn:aws:cloudwatch:eu-west-1:1:alarm:{name}"), "state": {} });
+        assert_eq!(
+            of(json!({ "triggeringAlarms": [arn("a"), arn("b:c"), {}] })),
+            ["a", "b:c"]
+        );
+        assert!(of(json!({ "triggeringAlarms": [] })).is_empty());
+        assert!(of(json!({ "recentDatapoints": [1] })).is_empty());
+        assert!(triggering("no JSON").is_empty());
     }
 
     #[test]

@@ -181,7 +181,11 @@ mod tests {
                 "metric": { "namespace": "N", "name": "M" }, "period": 60, "stat": "p99" } },
             { "id": "ad1", "expression": "ANOMALY_DETECTION_BAND(m1, 2)", "returnData": true },
         ] });
-        let returned: Vec<_> = queries(&alarm).into_iter().filter(|q| q.returned).map(|q| q.id).collect();
+        let returned: Vec<_> = queries(&alarm)
+            .into_iter()
+            .filter(|q| q.returned)
+            .map(|q| q.id)
+            .collect();
         assert_eq!(returned, ["m1"]);
     }
 

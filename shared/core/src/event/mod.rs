@@ -128,7 +128,7 @@ pub enum Rejected {
 /// What AWS answered lacks what cannot be done without.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Incomplete(String);
+pub struct Incomplete(pub(crate) String);
 
 impl Event {
     /// Reads an event from its JSON.

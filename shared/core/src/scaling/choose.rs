@@ -1,14 +1,17 @@
-//! The choice: any out wins, in only when every rule agrees or is silent; then the bounds, a deployment, the cooldowns.
+//! The choice: any out wins, in only when every rule agrees or is silent; then what earlier wishes and changes allow,
+//! the bounds, the cooldowns, and what must come first.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::history::{self, Stable};
+use super::hold::{self, Deploying};
 use super::standing::Count;
 use super::wish::{Ask, Heard, Voice};
-use super::{Facts, Intent, Used};
-use crate::config::{DuringDeployment, Span};
+use super::{Bounds, Facts, InForce, Intent, Memory, Used};
+use crate::config::{Limit, Span};
 use crate::report::{Code, Outcome, Reason};
 use crate::service::ServiceFacts;
 
@@ -17,19 +20,23 @@ use crate::service::ServiceFacts;
 const REPEAT_AFTER: Span = Span::minutes(1);
 
 /// A change that is not made, and why.
-pub(super) struct Held(pub(super) Outcome, pub(super) Option<Reason>);
+pub(super) struct Held(pub(super) Outcome, pub(super) Vec<Reason>);
 
 impl Held {
     fn new(outcome: Outcome, code: Code, message: String) -> Self {
-        Self(outcome, Some(Reason::new(code, message)))
+        Self(outcome, vec![Reason::new(code, message)])
     }
 }
 
 /// A change that is made.
 pub(super) struct Chosen {
     pub(super) intent: Intent,
-    /// The bound that the rule would have gone beyond, and the rule.
-    pub(super) bound: Option<String>,
+    /// What cut it short, and which rule wanted more; or why it is made without a rule.
+    pub(super) because: Option<String>,
+    /// What the report has of it: [`Code::ScaleOut`], [`Code::ScaleIn`], or which bounds it follows.
+    pub(super) code: Code,
+    /// What is said besides.
+    pub(super) notes: Vec<Reason>,
 }
 
 /// A rule's wish, in tasks.
@@ -38,33 +45,96 @@ struct Wish<'a> {
     to: u32,
 }
 
+/// What the rules come to.
+enum Combined<'a> {
+    /// Some want more tasks.
+    Out(Vec<Wish<'a>>),
+    /// Some want fewer, none wants more, and so many do not agree.
+    In(Vec<Wish<'a>>, usize),
+    /// Nobody asks for anything else.
+    Content,
+}
+
+/// A count that was reckoned, and what cut it short.
+struct Reckoned {
+    to: u32,
+    cut: Option<String>,
+    /// What left nothing of the change.
+    spent: Option<Code>,
+}
+
 /// A service whose count is known, and what the rules say of it.
 pub(super) struct Look<'a> {
     pub(super) facts: &'a Facts,
     pub(super) service: &'a ServiceFacts,
     pub(super) heard: &'a [Heard<'a>],
     pub(super) count: &'a Count,
+    pub(super) force: &'a InForce,
     pub(super) now: Timestamp,
 }
 
 impl Look<'_> {
-    /// Any rule that asks for more tasks gets them; fewer only when none does and none objects.
-    pub(super) fn choose(&self) -> Result<Chosen, Held> {
+    /// Any rule that asks for more tasks gets them; fewer only when none does and none objects. `memory` is what is
+    /// remembered when that is done or not.
+    pub(super) fn choose(&self, memory: &mut Memory) -> Result<Chosen, Held> {
         let (target, base) = (&self.facts.target, self.count.base);
         if self.count.is_maintenance(self.facts.scaling.min) {
             let message = format!("service {target} was set to 0: it is left alone until someone raises it again");
             return Err(Held::new(Outcome::Ignore, Code::Maintenance, message));
         }
+        if let Some(moved) = self.within_bounds() {
+            if moved.is_ok() {
+                memory.bounds = Some(self.bounds());
+            }
+            return moved;
+        }
+        memory.bounds = Some(self.bounds());
+        let combined = self.combine();
+        let wish = match &combined {
+            Combined::Out(wishes) | Combined::In(wishes, 0) => wishes.iter().map(|wish| wish.to).max().unwrap_or(base),
+            Combined::In(..) | Combined::Content => base,
+        };
+        // Without data nothing is known of the wish: what lasted goes on to last.
+        let stable = if wish == base && self.is_blind() {
+            Stable::default()
+        } else {
+            history::wished(memory, &self.facts.scaling.stabilise, base, wish, self.now)
+        };
+        match combined {
+            Combined::Out(wishes) => self.out(&wishes, stable),
+            Combined::In(wishes, objectors) => self.inward(&wishes, objectors, stable),
+            Combined::Content => Err(Held(Outcome::Ignore, Vec::new())),
+        }
+    }
+
+    fn is_blind(&self) -> bool {
+        let without = |heard: &Heard<'_>| match &heard.voice {
+            Voice::Objects(reason) => matches!(reason.code, Code::InsufficientData | Code::FactsMissing),
+            Voice::Silent(_) | Voice::Asks(_) => false,
+        };
+        self.heard.iter().any(without)
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.force.bounds
+    }
+
+    fn combine(&self) -> Combined<'_> {
+        let base = self.count.base;
         let outs: Vec<_> = self.wishes().filter(|wish| wish.to > base).collect();
         if !outs.is_empty() {
-            return self.out(&outs);
+            return Combined::Out(outs);
         }
         let ins: Vec<_> = self.wishes().filter(|wish| wish.to < base).collect();
         if ins.is_empty() {
-            Err(Held(Outcome::Ignore, None))
-        } else {
-            self.inward(&ins)
+            return Combined::Content;
         }
+        let objects = |heard: &&Heard<'_>| match &heard.voice {
+            Voice::Silent(_) => false,
+            Voice::Objects(_) => true,
+            Voice::Asks(ask) => ask.of(base) == base,
+        };
+        Combined::In(ins, self.heard.iter().filter(objects).count())
     }
 
     fn wishes(&self) -> impl Iterator<Item = Wish<'_>> {
@@ -77,51 +147,81 @@ impl Look<'_> {
         })
     }
 
-    fn out(&self, wishes: &[Wish<'_>]) -> Result<Chosen, Held> {
+    /// Other bounds than at the last look move the count at once: no rule is asked, and no cooldown.
+    fn within_bounds(&self) -> Option<Result<Chosen, Held>> {
+        let (facts, base, bounds) = (self.facts, self.count.base, self.bounds());
+        if !super::bounds::differ(&facts.scaling, self.count.memory.bounds, bounds) {
+            return None;
+        }
+        let to = base.max(bounds.min).min(bounds.max);
+        (to != base).then(|| {
+            let notes = self.free_of_deployment(to > base)?;
+            let (bound, value) = if to > base {
+                ("min", bounds.min)
+            } else {
+                ("max", bounds.max)
+            };
+            Ok(Chosen {
+                intent: self.intent(to, base, std::iter::empty()),
+                because: Some(format!("{bound} is {value}, {}", self.force.why.message)),
+                code: self.force.why.code,
+                notes,
+            })
+        })
+    }
+
+    fn out(&self, wishes: &[Wish<'_>], stable: Stable) -> Result<Chosen, Held> {
         let (scaling, base, target) = (&self.facts.scaling, self.count.base, &self.facts.target);
-        let max = scaling.max;
+        let max = self.bounds().max;
         if base >= max {
             let message = format!("service {target} has {base} tasks, max is {max}");
             return Err(Held::new(Outcome::Ignore, Code::AlreadyAtMaxCapacity, message));
         }
-        self.free_of_deployment(true)?;
+        let notes = self.free_of_deployment(true)?;
         let due = self.due(wishes, scaling.cooldown.out)?;
-        let largest = |from: u32| self.bounded(due.iter().map(|wish| (wish.ask.of(from), wish.ask)), from);
+        let reckon = |from: u32| self.reckon(due.iter().map(|wish| (wish.ask.of(from), wish.ask)), stable);
         let mut from = base;
-        let (mut to, mut bound) = largest(base);
+        let mut reckoned = reckon(base);
+        self.unspent(&reckoned)?;
         if let Some(until) = self.cooling_out() {
             // AWS: within the cooldown only what a larger step adds to the one before it.
-            let rest = self.rise_base().map(|rise| (rise, largest(rise)));
-            let Some((rise, rest)) = rest.filter(|(_, (to, _))| *to > base) else {
+            let rest = self.rise_base().map(|rise| (rise, reckon(rise)));
+            let Some((rise, rest)) = rest.filter(|(_, rest)| rest.to > base) else {
                 let message = format!("no task is added to service {target} before {until}: cooldown");
                 return Err(Held::new(Outcome::Wait, Code::Cooldown, message));
             };
             from = rise;
-            (to, bound) = rest;
+            reckoned = rest;
+        }
+        if let Some(reason) = hold::unready(self.facts, self.service, self.count, self.now) {
+            return Err(Held(Outcome::Wait, vec![reason]));
         }
         // A rule that is content with the count has had its say too: 1 % of 0 tasks is 0, of 1 task it is another one.
-        let intent = self.intent(to, from, self.wishes().filter(|wish| wish.to >= base));
-        Ok(Chosen { intent, bound })
+        let heeded = self.wishes().filter(|wish| wish.to >= base);
+        Ok(Chosen {
+            intent: self.intent(reckoned.to, from, heeded),
+            because: reckoned.cut,
+            code: Code::ScaleOut,
+            notes,
+        })
     }
 
-    fn inward(&self, wishes: &[Wish<'_>]) -> Result<Chosen, Held> {
+    fn inward(&self, wishes: &[Wish<'_>], objectors: usize, stable: Stable) -> Result<Chosen, Held> {
         let (scaling, base, target) = (&self.facts.scaling, self.count.base, &self.facts.target);
-        if base <= scaling.min {
-            let message = format!("service {target} has {base} tasks, min is {}", scaling.min);
+        let min = self.bounds().min;
+        if base <= min {
+            let message = format!("service {target} has {base} tasks, min is {min}");
             return Err(Held::new(Outcome::Ignore, Code::AlreadyAtMinCapacity, message));
         }
-        let objectors = self.heard.iter().filter(|heard| match &heard.voice {
-            Voice::Silent(_) => false,
-            Voice::Objects(_) => true,
-            Voice::Asks(ask) => ask.of(base) == base,
-        });
-        let objectors = objectors.count();
         if objectors > 0 {
             let message = format!("{objectors} rule(s) of service {target} do not agree to fewer tasks");
             return Err(Held::new(Outcome::Ignore, Code::ScaleInBlocked, message));
         }
-        self.free_of_deployment(false)?;
+        let notes = self.free_of_deployment(false)?;
         self.due(wishes, scaling.cooldown.inward)?;
+        let reckoned = self.reckon(wishes.iter().map(|wish| (wish.to, wish.ask)), stable);
+        self.unspent(&reckoned)?;
+        self.steady(reckoned.to)?;
         let cooling = self
             .count
             .memory
@@ -131,30 +231,83 @@ impl Look<'_> {
             let message = format!("no task is removed from service {target} before {until}: cooldown");
             return Err(Held::new(Outcome::Wait, Code::Cooldown, message));
         }
-        let (to, bound) = self.bounded(wishes.iter().map(|wish| (wish.to, wish.ask)), base);
-        let intent = self.intent(to, base, self.wishes());
-        Ok(Chosen { intent, bound })
+        Ok(Chosen {
+            intent: self.intent(reckoned.to, base, self.wishes()),
+            because: reckoned.cut,
+            code: Code::ScaleIn,
+            notes,
+        })
     }
 
-    /// The largest of these within the bounds, and what it would have been without them.
-    fn bounded<'w>(&self, wishes: impl Iterator<Item = (u32, &'w Ask<'w>)>, base: u32) -> (u32, Option<String>) {
+    /// The largest wish, as far as the windows, the limits and the bounds let it.
+    fn reckon<'w>(&self, wishes: impl Iterator<Item = (u32, &'w Ask<'w>)>, stable: Stable) -> Reckoned {
+        let (base, bounds) = (self.count.base, self.bounds());
         let Some((wanted, ask)) = wishes.max_by_key(|(to, _)| *to) else {
-            return (base, None);
+            return Reckoned {
+                to: base,
+                cut: None,
+                spent: None,
+            };
         };
-        let (min, max) = (self.facts.scaling.min, self.facts.scaling.max);
-        let to = wanted.max(min).min(max);
-        let bound = match to.cmp(&wanted) {
-            Ordering::Less => Some(format!("max is {max}")),
-            Ordering::Equal => None,
-            Ordering::Greater => Some(format!("min is {min}")),
-        };
-        let bound = bound.map(|bound| format!("alarm `{}` wants {wanted}, {bound}", ask.alarm));
-        (to, bound)
+        let mut cuts = Vec::new();
+        let mut spent = None;
+        let stabilised = stable.of(base, wanted);
+        if stabilised != wanted {
+            cuts.push(format!("`stabilise` lets {stabilised} stand"));
+            spent = (stabilised == base).then_some(Code::Stabilising);
+        }
+        let (memory, limit) = (&self.count.memory, &self.facts.scaling.limit);
+        let limited = history::limited(&memory.moves, limit, base, stabilised, self.now);
+        if limited != stabilised {
+            cuts.push(format!("`limit` lets {limited} stand"));
+            spent = (limited == base).then_some(Code::RateLimited);
+        }
+        let to = limited.max(bounds.min).min(bounds.max);
+        match to.cmp(&limited) {
+            Ordering::Less => cuts.push(format!("max is {}", bounds.max)),
+            Ordering::Equal => {}
+            Ordering::Greater => cuts.push(format!("min is {}", bounds.min)),
+        }
+        let cut = (!cuts.is_empty()).then(|| format!("{} wants {wanted}, {}", ask.source, cuts.join(", ")));
+        Reckoned { to, cut, spent }
     }
 
-    fn free_of_deployment(&self, out: bool) -> Result<(), Held> {
-        let stops = deployment(self.facts, self.service, out);
-        stops.map_or(Ok(()), |reason| Err(Held(Outcome::Wait, Some(reason))))
+    /// Whether anything is left of the change.
+    fn unspent(&self, reckoned: &Reckoned) -> Result<(), Held> {
+        match reckoned.spent.filter(|_| reckoned.to == self.count.base) {
+            None => Ok(()),
+            Some(code) => {
+                let cut = reckoned.cut.as_deref().unwrap_or_default();
+                let message = format!("service {} stays at {}: {cut}", self.facts.target, self.count.base);
+                Err(Held::new(Outcome::Wait, code, message))
+            }
+        }
+    }
+
+    /// Whether no rule would at once ask for what is taken away.
+    fn steady(&self, to: u32) -> Result<(), Held> {
+        let base = self.count.base;
+        let flaps = |heard: &&Heard<'_>| heard.level.is_some_and(|level| level.would_ask_for_more(base, to));
+        let Some(level) = self.heard.iter().find(flaps).and_then(|heard| heard.level) else {
+            return Ok(());
+        };
+        let message = format!(
+            "service {} stays at {base}: with {to} tasks alarm `{}` would be above its target",
+            self.facts.target, level.alarm
+        );
+        Err(Held::new(
+            Outcome::Ignore,
+            Code::AutoScalingAnticipatedFlapping,
+            message,
+        ))
+    }
+
+    fn free_of_deployment(&self, out: bool) -> Result<Vec<Reason>, Held> {
+        match hold::deployment(self.facts, self.service, out, self.now) {
+            Deploying::Holds(reason) => Err(Held(Outcome::Wait, vec![reason])),
+            Deploying::Overdue(reason) => Ok(vec![reason]),
+            Deploying::No => Ok(Vec::new()),
+        }
     }
 
     /// The wishes that may be followed: a transition that was acted upon counts again only while its alarm stays, after
@@ -197,8 +350,10 @@ impl Look<'_> {
     fn intent<'w>(&self, to: u32, base: u32, wishes: impl Iterator<Item = Wish<'w>>) -> Intent {
         let mut used: BTreeMap<String, Used> = BTreeMap::new();
         for Wish { ask, .. } in wishes {
-            let new = ask.mark(self.now);
-            used.entry(ask.alarm.to_owned())
+            let Some((alarm, new)) = ask.mark(self.now) else {
+                continue;
+            };
+            used.entry(alarm.to_owned())
                 .and_modify(|old| *old = old.and(new))
                 .or_insert(new);
         }
@@ -207,22 +362,10 @@ impl Look<'_> {
             to,
             at: self.now,
             base,
+            limited: self.facts.scaling.limit != Limit::default(),
             used,
         }
     }
-}
-
-/// Why a deployment stands in the way.
-pub(super) fn deployment(facts: &Facts, service: &ServiceFacts, out: bool) -> Option<Reason> {
-    let stops = match facts.scaling.during_deployment {
-        DuringDeployment::OutOnly => !out,
-        DuringDeployment::Hold => true,
-        DuringDeployment::Free => false,
-    };
-    let deployment = service.in_progress().filter(|_| stops)?;
-    let what = if out { "no task is added" } else { "no task is removed" };
-    let message = format!("{what} while deployment {} is in progress", deployment.id);
-    Some(Reason::new(Code::DeploymentInProgress, message))
 }
 
 fn after(time: Timestamp, span: Span) -> Timestamp {

@@ -23,6 +23,62 @@ pub struct Memory {
     /// What of each alarm was acted upon already, by the alarm's name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub used: BTreeMap<String, Used>,
+    /// The bounds that were in force at the last look: others move the count into them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<Bounds>,
+    /// What was wished for within the longest window of `stabilise`, before it was stabilised; oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub wishes: Vec<Wished>,
+    /// Our changes within the longest period of `limit`; oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<Moved>,
+    /// Since when fewer tasks run than are wanted, outside of a deployment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Timestamp>,
+    /// Since when each queue has had no message, by its name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub idle: BTreeMap<String, Timestamp>,
+}
+
+/// The least and the greatest count at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Bounds {
+    /// The least number of tasks.
+    pub min: u32,
+    /// The greatest number of tasks.
+    pub max: u32,
+}
+
+/// The wishes of a short while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Wished {
+    /// When the last of them was made.
+    pub at: Timestamp,
+    /// The smallest.
+    pub low: u32,
+    /// The greatest.
+    pub high: u32,
+}
+
+/// Our changes of a short while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Moved {
+    /// When the last of them was decided.
+    pub at: Timestamp,
+    /// How many tasks were added.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub added: u32,
+    /// How many tasks were removed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub removed: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// A change of the count.
@@ -62,6 +118,9 @@ pub struct Intent {
     pub at: Timestamp,
     /// What the step was reckoned from; see [`Rise::base`].
     pub base: u32,
+    /// Whether it counts towards a `limit`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub limited: bool,
     /// What of each alarm it acts upon.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub used: BTreeMap<String, Used>,
@@ -123,8 +182,16 @@ pub fn settle(mut memory: Memory) -> Memory {
             to,
             at,
             base,
+            limited,
             used,
         } = intent;
+        if limited {
+            memory.moves.push(Moved {
+                at,
+                added: to.saturating_sub(from),
+                removed: from.saturating_sub(to),
+            });
+        }
         memory.last = Some(Change {
             from,
             to,

@@ -3,17 +3,23 @@
 //! One decision, in the order in which it is made:
 //!
 //! 1. `standing`: where the count stands: an unfinished change is finished first, someone else's is adopted;
-//! 2. `wish`: what each rule says of its alarm: it asks for something, is silent, or objects to fewer tasks;
-//! 3. `choose`: any rule that asks for more tasks gets them, and the largest result wins; fewer tasks only when every
-//!    rule that speaks agrees; then the bounds, a running deployment and the cooldowns.
+//! 2. `bounds`: which bounds are in force; when they have changed, the count moves into them, whatever the rules say;
+//! 3. `wish`: what each rule says of its alarm or queue: it asks for something, is silent, or objects to fewer tasks;
+//! 4. `choose`: any rule that asks for more tasks gets them, and the largest result wins; fewer tasks only when every
+//!    rule that speaks agrees; then `history`, which is the stabilisation windows and the rate limits; the bounds; the
+//!    cooldowns; and `hold`: a deployment, tasks that are on their way up or cannot be placed.
 //!
 //! The caller holds the service's lease and stores [`Decided::before_call`] before it makes the call, and [`settle`] of
 //! it afterwards. So a crash between any two of these leads to exactly one effect: what is stored tells the next look
 //! which count the call was to set, and whether it did.
 
+pub mod backtest;
+mod bounds;
 mod choose;
 mod decide;
 mod facts;
+mod history;
+mod hold;
 mod memory;
 mod standing;
 mod steps;
@@ -23,9 +29,11 @@ mod wish;
 
 use serde_json::{Value, json};
 
+pub use crate::config::stored::Override;
+pub use bounds::{InForce, bounds, next_change};
 pub use decide::decide;
-pub use facts::{AlarmFacts, Facts, needs_confirmation};
-pub use memory::{Change, Intent, Memory, Rise, Used, settle};
+pub use facts::{AlarmFacts, Facts, QueueFacts, needs_confirmation, needs_metric};
+pub use memory::{Bounds, Change, Intent, Memory, Moved, Rise, Used, Wished, settle};
 
 use crate::guard::Removes;
 use crate::report::{Decision, Effect};

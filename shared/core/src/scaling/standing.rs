@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::facts::CONFIRM_AFTER;
-use super::{Change, Facts, Intent, Memory, settle};
+use super::{Bounds, Change, Facts, Intent, Memory, settle};
 use crate::report::{Code, Reason};
 use crate::service::ServiceFacts;
 
@@ -17,7 +17,7 @@ pub(super) enum Standing {
     /// The call of an earlier look was never made, or had no effect: it is made again.
     Repeat(Intent),
     /// The count is known, and what is remembered of it.
-    Count(Count),
+    Count(Box<Count>),
 }
 
 /// A count to reckon from.
@@ -32,7 +32,7 @@ pub(super) struct Count {
 }
 
 /// Compares the count with what is remembered.
-pub(super) fn stand(facts: &Facts, service: &ServiceFacts, now: Timestamp) -> Standing {
+pub(super) fn stand(facts: &Facts, service: &ServiceFacts, bounds: Bounds, now: Timestamp) -> Standing {
     let mut count = Count {
         base: service.desired_count,
         memory: facts.memory.clone(),
@@ -47,11 +47,11 @@ pub(super) fn stand(facts: &Facts, service: &ServiceFacts, now: Timestamp) -> St
                 Code::IntentResumed,
                 format!("the change from {from} to {to} of {at} had its effect"),
             );
-            return Standing::Count(count);
+            return Standing::Count(Box::new(count));
         }
         if count.base == from {
-            let bounds = facts.scaling.min..=facts.scaling.max;
-            if now.duration_since(at) <= CONFIRM_AFTER && bounds.contains(&to) {
+            let possible = (bounds.min..=bounds.max).contains(&to);
+            if now.duration_since(at) <= CONFIRM_AFTER && possible {
                 return Standing::Repeat(intent);
             }
             count.memory.intent = None;
@@ -69,7 +69,7 @@ pub(super) fn stand(facts: &Facts, service: &ServiceFacts, now: Timestamp) -> St
         Some(before) if before != count.base => count.adopt(before, now),
         _ => {}
     }
-    Standing::Count(count)
+    Standing::Count(Box::new(count))
 }
 
 impl Count {
@@ -103,10 +103,11 @@ impl Count {
         self.say(Code::ForeignChange, message);
     }
 
-    /// Whether someone set the count to 0 although the service is to have tasks: it is left alone until someone raises
-    /// it again.
-    pub(super) fn is_maintenance(&self, min: u32) -> bool {
+    /// Whether someone set the count to 0 although the service was to have tasks: it is left alone until someone raises
+    /// it again. Of a service that had none, since it was to have none, another `min` is no such thing.
+    pub(super) fn is_maintenance(&self, configured: u32) -> bool {
         let ours = self.memory.last.is_some_and(|last| !last.foreign && last.to == 0);
-        self.base == 0 && min > 0 && !ours
+        let min = self.memory.bounds.map_or(configured, |bounds| bounds.min);
+        self.base == 0 && min > 0 && configured > 0 && !ours
     }
 }

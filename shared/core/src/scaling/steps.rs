@@ -37,6 +37,21 @@ pub(super) fn proportional(base: u32, ratio: f64) -> u32 {
     count(whole(f64::from(base) * ratio).ceil())
 }
 
+/// A count and so many percent more, rounded up; from no task at least one, since a share of nothing is nothing.
+pub(super) fn grown(start: u32, percent: f64) -> u32 {
+    let exact = count(whole(f64::from(start) * (1.0 + percent / 100.0)).ceil());
+    if start == 0 && percent > 0.0 {
+        exact.max(1)
+    } else {
+        exact
+    }
+}
+
+/// A count and so many percent fewer, cut off: of 72 tasks 10 % are 8.
+pub(super) fn shrunk(start: u32, percent: f64) -> u32 {
+    count(whole(f64::from(start) * (1.0 - percent / 100.0)))
+}
+
 /// Whether a ratio of value to target is within the tolerance, its bound included.
 pub(super) fn within(ratio: f64, tolerance: f64) -> bool {
     (ratio - 1.0).abs() <= tolerance + NOISE

@@ -19,7 +19,7 @@ use wharfinger_core::ledger::Merge;
 
 use super::{AT_ONCE, Sweep};
 use crate::observe::LEFT;
-use crate::{Cloud, Side, claims, observe};
+use crate::{Cloud, Side, observe};
 
 /// When a pass first found that ECS does not know the task.
 const MISSING_SINCE: &str = "missing-since";
@@ -70,9 +70,6 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
         let Some(first) = held.first() else { return Ok(()) };
         let key = observe::task_key::<S::Member>(task, &cluster_of(task));
         if self.held.of(task.as_str()).is_empty() && self.has_left(&key).await? {
-            if !self.scope.dry_run {
-                claims::end(self.cloud, task, &held, true).await?;
-            }
             return Ok(());
         }
         let (owner, facts) = match known {

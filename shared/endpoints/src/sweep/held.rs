@@ -70,7 +70,7 @@ impl<M: Member> Held<M> {
             }
         }
         if M::SHARED {
-            for claim in claims.into_values().filter(|claim| !claim.gone) {
+            for claim in claims.into_values() {
                 let owner = claim.task.to_string();
                 self.groups.extend(claim.group.map(|group| (owner.clone(), group)));
                 self.claimed.entry(owner).or_default().push(claim.member);

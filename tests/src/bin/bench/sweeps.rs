@@ -12,9 +12,9 @@ use wharfinger_balancing::Balancing;
 use wharfinger_cloud::config::TARGET_ATTRIBUTE;
 use wharfinger_cloud::error::CloudError;
 use wharfinger_cloud::ports::{
-    Clock, DescribedTasks, Hosts, Instance, OperationStatus, Registry, Submitted, TargetGroups, Tasks,
+    Attempt, Clock, DescribedTasks, Hosts, Instance, OperationStatus, Registry, Submitted, TargetGroups, Tasks,
 };
-use wharfinger_cloud::table::{Item, Key, Table, TableName, Update, Updated, Write, text, to_attribute};
+use wharfinger_cloud::table::{Item, Key, Table, TableName, Transacted, Update, Updated, Write, text, to_attribute};
 use wharfinger_cloud::world::{Caller, World};
 use wharfinger_core::balancing::{Membership, TargetDescription, TargetGroup, TargetHealth};
 use wharfinger_core::config::Service;
@@ -260,6 +260,12 @@ impl Hosts for Fleet {
     }
 }
 
+impl Attempt for Fleet {
+    fn attempt(&self) -> String {
+        self.tables.attempt()
+    }
+}
+
 impl Clock for Fleet {
     fn now(&self) -> Timestamp {
         self.tables.now()
@@ -296,7 +302,7 @@ impl Table for Fleet {
         self.tables.put(table, item).await
     }
 
-    async fn transact(&self, table: TableName, writes: Vec<Write>) -> Result<bool, CloudError> {
+    async fn transact(&self, table: TableName, writes: Vec<Write>) -> Result<Transacted, CloudError> {
         self.did("TransactWriteItems", 1);
         self.tables.transact(table, writes).await
     }

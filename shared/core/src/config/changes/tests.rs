@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::stored::Registry;
+use crate::config::stored::{Override, Registry};
 
 fn document(json: Value) -> Document {
     serde_json::from_value(json).unwrap()
@@ -185,7 +185,12 @@ fn what_is_not_in_the_document_goes_only_with_prune() {
 }
 
 #[test]
-fn what_is_paused_stays_paused() {
+fn what_is_paused_or_overridden_stays_so() {
+    let raised = Override {
+        min: Some(6),
+        max: None,
+        until: Timestamp::UNIX_EPOCH,
+    };
     let mut table = Table::default();
     table.apply(
         &document(json!({ "version": 1, "services": { "prod/web": web("a") } })),
@@ -193,6 +198,7 @@ fn what_is_paused_stays_paused() {
     );
     for stored in table.targets.values_mut() {
         stored.paused.insert("scaling".into(), None);
+        stored.scale = Some(raised);
     }
     table.apply(
         &document(json!({ "version": 1, "services": { "prod/web": web("b") } })),
@@ -202,7 +208,7 @@ fn what_is_paused_stays_paused() {
         table
             .targets
             .values()
-            .all(|stored| stored.paused.contains_key("scaling"))
+            .all(|stored| stored.paused.contains_key("scaling") && stored.scale == Some(raised))
     );
 }
 

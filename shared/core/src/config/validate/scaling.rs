@@ -2,6 +2,7 @@
 
 use super::Found;
 use crate::config::{AlarmRule, Change, Limit, Path, PerPeriod, QueueRule, Rule, Scaling, Step, out_of_range};
+use crate::cron::{Cron, CronError};
 
 /// The most steps of one policy (Application Auto Scaling user guide, "Quotas"), kept here so that rules can be moved
 /// between the two.
@@ -30,12 +31,36 @@ pub(super) fn check(path: &Path, scaling: &Scaling, found: &mut Found) {
                     );
                 }
             }
-            Rule::Queue(rule) => queue(&path, rule, found),
+            Rule::Queue(rule) => {
+                queue(&path, rule, found);
+                zero(&path, scaling, rule, found);
+                let same = |other: &Rule| matches!(other, Rule::Queue(other) if other.queue == rule.queue);
+                if scaling.rules[..i].iter().any(same) {
+                    found.warning(
+                        path.at("queue"),
+                        format!("another rule has the queue `{}` too", rule.queue),
+                    );
+                }
+            }
         }
+    }
+    if scaling.min == scaling.max && scaling.schedule.is_empty() && !scaling.rules.is_empty() {
+        let message = format!(
+            "the rules have no effect: `min` and `max` are both {}, and no schedule changes them",
+            scaling.min
+        );
+        found.warning(path.at("rules"), message);
     }
     limit(&path.at("limit"), &scaling.limit, found);
     for (i, schedule) in scaling.schedule.iter().enumerate() {
         let path = path.at("schedule").at(i);
+        if let Err(error) = Cron::parse(&schedule.cron, schedule.timezone.as_deref()) {
+            let key = match error {
+                CronError::TimeZone(_) => "timezone",
+                CronError::Fields { .. } | CronError::Field { .. } | CronError::Never(_) => "cron",
+            };
+            found.error(path.at(key), error.to_string());
+        }
         let (min, max) = (schedule.min.unwrap_or(scaling.min), schedule.max.unwrap_or(scaling.max));
         if schedule.min.is_none() && schedule.max.is_none() {
             found.error(path, "a schedule needs `min`, `max` or both");
@@ -81,6 +106,29 @@ fn alarm(path: &Path, rule: &AlarmRule, found: &mut Found) {
     steps(&path.at("steps"), &rule.steps, found);
 }
 
+/// What is for services that have no task at times.
+fn zero(path: &Path, scaling: &Scaling, rule: &QueueRule, found: &mut Found) {
+    let least = scaling
+        .schedule
+        .iter()
+        .filter_map(|entry| entry.min)
+        .chain([scaling.min]);
+    if least.min() == Some(0) {
+        return;
+    }
+    let given = [
+        ("activate-above", rule.activate_above > 0),
+        ("idle-for", rule.idle_for.is_some()),
+    ];
+    for (key, _) in given.into_iter().filter(|(_, given)| *given) {
+        let message = format!(
+            "has no effect: `min` is {}, so there are never 0 tasks to start from or to go to",
+            scaling.min
+        );
+        found.warning(path.at(key), message);
+    }
+}
+
 /// A count that is set outside of the bounds is never reached.
 fn bounds(path: &Path, scaling: &Scaling, rule: &AlarmRule, found: &mut Found) {
     let steps = rule
@@ -101,7 +149,12 @@ fn bounds(path: &Path, scaling: &Scaling, rule: &AlarmRule, found: &mut Found) {
 
 fn queue(path: &Path, rule: &QueueRule, found: &mut Found) {
     found.name(path.at("queue"), "the queue's name", &rule.queue, QUEUE_NAME);
-    found.whole(path, "per-task", rule.per_task);
+    if let Some(per_task) = rule.per_task {
+        found.whole(path, "per-task", per_task);
+    }
+    if rule.max_age.is_some_and(|age| age.duration().is_zero()) {
+        found.error(path.at("max-age"), "must be longer than `0s`");
+    }
 }
 
 fn percent(path: &Path, percent: Option<f64>, found: &mut Found) {

@@ -212,6 +212,47 @@ fn rules() {
 }
 
 #[test]
+fn schedules_and_what_has_no_effect() {
+    check(
+        web(&json!({ "scaling": {
+            "min": 1, "max": 9, "rules": [
+                { "queue": "a", "per-task": 1, "activate-above": 5, "idle-for": "5m" },
+                { "queue": "a", "max-age": "0s" },
+            ],
+            "schedule": [
+                { "cron": "0 8 * *", "min": 2 }, { "cron": "0 25 * * *", "min": 2 }, { "cron": "0 0 31 2 *", "min": 2 },
+                { "cron": "0 8 * * MON-FRI", "timezone": "Europe/Madird", "min": 2 },
+                { "cron": "0 8 * * MON-FRI", "timezone": "Europe/Madrid", "min": 7, "max": 6 },
+            ],
+        } })),
+        expect![[r#"
+            Warning services.prod/web.scaling.rules[0].activate-above: has no effect: `min` is 1, so there are never 0 tasks to start from or to go to
+            Warning services.prod/web.scaling.rules[0].idle-for: has no effect: `min` is 1, so there are never 0 tasks to start from or to go to
+            Error services.prod/web.scaling.rules[1].max-age: must be longer than `0s`
+            Warning services.prod/web.scaling.rules[1].queue: another rule has the queue `a` too
+            Error services.prod/web.scaling.schedule[0].cron: `0 8 * *` has 4 fields; a cron pattern has 5: minute, hour, day of month, month, day of week, like `0 8 * * MON-FRI`
+            Error services.prod/web.scaling.schedule[1].cron: `25` is no hour: write 0 to 23, a range `a-b`, a list `a,b`, a step `*/n`, or `*`
+            Error services.prod/web.scaling.schedule[2].cron: `0 0 31 2 *` never comes: no month that it names has such a day
+            Error services.prod/web.scaling.schedule[3].timezone: `Europe/Madird` is no time zone: write an IANA name, like `Europe/Madrid` or `UTC`
+            Error services.prod/web.scaling.schedule[4]: from then on `min` would be 7, more than `max`, which would be 6
+        "#]],
+    );
+    check(
+        web(&json!({ "scaling": { "min": 3, "max": 3, "rules": [{ "alarm": "a", "add": 1 }] } })),
+        expect![[r#"
+            Warning services.prod/web.scaling.rules: the rules have no effect: `min` and `max` are both 3, and no schedule changes them
+        "#]],
+    );
+    check(
+        web(&json!({ "scaling": {
+            "min": 1, "max": 3, "rules": [{ "queue": "a", "per-task": 1, "activate-above": 5, "idle-for": "5m" }],
+            "schedule": [{ "cron": "0 20 * * *", "min": 0 }],
+        } })),
+        expect![[r#""#]],
+    );
+}
+
+#[test]
 fn bounds() {
     check(
         web(&json!({ "scaling": {
@@ -423,10 +464,6 @@ fn what_has_no_effect_is_told_and_gates_are_errors() {
     });
     assert_eq!(validate(&document(json.clone())), []);
     expect![[r#"
-        Warning services.prod/web.scaling.rules[0].queue: has no effect in this version: queues are not looked at, and no task is removed beside such a rule
-        Warning services.prod/web.scaling.stabilise: has no effect in this version: a wish is followed at once
-        Warning services.prod/web.scaling.limit: has no effect in this version: a change may be as large as the rules ask for
-        Warning services.prod/web.scaling.schedule: has no effect in this version: `min` and `max` hold at all times
         Warning services.prod/web.delivery[0].after: this version cannot open this gate, so the rule rolls nothing out: take `after` out to roll out each push at once
         Warning services.prod/web.delivery[0].bake: this version cannot open this gate, so the rule rolls nothing out: take `bake` out to roll out each push at once
         Warning services.prod/web.delivery[0].approval: this version cannot open this gate, so the rule rolls nothing out: take `approval` out to roll out each push at once

@@ -162,20 +162,6 @@ fn who_objects_to_fewer_tasks() {
 }
 
 #[test]
-fn a_queue_rule_says_that_it_has_no_effect() {
-    use Code::*;
-    let rules = json!([{ "queue": "jobs", "per-task": 10 }, { "alarm": "a", "add": -1 }, { "alarm": "b", "add": 2 }]);
-    let look = look(rules).knows("a", alarm(0)).knows("b", ok(0));
-    look.expect(
-        None,
-        Outcome::Ignore,
-        &[RuleNotEvaluated, ScaleIn, AlarmNotActive, ScaleInBlocked],
-    );
-    let codes = [RuleNotEvaluated, ScaleIn, ScaleOut, ScaleOut];
-    look.knows("b", alarm(0)).expect(Some(6), Outcome::Act, &codes);
-}
-
-#[test]
 fn any_out_wins_and_the_largest_count() {
     use Code::*;
     let rules = json!([{ "alarm": "a", "add": 1 }, { "alarm": "b", "percent": 100 }, { "alarm": "c", "add": -2 }]);
@@ -242,6 +228,7 @@ fn an_unfinished_change_needs_the_count() {
         to: 6,
         at: at(0),
         base: 4,
+        limited: false,
         used: BTreeMap::new(),
     };
     let look = look(json!([{ "alarm": "a", "add": 1 }]))

@@ -122,7 +122,7 @@ fn what_a_deployment_stops() {
             .with(|facts| facts.service = Known::Yes(Some(described(4, "IN_PROGRESS"))));
         let code = if add > 0 { ScaleOut } else { ScaleIn };
         if acts {
-            // 17 tasks run, of both revisions: the desired count is the base.
+            // 99 tasks run, of both revisions: the desired count is the base.
             look.expect(Some(if add > 0 { 5 } else { 3 }), Outcome::Act, &[code, code]);
         } else {
             look.expect(None, Outcome::Wait, &[code, DeploymentInProgress]);

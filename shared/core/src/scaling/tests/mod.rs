@@ -1,9 +1,15 @@
 //! One line of a table is one look: what is configured, what is known, what is expected.
 
 mod alarms;
+mod backtests;
 mod bounds;
+mod holds;
+mod metrics;
 mod properties;
+mod queue_properties;
+mod queues;
 mod stories;
+mod windows;
 
 use std::collections::BTreeMap;
 
@@ -34,7 +40,7 @@ fn described(desired: u32, rollout_state: &str) -> ServiceFacts {
         "serviceArn": "arn:aws:ecs:eu-west-1:111122223333:service/prod/web",
         "status": "ACTIVE",
         "desiredCount": desired,
-        "runningCount": 17,
+        "runningCount": 99,
         "pendingCount": 0,
         "taskDefinition": "arn:aws:ecs:eu-west-1:111122223333:task-definition/web:3",
         "deployments": [{ "id": "ecs-svc/1", "status": "PRIMARY", "rolloutState": rollout_state }],
@@ -47,6 +53,7 @@ fn state(value: AlarmValue, since: i64) -> AlarmState {
         value,
         timestamp: at(since),
         reading: None,
+        triggering: Vec::new(),
         muted: false,
     }
 }
@@ -66,6 +73,7 @@ impl AlarmState {
             value,
             threshold: Some(threshold),
             at: None,
+            period: None,
         });
         self
     }
@@ -93,8 +101,11 @@ fn configured(scaling: Value) -> Look {
         facts: Facts {
             target: Target::service("prod", "web"),
             scaling,
+            overridden: None,
             service,
+            scalable: Known::No,
             alarms,
+            queues: BTreeMap::new(),
             memory,
         },
         now: at(10),
@@ -102,8 +113,10 @@ fn configured(scaling: Value) -> Look {
 }
 
 impl Look {
+    /// An alarm of which CloudWatch has no newer datapoint than it says.
     fn knows(mut self, name: &str, state: AlarmState) -> Self {
-        self.facts.alarms.insert(name.into(), AlarmFacts::told(state));
+        let told = AlarmFacts::told(state).with_metric(None);
+        self.facts.alarms.insert(name.into(), told);
         self
     }
 
@@ -182,4 +195,12 @@ fn used(mut memory: Memory, name: &str, since: i64, when: i64) -> Memory {
         },
     );
     memory
+}
+
+/// The same after a look, with the bounds of [`look()`].
+fn seen(memory: Memory) -> Memory {
+    Memory {
+        bounds: Some(Bounds { min: 2, max: 20 }),
+        ..memory
+    }
 }
