@@ -25,6 +25,8 @@ const TASK: &str = "task";
 const BACK: &str = "back";
 /// When that task began, in epoch milliseconds.
 const SINCE: &str = "since";
+/// The beginning of a task that leaves: before that of any other, so whoever comes has the address.
+const LEAVES: i64 = 0;
 /// What stands for it.
 const MEMBER: &str = "member";
 /// The group of the task.
@@ -192,8 +194,7 @@ fn ending(clock: &impl Clock, key: Key, task: &TaskArn, others_join: bool) -> Up
         .set(TTL, number(expiry(clock.now(), TOMBSTONE_SECONDS)))
         .only_if(Condition::Equal(TASK, text(task.as_str())));
     if others_join {
-        // Whoever else comes has the address: who leaves began before everyone.
-        update.set(SINCE, number(0))
+        update.set(SINCE, number(LEAVES))
     } else {
         update.remove(TASK)
     }
@@ -351,12 +352,13 @@ pub fn found<M: Member>(
     (rivals, lost)
 }
 
-/// Another task's claim. One that cannot be read is nobody's: the sweep replaces it.
+/// Another task's claim, unless that task leaves. One that cannot be read is nobody's: the sweep replaces it.
 fn rival<M: Member>(item: &Item, task: &TaskArn) -> Option<Rival<M>> {
     if !item.contains_key(TASK) {
         return None;
     }
-    let other = read::<M>(item).ok().flatten().filter(|claim| claim.task != *task)?;
+    let other = read::<M>(item).ok().flatten();
+    let other = other.filter(|claim| claim.task != *task && claim.since != LEAVES)?;
     Some(Rival {
         member: other.member,
         task: other.task,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use wharfinger_cloud::table::{AttributeValue, Key};
+use wharfinger_cloud::ledger::ORDER;
+use wharfinger_cloud::table::{AttributeValue, Key, as_number};
 use wharfinger_core::ids::Target;
 
 use super::bus::{Domain, Parcel};
@@ -328,6 +329,10 @@ impl History {
             let Some(item) = world.tables.state.get_mut(&key) else {
                 return Ok(());
             };
+            // What is older than the event is replaced unread.
+            if as_number(item, ORDER) < copy.event.pointer("/detail/version").and_then(Value::as_i64) {
+                return Ok(());
+            }
             item.insert(attribute.to_owned(), AttributeValue::S("no such thing".into()));
         }
         self.say(|_| format!("`{attribute}` of {key} holds nonsense now"));
