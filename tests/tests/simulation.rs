@@ -258,3 +258,33 @@ fn a_late_start_does_not_take_the_mark_off_what_is_to_be_removed() {
     stage::hear_now(Side::Balancing, &world, &stage::scheduled(&json!({}))).unwrap();
     assert_eq!(stage::members(&world.borrow()), BTreeSet::new());
 }
+
+/// A task of `prod/web` starts, a minute later, and has the address of the first: the event of RUNNING.
+fn follow(world: &Shared) -> (String, Value) {
+    stage::pass(world, SignedDuration::from_mins(1));
+    let mut world = world.borrow_mut();
+    let first = world.tasks.keys().next().cloned().unwrap();
+    world.make(&Move::Start(Target::service("prod", "web")));
+    let second = world.tasks.keys().find(|arn| **arn != first).cloned().unwrap();
+    while world.tasks[&second].status != TaskStatus::Running {
+        world.make(&Move::Advance(second.clone()));
+    }
+    assert_eq!(world.tasks[&second].address, world.tasks[&first].address);
+    (second, world.emitted.pop().unwrap())
+}
+
+#[test]
+fn a_late_start_does_not_take_the_mark_off_what_another_task_left() {
+    let (world, _) = joined();
+    // Nobody hears that the first stops; of the second's start it is heard last.
+    stop(&world);
+    let (second, joins) = follow(&world);
+    world.borrow_mut().make(&Move::Stop(second));
+    let leaves = world.borrow_mut().emitted.pop().unwrap();
+    for event in [leaves, joins] {
+        stage::hear_now(Side::Balancing, &world, &event).unwrap();
+    }
+    assert_eq!(stage::members(&world.borrow()).len(), 1);
+    stage::hear_now(Side::Balancing, &world, &stage::scheduled(&json!({}))).unwrap();
+    assert_eq!(stage::members(&world.borrow()), BTreeSet::new());
+}
