@@ -21,7 +21,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 use wharfinger_core::event::{Detail, Event};
-use wharfinger_endpoints::Scope;
+use wharfinger_endpoints as endpoints;
+use wharfinger_scaling as scaling;
 
 use document::{Template, root, words};
 
@@ -173,7 +174,7 @@ fn every_function_sweeps() {
     let rates = [
         ("BalancingFunction", "rate(5 minutes)"),
         ("DiscoveryFunction", "rate(5 minutes)"),
-        ("ScalingFunction", "rate(1 minute)"),
+        ("ScalingFunction", "rate(5 minutes)"),
         ("DeliveryFunction", "rate(5 minutes)"),
     ];
     assert_eq!(words(template.functions()), words(rates.map(|(id, _)| id)));
@@ -186,6 +187,19 @@ fn every_function_sweeps() {
     }
 }
 
+#[test]
+fn only_alarms_of_the_account_may_have_a_function_as_their_action() {
+    let template = Template::load();
+    let permissions: Vec<_> = template.of_type("AWS::Lambda::Permission").collect();
+    let [permission] = permissions[..] else {
+        panic!("{permissions:?}")
+    };
+    let properties = template.properties(permission);
+    assert_eq!(properties["FunctionName"], "ScalingFunction.Arn");
+    assert_eq!(properties["Principal"], "lambda.alarms.cloudwatch.amazonaws.com");
+    assert_eq!(properties["SourceAccount"], "AWS::AccountId");
+}
+
 /// The schedules of a function.
 fn schedules<'a>(template: &'a Template, id: &str) -> impl Iterator<Item = &'a Value> {
     let events = template.function_property(id, "Events").as_object().unwrap();
@@ -194,28 +208,34 @@ fn schedules<'a>(template: &'a Template, id: &str) -> impl Iterator<Item = &'a V
 }
 
 #[test]
-fn tasks_that_wait_to_be_healthy_are_looked_at_every_minute() {
+fn what_makes_no_event_is_looked_at_every_minute() {
     let template = Template::load();
     for id in template.functions() {
         let inputs: Vec<_> = schedules(&template, id)
             .filter_map(|schedule| Some((&schedule["Schedule"], schedule.get("Input")?.as_str().unwrap())))
             .collect();
-        if !["BalancingFunction", "DiscoveryFunction"].contains(&id) {
-            assert!(inputs.is_empty(), "{id} has no tasks that wait");
-            continue;
-        }
+        // The function reads it as it reads EventBridge's own.
+        let only: fn(&Value) -> bool = match id {
+            "BalancingFunction" | "DiscoveryFunction" => |event| {
+                let waiting = endpoints::Scope {
+                    waiting: true,
+                    ..Default::default()
+                };
+                endpoints::Scope::of(event) == Ok(waiting)
+            },
+            "ScalingFunction" => |event| scaling::sweep::Scope::of(event).is_ok_and(|scope| scope.active),
+            _ => {
+                assert!(inputs.is_empty(), "{id} has nothing to look at every minute");
+                continue;
+            }
+        };
         let [(rate, input)] = inputs[..] else {
             panic!("{id}: {inputs:?}")
         };
         assert_eq!(rate, "rate(1 minute)", "{id}");
-        // The function reads it as it reads EventBridge's own.
         let event: Value = serde_json::from_str(input).unwrap();
         assert_eq!(Event::parse(&event).unwrap().detail, Detail::Scheduled, "{id}");
-        let wanted = Scope {
-            waiting: true,
-            ..Scope::default()
-        };
-        assert_eq!(Scope::of(&event).unwrap(), wanted, "{id}");
+        assert!(only(&event), "{id}: {event}");
         for field in ["version", "id", "account", "region"] {
             assert!(
                 event[field].as_str().is_some_and(|text| !text.is_empty()),

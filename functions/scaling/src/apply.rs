@@ -9,8 +9,9 @@ use wharfinger_cloud::table::{text, to_attribute};
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::known::Known;
 use wharfinger_core::report::Decision;
-use wharfinger_core::scaling::{Action, Facts, Memory, decide, settle};
+use wharfinger_core::scaling::{Action, Facts, Memory, Watch, decide, settle, watch};
 
+use crate::active::{self, Row};
 use crate::observe::{Look, MEMORY, SAID, moved};
 use crate::{Cloud, NAME};
 
@@ -20,6 +21,8 @@ pub struct Counts<'a, C> {
     pub cloud: &'a C,
     /// The lease.
     pub lease: &'a Lease,
+    /// What the active set is known to have of the service.
+    pub row: Option<Row>,
 }
 
 /// What a decision is to leave behind.
@@ -28,6 +31,8 @@ pub struct Note {
     intended: Memory,
     /// Stored when there is no call.
     otherwise: Memory,
+    /// When it is to be looked at next.
+    next: Watch,
 }
 
 const WHAT: &str = "the memory of scaling";
@@ -58,6 +63,7 @@ impl<C: Cloud> Domain for Counts<'_, C> {
         let decided = decide(&look.facts, now);
         let note = Note {
             intended: decided.before_call(),
+            next: watch(&look.facts, &decided, now),
             otherwise: decided.memory,
         };
         (decided.decision, note)
@@ -65,7 +71,10 @@ impl<C: Cloud> Domain for Counts<'_, C> {
 
     async fn apply(&self, look: &Look, decision: &Decision<Action>, note: &Note) -> Result<Applied<Look>, Fault> {
         for Action::UpdateService { desired_count, .. } in &decision.actions {
-            self.remember(&note.intended).await?;
+            // Should this die after the call, the next minute finishes it.
+            let (remembered, kept) = tokio::join!(self.remember(&note.intended), self.watch(look, Watch::EachMinute));
+            remembered?;
+            kept?;
             self.cloud
                 .update_service(&look.managed.target, &ServiceChange::DesiredCount(*desired_count))
                 .await?;
@@ -85,8 +94,17 @@ impl<C: Cloud> Domain for Counts<'_, C> {
         } else {
             settle(note.intended)
         };
-        let newer = moved(self.cloud, &look).await?;
-        if newer.alarms.is_empty() {
+        // What was called for is in the set since before the call.
+        let kept = async {
+            match decision.actions.is_empty() {
+                true => self.watch(&look, note.next).await,
+                false => Ok(()),
+            }
+        };
+        let (newer, kept) = tokio::join!(moved(self.cloud, &look), kept);
+        kept?;
+        let newer = newer?;
+        if newer.is_empty() {
             let memory = to_attribute(WHAT, &memory)?;
             self.lease
                 .release(self.cloud, vec![(MEMORY, memory), (SAID, text(said))])
@@ -95,7 +113,7 @@ impl<C: Cloud> Domain for Counts<'_, C> {
         }
         self.remember(&memory).await?;
         let mut facts = Facts { memory, ..look.facts };
-        facts.alarms.extend(newer.alarms);
+        facts.alarms.extend(newer);
         // Our own call is surer than another DescribeServices, which may lag behind it.
         if let (Known::Yes(Some(service)), Some(Action::UpdateService { desired_count, .. })) =
             (&mut facts.service, decision.actions.last())
@@ -111,6 +129,10 @@ impl<C: Cloud> Domain for Counts<'_, C> {
 }
 
 impl<C: Cloud> Counts<'_, C> {
+    async fn watch(&self, look: &Look, next: Watch) -> Result<(), Fault> {
+        Ok(active::keep(self.cloud, &look.managed.target, next, self.row).await?)
+    }
+
     async fn remember(&self, memory: &Memory) -> Result<(), Fault> {
         self.lease.store(self.cloud, MEMORY, to_attribute(WHAT, memory)?).await
     }

@@ -3,10 +3,12 @@
 //! A CloudWatch Alarm State Change is merged into the ledger of its alarm by `state.timestamp`; then each service that the
 //! alarm moves is converged on under its lease: what is known is gathered ([`observe`]), the decider says the count, the
 //! intent is stored, `UpdateService` is called ([`apply`]), and the alarms are looked at once more before the lease is
-//! given back. A persistent ALARM makes one event only: the [`sweep`], every minute, goes on stepping while it stays, and
-//! repairs what no event told.
+//! given back. A persistent ALARM makes one event only, and a queue none: the [`sweep`] goes on every minute with the
+//! services of the [`active`] set, and every five minutes repairs what no event told.
 
+pub mod active;
 pub mod apply;
+pub mod known;
 pub mod observe;
 pub mod sweep;
 
@@ -16,7 +18,7 @@ use wharfinger_cloud::config::ConfigStore;
 use wharfinger_cloud::lease;
 use wharfinger_cloud::ledger::{self, News};
 use wharfinger_cloud::pipeline::{Cause, converge};
-use wharfinger_cloud::ports::{Alarms, Clock, Services};
+use wharfinger_cloud::ports::{Alarms, Clock, Metrics, Queues, Scalable, Services};
 use wharfinger_cloud::start::{Function, Invocation};
 use wharfinger_cloud::table::{Key, Table};
 use wharfinger_cloud::{Fault, telemetry};
@@ -25,12 +27,15 @@ use wharfinger_core::event::{AlarmStateChange, Detail, Event, Rejected};
 use wharfinger_core::ledger::{LIVING_SECONDS, Merge, Ordered};
 use wharfinger_core::report::{Code, Decision, Outcome, Reason};
 
-use crate::observe::Known;
+use crate::active::Row;
+use crate::known::Known;
+use crate::observe::Others;
+use crate::sweep::Scope;
 
 /// What this function needs of the world.
-pub trait Cloud: Table + Services + Alarms + Clock {}
+pub trait Cloud: Table + Services + Alarms + Metrics + Queues + Scalable + Clock {}
 
-impl<C: Table + Services + Alarms + Clock> Cloud for C {}
+impl<C: Table + Services + Alarms + Metrics + Queues + Scalable + Clock> Cloud for C {}
 
 /// The domain's name.
 pub const NAME: &str = "scaling";
@@ -39,6 +44,7 @@ pub const NAME: &str = "scaling";
 #[derive(Debug, Default)]
 pub struct Scaling {
     config: ConfigStore,
+    others: Others,
 }
 
 /// The key of an alarm's ledger.
@@ -63,7 +69,7 @@ impl Scaling {
                 };
                 self.on_alarm(cloud, holder, &cause, &alarm).await
             }
-            Detail::Scheduled => sweep::sweep(self, cloud, holder, &event.envelope.id).await,
+            Detail::Scheduled => sweep::sweep(self, cloud, holder, &event.envelope.id, &Scope::of(json)?).await,
             _ => Err(Rejected::UnknownKind {
                 detail_type: event.envelope.detail_type,
                 source_name: event.envelope.source,
@@ -111,7 +117,7 @@ impl Scaling {
             Merge::Duplicate | Merge::Stale => Known::default(),
         };
         for managed in found.targets {
-            match self.converge(cloud, holder, cause, managed, &known).await {
+            match self.converge(cloud, holder, cause, managed, &known, None).await {
                 Ok(through) => done &= through,
                 Err(fault) => failed = Some(fault),
             }
@@ -124,7 +130,8 @@ impl Scaling {
         settled.await.map(drop)
     }
 
-    /// Converges on one service under its lease. `false` when another invocation has it: the sweep goes on.
+    /// Converges on one service under its lease; `row` is what the active set is known to have of it. `false` when another
+    /// invocation has the lease: the sweep goes on.
     async fn converge(
         &self,
         cloud: &impl Cloud,
@@ -132,14 +139,15 @@ impl Scaling {
         cause: &Cause,
         managed: Managed,
         known: &Known,
+        row: Option<Row>,
     ) -> Result<bool, Fault> {
         if managed.stored.config.scaling.is_none() {
             return Ok(true);
         }
         let target = managed.target.clone();
         let done = lease::hold(cloud, NAME, &target, cause, holder, async |lease| {
-            let look = observe::look(cloud, managed, &lease.item, known).await?;
-            converge(&apply::Counts { cloud, lease }, cloud, cause, look).await
+            let look = observe::look(cloud, &self.others, managed, &lease.item, known).await?;
+            converge(&apply::Counts { cloud, lease, row }, cloud, cause, look).await
         });
         Ok(done.await?.is_some())
     }
@@ -160,7 +168,7 @@ fn tell_known(cloud: &impl Cloud, cause: &Cause, managed: &Managed, alarm: &Alar
 
 impl Function for Scaling {
     const NAME: &'static str = NAME;
-    const HOSTS: &'static [&'static str] = &["dynamodb", "ecs", "monitoring"];
+    const HOSTS: &'static [&'static str] = &["dynamodb", "ecs", "monitoring", "sqs", "application-autoscaling"];
 
     async fn handle(&self, aws: &Aws, invocation: Invocation) -> Result<Value, Fault> {
         Box::pin(self.on_event(aws, &invocation.holder, &invocation.event))

@@ -1,22 +1,31 @@
-//! What is known when a count is decided: the service, its alarms, and what is remembered of it.
+//! What is known when a count is decided: the service, its alarms and queues, and what is remembered of it.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
 use wharfinger_cloud::ledger::Entry;
 use wharfinger_cloud::table::{Item, TableName, as_text, attribute};
 use wharfinger_cloud::{Fault, telemetry};
+use wharfinger_core::config::Scaling;
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::event::{AlarmState, AlarmStateChange};
+use wharfinger_core::ids::Target;
 use wharfinger_core::known;
 use wharfinger_core::ledger::Merge;
-use wharfinger_core::scaling::{AlarmFacts, Facts, Memory, needs_confirmation};
+use wharfinger_core::scaling::{AlarmFacts, Facts, Memory};
+use wharfinger_core::service::ServiceFacts;
 
+use crate::known::Known;
 use crate::{Cloud, NAME, alarm_key};
 
 /// The attribute of the service's item with [`Memory`].
 pub const MEMORY: &str = "scaling";
 /// The attribute with the fingerprint of the last decision in the history.
 pub const SAID: &str = "scaling-said";
+
+/// How long is believed what Application Auto Scaling answered: people register a service there seldom.
+const BELIEVED_FOR: SignedDuration = SignedDuration::from_mins(5);
 
 /// What is known of a service, under its lease.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,28 +38,56 @@ pub struct Look {
     pub said: Option<String>,
 }
 
-/// What is known of alarms before a service is looked at.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Known {
-    /// By name.
-    pub alarms: BTreeMap<String, AlarmFacts>,
-}
+/// Which services Application Auto Scaling moves, as it answered not long ago.
+#[derive(Debug, Default)]
+pub struct Others(RefCell<BTreeMap<Target, (Timestamp, known::Known<bool>)>>);
 
-impl Known {
-    /// What one event told.
+impl Others {
+    /// Whether it moves a service, if that is known.
     #[must_use]
-    pub fn of_event(alarm: AlarmStateChange) -> Self {
-        Self {
-            alarms: BTreeMap::from([(alarm.alarm_name, AlarmFacts::told(alarm.state))]),
+    pub fn have(&self, target: &Target) -> known::Known<bool> {
+        self.0.borrow().get(target).map_or(known::Known::No, |(_, have)| *have)
+    }
+
+    /// Asks for those of which nothing was heard lately. Where it does not answer nothing is known, which stops nothing.
+    pub async fn ask(&self, cloud: &impl Cloud, targets: &[Target]) {
+        let now = cloud.now();
+        let is_old = |target: &&Target| {
+            let heard = self.0.borrow().get(*target).map(|(at, _)| *at);
+            heard.is_none_or(|at| now.duration_since(at) >= BELIEVED_FOR)
+        };
+        let asked: Vec<_> = targets.iter().filter(is_old).cloned().collect();
+        if asked.is_empty() {
+            return;
         }
+        let found = cloud.scalable_targets(&asked).await;
+        if let Err(error) = &found {
+            tracing::warn!(%error, "whether Application Auto Scaling moves the same services is not known");
+        }
+        let mut heard = self.0.borrow_mut();
+        heard.retain(|_, (at, _)| now.duration_since(*at) < BELIEVED_FOR);
+        heard.extend(asked.into_iter().map(|target| {
+            let have = match &found {
+                Ok(found) => known::Known::Yes(found.contains(&target)),
+                Err(_) => known::Known::No,
+            };
+            (target, (now, have))
+        }));
     }
 }
 
-/// Gathers what is known: the service and, in the same moment, the alarms that are not known freshly.
+/// Gathers what is known, in one moment: the service, whether someone else moves it, and the alarms and queues that are
+/// not known freshly.
 ///
 /// # Errors
 /// When ECS does not answer.
-pub async fn look(cloud: &impl Cloud, managed: Managed, item: &Item, known: &Known) -> Result<Look, Fault> {
+pub async fn look(
+    cloud: &impl Cloud,
+    others: &Others,
+    managed: Managed,
+    item: &Item,
+    known: &Known,
+) -> Result<Look, Fault> {
     let Some(scaling) = managed.stored.config.scaling.clone() else {
         let what = format!("the scaling of {}", managed.target);
         return Err(Fault::Unstorable {
@@ -59,27 +96,62 @@ pub async fn look(cloud: &impl Cloud, managed: Managed, item: &Item, known: &Kno
         });
     };
     let target = managed.target.clone();
-    let names = [target.name.clone()];
-    let (services, alarms) = tokio::join!(
+    let (names, targets) = ([target.name.clone()], [target.clone()]);
+    let mut known = known.clone();
+    let (services, failed, ()) = tokio::join!(
         cloud.describe_services(&target.cluster, &names),
-        alarms(cloud, &managed, known)
+        known.complete(cloud, [&managed]),
+        others.ask(cloud, &targets)
     );
-    let service = services?.remove(&target.name);
-    let facts = Facts {
-        target,
-        scaling,
-        overridden: managed.stored.scale,
-        service: known::Known::Yes(service),
-        scalable: known::Known::No,
-        alarms,
-        queues: BTreeMap::new(),
-        memory: memory(cloud, item),
-    };
+    for error in failed {
+        telemetry::error(NAME, cloud.now(), &format!("{target}: {error}"));
+    }
+    let service = known::Known::Yes(services?.remove(&target.name));
+    let facts = facts(&managed, scaling, service, others, &known, memory(cloud, item));
     Ok(Look {
         managed,
         facts,
         said: as_text(item, SAID).map(str::to_owned),
     })
+}
+
+/// The facts as the decider takes them.
+pub fn facts(
+    managed: &Managed,
+    scaling: Scaling,
+    service: known::Known<Option<ServiceFacts>>,
+    others: &Others,
+    known: &Known,
+    memory: Memory,
+) -> Facts {
+    let own = |alarms: &BTreeMap<String, AlarmFacts>| {
+        let named = managed
+            .stored
+            .alarms()
+            .into_iter()
+            .filter_map(|name| alarms.get_key_value(name));
+        let named: BTreeMap<_, _> = named.map(|(name, facts)| (name.clone(), facts.clone())).collect();
+        let parts = named
+            .values()
+            .filter_map(|alarm| alarm.state.as_ref())
+            .flat_map(|state| &state.triggering);
+        let parts = parts
+            .filter_map(|name| alarms.get_key_value(name))
+            .map(|(name, facts)| (name.clone(), facts.clone()));
+        let mut all: BTreeMap<_, _> = parts.collect();
+        all.extend(named);
+        all
+    };
+    Facts {
+        target: managed.target.clone(),
+        scaling,
+        overridden: managed.stored.scale,
+        service,
+        scalable: others.have(&managed.target),
+        alarms: own(&known.alarms),
+        queues: known.queues.clone(),
+        memory,
+    }
 }
 
 /// What is remembered; what cannot be read is reported and counts as nothing.
@@ -92,56 +164,23 @@ pub fn memory(cloud: &impl Cloud, item: &Item) -> Memory {
         .unwrap_or_default()
 }
 
-/// The alarms of a service: as CloudWatch says them where they are not known freshly, since an event may have been lost.
-///
-/// A failure leaves them unknown, which stops no scale-out and every scale-in.
-async fn alarms(cloud: &impl Cloud, managed: &Managed, known: &Known) -> BTreeMap<String, AlarmFacts> {
-    let now = cloud.now();
-    let mut alarms = BTreeMap::new();
-    let mut ask = Vec::new();
-    for name in managed.stored.alarms() {
-        let doubtful = |facts: &AlarmFacts| {
-            facts.confirmed.is_none() && facts.state.as_ref().is_some_and(|s| needs_confirmation(s, now))
-        };
-        match known.alarms.get(name) {
-            Some(facts) if !doubtful(facts) => {
-                alarms.insert(name.to_owned(), facts.clone());
-            }
-            _ => ask.push(name.to_owned()),
-        }
-    }
-    if ask.is_empty() {
-        return alarms;
-    }
-    match cloud.describe_alarms(&ask).await {
-        Ok(described) => {
-            let mut states: BTreeMap<_, _> = described.into_iter().map(|a| (a.alarm_name, a.state)).collect();
-            alarms.extend(ask.into_iter().map(|name| {
-                let state = states.remove(&name);
-                (name, AlarmFacts::described(state, now))
-            }));
-        }
-        Err(error) => telemetry::error(NAME, now, &format!("{}: {error}", managed.target)),
-    }
-    alarms
-}
-
 /// The states that the ledger has of a service's alarms, where they are later than what was looked at.
 ///
 /// # Errors
 /// When the table cannot be read.
-pub async fn moved(cloud: &impl Cloud, look: &Look) -> Result<Known, Fault> {
-    let mut newer = Known::default();
-    let names: Vec<_> = look.managed.stored.alarms().into_iter().map(str::to_owned).collect();
-    let keys: Vec<_> = names.iter().map(|name| alarm_key(name)).collect();
-    let items = futures_util::future::join_all(keys.iter().map(|key| cloud.get(TableName::State, key))).await;
-    for (name, item) in names.into_iter().zip(items) {
-        let Some(item) = item? else { continue };
+pub async fn moved(cloud: &impl Cloud, look: &Look) -> Result<BTreeMap<String, AlarmFacts>, Fault> {
+    let mut newer = BTreeMap::new();
+    let keys: Vec<_> = look.managed.stored.alarms().into_iter().map(alarm_key).collect();
+    if keys.is_empty() {
+        return Ok(newer);
+    }
+    for item in cloud.get_all(TableName::State, &keys).await? {
         match Entry::<AlarmStateChange>::read(item, Merge::Duplicate) {
             Ok(entry) => {
+                let name = entry.facts.alarm_name;
                 let seen = look.facts.alarms.get(&name).and_then(|a| a.state.as_ref());
                 if seen.is_none_or(|seen: &AlarmState| seen.timestamp < entry.facts.state.timestamp) {
-                    newer.alarms.insert(name, AlarmFacts::told(entry.facts.state));
+                    newer.insert(name, AlarmFacts::told(entry.facts.state));
                 }
             }
             Err(malformed) => telemetry::malformed(NAME, cloud.now(), &malformed),

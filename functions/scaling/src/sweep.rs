@@ -1,102 +1,301 @@
-//! Every minute: what CloudWatch says of every alarm, against what was done about it.
+//! The passes: every minute over the services of which something is to be expected, every five minutes over all.
 //!
-//! A service whose rules ask for nothing costs one read; the lease is taken only where there may be something to do.
+//! What AWS and the table have to say of all of them is asked for together. What nothing comes of is settled without the
+//! lease; only a service of which something does is converged on, as if an event had told of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
+use serde_json::Value;
 use wharfinger_cloud::Fault;
+use wharfinger_cloud::config::Found;
 use wharfinger_cloud::lease::service_key;
 use wharfinger_cloud::pipeline::Cause;
 use wharfinger_cloud::sweep::Pass;
-use wharfinger_cloud::table::TableName;
+use wharfinger_cloud::table::{Item, Key, TableName, as_text};
 use wharfinger_core::config::stored::Managed;
+use wharfinger_core::config::{Rule, Scaling as Config};
+use wharfinger_core::event::Rejected;
+use wharfinger_core::ids::Target;
 use wharfinger_core::known;
 use wharfinger_core::report::Outcome;
-use wharfinger_core::scaling::{AlarmFacts, Facts, decide};
+use wharfinger_core::scaling::{Facts, Watch, decide, watch};
+use wharfinger_core::service::ServiceFacts;
 
-use crate::observe::{self, Known};
-use crate::{Cloud, NAME, Scaling};
+use crate::active::{self, Row};
+use crate::known::Known;
+use crate::{Cloud, NAME, Scaling, observe};
 
-/// One pass over every service with scaling.
+/// How many services are converged on at once: ECS allows 5 `UpdateService` a second and 50 in a burst (ECS API reference,
+/// "Request throttling").
+const AT_ONCE: usize = 8;
+
+/// How many services are looked at for the first time in one pass, so that the first passes of many stay short.
+const FIRST_SIGHTS: usize = 100;
+
+/// The value of `detail.only` for the pass of every minute.
+const ACTIVE: &str = "active";
+
+/// What a pass looks at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// One service.
+    pub target: Option<String>,
+    /// Only those of which something is to be expected.
+    pub active: bool,
+}
+
+impl Scope {
+    /// Reads the `detail` of a Scheduled Event; EventBridge's own is empty and means everything.
+    ///
+    /// # Errors
+    /// When it asks for what is not known.
+    pub fn of(event: &Value) -> Result<Self, Rejected> {
+        let mut scope = Self::default();
+        for (key, value) in event.get("detail").and_then(Value::as_object).into_iter().flatten() {
+            match (key.as_str(), value) {
+                ("target", Value::String(target)) => scope.target = Some(target.clone()),
+                ("only", Value::String(only)) if only == ACTIVE => scope.active = true,
+                _ => {
+                    return Err(Rejected::Malformed {
+                        kind: "Scheduled Event",
+                        reason: format!("`detail.{key}` is not known, or not of its type"),
+                    });
+                }
+            }
+        }
+        Ok(scope)
+    }
+
+    fn covers(&self, target: &Target) -> bool {
+        self.target.as_ref().is_none_or(|only| *only == target.to_string())
+    }
+}
+
+/// One pass.
 ///
 /// # Errors
 /// When parts of it failed; the others went through.
-pub async fn sweep(function: &Scaling, cloud: &impl Cloud, holder: &str, event_id: &str) -> Result<(), Fault> {
-    let found = function.config.all(cloud).await?;
-    let mut pass = Pass::of(NAME);
-    pass.report(cloud, &found.malformed);
-    let targets: Vec<_> = found
-        .targets
-        .into_iter()
-        .filter(|m| m.stored.config.scaling.is_some())
-        .collect();
-    let known = alarms(cloud, &targets).await?;
+pub async fn sweep(
+    function: &Scaling,
+    cloud: &impl Cloud,
+    holder: &str,
+    event_id: &str,
+    scope: &Scope,
+) -> Result<(), Fault> {
     let cause = Cause {
         name: format!("sweep {event_id}"),
         at: None,
     };
-    let (mut busy, services) = (0, targets.len());
-    for managed in targets {
+    let mut rows = active::rows(cloud).await?;
+    rows.retain(|target, row| scope.covers(target) && (!scope.active || row.is_due(cloud.now())));
+    let found = targets(function, cloud, scope, &rows).await?;
+    let mut pass = Pass::of(NAME);
+    pass.report(cloud, &found.malformed);
+    let services = services(&found, scope);
+    if found.malformed.is_empty() {
+        let configured: BTreeSet<_> = services.iter().map(|(managed, _)| &managed.target).collect();
+        for (target, row) in rows.iter().filter(|(target, _)| !configured.contains(target)) {
+            active::forget(cloud, target, *row).await?;
+        }
+    }
+    let mut known = Known::default();
+    for error in known.complete(cloud, services.iter().map(|(managed, _)| managed)).await {
+        pass.part(cloud, "what the rules ask", Err(error.into()));
+    }
+    let looks = remember(cloud, services, &rows).await?;
+    let round = Round {
+        function,
+        cloud,
+        scope,
+        known: &known,
+    };
+    let (swept, busy) = (looks.len(), round.settle(&mut pass, looks).await?);
+    let found = [("SweptServices", swept), ("BusyServices", busy.len())];
+    let converging = busy.into_iter().map(async |(managed, row)| {
         let name = managed.target.to_string();
-        let result = match asks(cloud, &managed, &known).await {
-            Ok(false) => Ok(()),
-            Ok(true) => {
-                busy += 1;
-                function
-                    .converge(cloud, holder, &cause, managed, &known)
-                    .await
-                    .map(drop)
-            }
-            Err(fault) => Err(fault),
-        };
+        let done = function.converge(cloud, holder, &cause, managed, &known, row).await;
+        (name, done.map(drop))
+    });
+    let done: Vec<_> = stream::iter(converging).buffer_unordered(AT_ONCE).collect().await;
+    for (name, result) in done {
         pass.part(cloud, name, result);
     }
-    pass.finish(cloud, &[("SweptServices", services), ("BusyServices", busy)])
-        .await
+    pass.finish(cloud, &found).await
 }
 
-/// Every alarm that a rule names, as CloudWatch has it now.
-async fn alarms(cloud: &impl Cloud, targets: &[Managed]) -> Result<Known, Fault> {
-    let names: BTreeSet<_> = targets
+/// The targets of a pass: of the set, or all that are configured.
+async fn targets(
+    function: &Scaling,
+    cloud: &impl Cloud,
+    scope: &Scope,
+    rows: &BTreeMap<Target, Row>,
+) -> Result<Found, Fault> {
+    if scope.active {
+        return Ok(function.config.several(cloud, rows.keys()).await?);
+    }
+    Ok(function.config.all(cloud).await?)
+}
+
+/// Those that have a count to move.
+fn services(found: &Found, scope: &Scope) -> Vec<(Managed, Config)> {
+    let covered = found.targets.iter().filter(|managed| scope.covers(&managed.target));
+    covered
+        .filter_map(|managed| Some((managed.clone(), managed.stored.config.scaling.clone()?)))
+        .collect()
+}
+
+/// A service, before it is known how many tasks it has.
+struct Look {
+    managed: Managed,
+    scaling: Config,
+    item: Item,
+    row: Option<Row>,
+}
+
+/// What is remembered of services.
+async fn remember(
+    cloud: &impl Cloud,
+    services: Vec<(Managed, Config)>,
+    rows: &BTreeMap<Target, Row>,
+) -> Result<Vec<Look>, Fault> {
+    let keys: Vec<_> = services
         .iter()
-        .flat_map(|m| m.stored.alarms())
-        .map(str::to_owned)
+        .map(|(managed, _)| service_key(&managed.target))
         .collect();
-    let names: Vec<_> = names.into_iter().collect();
-    let at = cloud.now();
-    let mut states: BTreeMap<_, _> = cloud
-        .describe_alarms(&names)
-        .await?
+    let items = cloud.get_all(TableName::State, &keys).await?;
+    let mut items: BTreeMap<_, _> = items
         .into_iter()
-        .map(|a| (a.alarm_name, a.state))
+        .filter_map(|item| Some((Key::of(&item)?, item)))
         .collect();
-    let described = |name: String| {
-        let state = states.remove(&name);
-        (name, AlarmFacts::described(state, at))
+    let look = |((managed, scaling), key): ((Managed, Config), Key)| Look {
+        item: items.remove(&key).unwrap_or_default(),
+        row: rows.get(&managed.target).copied(),
+        managed,
+        scaling,
     };
-    Ok(Known {
-        alarms: names.into_iter().map(described).collect(),
-    })
+    Ok(services.into_iter().zip(keys).map(look).collect())
 }
 
-/// Whether a rule asks for anything, or a change is unfinished: told without the service and without the lease.
-async fn asks(cloud: &impl Cloud, managed: &Managed, known: &Known) -> Result<bool, Fault> {
-    let Some(scaling) = managed.stored.config.scaling.clone() else {
-        return Ok(false);
-    };
-    let item = cloud
-        .get(TableName::State, &service_key(&managed.target))
-        .await?
-        .unwrap_or_default();
-    let facts = Facts {
-        target: managed.target.clone(),
-        scaling,
-        overridden: managed.stored.scale,
-        service: known::Known::No,
-        scalable: known::Known::No,
-        alarms: known.alarms.clone(),
-        queues: BTreeMap::new(),
-        memory: observe::memory(cloud, &item),
-    };
-    Ok(decide(&facts, cloud.now()).decision.outcome != Outcome::Ignore)
+/// What a pass knows of all services.
+struct Round<'a, C> {
+    function: &'a Scaling,
+    cloud: &'a C,
+    scope: &'a Scope,
+    known: &'a Known,
+}
+
+impl<C: Cloud> Round<'_, C> {
+    /// Settles what nothing comes of; answers the services of which something does.
+    async fn settle(&self, pass: &mut Pass, looks: Vec<Look>) -> Result<Vec<(Managed, Option<Row>)>, Fault> {
+        let now = self.cloud.now();
+        let (mut stirring, mut busy, mut first) = (Vec::new(), Vec::new(), 0);
+        for look in looks {
+            let facts = self.facts(&look, known::Known::No);
+            let is_new = facts.memory.bounds.is_none();
+            if stirs(&facts, now) {
+                stirring.push(look);
+            } else if is_new && !self.scope.active && first < FIRST_SIGHTS {
+                first += 1;
+                stirring.push(look);
+            } else {
+                self.rest(&look, watch(&facts, &decide(&facts, now), now)).await?;
+            }
+        }
+        let targets: Vec<_> = stirring.iter().map(|look| look.managed.target.clone()).collect();
+        let (counts, ()) = tokio::join!(
+            self.counts(pass, &targets),
+            self.function.others.ask(self.cloud, &targets)
+        );
+        for look in stirring {
+            let Some(services) = counts.get(&look.managed.target.cluster) else {
+                continue;
+            };
+            let service = known::Known::Yes(services.get(&look.managed.target.name).cloned());
+            let facts = self.facts(&look, service);
+            match self.quiet(&look, &facts, now) {
+                Some(next) => self.rest(&look, next).await?,
+                None => busy.push((look.managed, look.row)),
+            }
+        }
+        Ok(busy)
+    }
+
+    fn facts(&self, look: &Look, service: known::Known<Option<ServiceFacts>>) -> Facts {
+        let memory = observe::memory(self.cloud, &look.item);
+        let (others, scaling) = (&self.function.others, look.scaling.clone());
+        observe::facts(&look.managed, scaling, service, others, self.known, memory)
+    }
+
+    /// What `DescribeServices` says of each cluster's; where it fails its services are left out.
+    async fn counts(&self, pass: &mut Pass, targets: &[Target]) -> BTreeMap<String, BTreeMap<String, ServiceFacts>> {
+        let mut clusters: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for target in targets {
+            clusters.entry(&target.cluster).or_default().push(target.name.clone());
+        }
+        let mut counts = BTreeMap::new();
+        for (cluster, names) in clusters {
+            match self.cloud.describe_services(cluster, &names).await {
+                Ok(services) => drop(counts.insert(cluster.to_owned(), services)),
+                Err(error) => pass.part(self.cloud, cluster, Err(error.into())),
+            }
+        }
+        counts
+    }
+
+    /// When a service is to be looked at next, if nothing comes of this look and nothing new is to be said or remembered.
+    fn quiet(&self, look: &Look, facts: &Facts, now: Timestamp) -> Option<Watch> {
+        let decided = decide(facts, now);
+        let next = watch(facts, &decided, now);
+        if self.scope.active && look.managed.stored.paused(NAME, now).is_some() {
+            return Some(next);
+        }
+        let is_new = decided.memory != facts.memory
+            || as_text(&look.item, observe::SAID) != Some(decided.decision.fingerprint().as_str());
+        (decided.decision.actions.is_empty() && !is_new).then_some(next)
+    }
+
+    async fn rest(&self, look: &Look, next: Watch) -> Result<(), Fault> {
+        let target = &look.managed.target;
+        match (next, look.row) {
+            (Watch::Idle, Some(row)) => active::forget(self.cloud, target, row).await?,
+            (next, row) => active::keep(self.cloud, target, next, row).await?,
+        }
+        Ok(())
+    }
+}
+
+/// Whether the count must be known: a rule asks for something, or what is remembered is to be brought up to date.
+fn stirs(facts: &Facts, now: Timestamp) -> bool {
+    let queues = facts.scaling.rules.iter().any(|rule| matches!(rule, Rule::Queue(_)));
+    let lasting = !facts.memory.wishes.is_empty() || facts.memory.pending.is_some();
+    queues || lasting || decide(facts, now).decision.outcome != Outcome::Ignore
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_scope_is_read_or_refused() {
+        let of = |detail: Value| Scope::of(&json!({ "detail": detail }));
+        assert_eq!(of(json!({})), Ok(Scope::default()));
+        let active = Scope {
+            active: true,
+            target: None,
+        };
+        assert_eq!(of(json!({ "only": "active" })), Ok(active));
+        let one = of(json!({ "target": "prod/web" })).unwrap();
+        assert!(one.covers(&Target::service("prod", "web")) && !one.covers(&Target::service("prod", "api")));
+        for wrong in [
+            json!({ "only": "waiting" }),
+            json!({ "target": 1 }),
+            json!({ "x": true }),
+        ] {
+            assert!(of(wrong.clone()).is_err(), "{wrong}");
+        }
+    }
 }

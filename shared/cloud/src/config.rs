@@ -31,6 +31,13 @@ pub struct Found {
     pub malformed: Vec<Malformed>,
 }
 
+impl Found {
+    fn extend(&mut self, more: Self) {
+        self.targets.extend(more.targets);
+        self.malformed.extend(more.malformed);
+    }
+}
+
 /// Looks targets up, and remembers what it found.
 #[derive(Debug, Default)]
 pub struct ConfigStore {
@@ -50,6 +57,40 @@ impl ConfigStore {
         }
         let item = cloud.get(TableName::Config, &key).await?;
         Ok(self.keep(cache_key, cloud.now(), read(item)))
+    }
+
+    /// Several targets by their names: one `BatchGetItem` for each hundred. What is kept already is not asked for.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn several(
+        &self,
+        cloud: &(impl Table + Clock),
+        targets: impl IntoIterator<Item = &Target>,
+    ) -> Result<Found, CloudError> {
+        let now = cloud.now();
+        let (mut found, mut asked) = (Found::default(), Vec::new());
+        for target in targets {
+            let key = Key::new(TARGETS, target.key());
+            match self.cached(&key.to_string(), now) {
+                Some(kept) => found.extend(kept),
+                None => asked.push(key),
+            }
+        }
+        if asked.is_empty() {
+            return Ok(found);
+        }
+        let mut items: HashMap<_, _> = cloud
+            .get_all(TableName::Config, &asked)
+            .await?
+            .into_iter()
+            .filter_map(|item| Some((Key::of(&item)?, item)))
+            .collect();
+        for key in asked {
+            let one = read(items.remove(&key));
+            found.extend(self.keep(key.to_string(), now, one));
+        }
+        Ok(found)
     }
 
     /// The targets that an alarm moves: one `Query`.

@@ -186,8 +186,8 @@ pub struct QueueDepth {
 
 /// Queues of this account and Region.
 pub trait Queues {
-    /// `GetQueueAttributes` of each, by name; absent are those that do not exist.
-    async fn queue_depths(&self, names: &[String]) -> Result<BTreeMap<String, QueueDepth>, CloudError>;
+    /// `GetQueueAttributes` of a queue by its name; `None` when it does not exist.
+    async fn queue_depth(&self, name: &str) -> Result<Option<QueueDepth>, CloudError>;
 }
 
 /// What Application Auto Scaling moves.

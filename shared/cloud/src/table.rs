@@ -189,6 +189,15 @@ pub trait Table {
     /// Reads one item.
     async fn get(&self, table: TableName, key: &Key) -> Result<Option<Item>, CloudError>;
 
+    /// Reads several items; those that are not there are absent, in no order.
+    async fn get_all(&self, table: TableName, keys: &[Key]) -> Result<Vec<Item>, CloudError> {
+        let mut items = Vec::new();
+        for key in keys {
+            items.extend(self.get(table, key).await?);
+        }
+        Ok(items)
+    }
+
     /// Reads a partition, every page of it.
     async fn query(&self, table: TableName, pk: &str) -> Result<Vec<Item>, CloudError>;
 

@@ -51,8 +51,10 @@ impl Tables {
 
     /// Answers a request.
     pub(super) fn answer(&mut self, operation: &str, request: &Value) -> Answer {
-        if operation == "TransactWriteItems" {
-            return self.transact(request);
+        match operation {
+            "TransactWriteItems" => return self.transact(request),
+            "BatchGetItem" => return self.batch_get_item(request),
+            _ => {}
         }
         let Some(table) = request.get("TableName").and_then(Value::as_str) else {
             return invalid("TableName is missing");
@@ -71,6 +73,21 @@ impl Tables {
             "UpdateItem" => self.update_item(table, request),
             other => refused(400, "UnknownOperationException", &format!("{other} is not known here")),
         }
+    }
+
+    fn batch_get_item(&self, request: &Value) -> Answer {
+        let tables = request.get("RequestItems").and_then(Value::as_object);
+        let found = |(table, wanted): (&String, &Value)| {
+            let keys = wanted.get("Keys").and_then(Value::as_array)?;
+            let keys = keys.iter().filter_map(|of| key(of.as_object()?));
+            let items: Vec<_> = keys.filter_map(|(pk, sk)| self.get(table, &pk, &sk)).collect();
+            Some((table.clone(), json!(items)))
+        };
+        let found: Option<serde_json::Map<_, _>> = tables.and_then(|tables| tables.iter().map(found).collect());
+        found.map_or_else(
+            || invalid("RequestItems is missing or malformed"),
+            |found| (200, json!({ "Responses": found })),
+        )
     }
 
     fn query(&self, table: &str, request: &Value) -> Answer {

@@ -25,6 +25,7 @@ impl World {
     pub(super) fn answer_form(&mut self, operation: &str, form: &Value) -> Answered {
         match operation {
             "DescribeAlarms" => Ok(self.describe_alarms(form)),
+            "GetMetricData" => Ok(self.get_metric_data(form)),
             "RegisterTargets" => {
                 self.targets.extend(targets(form)?);
                 Ok(done(operation))
@@ -57,6 +58,34 @@ impl World {
         format!(
             "<DescribeAlarmsResponse xmlns=\"http://monitoring.amazonaws.com/doc/2010-08-01/\"><DescribeAlarmsResult>\
              <MetricAlarms>{members}</MetricAlarms><CompositeAlarms/></DescribeAlarmsResult></DescribeAlarmsResponse>"
+        )
+    }
+
+    /// Each metric has one datapoint: of the minute before the last one, so that it is over.
+    fn get_metric_data(&self, form: &Value) -> String {
+        let end: Option<jiff::Timestamp> = field(form, "EndTime").parse().ok();
+        let begun = end.and_then(|end| end.checked_sub(jiff::SignedDuration::from_mins(2)).ok());
+        let begun = begun.map_or_else(String::new, |at| at.strftime("%Y-%m-%dT%H:%M:00Z").to_string());
+        let mut members = String::new();
+        for i in 1.. {
+            let at = |member: &str| field(form, &format!("MetricDataQueries.member.{i}.{member}")).to_owned();
+            let (id, metric) = (at("Id"), at("MetricStat.Metric.MetricName"));
+            if id.is_empty() {
+                break;
+            }
+            let points = self.metrics.get(&metric).map_or_else(
+                || "<Timestamps/><Values/>".to_owned(),
+                |value| {
+                    format!(
+                        "<Timestamps><member>{begun}</member></Timestamps><Values><member>{value}</member></Values>"
+                    )
+                },
+            );
+            let _ = write!(members, "<member><Id>{id}</Id>{points}</member>");
+        }
+        format!(
+            "<GetMetricDataResponse><GetMetricDataResult><MetricDataResults>{members}</MetricDataResults>\
+             </GetMetricDataResult></GetMetricDataResponse>"
         )
     }
 

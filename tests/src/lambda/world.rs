@@ -36,6 +36,12 @@ pub struct World {
     pub task_definitions: Vec<Value>,
     /// CloudWatch: each alarm's members as `DescribeAlarms` shows them, by name.
     pub alarms: BTreeMap<String, BTreeMap<String, String>>,
+    /// CloudWatch: the newest value of each metric, by its name.
+    pub metrics: BTreeMap<String, f64>,
+    /// SQS: how many messages each queue holds, visible and in flight.
+    pub queues: BTreeMap<String, (u64, u64)>,
+    /// Application Auto Scaling: `service/cluster/name` of the services that it moves.
+    pub scalable: BTreeSet<String>,
     /// ECR: the image details of each repository.
     pub images: BTreeMap<String, Vec<Value>>,
 }
@@ -48,6 +54,40 @@ impl World {
             "Route53AutoNaming" => self.cloud_map(operation, request),
             "AmazonEC2ContainerServiceV20141113" => self.ecs(operation, request),
             "AmazonEC2ContainerRegistry" => self.ecr(operation, request),
+            "AmazonSQS" => self.sqs(operation, request),
+            "AnyScaleFrontendService" => self.application_auto_scaling(operation, request),
+            _ => unknown(operation),
+        }
+    }
+
+    fn sqs(&self, operation: &str, request: &Value) -> Answer {
+        const PLACE: &str = "http://queues/";
+        let text = |name: &str| request.get(name).and_then(Value::as_str).unwrap_or_default();
+        let url = text("QueueUrl");
+        let name = url.strip_prefix(PLACE).unwrap_or(text("QueueName"));
+        let Some((visible, in_flight)) = self.queues.get(name) else {
+            return refused(400, "com.amazonaws.sqs#QueueDoesNotExist", "there is no such queue");
+        };
+        match operation {
+            "GetQueueUrl" => (200, json!({ "QueueUrl": format!("{PLACE}{name}") })),
+            "GetQueueAttributes" => {
+                let attributes = json!({
+                    "ApproximateNumberOfMessages": visible.to_string(),
+                    "ApproximateNumberOfMessagesNotVisible": in_flight.to_string(),
+                });
+                (200, json!({ "Attributes": attributes }))
+            }
+            _ => unknown(operation),
+        }
+    }
+
+    fn application_auto_scaling(&self, operation: &str, request: &Value) -> Answer {
+        let asked = request.get("ResourceIds").and_then(Value::as_array);
+        let asked = asked.into_iter().flatten().filter_map(Value::as_str);
+        let found = asked.filter(|id| self.scalable.contains(*id));
+        let found: Vec<_> = found.map(|id| json!({ "ResourceId": id })).collect();
+        match operation {
+            "DescribeScalableTargets" => (200, json!({ "ScalableTargets": found })),
             _ => unknown(operation),
         }
     }

@@ -1,6 +1,6 @@
 //! An invocation's way into the world, and what is taken out of it on purpose to see whether the checks bite.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,15 +8,15 @@ use serde_json::Value;
 use wharfinger_cloud::CloudError;
 use wharfinger_cloud::ledger::{ORDER, SAID, SETTLED};
 use wharfinger_cloud::ports::{
-    Alarms, Attempt, Clock, DescribedTasks, Hosts, Images, Instance, OperationStatus, Registry, ServiceChange,
-    Services, Submitted, TaggedImage, TargetGroups, TaskDefinitions, Tasks,
+    Alarms, Attempt, Clock, DescribedTasks, Hosts, Images, Instance, Metrics, OperationStatus, QueueDepth, Queues,
+    Registry, Scalable, ServiceChange, Services, Submitted, TaggedImage, TargetGroups, TaskDefinitions, Tasks,
 };
 use wharfinger_cloud::table::{Condition, Item, Key, Table, TableName, Transacted, Update, Updated, Write};
 use wharfinger_cloud::world::Caller;
 use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth};
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
 use wharfinger_core::endpoint::Host;
-use wharfinger_core::event::AlarmStateChange;
+use wharfinger_core::event::{AlarmStateChange, MetricQuery, Reading};
 use wharfinger_core::ids::{Target, TaskArn};
 use wharfinger_core::service::ServiceFacts;
 
@@ -91,6 +91,10 @@ impl Table for Client {
     async fn get(&self, table: TableName, key: &Key) -> Result<Option<Item>, CloudError> {
         let found = self.caller.get(table, key).await?;
         Ok(found.filter(|_| !self.is_ignored(&key.pk)))
+    }
+
+    async fn get_all(&self, table: TableName, keys: &[Key]) -> Result<Vec<Item>, CloudError> {
+        self.caller.get_all(table, keys).await
     }
 
     async fn query(&self, table: TableName, pk: &str) -> Result<Vec<Item>, CloudError> {
@@ -219,6 +223,27 @@ impl TaskDefinitions for Client {
 
     async fn register_task_definition(&self, request: &Value) -> Result<String, CloudError> {
         self.caller.register_task_definition(request).await
+    }
+}
+
+impl Metrics for Client {
+    async fn newest(
+        &self,
+        alarms: &BTreeMap<String, Vec<MetricQuery>>,
+    ) -> Result<BTreeMap<String, Reading>, CloudError> {
+        self.caller.newest(alarms).await
+    }
+}
+
+impl Queues for Client {
+    async fn queue_depth(&self, name: &str) -> Result<Option<QueueDepth>, CloudError> {
+        self.caller.queue_depth(name).await
+    }
+}
+
+impl Scalable for Client {
+    async fn scalable_targets(&self, services: &[Target]) -> Result<BTreeSet<Target>, CloudError> {
+        self.caller.scalable_targets(services).await
     }
 }
 

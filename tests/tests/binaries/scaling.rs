@@ -55,10 +55,10 @@ fn an_alarm_moves_the_count_once() {
         Query
         UpdateItem
         UpdateItem
-        DescribeServices
-        UpdateItem
+        DescribeScalableTargets DescribeServices
+        UpdateItem UpdateItem
         UpdateService
-        GetItem PutItem
+        BatchGetItem PutItem
         UpdateItem
         UpdateItem"#]]
     .assert_eq(&in_turn(&moved).join("\n"));
@@ -90,5 +90,88 @@ fn a_malformed_neighbour_under_the_same_alarm_is_reported_and_the_others_are_mov
     let key = "alarm#web-cpu / service#prod/bad";
     rig.process
         .line(|line| has(line, &[("level", "ERROR"), ("key", key)]))
+        .unwrap();
+}
+
+/// A look at what is active, or at everything.
+fn look(only: Option<&str>) -> Value {
+    let detail = only.map_or_else(|| json!({}), |only| json!({ "only": only }));
+    json!({ "id": "tick", "detail-type": "Scheduled Event", "source": "aws.events", "detail": detail })
+}
+
+fn is_scaled(rig: &Rig, rules: &Value, tasks: u32) {
+    let scaling = json!({ "min": 0, "max": 9, "rules": rules, "cooldown": { "out": "0s", "in": "0s" } });
+    rig.lambda.world(|world| {
+        world.services.insert("web".into(), service("web", tasks));
+        configure(world, "prod/web", &json!({ "scaling": scaling })).unwrap();
+    });
+}
+
+#[test]
+fn a_queue_is_found_by_the_long_pass_and_followed_by_the_short_one() {
+    let rig = Rig::start("scaling");
+    let jobs = |visible: u64, in_flight: u64| {
+        rig.lambda
+            .world(|world| world.queues.insert("jobs".into(), (visible, in_flight)))
+    };
+    is_scaled(&rig, &json!([{ "queue": "jobs", "per-task": 10 }]), 0);
+    jobs(1, 0);
+    let short = rig.done(&look(Some("active")));
+    assert!(
+        !short.operations().contains(&"GetQueueAttributes"),
+        "{:?}",
+        short.operations()
+    );
+    rig.done(&look(None));
+    assert_eq!(count(&rig), 1, "one message wakes it: {}", rig.said());
+    jobs(20, 11);
+    rig.done(&look(Some("active")));
+    assert_eq!(count(&rig), 4, "what is in flight counts: {}", rig.said());
+    jobs(31, 0);
+    let quiet = rig.done(&look(Some("active")));
+    assert!(
+        !quiet.operations().contains(&"UpdateService"),
+        "{:?}",
+        quiet.operations()
+    );
+}
+
+#[test]
+fn a_value_that_the_alarm_does_not_say_is_asked_for() {
+    let rig = Rig::start("scaling");
+    is_scaled(&rig, &json!([{ "alarm": "web-cpu", "target": 60 }]), 2);
+    let members = [
+        ("AlarmName", "web-cpu"),
+        ("StateValue", "ALARM"),
+        ("StateTransitionedTimestamp", "2026-01-05T12:00:00Z"),
+        ("Threshold", "60.0"),
+        ("Namespace", "Shop"),
+        ("MetricName", "Load"),
+        ("Statistic", "Average"),
+        ("Period", "60"),
+    ];
+    rig.lambda.world(|world| {
+        let alarm = members.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        world.alarms.insert("web-cpu".into(), alarm.into());
+        world.metrics.insert("Load".into(), 120.0);
+    });
+    let swept = rig.done(&look(None));
+    assert!(
+        swept.operations().contains(&"GetMetricData"),
+        "{:?}",
+        swept.operations()
+    );
+    assert_eq!(count(&rig), 4, "{}", rig.said());
+}
+
+#[test]
+fn a_service_that_application_auto_scaling_moves_is_left_to_it() {
+    let rig = rig();
+    rig.lambda
+        .world(|world| world.scalable.insert("service/prod/web".into()));
+    rig.done(&alarm());
+    assert_eq!(count(&rig), 2, "{}", rig.said());
+    rig.process
+        .line(|line| has(line, &[("reasons", "ManagedByApplicationAutoScaling")]))
         .unwrap();
 }

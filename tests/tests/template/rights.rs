@@ -59,7 +59,16 @@ const OWN: [(&str, &[&str]); 4] = [
     ),
     (
         "ScalingFunction",
-        &["cloudwatch:DescribeAlarms", "ecs:DescribeServices", "ecs:UpdateService"],
+        &[
+            "application-autoscaling:DescribeScalableTargets",
+            "cloudwatch:DescribeAlarms",
+            "cloudwatch:GetMetricData",
+            "dynamodb:BatchGetItem",
+            "ecs:DescribeServices",
+            "ecs:UpdateService",
+            "sqs:GetQueueAttributes",
+            "sqs:GetQueueUrl",
+        ],
     ),
     (
         "DeliveryFunction",
@@ -77,8 +86,10 @@ const OWN: [(&str, &[&str]); 4] = [
 
 /// Actions that name no resource, so that `*` is all there is to say; each is narrowed by a condition if it can be.
 /// Source: Service Authorization Reference; for alarms the CloudWatch API reference, DescribeAlarms.
-const WITHOUT_RESOURCE: [(&str, bool); 9] = [
+const WITHOUT_RESOURCE: [(&str, bool); 11] = [
+    ("application-autoscaling:DescribeScalableTargets", true),
     ("cloudwatch:DescribeAlarms", true),
+    ("cloudwatch:GetMetricData", true),
     ("ec2:DescribeInstances", true),
     ("ec2:DescribeNetworkInterfaces", true),
     ("ecs:DescribeTaskDefinition", true),
@@ -194,7 +205,10 @@ fn functions_only_read_the_configuration() {
                 ["ConfigTable.Arn"] => {
                     assert_eq!(
                         list(&statement["Action"]),
-                        ["dynamodb:GetItem", "dynamodb:Query"],
+                        match id {
+                            "ScalingFunction" => vec!["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"],
+                            _ => vec!["dynamodb:GetItem", "dynamodb:Query"],
+                        },
                         "{id}"
                     );
                 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::error::TransactionCanceledException;
 use aws_sdk_dynamodb::types::{
-    AttributeValue as Sdk, CancellationReason, ConditionCheck, Delete, Put, ReturnValue,
+    AttributeValue as Sdk, CancellationReason, ConditionCheck, Delete, KeysAndAttributes, Put, ReturnValue,
     ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update as SdkUpdate,
 };
 use serde_dynamo::{AttributeValue, Item};
@@ -14,6 +14,9 @@ use serde_dynamo::{AttributeValue, Item};
 use super::{Aws, sdk};
 use crate::error::{CloudError, Kind};
 use crate::table::{Condition, Found, Key, Table, TableName, Transacted, Update, Updated, Write};
+
+/// How many items one `BatchGetItem` reads (DynamoDB API reference).
+const KEYS: usize = 100;
 
 type Names = HashMap<String, String>;
 type Values = HashMap<String, Sdk>;
@@ -125,6 +128,39 @@ impl Table for Aws {
                 .map_err(|e| sdk::error("GetItem", &e))
         };
         Ok(self.within("GetItem", call).await?.item.map(Into::into))
+    }
+
+    async fn get_all(&self, table: TableName, keys: &[Key]) -> Result<Vec<Item>, CloudError> {
+        const OPERATION: &str = "BatchGetItem";
+        let unreadable =
+            |e: aws_sdk_dynamodb::error::BuildError| CloudError::new(OPERATION, Kind::Invalid, e.to_string());
+        let name = self.table(table);
+        let call = async {
+            let (mut items, mut left): (Vec<Item>, Vec<_>) = (Vec::new(), keys.iter().map(key).collect());
+            let mut pause = Duration::from_millis(20);
+            while !left.is_empty() {
+                let rest = left.split_off(left.len().min(KEYS));
+                let wanted = KeysAndAttributes::builder()
+                    .set_keys(Some(left))
+                    .consistent_read(true)
+                    .build()
+                    .map_err(unreadable)?;
+                let request = self.dynamodb.batch_get_item().request_items(name, wanted);
+                let answer = request.send().await.map_err(|e| sdk::error(OPERATION, &e))?;
+                let found = answer.responses.and_then(|mut tables| tables.remove(name));
+                items.extend(found.unwrap_or_default().into_iter().map(Item::from));
+                left = rest;
+                // What was too much for one answer, or for the table just now (DynamoDB API reference, `BatchGetItem`).
+                let again = answer.unprocessed_keys.and_then(|mut tables| tables.remove(name));
+                if let Some(again) = again.filter(|again| !again.keys.is_empty()) {
+                    left.extend(again.keys);
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(1));
+                }
+            }
+            Ok(items)
+        };
+        self.within(OPERATION, call).await
     }
 
     async fn query(&self, table: TableName, pk: &str) -> Result<Vec<Item>, CloudError> {

@@ -53,7 +53,8 @@ struct DescribeAlarmsResult {
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Alarm {
-    alarm_name: String,
+    #[serde(rename = "AlarmName")]
+    name: String,
     state_value: Option<String>,
     state_transitioned_timestamp: Option<String>,
     state_updated_timestamp: Option<String>,
@@ -103,7 +104,8 @@ struct MetricStat {
 #[serde(rename_all = "PascalCase")]
 struct Metric {
     namespace: Option<String>,
-    metric_name: String,
+    #[serde(rename = "MetricName")]
+    name: String,
     #[serde(default)]
     dimensions: List<Dimension>,
 }

@@ -1,8 +1,5 @@
 //! Queues: how much they hold.
 
-use std::collections::BTreeMap;
-
-use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
 use super::Aws;
@@ -12,24 +9,9 @@ use crate::ports::{QueueDepth, Queues};
 const TARGET: &str = "AmazonSQS";
 const OPERATION: &str = "GetQueueAttributes";
 
-/// How many queues are asked at once.
-const AT_ONCE: usize = 20;
-
 impl Queues for Aws {
-    async fn queue_depths(&self, names: &[String]) -> Result<BTreeMap<String, QueueDepth>, CloudError> {
-        let call = async {
-            let mut found = BTreeMap::new();
-            for batch in names.chunks(AT_ONCE) {
-                let depths = try_join_all(batch.iter().map(|name| self.depth(name))).await?;
-                let known = batch
-                    .iter()
-                    .zip(depths)
-                    .filter_map(|(n, depth)| Some((n.clone(), depth?)));
-                found.extend(known);
-            }
-            Ok(found)
-        };
-        self.within(OPERATION, call).await
+    async fn queue_depth(&self, name: &str) -> Result<Option<QueueDepth>, CloudError> {
+        self.within(OPERATION, self.depth(name)).await
     }
 }
 
@@ -102,17 +84,16 @@ mod tests {
 
     #[test]
     fn the_url_of_a_queue_is_asked_for_once() {
-        let jobs = ["jobs".to_owned()];
         let (found, asked) = replay(&[(200, URL), (200, FULL), (200, FULL)], async |aws| {
-            let first = aws.queue_depths(&jobs).await.unwrap();
-            assert_eq!(first, aws.queue_depths(&jobs).await.unwrap());
+            let first = aws.queue_depth("jobs").await.unwrap();
+            assert_eq!(first, aws.queue_depth("jobs").await.unwrap());
             first
         });
         let expected = QueueDepth {
             visible: 12,
             in_flight: 3,
         };
-        assert_eq!(found, BTreeMap::from([("jobs".to_owned(), expected)]));
+        assert_eq!(found, Some(expected));
         let targets: Vec<_> = asked.iter().filter_map(|a| a.target.as_deref()).collect();
         assert_eq!(
             targets,
@@ -122,21 +103,18 @@ mod tests {
                 "AmazonSQS.GetQueueAttributes"
             ]
         );
-        assert_eq!(
-            asked.get(1).map(|a| a.json()["QueueUrl"].clone()),
-            Some("https://sqs.eu-west-1.amazonaws.com/1/jobs".into())
-        );
+        let url = asked.get(1).map(|a| a.json()["QueueUrl"].clone());
+        assert_eq!(url, Some("https://sqs.eu-west-1.amazonaws.com/1/jobs".into()));
     }
 
     #[test]
     fn a_queue_that_does_not_exist_is_absent_and_one_that_cannot_be_read_is_an_error() {
-        let jobs = ["jobs".to_owned()];
         for answers in [vec![(400, GONE)], vec![(200, URL), (400, GONE)]] {
-            let (found, _) = replay(&answers, async |aws| aws.queue_depths(&jobs).await);
-            assert_eq!(found.unwrap(), BTreeMap::new());
+            let (found, _) = replay(&answers, async |aws| aws.queue_depth("jobs").await);
+            assert_eq!(found, Ok(None));
         }
         let (found, _) = replay(&[(200, URL), (200, r#"{"Attributes":{}}"#)], async |aws| {
-            aws.queue_depths(&jobs).await
+            aws.queue_depth("jobs").await
         });
         assert_eq!(found.unwrap_err().kind, Kind::Unreadable);
     }

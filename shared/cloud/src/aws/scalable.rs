@@ -64,7 +64,7 @@ fn moves(page: &Value, id: &str) -> bool {
                 .and_then(Value::as_bool)
                 == Some(true)
         };
-        kinds.iter().all(|kind| is_set(&kind))
+        kinds.iter().all(is_set)
     };
     targets
         .unwrap_or_default()

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use wharfinger_core::event::AlarmStateChange;
+use wharfinger_core::event::{AlarmStateChange, MetricQuery, Reading};
 
 use super::event::cloudwatch;
 use super::{ACCOUNT, Caller, REGION, World};
 use crate::error::{CloudError, Kind};
-use crate::ports::Alarms;
+use crate::ports::{Alarms, Metrics};
+
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
 /// The alarms, by name.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +25,8 @@ struct Alarm {
     value: &'static str,
     since: Timestamp,
     reading: Option<f64>,
+    /// The newest value of its metric, and the beginning of its minute, where it has changed since.
+    metric: Option<(f64, Timestamp)>,
 }
 
 impl Alarm {
@@ -47,6 +51,22 @@ impl Alarm {
             "StateUpdatedTimestamp": self.since.to_string(),
             "StateReasonData": self.reason_data(),
             "Threshold": self.threshold,
+            "Namespace": "Shop",
+            "MetricName": name,
+            "Statistic": "Average",
+            "Period": 60,
+        })
+    }
+
+    /// The newest datapoint whose minute is over.
+    fn newest(&self, now: Timestamp) -> Option<Reading> {
+        let (value, at) = self.metric.or(Some((self.reading?, self.since)))?;
+        let over = now.duration_since(at) >= MINUTE;
+        over.then_some(Reading {
+            value,
+            threshold: None,
+            at: Some(at),
+            period: Some(60),
         })
     }
 }
@@ -67,8 +87,17 @@ impl World {
             value: "INSUFFICIENT_DATA",
             since: self.now,
             reading: None,
+            metric: None,
         };
         self.alarms.alarms.insert(name.to_owned(), alarm);
+    }
+
+    /// Gives the metric of an alarm a value, whatever the alarm makes of it.
+    pub fn set_metric(&mut self, name: &str, value: f64) {
+        let now = self.now;
+        if let Some(alarm) = self.alarms.alarms.get_mut(name) {
+            alarm.metric = Some((value, now));
+        }
     }
 
     /// Puts an alarm into another state, and tells it; `false` when there is no such alarm or it is in that state.
@@ -78,7 +107,7 @@ impl World {
             return false;
         };
         let before = alarm.value;
-        (alarm.value, alarm.since, alarm.reading) = (value, now, reading);
+        (alarm.value, alarm.since, alarm.reading, alarm.metric) = (value, now, reading, None);
         let mut state = json!({ "value": value, "reason": "simulated", "timestamp": cloudwatch(now) });
         if let Some(data) = alarm.reason_data() {
             state["reasonData"] = data.into();
@@ -106,5 +135,27 @@ impl Alarms for Caller {
             alarms.iter().map(state).collect::<Vec<_>>().join(", ")
         };
         self.read("DescribeAlarms", || names.join(" "), describe, brief).await
+    }
+}
+
+impl Metrics for Caller {
+    async fn newest(
+        &self,
+        alarms: &BTreeMap<String, Vec<MetricQuery>>,
+    ) -> Result<BTreeMap<String, Reading>, CloudError> {
+        let metric = |queries: &[MetricQuery]| queries.iter().find_map(|query| query.metric.clone());
+        let find = |world: &World| {
+            let newest = |(asked, queries): (&String, &Vec<MetricQuery>)| {
+                let alarm = world.alarms.alarms.get(&metric(queries)?.name)?;
+                Some((asked.clone(), alarm.newest(world.now)?))
+            };
+            Ok(alarms.iter().filter_map(newest).collect())
+        };
+        let argument = || alarms.keys().cloned().collect::<Vec<_>>().join(" ");
+        let brief = |found: &BTreeMap<String, Reading>| {
+            let value = |(name, reading): (&String, &Reading)| format!("{name} {}", reading.value);
+            found.iter().map(value).collect::<Vec<_>>().join(", ")
+        };
+        self.read("GetMetricData", argument, find, brief).await
     }
 }

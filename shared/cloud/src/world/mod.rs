@@ -18,12 +18,13 @@ mod hosts;
 mod images;
 mod placement;
 mod registry;
+mod scaling;
 mod services;
 mod tables;
 mod tasks;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use jiff::Timestamp;
@@ -33,7 +34,7 @@ use wharfinger_core::endpoint::Host;
 use wharfinger_core::ids::Target;
 use wharfinger_core::service::ServiceFacts;
 
-use crate::ports::ServiceChange;
+use crate::ports::{QueueDepth, ServiceChange};
 use crate::table::{Key, TableName};
 
 pub use alarms::Board;
@@ -78,6 +79,10 @@ pub struct World {
     pub definitions: Definitions,
     /// CloudWatch alarms.
     pub alarms: Board,
+    /// Queues, by name.
+    pub queues: BTreeMap<String, QueueDepth>,
+    /// The services that Application Auto Scaling moves.
+    pub scalable: BTreeSet<Target>,
     /// ECR repositories.
     pub repositories: Repositories,
     /// What AWS sent to EventBridge, in the order in which it happened.
@@ -173,6 +178,8 @@ impl World {
             groups: BTreeMap::default(),
             definitions: Definitions::default(),
             alarms: Board::default(),
+            queues: BTreeMap::new(),
+            scalable: BTreeSet::new(),
             repositories: Repositories::default(),
             emitted: Vec::new(),
             unheard: false,

@@ -233,6 +233,18 @@ impl Table for Caller {
         self.read("GetItem", || key.to_string(), get, brief).await
     }
 
+    async fn get_all(&self, table: TableName, keys: &[Key]) -> Result<Vec<Item>, CloudError> {
+        let get = |world: &World| {
+            Ok(keys
+                .iter()
+                .filter_map(|key| world.tables.of(table).get(key).cloned())
+                .collect())
+        };
+        let argument = || keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let brief = |items: &Vec<Item>| format!("{} item(s)", items.len());
+        self.read("BatchGetItem", argument, get, brief).await
+    }
+
     async fn query(&self, table: TableName, pk: &str) -> Result<Vec<Item>, CloudError> {
         let query = |world: &World| Ok(world.tables.query(table, pk));
         self.read(

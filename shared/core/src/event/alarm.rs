@@ -64,6 +64,9 @@ pub struct AlarmState {
     /// (CloudWatch user guide, "Alarm mute rules", "Alarm suppression").
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub muted: bool,
+    /// When the window of the mute rule ends, where an event says it. Nothing tells of the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub muted_until: Option<Timestamp>,
 }
 
 /// An alarm that changed its state.
@@ -74,9 +77,20 @@ pub struct AlarmStateChange {
     pub alarm_name: String,
     /// The state that it is in now.
     pub state: AlarmState,
+    /// What the metric is compared with, where `DescribeAlarms` says it: an event does so in its reading only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
     /// What it watches; empty of a composite alarm.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub watches: Vec<MetricQuery>,
+}
+
+impl AlarmState {
+    /// Whether its actions are muted or suppressed at a time.
+    #[must_use]
+    pub fn is_muted(&self, now: Timestamp) -> bool {
+        self.muted && self.muted_until.is_none_or(|until| now < until)
+    }
 }
 
 impl AlarmStateChange {
@@ -108,8 +122,8 @@ impl AlarmStateChange {
         let timestamp = text(state, "timestamp")
             .and_then(parse_blank)
             .ok_or_else(|| malformed("state.timestamp` is missing or no time"))?;
-        let muted = detail.get("muteDetail").is_some_and(|m| !m.is_null())
-            || state.get("actionsSuppressedBy").is_some_and(|s| !s.is_null());
+        let mute = detail.get("muteDetail").filter(|mute| !mute.is_null());
+        let muted = mute.is_some() || state.get("actionsSuppressedBy").is_some_and(|s| !s.is_null());
         let reason_data = text(state, "reasonData");
         Ok(Self {
             alarm_name: alarm_name.into(),
@@ -119,7 +133,9 @@ impl AlarmStateChange {
                 reading: reason_data.and_then(Reading::from_reason_data),
                 triggering: reason_data.map(triggering).unwrap_or_default(),
                 muted,
+                muted_until: mute.and_then(|mute| parse_blank(text(mute, "muteWindowEnd")?)),
             },
+            threshold: None,
             watches: detail.get("configuration").map(queries).unwrap_or_default(),
         })
     }
@@ -159,7 +175,9 @@ impl AlarmStateChange {
                 reading,
                 triggering: text("StateReasonData").map(triggering).unwrap_or_default(),
                 muted: text("ActionsSuppressedBy").is_some(),
+                muted_until: None,
             },
+            threshold: alarm.get("Threshold").and_then(Value::as_f64),
             watches: queries(alarm),
         })
     }

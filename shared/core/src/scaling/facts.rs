@@ -125,7 +125,7 @@ const FRESH_PERIODS: i32 = 2;
 /// `rule` names the composite alarm when `state` is that of an alarm that triggered it; a composite alarm has no metric.
 pub fn needs_metric(rule: &AlarmRule, state: &AlarmState, now: Timestamp) -> bool {
     let wanted = rule.target.is_some() || (!rule.steps.is_empty() && state.value == AlarmValue::Alarm);
-    let usable = !matches!(state.value, AlarmValue::InsufficientData | AlarmValue::Unknown) && !state.muted;
+    let usable = !matches!(state.value, AlarmValue::InsufficientData | AlarmValue::Unknown) && !state.is_muted(now);
     wanted && usable && state.triggering.is_empty() && state.reading.is_none_or(|reading| is_old(reading, state, now))
 }
 

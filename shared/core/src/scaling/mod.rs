@@ -25,6 +25,7 @@ mod standing;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod wish;
 
 use serde_json::{Value, json};
@@ -34,6 +35,7 @@ pub use bounds::{InForce, bounds, next_change};
 pub use decide::decide;
 pub use facts::{AlarmFacts, Facts, QueueFacts, needs_confirmation, needs_metric};
 pub use memory::{Bounds, Change, Intent, Memory, Moved, Rise, Used, Wished, settle};
+pub use watch::{Watch, watch};
 
 use crate::guard::Removes;
 use crate::report::{Decision, Effect};

@@ -286,6 +286,11 @@ impl Table for Fleet {
         self.tables.get(table, key).await
     }
 
+    async fn get_all(&self, table: TableName, keys: &[Key]) -> Result<Vec<Item>, CloudError> {
+        self.did("BatchGetItem", keys.len().div_ceil(100));
+        self.tables.get_all(table, keys).await
+    }
+
     /// A partition here is far smaller than a page of 1 MB.
     async fn query(&self, table: TableName, pk: &str) -> Result<Vec<Item>, CloudError> {
         self.did("Query", 1);

@@ -217,6 +217,7 @@ impl Evaluated {
             reading: None,
             triggering: Vec::new(),
             muted: false,
+            muted_until: None,
         })
     }
 

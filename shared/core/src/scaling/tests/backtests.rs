@@ -61,6 +61,7 @@ fn alarms_step_minute_by_minute() {
 
 #[test]
 fn between_two_rows_the_schedule_goes_on() {
+    use Code::*;
     let load = [Some(90.0), Some(90.0), Some(90.0)];
     let mut slow = backtest(steps());
     for alarm in slow.alarms.values_mut() {
@@ -71,7 +72,6 @@ fn between_two_rows_the_schedule_goes_on() {
     let moments = slow.run(&rows(300, ALARMS, &load));
     assert_eq!(moments.iter().map(|m| m.desired).collect::<Vec<_>>(), [4, 6, 6]);
     let told: Vec<_> = moments[1].reasons.iter().map(|reason| reason.code).collect();
-    use Code::*;
     assert_eq!(
         told,
         [

@@ -15,12 +15,12 @@ fn office(min: u32) -> Look {
     }))
 }
 
-fn until(min: Option<u32>, max: Option<u32>, seconds: i64) -> Option<Override> {
-    Some(Override {
+fn until(min: Option<u32>, max: Option<u32>, seconds: i64) -> Override {
+    Override {
         min,
         max,
         until: at(seconds),
-    })
+    }
 }
 
 #[test]
@@ -30,11 +30,11 @@ fn the_bounds_of_a_time() {
         (0, None, (6, 10)),
         (8 * hour - 1, None, (6, 10)),
         (8 * hour, None, (1, 10)),
-        (0, until(Some(8), None, 1), (8, 10)),
-        (1, until(Some(8), None, 1), (6, 10)),
-        (0, until(Some(15), None, 1), (15, 15)),
-        (0, until(None, Some(4), 1), (4, 4)),
-        (0, until(Some(0), Some(0), 1), (0, 0)),
+        (0, Some(until(Some(8), None, 1)), (8, 10)),
+        (1, Some(until(Some(8), None, 1)), (6, 10)),
+        (0, Some(until(Some(15), None, 1)), (15, 15)),
+        (0, Some(until(None, Some(4), 1)), (4, 4)),
+        (0, Some(until(Some(0), Some(0), 1)), (0, 0)),
     ] {
         let found = bounds(&office(2).facts.scaling, over, at(seconds)).bounds;
         assert_eq!((found.min, found.max), expected, "{seconds} {over:?}");
@@ -57,9 +57,12 @@ fn when_the_bounds_change_next() {
     let scaling = office(2).facts.scaling;
     assert_eq!(next_change(&scaling, None, at(0)), Some(at(8 * 3_600)));
     assert_eq!(next_change(&scaling, None, at(8 * 3_600)), Some(at(20 * 3_600)));
-    assert_eq!(next_change(&scaling, until(Some(1), None, 60), at(0)), Some(at(60)));
     assert_eq!(
-        next_change(&scaling, until(Some(1), None, 0), at(0)),
+        next_change(&scaling, Some(until(Some(1), None, 60)), at(0)),
+        Some(at(60))
+    );
+    assert_eq!(
+        next_change(&scaling, Some(until(Some(1), None, 0)), at(0)),
         Some(at(8 * 3_600))
     );
     assert_eq!(next_change(&look(json!([])).facts.scaling, None, at(0)), None);
@@ -92,7 +95,7 @@ fn other_bounds_move_the_count_at_once() {
     let over = calm()
         .tasks(7)
         .with(known(6, 10))
-        .with(|facts| facts.overridden = until(Some(9), None, 60));
+        .with(|facts| facts.overridden = Some(until(Some(9), None, 60)));
     over.expect(Some(9), Outcome::Act, &[AlarmNotActive, OverriddenBounds]);
     // The configuration: the first look only remembers.
     let plain = look(json!([])).tasks(1);

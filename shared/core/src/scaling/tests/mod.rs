@@ -55,6 +55,7 @@ fn state(value: AlarmValue, since: i64) -> AlarmState {
         reading: None,
         triggering: Vec::new(),
         muted: false,
+        muted_until: None,
     }
 }
 

@@ -81,103 +81,55 @@ fn limit(json: serde_json::Value) -> Limit {
     serde_json::from_value(json).unwrap()
 }
 
-#[test]
-fn so_much_per_period() {
-    let moved = |at_, added, removed| Moved {
-        at: at(at_),
+fn moved(when: i64, added: u32, removed: u32) -> Moved {
+    Moved {
+        at: at(when),
         added,
         removed,
-    };
-    for (json, moves, base, to, expected) in [
-        // Of 80 tasks 10 % are 8, of 72 they are 7.2 and so 8 (Kubernetes documentation, "Limit scale-down rate").
-        (json!({ "in": { "percent": 10, "per": "1m" } }), vec![], 80, 10, 72),
-        (
-            json!({ "in": { "percent": 10, "per": "1m" } }),
-            vec![moved(-60, 0, 8)],
-            72,
-            10,
-            64,
-        ),
-        (
-            json!({ "in": { "percent": 10, "per": "1m" } }),
-            vec![moved(-59, 0, 8)],
-            72,
-            10,
-            72,
-        ),
-        (json!({ "in": { "tasks": 4, "per": "1m" } }), vec![], 80, 10, 76),
-        // With both the smaller change.
-        (
-            json!({ "in": { "tasks": 4, "percent": 10, "per": "1m" } }),
-            vec![],
-            80,
-            10,
-            76,
-        ),
-        (
-            json!({ "in": { "tasks": 4, "percent": 10, "per": "1m" } }),
-            vec![],
-            20,
-            10,
-            18,
-        ),
-        (
-            json!({ "out": { "tasks": 4, "percent": 100, "per": "1m" } }),
-            vec![],
-            10,
-            99,
-            14,
-        ),
-        (
-            json!({ "out": { "tasks": 4, "percent": 100, "per": "1m" } }),
-            vec![],
-            2,
-            99,
-            4,
-        ),
-        (json!({ "out": { "percent": 10, "per": "1m" } }), vec![], 15, 99, 17), // 16.5
-        (json!({ "out": { "percent": 10, "per": "1m" } }), vec![], 10, 99, 11), // 11.000000000000002 in binary
-        (json!({ "out": { "percent": 10, "per": "1m" } }), vec![], 0, 99, 1),
-        (
-            json!({ "out": { "tasks": 5, "per": "1m" } }),
-            vec![moved(-30, 3, 0)],
-            13,
-            99,
-            15,
-        ),
-        (
-            json!({ "out": { "tasks": 5, "per": "1m" } }),
-            vec![moved(-30, 5, 0)],
-            15,
-            99,
-            15,
-        ),
-        (
-            json!({ "out": { "tasks": 5, "per": "1m" } }),
-            vec![moved(-30, 9, 0)],
-            15,
-            99,
-            15,
-        ),
-        // What went within the period may come back besides.
-        (
-            json!({ "out": { "tasks": 5, "per": "1m" } }),
-            vec![moved(-30, 0, 2)],
-            8,
-            99,
-            15,
-        ),
-        (json!({ "out": { "tasks": 0, "per": "1m" } }), vec![], 8, 99, 8),
-        (json!({ "out": { "tasks": 5, "per": "1m" } }), vec![], 8, 2, 2),
-        (json!({ "in": { "tasks": 5, "per": "1m" } }), vec![], 8, 99, 99),
-        (json!({}), vec![], 8, 99, 99),
-    ] {
-        assert_eq!(
-            limited(&moves, &limit(json.clone()), base, to, at(0)),
-            expected,
-            "{json} {moves:?} {base} to {to}"
-        );
     }
+}
+
+#[track_caller]
+fn check(limits: &Value, moves: &[Moved], (base, to): (u32, u32), expected: u32) {
+    let found = limited(moves, &limit(limits.clone()), base, to, at(0));
+    assert_eq!(found, expected, "{limits} {moves:?} {base} to {to}");
+}
+
+#[test]
+fn so_many_tasks_go_per_period() {
+    // Of 80 tasks 10 % are 8, of 72 they are 7.2 and so 8 (Kubernetes documentation, "Limit scale-down rate").
+    let percent = json!({ "in": { "percent": 10, "per": "1m" } });
+    check(&percent, &[], (80, 10), 72);
+    check(&percent, &[moved(-60, 0, 8)], (72, 10), 64);
+    check(&percent, &[moved(-59, 0, 8)], (72, 10), 72);
+    let tasks = json!({ "in": { "tasks": 4, "per": "1m" } });
+    check(&tasks, &[], (80, 10), 76);
+    check(&tasks, &[], (80, 78), 78);
+    check(&tasks, &[], (8, 99), 99);
+    // With both the smaller change.
+    let both = json!({ "in": { "tasks": 4, "percent": 10, "per": "1m" } });
+    check(&both, &[], (80, 10), 76);
+    check(&both, &[], (20, 10), 18);
+}
+
+#[test]
+fn so_many_tasks_come_per_period() {
+    let both = json!({ "out": { "tasks": 4, "percent": 100, "per": "1m" } });
+    check(&both, &[], (10, 99), 14);
+    check(&both, &[], (2, 99), 4);
+    let percent = json!({ "out": { "percent": 10, "per": "1m" } });
+    check(&percent, &[], (15, 99), 17); // 16.5
+    check(&percent, &[], (10, 99), 11); // 11.000000000000002 in binary
+    check(&percent, &[], (0, 99), 1);
+    let tasks = json!({ "out": { "tasks": 5, "per": "1m" } });
+    check(&tasks, &[moved(-30, 3, 0)], (13, 99), 15);
+    check(&tasks, &[moved(-30, 5, 0)], (15, 99), 15);
+    check(&tasks, &[moved(-30, 9, 0)], (15, 99), 15);
+    check(&tasks, &[], (8, 2), 2);
+    // What went within the period may come back besides.
+    check(&tasks, &[moved(-30, 0, 2)], (8, 99), 15);
+    check(&json!({ "out": { "tasks": 0, "per": "1m" } }), &[], (8, 99), 8);
+    check(&json!({}), &[], (8, 99), 99);
 }
 
 #[test]

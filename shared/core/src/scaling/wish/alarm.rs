@@ -67,7 +67,7 @@ impl<'a> Hearing<'a> {
         let Some(state) = &alarm.state else {
             return Heard::plainly(self.without_data(Code::AlarmNotFound, format!("alarm `{name}` does not exist")));
         };
-        if state.muted {
+        if state.is_muted(self.now) {
             let message = format!("alarm `{name}` is muted or suppressed");
             return Heard::plainly(silent(Code::AlarmMuted, message));
         }
