@@ -37,12 +37,13 @@ impl Domain {
         }
     }
 
-    /// How often `template.yaml` has it swept.
+    /// What `template.yaml` has it look at every minute, if anything: `detail.only` of that schedule's event.
     #[must_use]
-    pub fn sweeps_every(self) -> SignedDuration {
+    pub fn looks_at(self) -> Option<&'static str> {
         match self {
-            Self::Scaling => SignedDuration::from_mins(1),
-            Self::Discovery | Self::Balancing | Self::Delivery => SignedDuration::from_mins(5),
+            Self::Discovery | Self::Balancing => Some("waiting"),
+            Self::Scaling => Some("active"),
+            Self::Delivery => None,
         }
     }
 
@@ -69,6 +70,9 @@ impl Domain {
         }
     }
 }
+
+/// How often `template.yaml` has each function swept.
+pub const SWEEPS_EVERY: SignedDuration = SignedDuration::from_mins(5);
 
 /// How often Lambda tries an event again (`MaximumRetryAttempts` in `template.yaml`).
 pub const RETRIES: u8 = 2;
@@ -147,10 +151,10 @@ pub fn scheduled(now: Timestamp, number: u64) -> Rc<Value> {
     Rc::new(tick(now, number, &json!({})))
 }
 
-/// The event of the schedule that has the tasks looked at that wait to be healthy.
+/// The event of the schedule of every minute, of what [`Domain::looks_at`].
 #[must_use]
-pub fn waiting(now: Timestamp, number: u64) -> Rc<Value> {
-    Rc::new(tick(now, number, &json!({ "only": "waiting" })))
+pub fn look(now: Timestamp, number: u64, only: &str) -> Rc<Value> {
+    Rc::new(tick(now, number, &json!({ "only": only })))
 }
 
 /// Whether it is the event of a schedule that has everything looked at.

@@ -60,7 +60,7 @@ pub struct History {
     pub(super) running: Vec<Running>,
     pub(super) idle: BTreeMap<Domain, Vec<Environment>>,
     pub(super) next_sweep: BTreeMap<Domain, Timestamp>,
-    /// When the tasks that wait to be healthy are looked at next.
+    /// When what makes no event is looked at next: tasks that wait to be healthy, active services.
     pub(super) next_look: Timestamp,
     pub(super) last: String,
     pub(super) number: u64,

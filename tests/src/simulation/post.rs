@@ -20,17 +20,19 @@ impl History {
         for domain in self.domains() {
             if self.next_sweep.get(&domain).is_some_and(|at| *at <= now) {
                 self.next_sweep
-                    .insert(domain, now.saturating_add(domain.sweeps_every()).unwrap_or(now));
+                    .insert(domain, now.saturating_add(bus::SWEEPS_EVERY).unwrap_or(now));
                 let event = self.tick();
                 self.deliver(domain, event);
             }
         }
-        if self.next_look <= now && self.asks_for_health() {
+        if self.next_look <= now {
             let minute = SignedDuration::from_mins(1);
             self.next_look = now.saturating_add(minute).unwrap_or(now);
-            for domain in self.sides() {
-                let event = self.look();
-                self.deliver(domain, event);
+            for domain in self.domains() {
+                if domain == Domain::Scaling || self.asks_for_health() {
+                    let event = self.look(domain);
+                    event.into_iter().for_each(|event| self.deliver(domain, event));
+                }
             }
         }
     }
@@ -52,9 +54,11 @@ impl History {
         !self.settings.plain && targets.any(Plan::asks_for_health)
     }
 
-    pub(super) fn look(&mut self) -> Rc<Value> {
+    /// The event of a function's schedule of every minute, if it has one.
+    pub(super) fn look(&mut self, domain: Domain) -> Option<Rc<Value>> {
+        let only = domain.looks_at()?;
         self.number += 1;
-        bus::waiting(self.now(), self.number)
+        Some(bus::look(self.now(), self.number, only))
     }
 
     pub(super) fn tick(&mut self) -> Rc<Value> {

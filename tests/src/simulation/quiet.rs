@@ -109,6 +109,11 @@ impl History {
         self.run_alone(domain, tick)
     }
 
+    fn look_at(&mut self, domain: Domain) -> Result<(), Violation> {
+        let look = self.look(domain);
+        look.map_or(Ok(()), |look| self.run_alone(domain, look))
+    }
+
     /// Minute after minute, until neither the world nor the functions change anything.
     fn come_to_rest(&mut self) -> Result<(), Violation> {
         let told = self.dice.chance(500);
@@ -116,10 +121,11 @@ impl History {
         for minute in 0..MINUTES {
             let before = self.picture();
             self.let_the_world_settle(told)?;
-            self.sweep(Domain::Scaling)?;
+            self.look_at(Domain::Scaling)?;
             let still = self.picture() == before;
             // Every five minutes, as in template.yaml; in between when there may be something to see.
             if !still || minute % 5 == 0 || self.pending().is_none() {
+                self.sweep(Domain::Scaling)?;
                 self.sweep(Domain::Delivery)?;
                 for side in self.sides() {
                     self.sweep(side)?;
@@ -260,8 +266,7 @@ impl History {
         }
         self.set_health(&arn, "HEALTHY");
         for side in self.sides() {
-            let look = self.look();
-            self.run_alone(side, look)?;
+            self.look_at(side)?;
             self.compare(side, Leeway::default())?;
         }
         Ok(())
