@@ -257,3 +257,27 @@ fn the_chart_stands_for_itself() {
     assert_eq!(ran.code, 2, "{ran:?}");
     assert!(ran.err.contains("nowhere/c.svg cannot be written"), "{ran:?}");
 }
+
+#[test]
+fn the_example_of_the_page_comes_to_what_the_page_says() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let file = |name: &str| root.join(name).to_str().unwrap().to_owned();
+    let (config, metrics, facts) = (
+        file("examples/shop.yaml"),
+        file("examples/web-load.csv"),
+        file("examples/web-alarms.json"),
+    );
+    let ran = Folder::new().run(&[
+        "backtest",
+        &config,
+        "prod/web",
+        "--metrics",
+        &metrics,
+        "--facts",
+        &facts,
+    ]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+    let page = std::fs::read_to_string(file("docs/scaling.md")).unwrap();
+    let last = ran.out.lines().last().unwrap();
+    assert!(page.contains(&format!("\n    {last}\n")), "{last}");
+}
