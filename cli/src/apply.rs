@@ -3,14 +3,12 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use wharfinger_cloud::aws::Aws;
 use wharfinger_cloud::config::CACHED_FOR;
 use wharfinger_cloud::ports::Clock;
-use wharfinger_cloud::store::{self, Written};
-use wharfinger_cloud::table::{Table, TableName};
-use wharfinger_core::config::changes::{Current, Plan, Stamp, plan, plan_lingering};
+use wharfinger_cloud::table::TableName;
+use wharfinger_core::config::changes::{Current, Stamp, plan, plan_lingering};
 use wharfinger_core::config::stored::{Resolved, registry_id};
 
 use crate::args::Global;
@@ -43,9 +41,6 @@ pub(crate) struct Args {
     named: Named,
 }
 
-/// How often an apply begins anew when others come between.
-const ATTEMPTS: usize = 5;
-
 /// What was done.
 #[derive(Debug, Serialize)]
 struct Report {
@@ -68,7 +63,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
         let mut found = look_up(&aws, &document, args.create).await?;
         input::applicable_to_aws(loaded, std::mem::take(&mut found.problems))?;
         let created = create(&aws, &mut found).await?;
-        let by = caller(&aws).await;
+        let by = cloud::caller(&aws).await;
         let planned = |stored: &Current| {
             let stamp = Stamp {
                 at: aws.now(),
@@ -83,7 +78,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
                 &stamp,
             )?)
         };
-        let (plan, version) = store(&aws, planned).await?;
+        let (plan, version) = table::write(&aws, planned, |plan| &plan.transactions).await?;
         let difference = Difference::of(&plan.comparison)?;
         let sync = if args.no_sync {
             Vec::new()
@@ -139,55 +134,6 @@ async fn follow_up(aws: &Aws, global: &Global, named: &Named, moves: &Moves) -> 
     }
 }
 
-/// Plans and writes, and begins anew when another apply came between: what was planned and the version now.
-async fn store(table: &impl Table, plan: impl Fn(&Current) -> anyhow::Result<Plan>) -> anyhow::Result<(Plan, u64)> {
-    for _ in 0..ATTEMPTS {
-        let stored = table::read(table).await?;
-        let plan = plan(&stored)?;
-        match store::write(table, &plan.transactions)
-            .await
-            .context("the config table cannot be written")?
-        {
-            Written::All => {
-                let version = plan
-                    .transactions
-                    .last()
-                    .map_or(stored.meta.version, |last| last.meta.version);
-                return Ok((plan, version));
-            }
-            Written::Overtaken(_) => note("someone else applied at the same moment: comparing again"),
-        }
-    }
-    bail!("someone else kept applying: {ATTEMPTS} times the table changed between reading and writing; apply again")
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct CallerIdentity {
-    get_caller_identity_result: CallerIdentityResult,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct CallerIdentityResult {
-    arn: String,
-}
-
-/// Who applies, for the record. That it cannot be told stops nobody.
-async fn caller(aws: &Aws) -> String {
-    match aws
-        .raw()
-        .query::<CallerIdentity>("sts", "2011-06-15", "GetCallerIdentity", &[])
-        .await
-    {
-        Ok(answer) => answer.get_caller_identity_result.arn,
-        Err(error) => {
-            warning(format_args!("who applies is not recorded: {error}"));
-            "unknown".to_owned()
-        }
-    }
-}
-
 impl Show for Report {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         for created in &self.created {
@@ -217,70 +163,15 @@ impl Show for Report {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::{Cell, RefCell};
-    use std::collections::BTreeMap;
-
-    use wharfinger_cloud::CloudError;
-    use wharfinger_cloud::table::{Condition, Found, Item, Key, Transacted, Update, Updated, Write, number};
+    use wharfinger_cloud::table::{Item, Key, number};
+    use wharfinger_core::config::changes::Plan;
     use wharfinger_core::config::stored::{Registry, StoredTarget};
     use wharfinger_core::config::{Document, Service};
     use wharfinger_core::ids::Target;
 
     use super::*;
-
-    /// A table to which someone else applies just before our transaction, so many times.
-    #[derive(Default)]
-    struct Busy {
-        items: RefCell<BTreeMap<Key, Item>>,
-        others: Cell<usize>,
-    }
-
-    impl Table for Busy {
-        async fn get(&self, _: TableName, key: &Key) -> Result<Option<Item>, CloudError> {
-            Ok(self.items.borrow().get(key).cloned())
-        }
-
-        async fn query(&self, _: TableName, pk: &str) -> Result<Vec<Item>, CloudError> {
-            let items = self.items.borrow();
-            Ok(items
-                .iter()
-                .filter(|(key, _)| key.pk == pk)
-                .map(|(_, item)| item.clone())
-                .collect())
-        }
-
-        async fn update(&self, _: TableName, update: Update) -> Result<Updated, CloudError> {
-            panic!("{update:?}")
-        }
-
-        async fn put(&self, _: TableName, item: Item) -> Result<(), CloudError> {
-            panic!("{item:?}")
-        }
-
-        async fn transact(&self, _: TableName, writes: Vec<Write>) -> Result<Transacted, CloudError> {
-            if self.others.get() > 0 {
-                self.others.set(self.others.get() - 1);
-                return Ok(Transacted::Refused(Found::new()));
-            }
-            let Some(Write::Put(meta, condition)) = writes.first() else {
-                panic!("{writes:?}")
-            };
-            let current = self.items.borrow().get(&Key::of(meta).unwrap()).cloned();
-            let version = current.and_then(|item| item.get("version").cloned());
-            assert_eq!(
-                *condition,
-                version.map_or(Condition::Missing("version"), |n| Condition::Equal("version", n))
-            );
-            for write in writes {
-                match write {
-                    Write::Put(item, _) => self.items.borrow_mut().insert(Key::of(&item).unwrap(), item),
-                    Write::Delete(key) => self.items.borrow_mut().remove(&key),
-                    other => panic!("{other:?}"),
-                };
-            }
-            Ok(Transacted::Made)
-        }
-    }
+    use crate::table::ATTEMPTS;
+    use crate::table::busy::Busy;
 
     async fn apply(table: &Busy, document: &Document) -> anyhow::Result<(Plan, u64)> {
         let planned = |stored: &Current| {
@@ -296,7 +187,7 @@ mod tests {
                 &stamp,
             )?)
         };
-        store(table, planned).await
+        table::write(table, planned, |plan| &plan.transactions).await
     }
 
     fn shop() -> Document {

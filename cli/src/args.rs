@@ -2,7 +2,7 @@
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::{apply, check, completions, diff, explain, history, sync};
+use crate::{apply, backtest, check, completions, diff, explain, history, pause, scale, status, sync};
 
 /// Keeps what is around an Amazon ECS cluster true: service discovery, scaling, delivery.
 #[derive(Debug, Parser)]
@@ -24,7 +24,12 @@ pub(crate) fn command() -> clap::Command {
     let mut command = Cli::command();
     let global = command.get_arguments().filter(|option| option.is_global_set());
     let global: Vec<_> = global.map(|option| option.clone().hide(true)).collect();
-    for (offline, used) in [("check", &["output"][..]), ("schema", &[]), ("completions", &[])] {
+    for (offline, used) in [
+        ("check", &["output"][..]),
+        ("backtest", &["output"]),
+        ("schema", &[]),
+        ("completions", &[]),
+    ] {
         let unused = global.iter().filter(|option| !used.contains(&option.get_id().as_str()));
         command = command.mut_subcommand(offline, |it| it.args(unused.cloned()));
     }
@@ -80,11 +85,22 @@ pub(crate) enum Command {
     Apply(apply::Args),
     /// Print the configuration that is stored, as `apply` takes it.
     Export,
+    /// Print what is known of each target: bounds, changes, pauses, rollouts, and what waits.
+    Status(status::Args),
     /// Print what was decided, and why.
     History(history::Args),
     /// Tell what would be done on an event, and why.
     #[command(after_help = explain::HELP)]
     Explain(explain::Args),
+    /// Tell what the scaling rules of a service would have done with values of the past, offline.
+    #[command(after_help = backtest::HELP)]
+    Backtest(backtest::Args),
+    /// Have nothing done for a target, or for a domain of it, for a while.
+    Pause(pause::Pause),
+    /// End a pause.
+    Resume(pause::Resume),
+    /// Give a service other bounds for a while.
+    Scale(scale::Args),
     /// Compare registries and target groups with the tasks that run, now, and repair what differs.
     Sync(sync::Args),
     /// Print the JSON Schema of the configuration, for editors.

@@ -4,9 +4,10 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use serde::Serialize;
-use wharfinger_core::config::conflicts::conflicts;
+use wharfinger_core::config::conflicts::{conflicts, scaled_elsewhere};
 use wharfinger_core::config::{Document, Level, Path, Problem};
 use wharfinger_core::ids::{Target, TargetKind};
+use wharfinger_core::known::Known;
 
 use crate::args::Global;
 use crate::document::{Loaded, Placed};
@@ -65,9 +66,18 @@ fn beside(args: &Args, document: &Document) -> anyhow::Result<Vec<Problem>> {
     if let Some(file) = &args.facts {
         let answers = Answers::read(file)?;
         let targets = document.services.keys();
-        let targets = targets.filter_map(|name| Target::parse(TargetKind::Service, name).ok());
-        let attached = targets.filter_map(|target| Some((target.clone(), answers.attached(&target)?)));
-        return Ok(conflicts(document, &answers.names(document), &attached.collect()));
+        let targets: Vec<_> = targets
+            .filter_map(|name| Target::parse(TargetKind::Service, name).ok())
+            .collect();
+        let attached = targets
+            .iter()
+            .filter_map(|target| Some((target.clone(), answers.attached(target)?)));
+        let mut found = conflicts(document, &answers.names(document), &attached.collect());
+        let scalable = targets
+            .iter()
+            .filter(|target| answers.scalable(target) == Known::Yes(true));
+        found.extend(scaled_elsewhere(document, &scalable.cloned().collect()));
+        return Ok(found);
     }
     if !args.online {
         return Ok(Vec::new());

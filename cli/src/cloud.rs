@@ -1,10 +1,12 @@
 //! How the command reaches AWS.
 
 use anyhow::{Context, bail};
+use serde::Deserialize;
 use wharfinger_cloud::aws::{self, Aws, NoCredentials, Tables};
 use wharfinger_cloud::table::TableName;
 
 use crate::args::Global;
+use crate::output::warning;
 
 /// Runs what waits for AWS.
 pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
@@ -80,5 +82,32 @@ fn name(tables: &mut Tables, table: TableName) -> &mut String {
     match table {
         TableName::Config => &mut tables.config,
         TableName::State => &mut tables.state,
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct CallerIdentity {
+    get_caller_identity_result: CallerIdentityResult,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct CallerIdentityResult {
+    arn: String,
+}
+
+/// Who writes, for the record. That it cannot be told stops nobody.
+pub(crate) async fn caller(aws: &Aws) -> String {
+    match aws
+        .raw()
+        .query::<CallerIdentity>("sts", "2011-06-15", "GetCallerIdentity", &[])
+        .await
+    {
+        Ok(answer) => answer.get_caller_identity_result.arn,
+        Err(error) => {
+            warning(format_args!("who does this is not recorded: {error}"));
+            "unknown".to_owned()
+        }
     }
 }

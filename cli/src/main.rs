@@ -6,6 +6,7 @@
 
 mod apply;
 mod args;
+mod backtest;
 mod check;
 mod cloud;
 mod completions;
@@ -16,10 +17,14 @@ mod explain;
 mod export;
 mod facts;
 mod history;
+mod holds;
 mod input;
 mod names;
 mod output;
+mod pause;
+mod scale;
 mod schema;
+mod status;
 mod sync;
 mod table;
 mod yaml;
@@ -51,8 +56,13 @@ fn run(cli: Cli) -> anyhow::Result<Verdict> {
         Command::Diff(args) => diff::run(&global, &args),
         Command::Apply(args) => apply::run(&global, &args),
         Command::Export => export::run(&global),
+        Command::Status(args) => status::run(&global, &args),
         Command::History(args) => history::run(&global, &args),
         Command::Explain(args) => explain::run(&global, &args),
+        Command::Backtest(args) => backtest::run(&global, &args),
+        Command::Pause(args) => pause::pause(&global, &args),
+        Command::Resume(args) => pause::resume(&global, &args),
+        Command::Scale(args) => scale::run(&global, &args),
         Command::Sync(args) => sync::run(&global, &args),
         Command::Schema => schema::run(),
         Command::Completions(args) => completions::run(&args),

@@ -6,22 +6,27 @@
     reason = "a test may stop at the first thing that is wrong"
 )]
 
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+mod stage;
+
+use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use wharfinger_cloud::config::TARGET_ATTRIBUTE;
 use wharfinger_cloud::table::{Item, TableName, text, to_attribute};
-use wharfinger_cloud::world::{Caller, Shared, World};
+use wharfinger_cloud::world::{Caller, Fate, Gates, Move, Shared, What, World};
+use wharfinger_core::balancing::TargetType;
 use wharfinger_core::config::stored::StoredTarget;
+use wharfinger_core::event::TaskStatus;
 use wharfinger_core::ids::Target;
 use wharfinger_scaling::Scaling;
-use wharfinger_tests::simulation::{self, Without};
+use wharfinger_tests::simulation::{self, Settings, Without};
+
+use stage::{Function, Side, now};
 
 #[test]
 fn nothing_is_violated() {
-    let many = simulation::run_many(1, 300, None, |_| {});
+    let many = simulation::run_many(1, 300, Settings::default(), |_| {});
     if let Some(failed) = many.failed {
         panic!(
             "seed {}: {:?}; `make simulate SEED={0}` replays it",
@@ -51,12 +56,9 @@ fn nothing_is_violated() {
     }
 }
 
-/// A late registration that was forgotten by who waited for it; one whose next attempt was told that a copy had gone
-/// through; an address that passed from a paused target to another; a stored health that was taken for today's.
-#[test]
-fn what_was_found_once_stays_mended() {
-    for seed in [634, 668, 971, 2332] {
-        let once = simulation::run_many(seed, 1, None, |_| {});
+fn stays_mended(settings: Settings, seeds: &[u64]) {
+    for seed in seeds {
+        let once = simulation::run_many(*seed, 1, settings, |_| {});
         assert!(
             once.failed.is_none(),
             "seed {seed}: {:?}",
@@ -65,8 +67,31 @@ fn what_was_found_once_stays_mended() {
     }
 }
 
+/// A late registration that was forgotten by who waited for it; one whose next attempt was told that a copy had gone
+/// through; an address that passed from a paused target to another; a stored health that was taken for today's.
+#[test]
+fn what_was_found_once_stays_mended() {
+    let plain = Settings {
+        plain: true,
+        ..Settings::default()
+    };
+    stays_mended(plain, &[634, 668, 971, 2332]);
+}
+
+/// A late start that ended a claim which it had taken over; a task of which the set of those that wait knew nothing after a
+/// confirmation that failed; a sweep that brought back what it had seen drain, and one that settled what drained; a target
+/// that was put back for a task that was leaving itself.
+#[test]
+fn what_was_found_once_of_targets_stays_mended() {
+    stays_mended(Settings::default(), &[1202, 1211, 1261, 4227, 4671]);
+}
+
 fn bites(without: Without) {
-    let many = simulation::run_many(1, 1_000, Some(without), |_| {});
+    let settings = Settings {
+        without: Some(without),
+        ..Settings::default()
+    };
+    let many = simulation::run_many(1, 1_000, settings, |_| {});
     assert!(
         many.failed.is_some(),
         "without {without:?} nothing was found: {}",
@@ -90,9 +115,18 @@ fn without_the_fencing_something_is() {
 }
 
 #[test]
+fn without_the_claims_something_is() {
+    bites(Without::Claims);
+}
+
+#[test]
 fn a_seed_gives_the_same_history_again() {
+    let settings = Settings {
+        trace: true,
+        ..Settings::default()
+    };
     for seed in [1, 7, 2_405] {
-        let (first, second) = (simulation::run(seed, None, true), simulation::run(seed, None, true));
+        let (first, second) = (simulation::run(seed, settings), simulation::run(seed, settings));
         assert!(first.trace.len() > 100);
         assert_eq!(first.trace, second.trace);
     }
@@ -132,14 +166,6 @@ fn count(world: &Shared) -> u32 {
     world.borrow().services[&Target::service("prod", "web")].desired
 }
 
-/// A direct caller waits for nothing.
-fn now<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => answer,
-        Poll::Pending => panic!("it waits"),
-    }
-}
-
 #[test]
 fn a_copy_of_an_alarm_whose_end_was_lost_adds_nothing() {
     let world = service();
@@ -164,4 +190,101 @@ fn a_copy_of_an_alarm_whose_end_was_lost_adds_nothing() {
         hear(holder, event);
         assert_eq!(count(&world), 3, "after the event that {holder} heard");
     }
+}
+
+/// A target group `web` and a task of `prod/web` that is in it: the world, and the event of RUNNING.
+fn joined() -> (Shared, Value) {
+    let mut world = World::new(stage::beginning());
+    let target = Target::service("prod", "web");
+    let containers = json!([{ "name": "app", "image": "web:1" }]);
+    let definition = world
+        .define(&json!({ "family": "web", "containerDefinitions": containers }))
+        .unwrap();
+    world.make_service(&target, &definition, 1, false);
+    world.make_group("web", TargetType::Ip, 10);
+    stage::store(&mut world, &target, config());
+    world.make(&Move::Start(target.clone()));
+    let arn = world.tasks.keys().next().cloned().unwrap();
+    while world.tasks[&arn].status != TaskStatus::Running {
+        world.make(&Move::Advance(arn.clone()));
+    }
+    let joins = world.emitted.pop().unwrap();
+    let world = world.shared();
+    stage::hear_now(Side::Balancing, &world, &joins).unwrap();
+    (world, joins)
+}
+
+fn config() -> Value {
+    json!({ "balancing": [{ "target-group": "web", "port": 8080 }] })
+}
+
+/// The task of [`joined`] stops: the first event of that.
+fn stop(world: &Shared) -> Value {
+    let mut world = world.borrow_mut();
+    let arn = world.tasks.keys().next().cloned().unwrap();
+    world.make(&Move::Stop(arn.clone()));
+    let leaves = world.emitted.pop().unwrap();
+    while world.tasks[&arn].status != TaskStatus::Stopped {
+        world.make(&Move::Advance(arn.clone()));
+    }
+    leaves
+}
+
+/// Hears an event, and dies before a call.
+fn dies_before(world: &Shared, event: &Value, call: &str) {
+    let gates = Gates::default();
+    let deadline = world.borrow().now + SignedDuration::from_mins(1);
+    let caller = Caller::gated(world, "dies", gates.clone(), deadline, SignedDuration::ZERO);
+    let function = Function::of(Side::Balancing);
+    let mut dies = Box::pin(function.hear(&caller, event));
+    while stage::poll(dies.as_mut()).is_pending() {
+        let stop = gates.stops().into_iter().next().unwrap();
+        if matches!(stop.what, What::Call { operation, .. } if operation == call) {
+            return;
+        }
+        gates.open(stop.id, Fate::Fine);
+    }
+    panic!("it does not come to {call}");
+}
+
+#[test]
+fn a_late_start_does_not_take_the_mark_off_what_is_to_be_removed() {
+    let (world, joins) = joined();
+    // Who hears of the stop dies before anything is removed, and so does who hears of the start once more.
+    for event in [stop(&world), joins] {
+        dies_before(&world, &event, "DeregisterTargets");
+    }
+    assert_eq!(stage::members(&world.borrow()).len(), 1);
+    stage::hear_now(Side::Balancing, &world, &stage::scheduled(&json!({}))).unwrap();
+    assert_eq!(stage::members(&world.borrow()), BTreeSet::new());
+}
+
+/// A task of `prod/web` starts, a minute later, and has the address of the first: the event of RUNNING.
+fn follow(world: &Shared) -> (String, Value) {
+    stage::pass(world, SignedDuration::from_mins(1));
+    let mut world = world.borrow_mut();
+    let first = world.tasks.keys().next().cloned().unwrap();
+    world.make(&Move::Start(Target::service("prod", "web")));
+    let second = world.tasks.keys().find(|arn| **arn != first).cloned().unwrap();
+    while world.tasks[&second].status != TaskStatus::Running {
+        world.make(&Move::Advance(second.clone()));
+    }
+    assert_eq!(world.tasks[&second].address, world.tasks[&first].address);
+    (second, world.emitted.pop().unwrap())
+}
+
+#[test]
+fn a_late_start_does_not_take_the_mark_off_what_another_task_left() {
+    let (world, _) = joined();
+    // Nobody hears that the first stops; of the second's start it is heard last.
+    stop(&world);
+    let (second, joins) = follow(&world);
+    world.borrow_mut().make(&Move::Stop(second));
+    let leaves = world.borrow_mut().emitted.pop().unwrap();
+    for event in [leaves, joins] {
+        stage::hear_now(Side::Balancing, &world, &event).unwrap();
+    }
+    assert_eq!(stage::members(&world.borrow()).len(), 1);
+    stage::hear_now(Side::Balancing, &world, &stage::scheduled(&json!({}))).unwrap();
+    assert_eq!(stage::members(&world.borrow()), BTreeSet::new());
 }

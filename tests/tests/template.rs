@@ -187,6 +187,19 @@ fn every_function_sweeps() {
     }
 }
 
+#[test]
+fn only_alarms_of_the_account_may_have_a_function_as_their_action() {
+    let template = Template::load();
+    let permissions: Vec<_> = template.of_type("AWS::Lambda::Permission").collect();
+    let [permission] = permissions[..] else {
+        panic!("{permissions:?}")
+    };
+    let properties = template.properties(permission);
+    assert_eq!(properties["FunctionName"], "ScalingFunction.Arn");
+    assert_eq!(properties["Principal"], "lambda.alarms.cloudwatch.amazonaws.com");
+    assert_eq!(properties["SourceAccount"], "AWS::AccountId");
+}
+
 /// The schedules of a function.
 fn schedules<'a>(template: &'a Template, id: &str) -> impl Iterator<Item = &'a Value> {
     let events = template.function_property(id, "Events").as_object().unwrap();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
+use wharfinger_core::config::Rule;
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::delivery::{self, Compiled, Repository, rule_key};
 use wharfinger_core::event::{AlarmState, AlarmStateChange, Envelope, ImageAction};
@@ -48,31 +49,66 @@ impl Context<'_> {
                 Reason::new(Code::NotConfigured, message),
             ));
         };
-        let mut alarms = BTreeMap::new();
-        for name in managed.stored.alarms() {
-            let described = self.answers.alarm(name)?;
-            let facts = if name == event.alarm_name {
-                match self.newest(event, described) {
-                    Ok(facts) => Some(facts),
-                    Err(message) => return Ok(stale(message)),
-                }
-            } else {
-                described.map(|state| AlarmFacts::described(Some(state), self.now))
-            };
-            alarms.extend(facts.map(|facts| (name.to_owned(), facts)));
+        let alarms = match self.alarms(managed, event)? {
+            Ok(alarms) => alarms,
+            Err(message) => return Ok(stale(message)),
+        };
+        let queues = scaling.rules.iter().filter_map(|rule| match rule {
+            Rule::Queue(rule) => Some(rule.queue.clone()),
+            Rule::Alarm(_) => None,
+        });
+        let mut known = BTreeMap::new();
+        for name in queues {
+            let queue = self.answers.queue(&name, self.now)?;
+            known.extend(queue.map(|queue| (name, Some(queue))));
         }
         let facts = scaling::Facts {
             target: managed.target.clone(),
             scaling,
             overridden: managed.stored.scale,
             service: self.answers.service(&managed.target)?,
-            scalable: Known::No,
+            scalable: self.answers.scalable(&managed.target),
             alarms,
-            queues: BTreeMap::new(),
+            queues: known,
             memory: scaling::Memory::default(),
         };
         let decided = scaling::decide(&facts, self.now);
         Ok(self.guarded("scaling", managed, decided.decision))
+    }
+
+    /// What is known of a service's alarms, and of those that triggered a composite one of them. The event may be stale.
+    fn alarms(
+        &self,
+        managed: &Managed,
+        event: &AlarmStateChange,
+    ) -> anyhow::Result<Result<BTreeMap<String, AlarmFacts>, String>> {
+        let mut alarms = BTreeMap::new();
+        let mut names: Vec<_> = managed.stored.alarms().into_iter().map(str::to_owned).collect();
+        while let Some(name) = names.pop() {
+            let described = self.answers.alarm(&name)?;
+            let watches = described
+                .as_ref()
+                .map_or(&event.watches, |described| &described.watches);
+            let metric = self.answers.newest(watches);
+            let facts = if name == event.alarm_name {
+                match self.newest(event, described.map(|described| described.state)) {
+                    Ok(facts) => Some(facts),
+                    Err(message) => return Ok(Err(message)),
+                }
+            } else {
+                described.map(|described| AlarmFacts::described(Some(described.state), self.now))
+            };
+            let Some(facts) = facts else { continue };
+            let state = facts.state.as_ref();
+            let parts = state.map(|state| state.triggering.clone()).unwrap_or_default();
+            names.extend(
+                parts
+                    .into_iter()
+                    .filter(|part| !alarms.contains_key(part) && *part != name),
+            );
+            alarms.insert(name, AlarmFacts { metric, ..facts });
+        }
+        Ok(Ok(alarms))
     }
 
     /// What is known of the alarm that the event is about: what `DescribeAlarms` says, unless the event is later.
@@ -88,6 +124,7 @@ impl Context<'_> {
                 if described.timestamp == state.timestamp {
                     described.reading = described.reading.or(state.reading);
                     described.muted |= state.muted;
+                    described.muted_until = described.muted_until.or(state.muted_until);
                 }
                 Ok(AlarmFacts::described(Some(described), self.now))
             }

@@ -2,6 +2,7 @@
 
 mod hosts;
 mod names;
+mod scaling;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,9 +11,10 @@ use std::path::Path;
 use anyhow::{Context, anyhow, bail};
 use serde_json::Value;
 use wharfinger_core::delivery::Wish;
-use wharfinger_core::event::{AlarmState, AlarmStateChange, TaskStateChange, time_from_json};
+use wharfinger_core::event::{AlarmStateChange, TaskStateChange, time_from_json};
 use wharfinger_core::ids::{Digest, Target, TaskArn, TaskDefinitionRef};
 use wharfinger_core::known::Known;
+use wharfinger_core::scaling::backtest::AlarmDefinition;
 use wharfinger_core::service::{Attached, ServiceFacts};
 
 use crate::input;
@@ -21,17 +23,20 @@ use crate::output::warning;
 pub(crate) use hosts::Placed;
 
 /// The operations whose answers are read, and what of them.
-const OPERATIONS: [(&str, &[&str]); 12] = [
+const OPERATIONS: [(&str, &[&str]); 15] = [
     ("DescribeAlarms", &["MetricAlarms", "CompositeAlarms"]),
     ("DescribeContainerInstances", &["containerInstances", "failures"]),
     ("DescribeImages", &["imageDetails"]),
     ("DescribeInstanceInformation", &["InstanceInformationList"]),
     ("DescribeInstances", &["Reservations"]),
     ("DescribeNetworkInterfaces", &["NetworkInterfaces"]),
+    ("DescribeScalableTargets", &["ScalableTargets"]),
     ("DescribeServices", &["services", "failures"]),
     ("DescribeTargetGroups", &["TargetGroups"]),
     ("DescribeTaskDefinition", &["taskDefinition"]),
     ("DescribeTasks", &["tasks", "failures"]),
+    ("GetMetricData", &["MetricDataResults"]),
+    ("GetQueueAttributes", &["Attributes"]),
     ("ListNamespaces", &["Namespaces"]),
     ("ListServices", &["Services"]),
 ];
@@ -203,7 +208,7 @@ impl Answers {
     }
 
     /// An alarm of `DescribeAlarms`, metric or composite; `None` when no answer tells of it.
-    pub(crate) fn alarm(&self, name: &str) -> anyhow::Result<Option<AlarmState>> {
+    pub(crate) fn alarm(&self, name: &str) -> anyhow::Result<Option<AlarmStateChange>> {
         let mut alarms = ["MetricAlarms", "CompositeAlarms"]
             .into_iter()
             .flat_map(|list| self.elements("DescribeAlarms", list));
@@ -212,7 +217,24 @@ impl Answers {
         };
         let alarm =
             AlarmStateChange::from_describe_alarms(found.value).map_err(|error| self.unusable(&found, error))?;
-        Ok(Some(alarm.state))
+        Ok(Some(alarm))
+    }
+
+    /// How an alarm of `DescribeAlarms` is evaluated; `None` when no answer tells of a metric alarm of this name.
+    pub(crate) fn definition(&self, name: &str) -> anyhow::Result<Option<AlarmDefinition>> {
+        let mut alarms = self.elements("DescribeAlarms", "MetricAlarms");
+        let Some(found) = alarms.find(|alarm| alarm.text("AlarmName") == Some(name)) else {
+            return Ok(None);
+        };
+        let definition = AlarmDefinition::from_describe_alarms(found.value);
+        let (_, definition) = definition.map_err(|error| self.unusable(&found, error))?;
+        Ok(Some(definition))
+    }
+
+    /// Whether `DescribeAlarms` tells of a composite alarm of this name.
+    pub(crate) fn is_composite(&self, name: &str) -> bool {
+        let mut alarms = self.elements("DescribeAlarms", "CompositeAlarms");
+        alarms.any(|alarm| alarm.text("AlarmName") == Some(name))
     }
 
     /// The raw answer of `DescribeTaskDefinition` for an ARN, `family:revision`, or a family, which means its latest

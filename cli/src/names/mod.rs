@@ -4,12 +4,13 @@
 mod create;
 mod groups;
 mod registries;
+mod scalable;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
-use wharfinger_cloud::ports::{Attachments, Names, Namespace, TargetGroups};
+use wharfinger_cloud::ports::{Attachments, Names, Namespace, Scalable, TargetGroups};
 use wharfinger_core::config::conflicts::conflicts;
 use wharfinger_core::config::{Document, Making, Path, Problem, stored};
 use wharfinger_core::ids::{Target, TargetKind};
@@ -43,7 +44,7 @@ pub(crate) struct Missing {
 
 /// Looks everything up that a document names. With `create`, what is missing in Cloud Map is no problem, if it can be made.
 pub(crate) async fn look_up(
-    cloud: &(impl Names + TargetGroups + Attachments),
+    cloud: &(impl Names + TargetGroups + Attachments + Scalable),
     document: &Document,
     create: bool,
 ) -> anyhow::Result<Found> {
@@ -52,6 +53,7 @@ pub(crate) async fn look_up(
     groups::look_up(cloud, document, &mut found).await?;
     let attached = attached(cloud, document).await;
     found.problems.extend(conflicts(document, &found.names, &attached));
+    scalable::look_up(cloud, document, &mut found).await;
     Ok(found)
 }
 

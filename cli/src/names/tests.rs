@@ -146,6 +146,12 @@ impl Attachments for Fake {
     }
 }
 
+impl Scalable for Fake {
+    async fn scalable_targets(&self, services: &[Target]) -> Result<BTreeSet<Target>, CloudError> {
+        panic!("{services:?}: no document here has `scaling`")
+    }
+}
+
 impl Clock for Fake {
     fn now(&self) -> Timestamp {
         Timestamp::UNIX_EPOCH

@@ -19,7 +19,7 @@ const ONE_BY_ONE: usize = 5;
 
 /// How long the table is given: functions read it eventually consistent, which usually is a second behind at most (DynamoDB
 /// developer guide, "Read consistency"). A sweep that saw it as it was would find nothing to do.
-const SETTLED: Duration = Duration::from_secs(2);
+pub(crate) const SETTLED: Duration = Duration::from_secs(2);
 
 /// What an apply changed for discovery and balancing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

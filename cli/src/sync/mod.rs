@@ -3,7 +3,7 @@
 mod follow;
 mod report;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use anyhow::{Context, bail};
 use serde_json::{Map, Value, json};
@@ -15,7 +15,7 @@ use crate::args::Global;
 use crate::cloud;
 use crate::output::{Verdict, show, warning};
 
-pub(crate) use follow::{Moves, follow};
+pub(crate) use follow::{Moves, SETTLED, follow};
 pub(crate) use report::{Outcome, Report, Swept};
 
 #[derive(Debug, clap::Args)]
@@ -177,7 +177,7 @@ pub(crate) async fn sweep(
 }
 
 /// The event of a schedule, for less than everything.
-fn event(clock: &impl Clock, target: Option<&Target>, dry_run: bool) -> Value {
+pub(crate) fn event(clock: &impl Clock, target: Option<&Target>, dry_run: bool) -> Value {
     let now = clock.now();
     let mut detail = Map::new();
     if let Some(target) = target {

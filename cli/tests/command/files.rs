@@ -61,6 +61,22 @@ fn usage_and_environment_are_exit_code_2_and_told_on_standard_error() {
         (&["check", "w.yaml", "--facts", "nope.json"], "nope.json cannot be read"),
         (&["sync", "prod/web", "--dry-run"], "no Region is set"),
         (&["sync", "prod"], "`prod` is not a target"),
+        (&["status"], "no Region is set"),
+        (&["status", "prod"], "`prod` is not a target"),
+        (&["pause", "prod/web"], "no Region is set"),
+        (&["pause", "prod/web", "sclaing"], "invalid value 'sclaing'"),
+        (&["resume", "prod/web", "scaling"], "no Region is set"),
+        (&["scale", "prod/web", "--clear"], "no Region is set"),
+        (&["scale", "prod/web", "--min", "3"], "--for <TIME>"),
+        (&["backtest", "w.yaml", "prod/web"], "--metrics <CSV>"),
+        (
+            &["backtest", "w.yaml", "prod/web", "--metrics", "nope.csv"],
+            "nope.csv cannot be read",
+        ),
+        (
+            &["backtest", "-", "prod/web", "--metrics", "-"],
+            "cannot both be standard input",
+        ),
         (&["history", "prod/web"], "no Region is set"),
         (&["history", "prod"], "`prod` is not a target"),
         (
@@ -146,7 +162,9 @@ fn help_shows_the_options_of_a_command_first_and_global_ones_only_where_they_mat
         ran.out
     };
     let all = ["--output", "--stack", "--config-table", "--state-table"];
-    for command in ["diff", "apply", "export", "history", "explain", "sync"] {
+    for command in [
+        "diff", "apply", "export", "history", "explain", "sync", "status", "pause", "resume", "scale",
+    ] {
         let help = help(command);
         let (own, global) = help.split_once("\nGlobal options:\n").unwrap();
         assert!(own.contains("Options:\n"), "{help}");
@@ -170,6 +188,7 @@ fn help_shows_the_options_of_a_command_first_and_global_ones_only_where_they_mat
         check.contains("--output") && !check.contains("--stack") && !check.contains("-table"),
         "{check}"
     );
+    assert!(!help("backtest").contains("--stack") && help("backtest").contains("an empty cell is missing data"));
     assert!(help("history").contains("How many records to print: the newest ones"));
     assert!(help("explain").contains("higher `version`"));
     // They are taken everywhere all the same, before the command and behind it.

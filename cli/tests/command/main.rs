@@ -7,6 +7,7 @@
 )]
 
 mod aws;
+mod backtest;
 mod endpoints;
 mod events;
 mod explain;

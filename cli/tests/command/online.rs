@@ -246,3 +246,164 @@ fn sync_tells_what_the_functions_answer_and_ends_as_it_is_promised() {
     let none = Aws::start(&[]);
     assert_eq!(none.run(&folder, &["sync"]).code, 2);
 }
+
+/// A config table with one service that scales; every partition is the same here.
+fn table(aws: &Aws) {
+    let number = |n: u32| json!({ "N": n.to_string() });
+    let scaling = json!({ "M": { "min": number(1), "max": number(5) } });
+    let target = json!({ "M": { "config": { "M": { "scaling": scaling } } } });
+    let item = json!({ "pk": { "S": "targets" }, "sk": { "S": "service#prod/web" }, "target": target });
+    aws.says("Query", &json!({ "Items": [item], "Count": 1 }));
+}
+
+#[test]
+fn scale_stores_the_bounds_and_has_scaling_look() {
+    let (folder, aws) = (shop(), Aws::start(&[("ScalingFunctionName", "s")]));
+    table(&aws);
+    aws.says("Invoke s", &Value::Null);
+    let scale = ["scale", "prod/web", "--min", "3", "--for", "2h"];
+    let ran = aws.run(&folder, &scale);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.out.starts_with("prod/web: min is 3 until ") && ran.out.contains("stored as version 1"),
+        "{ran:?}"
+    );
+    assert!(
+        ran.err.contains("the scaling function has looked at its services"),
+        "{ran:?}"
+    );
+    let asked = aws.asked();
+    let (_, stored) = asked
+        .iter()
+        .find(|(operation, _)| operation == "TransactWriteItems")
+        .unwrap();
+    assert!(stored.contains("until") && stored.contains("targets"), "{stored}");
+    let (_, event) = asked.iter().find(|(operation, _)| operation == "Invoke s").unwrap();
+    let event: Value = serde_json::from_str(event).unwrap();
+    assert_eq!(event["detail"], json!({ "target": "prod/web" }));
+    // Without the function it is stored all the same.
+    let none = Aws::start(&[]);
+    table(&none);
+    let ran = none.run(&folder, &scale);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.err.contains("warning: scaling does not look at prod/web at once")
+            && ran.err.contains("`ScalingFunctionName`"),
+        "{ran:?}"
+    );
+    let ran = none.run(&folder, &[&scale[..], &["--no-sync"]].concat());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(!ran.err.contains("at once"), "{ran:?}");
+}
+
+#[test]
+fn pause_and_resume_tell_what_holds_and_who_is_not_configured() {
+    let (folder, aws) = (shop(), Aws::start(&[]));
+    table(&aws);
+    let ran = aws.run(
+        &folder,
+        &["pause", "prod/web", "scaling", "--for", "2h", "--output", "json"],
+    );
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let told: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&told["target"], &told["changed"]), (&json!("prod/web"), &json!(true)));
+    assert!(
+        told["paused"]["scaling"].is_string() && told["override"].is_null(),
+        "{told}"
+    );
+    let ran = aws.run(&folder, &["resume", "prod/web"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.out
+            .starts_with("prod/web: nothing is paused, and no bound is overridden\nnothing was written"),
+        "{ran:?}"
+    );
+    for command in [
+        &["pause", "prod/wbe"][..],
+        &["resume", "prod/wbe"],
+        &["scale", "prod/wbe", "--clear"],
+    ] {
+        let ran = aws.run(&folder, command);
+        assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{ran:?}");
+        assert!(
+            ran.err.contains("prod/wbe is not configured (there is prod/web)"),
+            "{ran:?}"
+        );
+    }
+}
+
+#[test]
+fn a_count_that_application_auto_scaling_moves_is_refused_unless_that_cannot_be_told() {
+    let (folder, aws) = (Folder::new(), Aws::start(&FUNCTIONS));
+    folder.write(
+        "w.yaml",
+        "version: 1\nservices:\n  prod/web:\n    scaling: { min: 1, max: 2 }\n",
+    );
+    let target = json!({ "ResourceId": "service/prod/web", "MinCapacity": 1, "MaxCapacity": 4 });
+    aws.says("DescribeScalableTargets", &json!({ "ScalableTargets": [target] }));
+    let ran = aws.run(&folder, &["check", "w.yaml", "--online"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(
+        ran.out
+            .starts_with("w.yaml:4:5: Application Auto Scaling moves the count of prod/web too"),
+        "{ran:?}"
+    );
+    let ran = aws.run(&folder, &["apply", "w.yaml"]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{ran:?}");
+    assert!(
+        ran.err
+            .contains("error: w.yaml does not fit what is in AWS: nothing was applied"),
+        "{ran:?}"
+    );
+    assert!(
+        aws.asked()
+            .iter()
+            .all(|(operation, _)| operation != "TransactWriteItems")
+    );
+
+    let target = json!({ "ResourceId": "service/prod/web" });
+    folder.write_json(
+        "f.json",
+        &json!({ "DescribeScalableTargets": { "ScalableTargets": [target] } }),
+    );
+    let offline = folder.run(&["check", "w.yaml", "--facts", "f.json"]);
+    assert_eq!(offline.code, 1, "{offline:?}");
+    assert!(
+        offline
+            .out
+            .contains("Application Auto Scaling moves the count of prod/web too"),
+        "{offline:?}"
+    );
+
+    aws.says("DescribeScalableTargets", &json!({ "ScalableTargets": [] }));
+    assert_eq!(aws.run(&folder, &["check", "w.yaml", "--online"]).code, 0);
+    // Nobody may ask.
+    let other = Aws::start(&FUNCTIONS);
+    let ran = other.run(&folder, &["apply", "w.yaml"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.err.contains(
+            "warning: whether Application Auto Scaling moves a count too cannot be told: DescribeScalableTargets"
+        ),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn status_asks_for_the_targets_once_and_twice_for_each() {
+    let (folder, aws) = (shop(), Aws::start(&[]));
+    table(&aws);
+    let ran = aws.run(&folder, &["status", "--output", "json"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let told: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(told["targets"][0]["scaling"]["bounds"], json!({ "min": 1, "max": 5 }));
+    let mut asked: Vec<_> = aws.asked().into_iter().map(|(operation, _)| operation).collect();
+    asked.sort_unstable();
+    assert_eq!(asked, ["GetItem", "Query", "Query"]);
+    let ran = aws.run(&folder, &["status", "prod/wbe"]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{ran:?}");
+    assert!(
+        ran.err.contains("prod/wbe is not configured (there is prod/web)"),
+        "{ran:?}"
+    );
+}

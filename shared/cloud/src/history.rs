@@ -6,7 +6,7 @@ use wharfinger_core::ids::Target;
 use wharfinger_core::ledger::{HISTORY_SECONDS, expiry};
 use wharfinger_core::report::{Outcome, Reason};
 
-use crate::error::Fault;
+use crate::error::{CloudError, Fault};
 use crate::table::{Item, Key, Malformed, Table, TableName, attribute, number, text, to_attribute};
 
 /// One decision, as the history and the log have it.
@@ -72,8 +72,32 @@ pub async fn write(table: &impl Table, target: &Target, record: &Record) -> Resu
 /// # Errors
 /// When the table cannot be read.
 pub async fn read(table: &impl Table, target: &Target) -> Result<(Vec<Record>, Vec<Malformed>), Fault> {
+    Ok(records(table.query(TableName::State, &partition(target)).await?))
+}
+
+/// The end of a partition, for the command.
+pub trait Newest {
+    /// `Query`, backwards and one page: the last items of a partition, at most so many, last first.
+    async fn newest(&self, table: TableName, pk: &str, limit: u32) -> Result<Vec<Item>, CloudError>;
+}
+
+/// A target's last records, newest first, and the items among them that cannot be read.
+///
+/// # Errors
+/// When the table cannot be read.
+pub async fn newest(
+    table: &impl Newest,
+    target: &Target,
+    limit: u32,
+) -> Result<(Vec<Record>, Vec<Malformed>), CloudError> {
+    Ok(records(
+        table.newest(TableName::State, &partition(target), limit).await?,
+    ))
+}
+
+fn records(items: Vec<Item>) -> (Vec<Record>, Vec<Malformed>) {
     let (mut records, mut malformed) = (Vec::new(), Vec::new());
-    for item in table.query(TableName::State, &partition(target)).await? {
+    for item in items {
         match attribute(&item, "record") {
             Ok(Some(record)) => records.push(record),
             Ok(None) => malformed.push(Malformed {
@@ -83,5 +107,5 @@ pub async fn read(table: &impl Table, target: &Target) -> Result<(Vec<Record>, V
             Err(bad) => malformed.push(bad),
         }
     }
-    Ok((records, malformed))
+    (records, malformed)
 }

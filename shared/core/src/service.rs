@@ -91,11 +91,13 @@ impl ServiceFacts {
             found.map(Vec::as_slice).unwrap_or_default()
         };
         let (deployments, events) = (list("deployments"), list("events"));
+        let desired_count = count("desiredCount")?;
         Some(Self {
             service_arn: text(service, "serviceArn")?,
             status: text(service, "status")?,
-            desired_count: count("desiredCount")?,
-            running_count: count("runningCount").unwrap_or_default(),
+            desired_count,
+            // ECS always says it; where a hand-made answer does not, nothing is known to be missing.
+            running_count: count("runningCount").unwrap_or(desired_count),
             pending_count: count("pendingCount").unwrap_or_default(),
             task_definition: text(service, "taskDefinition").unwrap_or_default(),
             deployment_controller: service

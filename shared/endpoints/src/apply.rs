@@ -10,7 +10,9 @@ use wharfinger_cloud::error::{CloudError, Kind};
 use wharfinger_cloud::ledger::{self, Entry, SAID, Unsettled};
 use wharfinger_cloud::pipeline::{Applied, Confirmed, Domain};
 use wharfinger_cloud::ports::{OperationStatus, Submitted};
-use wharfinger_cloud::table::{AttributeValue, Condition, TableName, Update, Updated, number, text, to_attribute};
+use wharfinger_cloud::table::{
+    AttributeValue, Condition, TableName, Update, Updated, Write, number, text, to_attribute,
+};
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::endpoint::{Action, Member, Rival, decide};
 use wharfinger_core::event::TaskStateChange;
@@ -123,17 +125,15 @@ impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
         removals.set(removals.get().saturating_sub(removed.len()));
         let waits = task.is_running() && waiting::is_due(&before.facts);
         let beside = self.remembered(&before, decision, said, waits)?;
-        let done = decision.outcome != Outcome::Wait;
+        // What drains joins once it has gone: until then whoever else hears of the task looks again.
+        let drains = task.is_running() && !before.facts.draining.is_empty();
+        let done = decision.outcome != Outcome::Wait && !drains;
         let key = task_key::<S::Member>(&task.task_arn, &task.cluster_arn);
         let confirmation =
             ledger::confirmation(key, task.order(), done, beside).take_out(ATTEMPTS, self.cloud.attempt());
         let stands = stands(&before, decision, &removed);
-        let (moved, waited) = tokio::join!(
-            self.settle(&before, &stands, confirmation),
-            waiting::keep::<S::Member>(self.cloud, task, before.waiting, waits),
-        );
-        waited?;
-        let Some(moved) = moved? else {
+        let waiting = waiting::keeping::<S::Member>(task, before.waiting, waits);
+        let Some(moved) = self.settle(&before, &stands, confirmation, waiting).await? else {
             return Ok(Confirmed::Settled);
         };
         let mut newer = match moved.entry {
@@ -187,16 +187,19 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
         Ok(beside)
     }
 
-    /// Writes the confirmation, and ends the claims on what was removed. `None` when nothing is left to do.
+    /// Writes the confirmation, with it whether the task waits, and ends the claims on what was removed. `None` when nothing is
+    /// left to do.
     async fn settle(
         &self,
         before: &Look<S::Member>,
         stands: &[Stand<S::Member>],
         confirmation: Update,
+        waiting: Option<Write>,
     ) -> Result<Option<Moved<S::Member>>, Fault> {
+        let waiting: Vec<_> = waiting.into_iter().collect();
         if !S::Member::SHARED {
             let (unsettled, ended) = tokio::join!(
-                ledger::settle(self.cloud, confirmation, Vec::new()),
+                ledger::settle(self.cloud, confirmation, waiting),
                 self.end(before, stands)
             );
             let (rivals, lost) = ended?;
@@ -209,8 +212,9 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
         }
         let task = &before.facts.task;
         // Once it is settled nobody looks any more: what others have by now must be as it was relied on in that moment.
-        let claims = claims::settling(self.cloud, &task.task_arn, stands, before.others_join);
-        let Some(unsettled) = ledger::settle(self.cloud, confirmation.clone(), claims).await? else {
+        let mut others = claims::settling(self.cloud, &task.task_arn, stands, before.others_join);
+        others.extend(waiting.iter().cloned());
+        let Some(unsettled) = ledger::settle(self.cloud, confirmation.clone(), others).await? else {
             return Ok(None);
         };
         let (mut rivals, mut lost) = claims::found(self.cloud, task, stands, &unsettled.others);
@@ -219,7 +223,7 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
         lost.extend(again);
         let mut entry = unsettled.newer;
         if entry.is_none() && !is_news(before, stands, &rivals) && lost.is_empty() {
-            match ledger::settle(self.cloud, confirmation, Vec::new()).await? {
+            match ledger::settle(self.cloud, confirmation, waiting).await? {
                 None => return Ok(None),
                 Some(unsettled) => entry = unsettled.newer,
             }

@@ -11,8 +11,8 @@ use jiff::SignedDuration;
 use wharfinger_cloud::Fault;
 use wharfinger_cloud::ports::Clock;
 use wharfinger_cloud::table::{
-    Condition, Found, Item, Key, Malformed, Table, TableName, Update, Updated, Write, as_number, as_text, attribute,
-    number, text, to_attribute,
+    AttributeValue, Condition, Found, Item, Key, Malformed, Table, TableName, Update, Updated, Write, as_number,
+    as_text, attribute, number, text, to_attribute,
 };
 use wharfinger_core::endpoint::{Member, Rival};
 use wharfinger_core::event::TaskStateChange;
@@ -29,6 +29,9 @@ const SINCE: &str = "since";
 const MEMBER: &str = "member";
 /// The group of the task.
 const GROUP: &str = "group";
+/// There once the task leaves, while its claim stays: it says whose that is what may be there, and whoever comes has the
+/// address.
+const LEAVES: &str = "leaves";
 const TTL: &str = "ttl";
 /// When someone took note of a collection, in epoch seconds.
 const NOTED: &str = "noted";
@@ -59,10 +62,19 @@ pub struct Claim<M> {
     pub task: TaskArn,
     /// When it began, in epoch milliseconds.
     pub since: i64,
+    /// Whether it leaves: it has the address against nobody.
+    pub leaves: bool,
     /// What stands for it.
     pub member: M,
     /// The group of the task.
     pub group: Option<String>,
+}
+
+impl<M> Claim<M> {
+    /// Whether it is that of a task which has the address against one that began then.
+    const fn is_after(&self, since: i64) -> bool {
+        self.since > since && !self.leaves
+    }
 }
 
 fn read<M: Member>(item: &Item) -> Result<Option<Claim<M>>, Malformed> {
@@ -77,6 +89,7 @@ fn read<M: Member>(item: &Item) -> Result<Option<Claim<M>>, Malformed> {
     Ok(Some(Claim {
         task: task.parse().map_err(|e| malformed(format!("`{TASK}`: {e}")))?,
         since: as_number(item, SINCE).unwrap_or_default(),
+        leaves: item.contains_key(LEAVES),
         member: attribute(item, MEMBER)?.ok_or_else(|| malformed(format!("it has no `{MEMBER}`")))?,
         group: as_text(item, GROUP).map(str::to_owned),
     }))
@@ -107,7 +120,8 @@ async fn claim_one<M: Member>(
         .set(SINCE, number(since))
         .set(MEMBER, to_attribute("a claim", member)?)
         .set(GROUP, text(task.group.clone().unwrap_or_default()))
-        .set(TTL, number(expiry(cloud.now(), LIVING_SECONDS)));
+        .set(TTL, number(expiry(cloud.now(), LIVING_SECONDS)))
+        .remove(LEAVES);
     let free = || Condition::Any(vec![Condition::Missing(TASK), Condition::Equal(TASK, own.clone())]);
     let (mut condition, mut rival) = (free(), None);
     for _ in 0..ATTEMPTS {
@@ -122,7 +136,7 @@ async fn claim_one<M: Member>(
         };
         rival = match read::<M>(&item) {
             Ok(Some(other)) if other.task != task.task_arn => Some(Rival {
-                newer: other.since > since,
+                newer: other.is_after(since),
                 member: other.member,
                 task: other.task,
             }),
@@ -187,15 +201,20 @@ impl<M> From<Option<Rival<M>>> for Ended<M> {
     }
 }
 
+/// Whether a task has an address against others.
+fn has(task: &TaskArn) -> Condition {
+    let is = Condition::Equal(TASK, text(task.as_str()));
+    Condition::All(vec![is, Condition::Missing(LEAVES)])
+}
+
 fn ending(clock: &impl Clock, key: Key, task: &TaskArn, others_join: bool) -> Update {
     let update = Update::of(key)
         .set(TTL, number(expiry(clock.now(), TOMBSTONE_SECONDS)))
         .only_if(Condition::Equal(TASK, text(task.as_str())));
     if others_join {
-        // Whoever else comes has the address: who leaves began before everyone.
-        update.set(SINCE, number(0))
+        update.set(LEAVES, AttributeValue::Bool(true))
     } else {
-        update.remove(TASK)
+        update.remove(TASK).remove(LEAVES)
     }
 }
 
@@ -239,7 +258,7 @@ pub async fn put_back<M: Member>(
         };
         let update = Update::of(key)
             .set(BACK, text(task.as_str()))
-            .only_if(Condition::Equal(TASK, text(holder.task.as_str())));
+            .only_if(has(&holder.task));
         if let Updated::Refused(_) = cloud.update(TableName::State, update).await? {
             return self::rivals(cloud, task, members).await.map(Some);
         }
@@ -296,7 +315,7 @@ impl<M: Member> Stand<M> {
         let is = |task: &TaskArn| Condition::Equal(TASK, text(task.as_str()));
         Some(match self {
             Self::Own(_) => Write::Check(key, is(task)),
-            Self::Others(rival) => Write::Check(key, is(&rival.task)),
+            Self::Others(rival) => Write::Check(key, has(&rival.task)),
             Self::Gone(_) if others_join => Write::Update(ending(cloud, key, task, true)),
             Self::Gone(_) => {
                 let condition = Condition::All(vec![is(task), Condition::Missing(BACK)]);
@@ -337,7 +356,7 @@ pub fn found<M: Member>(
             }
             (Stand::Own(member), Some(item)) => {
                 let claim = item.as_ref().and_then(|item| read::<M>(item).ok().flatten());
-                match claim.filter(|claim| claim.task != task.task_arn && claim.since > since(cloud, task)) {
+                match claim.filter(|claim| claim.task != task.task_arn && claim.is_after(since(cloud, task))) {
                     Some(claim) => rivals.push(Rival {
                         member: claim.member,
                         task: claim.task,
@@ -351,12 +370,13 @@ pub fn found<M: Member>(
     (rivals, lost)
 }
 
-/// Another task's claim. One that cannot be read is nobody's: the sweep replaces it.
+/// Another task's claim, unless that task leaves. One that cannot be read is nobody's: the sweep replaces it.
 fn rival<M: Member>(item: &Item, task: &TaskArn) -> Option<Rival<M>> {
     if !item.contains_key(TASK) {
         return None;
     }
-    let other = read::<M>(item).ok().flatten().filter(|claim| claim.task != *task)?;
+    let other = read::<M>(item).ok().flatten();
+    let other = other.filter(|claim| claim.task != *task && !claim.leaves)?;
     Some(Rival {
         member: other.member,
         task: other.task,

@@ -101,8 +101,9 @@ pub async fn merge<C: Cloud, S: Side<C>>(
     let (entry, mut rivals) = (entry?, rivals?);
     let (attempt, attempts) = (cloud.attempt(), as_texts(&entry.item, ATTEMPTS));
     if entry.facts.is_leaving() && !task.is_leaving() {
-        // What was claimed was claimed for a task that is gone by now.
-        (rivals, _) = claims::end(cloud, &task.task_arn, &told, !attempts.is_empty()).await?;
+        // What was claimed was claimed for a task that is gone by now. It stays: it may tell whose that is what is not
+        // removed yet, this task's or that of the task that had the address before.
+        (rivals, _) = claims::end(cloud, &task.task_arn, &told, true).await?;
     }
     // This may be the next try of one that registered and died: too late, when the task leaves by now.
     let tried = attempts.iter().any(|other| invocation(other) == invocation(&attempt));

@@ -42,22 +42,13 @@ pub(crate) fn is_due<M: Member>(facts: &Facts<M>) -> bool {
     asks.into_iter().any(|when| healthy(facts, when).is_err())
 }
 
-/// Puts a task into the set, or takes it out.
-pub(crate) async fn keep<M: Member>(
-    cloud: &impl Table,
-    task: &TaskStateChange,
-    was: bool,
-    waits: bool,
-) -> Result<(), Fault> {
-    if waits && !was {
-        let update = Update::of(key::<M>(task)).set(TASK, text(task.task_arn.as_str()));
-        cloud.update(TableName::State, update).await?;
-    } else if was && !waits {
-        cloud
-            .transact(TableName::State, vec![Write::Delete(key::<M>(task))])
-            .await?;
+/// What puts a task into the set, or takes it out: to be written with what the ledger says of it.
+pub(crate) fn keeping<M: Member>(task: &TaskStateChange, was: bool, waits: bool) -> Option<Write> {
+    if waits {
+        let put = Update::of(key::<M>(task)).set(TASK, text(task.task_arn.as_str()));
+        return Some(Write::Update(put));
     }
-    Ok(())
+    was.then(|| Write::Delete(key::<M>(task)))
 }
 
 async fn forget<M: Member>(cloud: &impl Table, cluster: &str, arn: &str) -> Result<(), Fault> {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
-use wharfinger_tests::simulation::{self, Many, Outcome, Without};
+use wharfinger_tests::simulation::{self, Many, Outcome, Settings, Without};
 
 /// Drives the functions through seeded histories of loss, repetition, disorder, faults and kills, and checks that the
 /// world comes out as it was asked for.
@@ -21,6 +21,9 @@ struct Options {
     /// Print what happens in the one history of `--seed`.
     #[arg(long, requires = "seed")]
     trace: bool,
+    /// Leave target groups out, and container instances, and changes of where tasks are registered.
+    #[arg(long)]
+    plain: bool,
     /// Take a part of the design out: a violation must then be found.
     #[arg(long, value_enum)]
     without: Option<Part>,
@@ -34,6 +37,8 @@ enum Part {
     Confirm,
     /// Everyone gets the lease, and the fencing number is not looked at.
     Fencing,
+    /// Nobody's claim on an address is looked at.
+    Claims,
 }
 
 impl From<Part> for Without {
@@ -42,17 +47,22 @@ impl From<Part> for Without {
             Part::Version => Self::Version,
             Part::Confirm => Self::Confirm,
             Part::Fencing => Self::Fencing,
+            Part::Claims => Self::Claims,
         }
     }
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let without = options.without.map(Without::from);
+    let settings = Settings {
+        without: options.without.map(Without::from),
+        plain: options.plain,
+        trace: options.trace,
+    };
     let begun = Instant::now();
     let Many { tally, failed } = match options.seed {
         Some(seed) if options.trace => {
-            let outcome = simulation::run(seed, without, true);
+            let outcome = simulation::run(seed, settings);
             for line in &outcome.trace {
                 println!("{line}");
             }
@@ -62,7 +72,7 @@ fn main() -> ExitCode {
                 failed: outcome.violation.is_some().then_some(outcome),
             }
         }
-        first => simulation::run_many(first.unwrap_or(1), options.seeds, without, |done| {
+        first => simulation::run_many(first.unwrap_or(1), options.seeds, settings, |done| {
             if done.is_multiple_of(2_000) {
                 println!("{done} histories, {} s", begun.elapsed().as_secs());
             }

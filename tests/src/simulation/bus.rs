@@ -11,6 +11,8 @@ use wharfinger_cloud::world::{ACCOUNT, REGION};
 pub enum Domain {
     /// `DiscoveryFunction`.
     Discovery,
+    /// `BalancingFunction`.
+    Balancing,
     /// `ScalingFunction`.
     Scaling,
     /// `DeliveryFunction`.
@@ -19,54 +21,58 @@ pub enum Domain {
 
 impl Domain {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Discovery, Self::Scaling, Self::Delivery];
+    pub const ALL: [Self; 4] = [Self::Discovery, Self::Balancing, Self::Scaling, Self::Delivery];
+
+    /// Those that keep tasks where others find them.
+    pub const ENDPOINTS: [Self; 2] = [Self::Discovery, Self::Balancing];
 
     /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Discovery => "discovery",
+            Self::Balancing => "balancing",
             Self::Scaling => "scaling",
             Self::Delivery => "delivery",
         }
     }
 
-    /// How often `template.yaml` has it swept.
+    /// What `template.yaml` has it look at every minute, if anything: `detail.only` of that schedule's event.
     #[must_use]
-    pub fn sweeps_every(self) -> SignedDuration {
+    pub fn looks_at(self) -> Option<&'static str> {
         match self {
-            Self::Scaling => SignedDuration::from_mins(1),
-            Self::Discovery | Self::Delivery => SignedDuration::from_mins(5),
+            Self::Discovery | Self::Balancing => Some("waiting"),
+            Self::Scaling => Some("active"),
+            Self::Delivery => None,
         }
     }
 
-    /// The function whose rule in `template.yaml` takes an event.
+    /// The functions whose rules in `template.yaml` take an event.
     #[must_use]
-    pub fn hears(event: &Value) -> Option<Self> {
+    pub fn hears(event: &Value) -> &'static [Self] {
         let detail = |field: &str| {
             event
                 .pointer(&format!("/detail/{field}"))
                 .and_then(Value::as_str)
                 .unwrap_or_default()
         };
-        match event.get("detail-type").and_then(Value::as_str)? {
-            "ECS Task State Change" => {
-                let starting = matches!(detail("lastStatus"), "PROVISIONING" | "PENDING" | "ACTIVATING");
-                (!starting || detail("desiredStatus") == "STOPPED").then_some(Self::Discovery)
-            }
-            "CloudWatch Alarm State Change" => Some(Self::Scaling),
-            "ECR Image Action" => Some(Self::Delivery),
-            "ECS Deployment State Change" => {
-                let over = matches!(
-                    detail("eventName"),
-                    "SERVICE_DEPLOYMENT_COMPLETED" | "SERVICE_DEPLOYMENT_FAILED"
-                );
-                over.then_some(Self::Delivery)
-            }
-            _ => None,
+        let starting = matches!(detail("lastStatus"), "PROVISIONING" | "PENDING" | "ACTIVATING");
+        let over = matches!(
+            detail("eventName"),
+            "SERVICE_DEPLOYMENT_COMPLETED" | "SERVICE_DEPLOYMENT_FAILED"
+        );
+        match event.get("detail-type").and_then(Value::as_str).unwrap_or_default() {
+            "ECS Task State Change" if !starting || detail("desiredStatus") == "STOPPED" => &Self::ENDPOINTS,
+            "CloudWatch Alarm State Change" => &[Self::Scaling],
+            "ECR Image Action" => &[Self::Delivery],
+            "ECS Deployment State Change" if over => &[Self::Delivery],
+            _ => &[],
         }
     }
 }
+
+/// How often `template.yaml` has each function swept.
+pub const SWEEPS_EVERY: SignedDuration = SignedDuration::from_mins(5);
 
 /// How often Lambda tries an event again (`MaximumRetryAttempts` in `template.yaml`).
 pub const RETRIES: u8 = 2;
@@ -139,10 +145,40 @@ pub fn title(event: &Value) -> String {
     }
 }
 
-/// The event of a schedule.
+/// The event of a schedule: a sweep.
 #[must_use]
 pub fn scheduled(now: Timestamp, number: u64) -> Rc<Value> {
-    Rc::new(json!({
+    Rc::new(tick(now, number, &json!({})))
+}
+
+/// The event of the schedule of every minute, of what [`Domain::looks_at`].
+#[must_use]
+pub fn look(now: Timestamp, number: u64, only: &str) -> Rc<Value> {
+    Rc::new(tick(now, number, &json!({ "only": only })))
+}
+
+/// Whether it is the event of a schedule that has everything looked at.
+#[must_use]
+pub fn is_sweep(event: &Value) -> bool {
+    let kind = event.get("detail-type").and_then(Value::as_str);
+    kind == Some("Scheduled Event") && event.pointer("/detail/only").is_none()
+}
+
+/// The ARN of the task that an event is about.
+#[must_use]
+pub fn task(event: &Value) -> Option<&str> {
+    event.pointer("/detail/taskArn")?.as_str()
+}
+
+/// Whether an event says that its task runs and is meant to.
+#[must_use]
+pub fn is_running(event: &Value) -> bool {
+    let status = |field: &str| event.pointer(field).and_then(Value::as_str) == Some("RUNNING");
+    status("/detail/lastStatus") && status("/detail/desiredStatus")
+}
+
+fn tick(now: Timestamp, number: u64, detail: &Value) -> Value {
+    json!({
         "version": "0",
         "id": format!("tick-{number}"),
         "detail-type": "Scheduled Event",
@@ -151,6 +187,6 @@ pub fn scheduled(now: Timestamp, number: u64) -> Rc<Value> {
         "region": REGION,
         "time": now.to_string(),
         "resources": ["arn:aws:events:eu-west-1:111122223333:rule/sweep"],
-        "detail": {},
-    }))
+        "detail": detail,
+    })
 }

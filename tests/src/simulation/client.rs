@@ -31,6 +31,8 @@ pub enum Without {
     Confirm,
     /// Everyone gets the lease, and the fencing number is not looked at.
     Fencing,
+    /// Nobody's claim on an address is looked at.
+    Claims,
 }
 
 /// The ports, on the world.
@@ -55,6 +57,7 @@ impl Client {
                 matches!(update.condition, Condition::Equal(ORDER, _))
                     && update.set.iter().any(|(name, _)| matches!(*name, SAID | SETTLED))
             }
+            Some(Without::Claims) => is_claim(&update.key.pk),
             Some(Without::Fencing) => {
                 matches!(update.condition, Condition::Equal(FENCE, _))
                     || update.add.iter().any(|(name, _)| *name == FENCE)
@@ -65,6 +68,15 @@ impl Client {
         }
         update
     }
+
+    fn is_ignored(&self, pk: &str) -> bool {
+        self.without == Some(Without::Claims) && is_claim(pk)
+    }
+}
+
+/// Whether a partition holds the claims of a registry or a target group; the one that lists these has no second `#`.
+fn is_claim(pk: &str) -> bool {
+    pk.strip_prefix("held#").is_some_and(|rest| rest.contains('#'))
 }
 
 fn orders(condition: &Condition) -> bool {
@@ -77,7 +89,8 @@ fn orders(condition: &Condition) -> bool {
 
 impl Table for Client {
     async fn get(&self, table: TableName, key: &Key) -> Result<Option<Item>, CloudError> {
-        self.caller.get(table, key).await
+        let found = self.caller.get(table, key).await?;
+        Ok(found.filter(|_| !self.is_ignored(&key.pk)))
     }
 
     async fn get_all(&self, table: TableName, keys: &[Key]) -> Result<Vec<Item>, CloudError> {
@@ -85,7 +98,8 @@ impl Table for Client {
     }
 
     async fn query(&self, table: TableName, pk: &str) -> Result<Vec<Item>, CloudError> {
-        self.caller.query(table, pk).await
+        let found = self.caller.query(table, pk).await?;
+        Ok(if self.is_ignored(pk) { Vec::new() } else { found })
     }
 
     async fn update(&self, table: TableName, update: Update) -> Result<Updated, CloudError> {
@@ -99,6 +113,7 @@ impl Table for Client {
     async fn transact(&self, table: TableName, writes: Vec<Write>) -> Result<Transacted, CloudError> {
         let weaken = |write| match write {
             Write::Update(update) => Write::Update(self.weaken(update)),
+            Write::Check(key, _) if self.is_ignored(&key.pk) => Write::Check(key, Condition::Always),
             other => other,
         };
         self.caller

@@ -5,7 +5,7 @@ use wharfinger_cloud::table::{AttributeValue, Key};
 use wharfinger_cloud::world::{Move, Task};
 use wharfinger_core::ids::{Target, TargetKind};
 
-use super::bus::Domain;
+use super::bus::{self, Domain, Parcel};
 use super::history::History;
 use super::invocation::{Lag, Running};
 use super::scenario::{THRESHOLD, Tags, digest};
@@ -14,18 +14,41 @@ impl History {
     /// The world makes a move of its own.
     pub(super) fn make(&mut self, a: &Move) {
         self.say(|_| a.to_string());
-        if let Move::Fail(target) = a {
-            self.watch.gave_up(&self.world.borrow(), target);
+        match a {
+            Move::Fail(target) => self.watch.gave_up(&self.world.borrow(), target),
+            Move::Forget(arn) => self.watch.forgets(&self.world.borrow(), &self.scenario, arn),
+            Move::Heal(arn) => {
+                let now = self.now();
+                self.watch.health(arn, now);
+            }
+            _ => {}
         }
         self.world.borrow_mut().make(a);
     }
 
     /// Something that nobody foresaw.
     pub(super) fn disturb(&mut self) {
-        match self
-            .dice
-            .weighted(&[30, 25, self.temper.crashes, 10, 8, 4, 6, 4, 4, 3, self.temper.races])
-        {
+        let more = u64::from(!self.settings.plain);
+        let rough = more * u64::from(!self.temper.gentle);
+        let races = self.temper.races;
+        let weights = [
+            30,
+            25,
+            self.temper.crashes,
+            10,
+            8,
+            4,
+            6,
+            4,
+            4,
+            3,
+            races,
+            25 * rough,
+            12 * rough,
+            4 * rough,
+            8 * more,
+        ];
+        match self.dice.weighted(&weights) {
             0 => self.flip_alarm(),
             1 => self.push_image(),
             2 => self.make_with_task(Task::is_running, Move::Stop),
@@ -36,7 +59,11 @@ impl History {
             7 => self.change_lane(),
             8 => self.corrupt(),
             9 => self.pause(),
-            _ => self.overtake(),
+            10 => self.overtake(),
+            11 => self.change_health(),
+            12 => self.change_places(),
+            13 => self.drain_by_hand(),
+            _ => self.judge(),
         }
     }
 
@@ -148,17 +175,15 @@ impl History {
 
     /// A task stops while an invocation deals with its start, and that one falls behind.
     fn overtake(&mut self) {
-        let joins = |r: &&mut Running| {
-            let status = |field: &str| r.parcel.event.pointer(field).and_then(|s| s.as_str()) == Some("RUNNING");
-            r.parcel.to == Domain::Discovery && status("/detail/lastStatus") && status("/detail/desiredStatus")
-        };
+        let joins = |r: &&mut Running| Domain::ENDPOINTS.contains(&r.parcel.to) && bus::is_running(&r.parcel.event);
         let Some(running) = self.running.iter_mut().find(joins) else {
             return;
         };
         running.lag = Lag::BeforeChange;
         let name = running.name.clone();
-        let arn = running.parcel.event.pointer("/detail/taskArn").and_then(|a| a.as_str());
-        let Some(arn) = arn.map(str::to_owned) else { return };
+        let Some(arn) = bus::task(&running.parcel.event).map(str::to_owned) else {
+            return;
+        };
         self.say(|_| format!("{name} falls behind"));
         self.make(&Move::Stop(arn.clone()));
         for _ in 0..self.dice.below(5) {
@@ -206,13 +231,7 @@ impl History {
         self.tally.fault("ledger item malformed");
         // The next event of that task meets it.
         let task = key.pk.rsplit('/').next().unwrap_or_default().to_owned();
-        let of_task = |e: &&super::bus::Parcel| {
-            e.to == Domain::Discovery
-                && e.event
-                    .pointer("/detail/taskArn")
-                    .and_then(|a| a.as_str())
-                    .is_some_and(|a| a.ends_with(&task))
-        };
+        let of_task = |e: &&Parcel| e.to.name() == key.sk && bus::task(&e.event).is_some_and(|a| a.ends_with(&task));
         if let Some(copy) = self.handled.iter().rev().find(of_task).cloned() {
             self.send(copy.to, &copy.event);
         }

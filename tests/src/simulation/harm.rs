@@ -10,7 +10,11 @@ impl History {
         if self.quiet {
             return Fate::Fine;
         }
-        if matches!(operation, "DescribeServices" | "DeregisterInstance") && self.dice.chance(self.temper.lags) {
+        if matches!(
+            operation,
+            "DescribeServices" | "DeregisterInstance" | "DescribeTargetHealth"
+        ) && self.dice.chance(self.temper.lags)
+        {
             self.clean = false;
             self.tally.fault("answer that may lag behind the last change");
             return Fate::Lagging;

@@ -13,6 +13,7 @@ use super::bus::{Domain, Parcel};
 use super::checks::{Violation, Watch};
 use super::client::Without;
 use super::dice::Dice;
+use super::groups;
 use super::heard;
 use super::invocation::{Environment, Running};
 use super::scenario::{Scenario, beginning};
@@ -22,10 +23,24 @@ use super::temper::Temper;
 /// More steps than any history takes that comes to rest.
 const PATIENCE: u64 = 100_000;
 
+/// What kind of history it is, besides its seed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// A part of the design that is taken out.
+    pub without: Option<Without>,
+    /// Whether there are no target groups, no container instances, and nobody changes where tasks are registered.
+    pub plain: bool,
+    /// Whether it is told what happens.
+    pub trace: bool,
+}
+
 /// A history while it happens.
 #[derive(Debug)]
 pub struct History {
     pub(super) dice: Dice,
+    /// For what plain histories do not have: so each of them is the same as if it were not.
+    pub(super) more: Dice,
+    pub(super) settings: Settings,
     pub(super) temper: Temper,
     pub(super) world: Shared,
     pub(super) scenario: Scenario,
@@ -45,26 +60,32 @@ pub struct History {
     pub(super) running: Vec<Running>,
     pub(super) idle: BTreeMap<Domain, Vec<Environment>>,
     pub(super) next_sweep: BTreeMap<Domain, Timestamp>,
+    /// When what makes no event is looked at next: tasks that wait to be healthy, active services.
+    pub(super) next_look: Timestamp,
     pub(super) last: String,
     pub(super) number: u64,
-    talkative: bool,
-    pub(super) without: Option<Without>,
 }
 
 impl History {
     /// The beginning of the history of a seed.
     #[must_use]
-    pub fn of(seed: u64, without: Option<Without>, talkative: bool) -> Self {
-        let mut dice = Dice::of(seed);
+    pub fn of(seed: u64, settings: Settings) -> Self {
+        let (mut dice, mut more) = (Dice::of(seed), Dice::of(!seed));
         let temper = Temper::draw(&mut dice);
         let mut world = World::new(beginning());
-        world.talkative = talkative;
-        let scenario = Scenario::draw(&mut dice, &temper, &mut world);
+        let mut scenario = Scenario::draw(&mut dice, &temper, &mut world);
+        let world = world.shared();
+        if !settings.plain {
+            groups::add(&mut more, &temper, &world, &mut scenario);
+        }
+        world.borrow_mut().talkative = settings.trace;
         let mut history = Self {
             dice,
+            more,
+            settings,
             clean: temper.gentle,
             temper,
-            world: world.shared(),
+            world,
             scenario,
             watch: Watch::default(),
             tally: Tally {
@@ -79,17 +100,28 @@ impl History {
             running: Vec::new(),
             idle: BTreeMap::new(),
             next_sweep: BTreeMap::new(),
+            next_look: beginning(),
             last: String::new(),
             number: 0,
-            talkative,
-            without,
         };
-        for domain in Domain::ALL {
+        for domain in history.domains() {
             history.next_sweep.insert(domain, beginning());
         }
         history.say(|h| format!("seed {seed}: {:?}", h.temper));
         history.collect();
         history
+    }
+
+    /// The functions that are there.
+    pub(super) fn domains(&self) -> impl Iterator<Item = Domain> + use<> {
+        let plain = self.settings.plain;
+        let there = move |domain: &Domain| !(plain && *domain == Domain::Balancing);
+        Domain::ALL.into_iter().filter(there)
+    }
+
+    /// The functions that keep tasks where others find them.
+    pub(super) fn sides(&self) -> impl Iterator<Item = Domain> + use<> {
+        self.domains().filter(|domain| Domain::ENDPOINTS.contains(domain))
     }
 
     /// The time.
@@ -99,7 +131,7 @@ impl History {
 
     /// Adds a line to the trace.
     pub(super) fn say(&mut self, line: impl FnOnce(&Self) -> String) {
-        if self.talkative {
+        if self.settings.trace {
             let line = line(self);
             self.tell(&line);
         }
@@ -110,6 +142,24 @@ impl History {
         let (minutes, rest) = (at.as_secs() / 60, at.as_secs() % 60);
         self.lines
             .push(format!("[{minutes:>4}:{rest:02}.{:03}] {line}", at.subsec_millis()));
+    }
+
+    /// One that drains has drained.
+    fn finish_draining(&mut self) {
+        let draining = groups::draining(&self.world.borrow());
+        if let Some(place) = self.more.pick(&draining) {
+            self.drained(place);
+        }
+    }
+
+    pub(super) fn drained(&mut self, place: &groups::Place) {
+        let (group, id, port) = place;
+        if let Some(group) = self.world.borrow_mut().groups.get_mut(group) {
+            group.finish_draining(id, *port);
+        }
+        self.watch.drained(place);
+        self.tally.deed("target drained");
+        self.say(|_| format!("{id}:{port} has drained"));
     }
 
     /// Time goes on.
@@ -151,6 +201,7 @@ impl History {
             70,
             self.temper.clock,
             busy * self.temper.kills,
+            u64::from(!groups::draining(&self.world.borrow()).is_empty()) * 60,
         ];
         match self.dice.weighted(&weights) {
             0 => self.step()?,
@@ -163,7 +214,8 @@ impl History {
             3 => self.finish_operation(),
             4 => self.disturb(),
             5 => self.pass_time(),
-            _ => self.kill_any(),
+            6 => self.kill_any(),
+            _ => self.finish_draining(),
         }
         self.settle_up()
     }
@@ -246,6 +298,10 @@ impl History {
         match result {
             Ok(()) => {
                 self.say(|_| format!("{name} ends"));
+                if parcel.to == Domain::Balancing {
+                    let world = self.world.borrow();
+                    self.watch.heard(&world, &self.scenario, &parcel.event, self.number);
+                }
                 self.handled.push(parcel);
             }
             Err(fault) => {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use jiff::{SignedDuration, Timestamp};
+use wharfinger_balancing::Balancing;
 use wharfinger_cloud::Fault;
 use wharfinger_cloud::world::{ACCOUNT, Caller, Gates, REGION, Shared, Stop, What};
 use wharfinger_delivery::{Attempt, Delivery};
@@ -32,6 +33,7 @@ pub struct Environment {
 #[derive(Debug)]
 enum Kind {
     Discovery(Discovery),
+    Balancing(Balancing),
     Scaling(Scaling),
     Delivery(Delivery),
 }
@@ -42,6 +44,7 @@ impl Environment {
     pub fn new(domain: Domain, skew: SignedDuration) -> Self {
         let function = match domain {
             Domain::Discovery => Kind::Discovery(Discovery::new(OWNER)),
+            Domain::Balancing => Kind::Balancing(Balancing::new(OWNER)),
             Domain::Scaling => Kind::Scaling(Scaling::default()),
             Domain::Delivery => Kind::Delivery(Delivery::default()),
         };
@@ -111,6 +114,7 @@ impl Running {
         let work: Work = Box::pin(async move {
             match &*function {
                 Kind::Discovery(function) => Box::pin(function.on_event(&client, &event)).await.map(drop),
+                Kind::Balancing(function) => Box::pin(function.on_event(&client, &event)).await.map(drop),
                 Kind::Scaling(function) => Box::pin(function.on_event(&client, &holder, &event)).await,
                 Kind::Delivery(function) => {
                     let attempt = Attempt {

@@ -13,10 +13,12 @@ pub mod checks;
 pub mod client;
 pub mod dice;
 mod disturb;
+pub mod groups;
 mod harm;
 pub mod heard;
 pub mod history;
 mod invocation;
+mod places;
 mod post;
 mod quiet;
 pub mod scenario;
@@ -27,6 +29,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub use checks::Violation;
 pub use client::Without;
+pub use history::Settings;
 pub use invocation::poll;
 pub use tally::Tally;
 
@@ -47,9 +50,9 @@ pub struct Outcome {
 
 /// Runs one history.
 #[must_use]
-pub fn run(seed: u64, without: Option<Without>, trace: bool) -> Outcome {
-    heard::listening(trace, || {
-        let mut history = History::of(seed, without, trace);
+pub fn run(seed: u64, settings: Settings) -> Outcome {
+    heard::listening(settings.trace, || {
+        let mut history = History::of(seed, settings);
         let violation = history.run(seed).err();
         Outcome {
             seed,
@@ -63,7 +66,7 @@ pub fn run(seed: u64, without: Option<Without>, trace: bool) -> Outcome {
 /// Runs many histories, on as many threads as there are processors, and stops at the first violation. The answer has the
 /// violation of the lowest seed that was run.
 #[must_use]
-pub fn run_many(first: u64, seeds: u64, without: Option<Without>, progress: impl Fn(u64) + Sync) -> Many {
+pub fn run_many(first: u64, seeds: u64, settings: Settings, progress: impl Fn(u64) + Sync) -> Many {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let (next, done, stop) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
     let work = || {
@@ -73,7 +76,7 @@ pub fn run_many(first: u64, seeds: u64, without: Option<Without>, progress: impl
             if n >= seeds {
                 break;
             }
-            let outcome = run(first + n, without, false);
+            let outcome = run(first + n, settings);
             mine.tally.add(&outcome.tally);
             if outcome.violation.is_some() {
                 stop.store(true, Ordering::Relaxed);

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::bus::{self, Domain, Parcel, RETRIES};
 use super::history::History;
 use super::invocation::{Environment, Lag, Running};
+use super::scenario::Plan;
 
 impl History {
     /// The schedules of `template.yaml`; an event that comes late is made up for by the next.
@@ -16,20 +17,48 @@ impl History {
             return;
         }
         let now = self.now();
-        for domain in Domain::ALL {
+        for domain in self.domains() {
             if self.next_sweep.get(&domain).is_some_and(|at| *at <= now) {
                 self.next_sweep
-                    .insert(domain, now.saturating_add(domain.sweeps_every()).unwrap_or(now));
+                    .insert(domain, now.saturating_add(bus::SWEEPS_EVERY).unwrap_or(now));
                 let event = self.tick();
-                self.parcels.push(Parcel {
-                    to: domain,
-                    event,
-                    due: now,
-                    tried: 0,
-                    first: None,
-                });
+                self.deliver(domain, event);
             }
         }
+        if self.next_look <= now {
+            let minute = SignedDuration::from_mins(1);
+            self.next_look = now.saturating_add(minute).unwrap_or(now);
+            for domain in self.domains() {
+                if domain == Domain::Scaling || self.asks_for_health() {
+                    let event = self.look(domain);
+                    event.into_iter().for_each(|event| self.deliver(domain, event));
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self, to: Domain, event: Rc<Value>) {
+        let due = self.now();
+        self.parcels.push(Parcel {
+            to,
+            event,
+            due,
+            tried: 0,
+            first: None,
+        });
+    }
+
+    /// Whether anyone looks for tasks that wait to be healthy.
+    fn asks_for_health(&self) -> bool {
+        let mut targets = self.scenario.targets.iter();
+        !self.settings.plain && targets.any(Plan::asks_for_health)
+    }
+
+    /// The event of a function's schedule of every minute, if it has one.
+    pub(super) fn look(&mut self, domain: Domain) -> Option<Rc<Value>> {
+        let only = domain.looks_at()?;
+        self.number += 1;
+        Some(bus::look(self.now(), self.number, only))
     }
 
     pub(super) fn tick(&mut self) -> Rc<Value> {
@@ -54,6 +83,7 @@ impl History {
     }
 
     pub(super) fn start(&mut self, parcel: Parcel) {
+        let now = self.now();
         let idle = self.idle.entry(parcel.to).or_default();
         // Lambda takes whichever environment is free, or makes one.
         let environment = if idle.is_empty() || self.dice.chance(100) {
@@ -64,9 +94,12 @@ impl History {
         };
         self.number += 1;
         self.tally.invocations += 1;
-        let mut running = Running::start(&self.world, self.number, parcel, environment, self.without);
+        let mut running = Running::start(&self.world, self.number, parcel, environment, self.settings.without);
         if self.dice.chance(self.temper.laggards) {
             running.lag = *self.dice.pick(&[Lag::Always, Lag::BeforeChange]).unwrap_or(&Lag::No);
+        }
+        if running.parcel.to == Domain::Balancing {
+            self.watch.begins(&running.name, &running.parcel.event, now);
         }
         self.say(|_| {
             let again = if running.parcel.tried > 0 { " (again)" } else { "" };
@@ -96,29 +129,30 @@ impl History {
         let emitted = std::mem::take(&mut self.world.borrow_mut().emitted);
         for event in emitted {
             self.tally.events += 1;
-            let Some(to) = Domain::hears(&event) else { continue };
-            if self.quiet {
-                self.parcels.push(Parcel {
-                    to,
-                    event: Rc::new(event),
-                    due: self.now(),
-                    tried: 0,
-                    first: None,
-                });
-                continue;
-            }
-            if self.dice.chance(self.temper.lost) {
-                self.clean = false;
-                self.tally.fault("event lost");
-                self.say(|_| format!("lost: {}", bus::title(&event)));
-                continue;
-            }
             let event = Rc::new(event);
-            self.send(to, &event);
-            while self.dice.chance(self.temper.twice) {
-                self.tally.fault("event delivered once more");
-                self.send(to, &event);
+            for to in Domain::hears(&event) {
+                if self.domains().any(|there| there == *to) {
+                    self.send_on(*to, &event);
+                }
             }
+        }
+    }
+
+    fn send_on(&mut self, to: Domain, event: &Rc<Value>) {
+        if self.quiet {
+            self.deliver(to, Rc::clone(event));
+            return;
+        }
+        if self.dice.chance(self.temper.lost) {
+            self.clean = false;
+            self.tally.fault("event lost");
+            self.say(|_| format!("lost for {}: {}", to.name(), bus::title(event)));
+            return;
+        }
+        self.send(to, event);
+        while self.dice.chance(self.temper.twice) {
+            self.tally.fault("event delivered once more");
+            self.send(to, event);
         }
     }
 

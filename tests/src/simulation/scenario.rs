@@ -9,15 +9,19 @@ use wharfinger_cloud::table::{Item, TableName, text, to_attribute};
 use wharfinger_cloud::world::{World, registry};
 use wharfinger_core::config::stored::{StoredTarget, TARGETS};
 use wharfinger_core::discovery::{OWNER_ATTRIBUTE, TASK_ATTRIBUTE};
-use wharfinger_core::ids::{Digest, Target};
+use wharfinger_core::ids::{Digest, Target, TargetKind};
 
 use super::dice::Dice;
+use super::groups;
 use super::temper::Temper;
 
 /// Our owner mark.
 pub const OWNER: &str = "wharfinger";
 /// The cluster.
 pub const CLUSTER: &str = "prod";
+
+/// The Cloud Map services.
+pub const REGISTRIES: [&str; 3] = ["srv-web", "srv-jobs", "srv-shared"];
 
 /// The key of a config item that cannot be read.
 pub const BROKEN: &str = "service#prod/broken";
@@ -31,6 +35,8 @@ pub struct Scenario {
     pub broken: bool,
     /// Instances that are not ours: service, id.
     pub foreign: BTreeSet<(String, String)>,
+    /// Targets that are not ours.
+    pub foreign_targets: BTreeSet<groups::Place>,
 }
 
 /// A target.
@@ -46,10 +52,20 @@ pub struct Plan {
     pub delivery: Option<DeliveryPlan>,
     /// From when until when it is paused.
     pub paused: Option<(Timestamp, Timestamp)>,
+    /// The target groups that its tasks join.
+    pub groups: Vec<groups::Entry>,
+    /// When it was last applied with other places.
+    pub changed: Option<Timestamp>,
+    /// The places that it had at first, once they were changed.
+    pub first: Option<(Vec<Entry>, Vec<groups::Entry>)>,
+    /// Whether its tasks have a health check.
+    pub checked: bool,
+    /// Whether it is not configured at all.
+    pub pruned: bool,
 }
 
 /// An entry of `discovery`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The Cloud Map service.
     pub registry: String,
@@ -115,7 +131,7 @@ impl Scenario {
             broken: dice.chance(300),
             ..Self::default()
         };
-        for registry in ["srv-web", "srv-jobs", "srv-shared"] {
+        for registry in REGISTRIES {
             world.map.services.insert(registry.into(), BTreeMap::new());
             scenario.add_foreign(world, registry);
         }
@@ -192,6 +208,11 @@ impl Plan {
             scaling,
             delivery,
             paused: None,
+            groups: Vec::new(),
+            changed: None,
+            first: None,
+            checked: false,
+            pruned: false,
         }
     }
 
@@ -204,16 +225,49 @@ impl Plan {
             scaling: None,
             delivery: None,
             paused: None,
+            groups: Vec::new(),
+            changed: None,
+            first: None,
+            checked: false,
+            pruned: false,
+        }
+    }
+
+    /// Where its tasks are to be registered.
+    pub fn discovery(&self) -> &[Entry] {
+        if self.pruned { &[] } else { &self.entries }
+    }
+
+    /// Which target groups its tasks are to join.
+    pub fn balancing(&self) -> &[groups::Entry] {
+        if self.pruned { &[] } else { &self.groups }
+    }
+
+    /// Whether a task must be healthy somewhere.
+    pub fn asks_for_health(&self) -> bool {
+        self.discovery().iter().any(|entry| entry.healthy) || self.balancing().iter().any(|entry| entry.healthy)
+    }
+
+    /// The port of its container.
+    pub fn port(&self) -> u16 {
+        match self.target.kind {
+            TargetKind::Service => 8080,
+            TargetKind::Task => 9000,
         }
     }
 
     /// Writes the configuration as `wharfinger apply` does: under every partition at which an event looks.
     pub fn store(&self, world: &mut World) {
+        let key = self.target.key();
+        world.tables.config.retain(|at, _| at.sk != key);
+        if self.pruned {
+            return;
+        }
         // A plan that cannot be stored would show as a service that nobody manages.
         let Ok(config) = serde_json::from_value(self.config()) else {
             return;
         };
-        let mut stored = StoredTarget::new(config);
+        let mut stored = StoredTarget::new(config).resolved(&groups::resolved(world));
         if let Some((_, until)) = self.paused {
             stored.paused.insert("all".into(), Some(until));
         }
@@ -231,6 +285,9 @@ impl Plan {
 
     fn config(&self) -> Value {
         let mut config = json!({ "discovery": self.entries.iter().map(Entry::config).collect::<Vec<_>>() });
+        if !self.groups.is_empty() {
+            config["balancing"] = self.groups.iter().map(groups::Entry::config).collect();
+        }
         if let Some(scaling) = &self.scaling {
             config["scaling"] = scaling.config();
         }

@@ -19,6 +19,8 @@ pub struct Tally {
     pub calls: u64,
     /// Endpoints that were looked at by the checks, counts and revisions that the functions changed.
     pub changes: BTreeMap<&'static str, u64>,
+    /// What people did, and what the world did by itself, as far as it is not told by `events`.
+    pub deeds: BTreeMap<&'static str, u64>,
     /// What was done to them, by kind.
     pub faults: BTreeMap<&'static str, u64>,
     /// The slowest way back to what is asked for, after the world fell quiet.
@@ -46,7 +48,17 @@ impl Tally {
 
     /// Counts a change that a function made.
     pub fn change(&mut self, kind: &'static str) {
-        *self.changes.entry(kind).or_default() += 1;
+        self.changes(kind, 1);
+    }
+
+    /// Counts changes of one kind that a function made in one call.
+    pub fn changes(&mut self, kind: &'static str, n: usize) {
+        *self.changes.entry(kind).or_default() += n as u64;
+    }
+
+    /// Counts what people and the world did.
+    pub fn deed(&mut self, kind: &'static str) {
+        *self.deeds.entry(kind).or_default() += 1;
     }
 
     /// Adds another's numbers.
@@ -58,6 +70,9 @@ impl Tally {
         self.calls += other.calls;
         for (kind, n) in &other.changes {
             *self.changes.entry(kind).or_default() += n;
+        }
+        for (kind, n) in &other.deeds {
+            *self.deeds.entry(kind).or_default() += n;
         }
         for (kind, n) in &other.faults {
             *self.faults.entry(kind).or_default() += n;
@@ -84,6 +99,10 @@ impl fmt::Display for Tally {
         writeln!(f, "calls            {:>12}", self.calls)?;
         writeln!(f, "changes made     {:>12}", self.changes.values().sum::<u64>())?;
         for (kind, n) in &self.changes {
+            writeln!(f, "                 {n:>12}   {kind}")?;
+        }
+        writeln!(f, "deeds of others  {:>12}", self.deeds.values().sum::<u64>())?;
+        for (kind, n) in &self.deeds {
             writeln!(f, "                 {n:>12}   {kind}")?;
         }
         writeln!(f, "faults injected  {:>12}", self.faults.values().sum::<u64>())?;

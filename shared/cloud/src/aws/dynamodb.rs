@@ -107,7 +107,7 @@ fn key(key: &Key) -> HashMap<String, Sdk> {
 }
 
 impl Aws {
-    fn table(&self, name: TableName) -> &str {
+    pub(super) fn table(&self, name: TableName) -> &str {
         match name {
             TableName::Config => &self.tables.config,
             TableName::State => &self.tables.state,

@@ -15,6 +15,7 @@ mod http;
 mod monitoring;
 #[cfg(feature = "servicediscovery")]
 mod names;
+mod newest;
 mod query;
 mod queues;
 pub mod raw;

@@ -169,7 +169,8 @@ impl Task {
         }
         if let Some(at) = self.started_at {
             task["startedAt"] = if described {
-                json!(at.as_second())
+                // Epoch seconds, with the milliseconds as their fraction.
+                json!(at.as_duration().as_secs_f64())
             } else {
                 json!(at.to_string())
             };

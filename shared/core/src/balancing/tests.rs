@@ -221,6 +221,15 @@ fn a_target_that_another_task_has_taken_over_stays() {
         AddressTaken: 10.0.0.7:8080 is task ffffffffffffffffffffffffffffffff's now: it stays
     "#]],
     );
+    leaving.draining = vec![member("10.0.0.7", 8080)];
+    check(
+        &leaving,
+        &expect![[r#"
+            Ignore
+            TaskLeaves: task 0123456789abcdef0123456789abcdef leaves (ECS wants it stopped): 1 endpoint(s) go first
+            AddressTaken: 10.0.0.7:8080 is task ffffffffffffffffffffffffffffffff's now, and on its way out: it stays so
+        "#]],
+    );
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! configuration and holds only while the version is what was read, so two applies at once never mix. All items of one
 //! target are in one transaction, so no function ever sees a target under one alarm as it was and under another as it is.
 
+mod rewrite;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -12,6 +14,8 @@ use serde::Serialize;
 use super::stored::{Meta, Resolved, StoredTarget};
 use super::{Cluster, Document, Service};
 use crate::ids::{IdError, Target, TargetKind};
+
+pub use rewrite::rewrite;
 
 /// How many items one transaction takes, besides [`Meta`] (DynamoDB API reference, `TransactWriteItems`).
 const MAX_WRITES: usize = 99;
@@ -172,7 +176,7 @@ pub struct Transaction {
     pub writes: Vec<Write>,
 }
 
-/// When it is applied, and by whom.
+/// When it is written, and by whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp {
     /// The time.

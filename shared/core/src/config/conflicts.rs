@@ -1,6 +1,6 @@
 //! What of a document cannot work with what its names mean, or with what ECS does for the services itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::stored::{Resolved, registry_id};
 use super::{Balancing, Discovery, Document, Path, Problem};
@@ -25,6 +25,25 @@ pub fn conflicts(document: &Document, names: &Resolved, attached: &BTreeMap<Targ
         }
     }
     found
+}
+
+/// Every service with `scaling` whose count Application Auto Scaling moves too: the function leaves it alone.
+pub fn scaled_elsewhere(document: &Document, scalable: &BTreeSet<Target>) -> Vec<Problem> {
+    let entries = document.entries().filter(|entry| entry.config.scaling.is_some());
+    let both = entries.filter(|entry| {
+        let target = Target::parse(entry.kind, &entry.name);
+        target.is_ok_and(|target| scalable.contains(&target))
+    });
+    both.map(|entry| {
+        let name = &entry.name;
+        let message = format!(
+            "Application Auto Scaling moves the count of {name} too, and two undo each other's changes: take this out, or \
+             deregister it there: aws application-autoscaling deregister-scalable-target --service-namespace ecs \
+             --scalable-dimension ecs:service:DesiredCount --resource-id service/{name}"
+        );
+        Problem::error(entry.path.at("scaling"), message)
+    })
+    .collect()
 }
 
 fn of_registry(
@@ -155,6 +174,23 @@ mod tests {
         let told = told(&names, &attached);
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].starts_with("services.prod/web.discovery[1].to: "), "{told:?}");
+    }
+
+    #[test]
+    fn a_count_that_application_auto_scaling_moves_too_is_refused() {
+        let scaling = json!({ "scaling": { "min": 1, "max": 2 } });
+        let document =
+            json!({ "version": 1, "services": { "prod/web": scaling.clone(), "prod/api": scaling, "prod/db": {} } });
+        let document = serde_json::from_value(document).unwrap();
+        let scalable = ["web", "db", "other"].map(|name| Target::service("prod", name));
+        let told = scaled_elsewhere(&document, &scalable.into());
+        let told: Vec<_> = told.iter().map(|p| format!("{}: {}", p.path, p.message)).collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].starts_with("services.prod/web.scaling: Application Auto Scaling moves"),
+            "{told:?}"
+        );
+        assert!(told[0].ends_with("--resource-id service/prod/web"), "{told:?}");
     }
 
     #[test]

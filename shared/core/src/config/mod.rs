@@ -9,6 +9,7 @@ pub mod conflicts;
 mod create;
 mod delivery;
 mod discovery;
+pub mod holds;
 mod problem;
 mod range;
 mod scaling;

@@ -22,6 +22,9 @@ pub const CLUSTERS: &str = "clusters";
 /// The partition and sort key of [`Meta`].
 pub const META: &str = "meta";
 
+/// What is paused when every domain of a target is.
+pub const EVERY_DOMAIN: &str = "all";
+
 /// The partition of the targets that an alarm moves.
 #[must_use]
 pub fn alarm_partition(name: &str) -> String {
@@ -119,7 +122,7 @@ pub struct StoredTarget {
     /// The target group of each `balancing.target-group`, looked up likewise.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub target_groups: BTreeMap<String, TargetGroup>,
-    /// What is paused: `discovery`, `scaling`, …, or `all`, until when; without a time until it is resumed.
+    /// What is paused: `discovery`, `scaling`, …, or [`EVERY_DOMAIN`], until when; without a time until it is resumed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub paused: BTreeMap<String, Option<Timestamp>>,
     /// Other bounds of its count for a while.
@@ -210,7 +213,7 @@ impl StoredTarget {
         self.paused
             .get(domain)
             .filter(open)
-            .or_else(|| self.paused.get("all").filter(open))
+            .or_else(|| self.paused.get(EVERY_DOMAIN).filter(open))
             .copied()
     }
 }
@@ -235,12 +238,12 @@ pub fn registry_id(to: &str) -> Option<&str> {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Meta {
-    /// Rises with every apply.
+    /// Rises with every apply, pause and override.
     pub version: u64,
-    /// When it was applied last.
+    /// When it was written last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// Who applied it.
+    /// Who wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// An apply that needs several transactions has begun and not ended.

@@ -129,6 +129,14 @@ fn leave<M: Member>(facts: &Facts<M>) -> Decision<Action<M>> {
     for member in gone {
         match rival(facts, &member).filter(|_| M::SHARED) {
             None => actions.push(Action::leave(member)),
+            Some(rival) if facts.draining.iter().any(|gone| gone.is_same(&rival.member)) => {
+                let holder = rival.task.id();
+                let message = format!(
+                    "{} is task {holder}'s now, and on its way out: it stays so",
+                    member.name()
+                );
+                reasons.push(Reason::new(Code::AddressTaken, message));
+            }
             Some(rival) => {
                 let (reason, action) = put_back(&member, rival);
                 reasons.push(reason);

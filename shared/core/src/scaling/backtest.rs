@@ -61,15 +61,20 @@ pub struct Moment {
 }
 
 impl Backtest {
+    /// The count before the first row, which is at `first`.
+    pub fn start(&self, first: Timestamp) -> u32 {
+        self.from
+            .unwrap_or_else(|| bounds(&self.scaling, None, first).bounds.min)
+    }
+
     /// Goes through the rows, and says what came of each.
     pub fn run(&self, rows: &[Row]) -> Vec<Moment> {
         let Some(first) = rows.first() else {
             return Vec::new();
         };
-        let least = || bounds(&self.scaling, None, first.time).bounds.min;
         let mut world = World {
             backtest: self,
-            count: self.from.unwrap_or_else(least),
+            count: self.start(first.time),
             memory: Memory::default(),
             alarms: BTreeMap::new(),
             queues: BTreeMap::new(),

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::history::{self, Stable};
 use super::hold::{self, Deploying};
+use super::memory::after;
 use super::standing::Count;
 use super::wish::{Ask, Heard, Voice};
 use super::{Bounds, Facts, InForce, Intent, Memory, Used};
@@ -334,19 +335,18 @@ impl Look<'_> {
         Ok(due)
     }
 
-    /// Until when no task is added: after our last change to more tasks, and after someone else's change.
+    /// Until when no task is added, if that is not over.
     fn cooling_out(&self) -> Option<Timestamp> {
-        let memory = &self.count.memory;
-        let foreign = memory.last.filter(|last| last.foreign).map(|last| last.at);
-        let since = memory.rise.map(|rise| rise.at).max(foreign)?;
-        Some(after(since, self.facts.scaling.cooldown.out)).filter(|until| self.now < *until)
+        let until = self.count.memory.cooling_out(&self.facts.scaling.cooldown);
+        until.filter(|until| self.now < *until)
     }
 
     /// Until when no task is removed: after any change, and after a deployment.
     fn cooling_in(&self) -> Option<Timestamp> {
-        let cooldown = self.facts.scaling.cooldown.inward;
-        let changed = self.count.memory.last.map(|last| after(last.at, cooldown));
-        let deployed = hold::deployed(self.service, self.count).map(|at| after(at, cooldown.max(SHOWN_AFTER)));
+        let cooldown = &self.facts.scaling.cooldown;
+        let changed = self.count.memory.cooling_in(cooldown);
+        let deployed = hold::deployed(self.service, self.count);
+        let deployed = deployed.map(|at| after(at, cooldown.inward.max(SHOWN_AFTER)));
         changed.max(deployed).filter(|until| self.now < *until)
     }
 
@@ -375,8 +375,4 @@ impl Look<'_> {
             used,
         }
     }
-}
-
-fn after(time: Timestamp, span: Span) -> Timestamp {
-    time.saturating_add(span.duration()).unwrap_or(Timestamp::MAX)
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::config::{Cooldown, Span};
+
 /// What scaling remembers of a service; part of the service's state item.
 ///
 /// Missing fields are those of a service that was never scaled.
@@ -166,6 +168,18 @@ impl Memory {
             .max()
     }
 
+    /// Until when no task is added: after our last change to more tasks, and after someone else's change.
+    pub fn cooling_out(&self, cooldown: &Cooldown) -> Option<Timestamp> {
+        let foreign = self.last.filter(|last| last.foreign).map(|last| last.at);
+        let since = self.rise.map(|rise| rise.at).max(foreign)?;
+        Some(after(since, cooldown.out))
+    }
+
+    /// Until when no task is removed: after any change.
+    pub fn cooling_in(&self, cooldown: &Cooldown) -> Option<Timestamp> {
+        self.last.map(|last| after(last.at, cooldown.inward))
+    }
+
     /// Notes what was acted upon.
     pub(super) fn mark(&mut self, used: BTreeMap<String, Used>) {
         for (alarm, new) in used {
@@ -175,6 +189,10 @@ impl Memory {
                 .or_insert(new);
         }
     }
+}
+
+pub(super) fn after(time: Timestamp, span: Span) -> Timestamp {
+    time.saturating_add(span.duration()).unwrap_or(Timestamp::MAX)
 }
 
 /// What is stored after the call succeeded: the intent became the last change. Without an intent nothing changes.

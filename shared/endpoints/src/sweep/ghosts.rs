@@ -8,7 +8,7 @@ use wharfinger_cloud::Fault;
 use wharfinger_cloud::error::Kind;
 use wharfinger_cloud::ledger::Entry;
 use wharfinger_cloud::ports::DescribedTasks;
-use wharfinger_cloud::table::{Item, Key, TableName, Update, as_number, number};
+use wharfinger_cloud::table::{Item, Key, TableName, Update, as_number, as_texts, number};
 use wharfinger_core::config::Service;
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::endpoint::{Belief, Facts, Member, Owner, Verdict, judge};
@@ -18,8 +18,8 @@ use wharfinger_core::known::Known;
 use wharfinger_core::ledger::Merge;
 
 use super::{AT_ONCE, Sweep};
-use crate::observe::LEFT;
-use crate::{Cloud, Side, observe};
+use crate::observe::{ATTEMPTS, LEFT};
+use crate::{Cloud, Side, claims, observe};
 
 /// When a pass first found that ECS does not know the task.
 const MISSING_SINCE: &str = "missing-since";
@@ -69,7 +69,12 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
         let held = self.held.possible(task.as_str());
         let Some(first) = held.first() else { return Ok(()) };
         let key = observe::task_key::<S::Member>(task, &cluster_of(task));
-        if self.held.of(task.as_str()).is_empty() && self.has_left(&key).await? {
+        if self.held.of(task.as_str()).is_empty()
+            && let Some(nobody_joins) = self.has_left(&key).await?
+        {
+            if nobody_joins && !self.scope.dry_run {
+                claims::end(self.cloud, task, &held, false).await?;
+            }
             return Ok(());
         }
         let (owner, facts) = match known {
@@ -102,10 +107,12 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
         }
     }
 
-    /// Whether everything of a task was removed, and only its claims stay, because someone may still be about to register.
-    async fn has_left(&self, key: &Key) -> Result<bool, Fault> {
+    /// Whether everything of a task was removed, and only its claims stay; and if so, whether nobody is about to register any
+    /// more.
+    async fn has_left(&self, key: &Key) -> Result<Option<bool>, Fault> {
         let item = self.cloud.get(TableName::State, key).await?;
-        Ok(item.is_some_and(|item| item.contains_key(LEFT)))
+        let left = item.filter(|item| item.contains_key(LEFT));
+        Ok(left.map(|item| as_texts(&item, ATTEMPTS).is_empty()))
     }
 
     /// A task that runs, of a target that is not configured for this side: what stands for it goes, because the
@@ -132,6 +139,7 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
         Facts {
             looked_up: true,
             belief: Known::Yes(belief.clone()),
+            draining: self.held.draining.clone(),
             ..observe::facts(self.function, managed, task, belief)
         }
     }

@@ -2,48 +2,43 @@
 
 use std::collections::BTreeMap;
 
-use wharfinger_cloud::world::{Did, REGION, Task, World};
+use wharfinger_cloud::world::{Did, REGION, World};
 use wharfinger_core::ids::TargetKind;
 
-use super::Violation;
-use crate::simulation::scenario::{Entry, OWNER, Plan, Scenario};
+use super::endpoints::{Wanted, reached, tasks};
+use super::{Violation, Watch};
+use crate::simulation::scenario::{Entry, OWNER, Scenario};
 
 /// Service and instance.
 type Place = (String, String);
 type Attributes = BTreeMap<String, String>;
 
 /// The endpoints that the scenario asks for as the world stands.
-fn expected(world: &World, scenario: &Scenario) -> BTreeMap<Place, Attributes> {
+fn expected<'a>(world: &'a World, scenario: &'a Scenario) -> BTreeMap<Place, (Wanted<'a>, &'a Entry)> {
     let mut expected = BTreeMap::new();
     for plan in &scenario.targets {
-        for task in world
-            .tasks
-            .values()
-            .filter(|t| t.target == plan.target && t.is_running())
-        {
-            for entry in plan
-                .entries
-                .iter()
-                .filter(|e| !e.healthy || task.health == Some("HEALTHY"))
-            {
+        for entry in plan.discovery() {
+            for wanted in tasks(world, plan, entry.healthy) {
+                let task = wanted.task.id();
                 let id = entry
                     .port
-                    .map_or_else(|| task.id().to_owned(), |port| format!("{}-{port}", task.id()));
-                expected.insert((entry.registry.clone(), id), attributes(plan, entry, task));
+                    .map_or_else(|| task.to_owned(), |port| format!("{task}-{port}"));
+                expected.insert((entry.registry.clone(), id), (wanted, entry));
             }
         }
     }
     expected
 }
 
-fn attributes(plan: &Plan, entry: &Entry, task: &Task) -> Attributes {
-    let target = &plan.target;
+fn attributes(world: &World, entry: &Entry, wanted: &Wanted<'_>) -> Attributes {
+    let (target, task) = (&wanted.plan.target, wanted.task);
+    let reached = reached(world, task, entry.port);
     let mut attributes = vec![
         ("AVAILABILITY_ZONE", format!("{REGION}a")),
         ("REGION", REGION.to_owned()),
         ("ECS_CLUSTER_NAME", target.cluster.clone()),
         ("ECS_TASK_DEFINITION_FAMILY", target.name.clone()),
-        ("AWS_INSTANCE_IPV4", task.address.clone().unwrap_or_default()),
+        ("AWS_INSTANCE_IPV4", reached.address),
         ("WHARFINGER_TASK", task.arn.clone()),
         ("WHARFINGER_OWNER", OWNER.to_owned()),
         ("lane", entry.lane.clone()),
@@ -51,7 +46,7 @@ fn attributes(plan: &Plan, entry: &Entry, task: &Task) -> Attributes {
     if target.kind == TargetKind::Service {
         attributes.push(("ECS_SERVICE_NAME", target.name.clone()));
     }
-    if let Some(port) = entry.port {
+    if let Some(port) = reached.port {
         attributes.push(("AWS_INSTANCE_PORT", port.to_string()));
     }
     attributes
@@ -75,7 +70,8 @@ pub fn compare(world: &World, scenario: &Scenario, forgotten: bool) -> Result<()
             }
         }
     }
-    for ((service, id), attributes) in &expected {
+    for ((service, id), (wanted, entry)) in &expected {
+        let attributes = &attributes(world, entry, wanted);
         match found.remove(&(service.clone(), id.clone())) {
             None => return Err(Violation::new(format!("endpoint {id} is missing in {service}"))),
             Some(found) if found != attributes => {
@@ -113,15 +109,17 @@ pub(super) fn not_foreign(scenario: &Scenario, did: &Did, service: &str, id: &st
     Ok(())
 }
 
-/// The endpoint of a task that runs is never removed.
+/// The endpoint of a task that runs is never removed, once everyone knows that it is wanted.
 pub(super) fn not_wanted(
     world: &World,
     scenario: &Scenario,
+    watch: &Watch,
     did: &Did,
-    service: &str,
-    id: &str,
+    (service, id): (&str, &str),
 ) -> Result<(), Violation> {
-    if expected(world, scenario).contains_key(&(service.to_owned(), id.to_owned())) {
+    let expected = expected(world, scenario);
+    let wanted = expected.get(&(service.to_owned(), id.to_owned()));
+    if wanted.is_some_and(|(wanted, _)| wanted.is_known(world, watch)) {
         let what = format!("{} removes endpoint {id} in {service}, whose task runs", did.caller);
         return Err(Violation::new(what));
     }

@@ -3,8 +3,10 @@
 //! The checks reckon for themselves what is to be there, from the scenario and from what the world knows: they ask
 //! neither the deciders nor the configuration's types.
 
+mod balancing;
 mod delivery;
 mod discovery;
+mod endpoints;
 mod scaling;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,12 +16,14 @@ use jiff::{SignedDuration, Timestamp};
 use wharfinger_cloud::lease::service_key;
 use wharfinger_cloud::ports::ServiceChange;
 use wharfinger_cloud::table::{Item, as_number, as_text};
-use wharfinger_cloud::world::{Change, Did, Task, World};
+use wharfinger_cloud::world::{Change, Did, World};
 use wharfinger_core::ids::{Digest, Target};
 
+use super::groups::SOMEONE;
 use super::scenario::{CLUSTER, DeliveryPlan, Plan, Scenario};
 use super::tally::Tally;
 
+pub use balancing::{Leeway, compare as compare_targets};
 pub use discovery::compare as compare_endpoints;
 
 /// The attribute of a service's item that holds the fencing number.
@@ -66,6 +70,7 @@ pub struct Watch {
     rollouts: BTreeMap<(Target, Digest), delivery::Times>,
     given_up: BTreeSet<(Target, Digest)>,
     used: BTreeSet<String>,
+    seen: endpoints::Seen,
 }
 
 impl Watch {
@@ -115,10 +120,19 @@ impl Watch {
     /// # Errors
     /// When it must not be.
     pub fn look(&mut self, world: &World, scenario: &Scenario, did: &Did, tally: &mut Tally) -> Result<(), Violation> {
-        not_paused(world, scenario, did)?;
+        if &*did.caller != SOMEONE {
+            endpoints::not_paused(world, scenario, self, did)?;
+        }
         match &did.change {
-            // No target of a scenario has target groups.
-            Change::Wrote(..) | Change::RegisterTargets { .. } | Change::DeregisterTargets { .. } => Ok(()),
+            Change::Wrote(..) => Ok(()),
+            Change::RegisterTargets { group, targets } => {
+                tally.changes("RegisterTargets: targets", targets.len());
+                self.joined(world, scenario, did, (group, targets))
+            }
+            Change::DeregisterTargets { group, targets } => {
+                tally.changes("DeregisterTargets: targets", targets.len());
+                self.left(world, scenario, did, (group, targets))
+            }
             Change::Register {
                 service_id,
                 instance_id,
@@ -132,7 +146,7 @@ impl Watch {
             } => {
                 tally.change("DeregisterInstance");
                 discovery::not_foreign(scenario, did, service_id, instance_id)?;
-                discovery::not_wanted(world, scenario, did, service_id, instance_id)
+                discovery::not_wanted(world, scenario, self, did, (service_id, instance_id))
             }
             Change::UpdateService {
                 target,
@@ -184,50 +198,8 @@ impl Watch {
     }
 }
 
-/// For how long a function may not know yet that a target is paused: its cache, and the invocation's own time.
+/// For how long a function may not know yet that a target is paused or changed: its cache, and the invocation's own time.
 const LEARNS: SignedDuration = SignedDuration::from_secs(30 + 60);
-
-/// While a target is paused nothing of it changes.
-fn not_paused(world: &World, scenario: &Scenario, did: &Did) -> Result<(), Violation> {
-    let target = match &did.change {
-        Change::Wrote(..)
-        | Change::RegisterTargets { .. }
-        | Change::DeregisterTargets { .. }
-        | Change::RegisterTaskDefinition(_) => None,
-        // Whoever has the address by now is not paused, and takes the stale endpoint away.
-        Change::Deregister { instance_id, .. } if is_taken_over(world, instance_id) => None,
-        Change::Register { instance_id, .. } | Change::Deregister { instance_id, .. } => {
-            task_of(world, instance_id).map(|t| &t.target)
-        }
-        Change::UpdateService { target, .. } => Some(target),
-    };
-    let paused = target.and_then(|t| plan(scenario, t)).and_then(|p| p.paused);
-    if let Some((from, until)) = paused
-        && world.now.duration_since(from) > LEARNS + SKEW
-        && world.now < until.saturating_sub(SKEW).unwrap_or(until)
-    {
-        return Err(Violation::new(format!(
-            "{} changes what is paused since {from}: {:?}",
-            did.caller, did.change
-        )));
-    }
-    Ok(())
-}
-
-fn task_of<'a>(world: &'a World, instance_id: &str) -> Option<&'a Task> {
-    let id = instance_id.split('-').next().unwrap_or_default();
-    world.tasks.values().find(|task| task.id() == id)
-}
-
-/// Whether the task of an endpoint is gone, and its address was given to another: who acts may have fallen behind, and that
-/// one may be gone by now, too.
-fn is_taken_over(world: &World, instance_id: &str) -> bool {
-    let Some(gone) = task_of(world, instance_id).filter(|task| !task.is_running()) else {
-        return false;
-    };
-    let mut others = world.tasks.values().filter(|task| task.id() != gone.id());
-    gone.address.is_some() && others.any(|task| task.address == gone.address)
-}
 
 /// The service's item, which whoever writes on the service must hold the lease of.
 fn held<'a>(world: &'a World, target: &Target, did: &Did) -> Result<&'a Item, Violation> {

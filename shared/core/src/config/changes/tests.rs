@@ -210,6 +210,9 @@ fn what_is_paused_or_overridden_stays_so() {
             .values()
             .all(|stored| stored.paused.contains_key("scaling") && stored.scale == Some(raised))
     );
+    // Also under the alarm that is named now.
+    assert!(table.targets.keys().any(|(partition, _)| partition == "alarm#b"));
+    table.check();
 }
 
 #[test]
@@ -394,4 +397,49 @@ fn services_with_drain_are_asked_to_linger_on_request() {
     assert_eq!(lingering(&mut table, &without), (vec!["prod/web".to_owned()], 1));
     assert_eq!(lingering(&mut table, &without), (vec![], 0));
     assert_eq!(stored(&table), Some(stamp().at));
+}
+
+#[test]
+fn what_holds_is_written_to_every_copy_and_nothing_else_changes() {
+    use crate::config::holds::Holds;
+
+    let mut table = Table::default();
+    let both = json!({ "version": 1, "services": { "prod/web": web("cpu"), "prod/api": web("cpu") } });
+    table.apply(&document(both), false);
+    table.meta.applying = true;
+    let (web, before) = (Target::service("prod", "web"), table.clone());
+    let holds = |holds: Holds| BTreeMap::from([(web.clone(), holds)]);
+    let mut paused = Holds::default();
+    assert_eq!(rewrite(&table.current(), &holds(paused.clone()), &stamp()), []);
+    paused.pause("scaling", None);
+    paused.scale = Some(Override {
+        min: Some(3),
+        max: None,
+        until: Timestamp::MAX,
+    });
+    let [transaction] = &rewrite(&table.current(), &holds(paused.clone()), &stamp())[..] else {
+        panic!("one is enough")
+    };
+    assert!(transaction.meta.applying, "the apply that was broken off is not done");
+    assert!(table.transact(transaction));
+    let mut copies = 0;
+    for ((partition, target), stored) in &table.targets {
+        let old = &before.targets[&(partition.clone(), target.clone())];
+        if *target == web {
+            copies += 1;
+            assert_eq!(Holds::of(stored, stamp().at), paused);
+            let mut as_before = stored.clone();
+            (as_before.paused, as_before.scale, as_before.version) = (old.paused.clone(), old.scale, old.version);
+            assert_eq!(as_before, *old);
+            assert_eq!(stored.version, table.meta.version);
+        } else {
+            assert_eq!(stored, old);
+        }
+    }
+    assert_eq!(copies, 2);
+    // Said again it changes nothing; of what is not stored nothing is written; what is read late is refused.
+    assert_eq!(rewrite(&table.current(), &holds(paused), &stamp()), []);
+    let other = BTreeMap::from([(Target::service("prod", "other"), Holds::default())]);
+    assert_eq!(rewrite(&table.current(), &other, &stamp()), []);
+    assert!(!table.transact(transaction));
 }

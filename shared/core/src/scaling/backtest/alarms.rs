@@ -70,6 +70,19 @@ pub struct AlarmDefinition {
 }
 
 impl AlarmDefinition {
+    /// What stands in for an alarm that only a rule with `target` names: each minute counts, and the threshold decides
+    /// nothing, since `target` follows the value in either state.
+    pub fn assumed(target: f64) -> Self {
+        Self {
+            threshold: target,
+            comparison: Comparison::GreaterThanThreshold,
+            evaluation_periods: 1,
+            datapoints_to_alarm: 1,
+            missing: Missing::default(),
+            period: SignedDuration::from_mins(1),
+        }
+    }
+
     /// Reads one of the `MetricAlarms` of `DescribeAlarms`: its name and its definition.
     ///
     /// # Errors

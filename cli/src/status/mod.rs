@@ -1,0 +1,110 @@
+//! `wharfinger status [TARGET]`: what is known of each target, from the two tables.
+
+mod row;
+mod text;
+
+use anyhow::Context;
+use futures_util::stream::{self, StreamExt};
+use serde::Serialize;
+use wharfinger_cloud::history::{self, Newest};
+use wharfinger_cloud::lease::service_key;
+use wharfinger_cloud::ports::Clock;
+use wharfinger_cloud::table::{Table, TableName};
+use wharfinger_core::config::stored::{Managed, TARGETS};
+use wharfinger_core::ids::Target;
+
+use crate::args::Global;
+use crate::output::{Verdict, note, show, warning};
+use crate::{cloud, holds};
+
+use row::Row;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// `cluster/service` or `cluster/family`; without it every configured target, of more than 50 those with something
+    /// to tell.
+    #[arg(value_parser = crate::history::target)]
+    target: Option<Target>,
+}
+
+/// Of more targets than this only those with something to tell are shown.
+const MANY: usize = 50;
+
+/// How many targets are asked about at once.
+const AT_ONCE: usize = 16;
+
+/// How many records of the history are read: enough to have the last of each domain in nearly every case.
+const RECORDS: u32 = 25;
+
+/// What is known.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct Report {
+    targets: Vec<Row>,
+    /// How many targets are not shown, since there is nothing to tell of them.
+    others: usize,
+    /// Whether one target was asked for: then all of it is told.
+    #[serde(skip)]
+    whole: bool,
+}
+
+pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
+    let report = cloud::block_on(async {
+        let aws = cloud::connect(global, &[TableName::Config, TableName::State]).await?;
+        read(&aws, args.target.as_ref()).await
+    })?;
+    let Some(report) = report else {
+        return Ok(Verdict::Found);
+    };
+    show(global.output, &report)?;
+    Ok(Verdict::Fine)
+}
+
+/// One Query of the targets, then two calls for each. `None` when there is no such target, which is told.
+async fn read(cloud: &(impl Table + Newest + Clock), target: Option<&Target>) -> anyhow::Result<Option<Report>> {
+    let items = cloud.query(TableName::Config, TARGETS).await;
+    let found = wharfinger_cloud::config::read(items.context("the config table cannot be read")?);
+    for malformed in found.malformed {
+        warning(malformed);
+    }
+    let mut targets = found.targets;
+    if let Some(target) = target {
+        let names: Vec<_> = targets.iter().map(|managed| managed.target.to_string()).collect();
+        targets.retain(|managed| managed.target.to_string() == target.to_string());
+        if targets.is_empty() {
+            note(holds::unknown(&names, target));
+            return Ok(None);
+        }
+    }
+    let count = targets.len();
+    let rows = stream::iter(targets).map(|managed| look(cloud, managed));
+    let rows: Vec<_> = rows.buffered(AT_ONCE).collect().await;
+    let mut rows = rows.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    if count > MANY {
+        rows.retain(Row::is_notable);
+    }
+    Ok(Some(Report {
+        others: count - rows.len(),
+        targets: rows,
+        whole: target.is_some(),
+    }))
+}
+
+/// What is known of one target.
+async fn look(cloud: &(impl Table + Newest + Clock), managed: Managed) -> anyhow::Result<Row> {
+    let key = service_key(&managed.target);
+    let (item, records) = tokio::join!(
+        cloud.get(TableName::State, &key),
+        history::newest(cloud, &managed.target, RECORDS)
+    );
+    let unread = || format!("the state of {} cannot be read", managed.target);
+    let item = item.with_context(unread)?.unwrap_or_default();
+    let (records, malformed) = records.with_context(unread)?;
+    let (row, unreadable) = Row::of(&managed, &item, &records, cloud.now());
+    for malformed in malformed.into_iter().chain(unreadable) {
+        warning(malformed);
+    }
+    Ok(row)
+}
+
+#[cfg(test)]
+mod tests;

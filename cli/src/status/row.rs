@@ -1,0 +1,221 @@
+//! One target.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wharfinger_cloud::history::Record;
+use wharfinger_cloud::table::{Item, Malformed, attribute};
+use wharfinger_core::config::Scaling as Configured;
+use wharfinger_core::config::holds::Holds;
+use wharfinger_core::config::stored::Managed;
+use wharfinger_core::delivery;
+use wharfinger_core::ids::TargetKind;
+use wharfinger_core::report::{Code, Outcome, Reason};
+use wharfinger_core::scaling::{self, Bounds, Change, bounds, next_change};
+
+/// The attributes with what scaling and delivery remember, as the reference has them.
+const SCALING: &str = "scaling";
+const DELIVERY: &str = "delivery";
+
+/// What is known of a target. Of a domain that is not configured nothing is.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct Row {
+    pub(super) target: String,
+    kind: TargetKind,
+    #[serde(flatten)]
+    pub(super) holds: Holds,
+    pub(super) scaling: Option<Scaling>,
+    pub(super) delivery: Option<Delivery>,
+    pub(super) discovery: Option<Endpoints>,
+    pub(super) balancing: Option<Endpoints>,
+}
+
+/// What is known of its count.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Scaling {
+    /// The bounds that are in force.
+    pub(super) bounds: Bounds,
+    /// What they are of.
+    pub(super) bounds_code: Code,
+    /// The same in words.
+    pub(super) bounds_why: String,
+    /// When they may change next.
+    pub(super) next_bounds: Option<Timestamp>,
+    /// The last change of the count.
+    pub(super) last_change: Option<Change>,
+    /// A change whose effect is not known yet.
+    pub(super) unfinished: Option<Change>,
+    /// Until when the cooldown lets no task be added, where that is later than now.
+    pub(super) no_more_before: Option<Timestamp>,
+    /// Until when it lets none be removed.
+    pub(super) no_fewer_before: Option<Timestamp>,
+    /// The last decision in the history.
+    pub(super) decision: Option<Decided>,
+}
+
+/// What is known of its rollouts.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Delivery {
+    /// The rollout that has begun and is not through.
+    pub(super) unfinished: Option<Rollout>,
+    /// What each rule brought out last, or was first seen with.
+    pub(super) last: Vec<Rollout>,
+    /// The revision that was given up, since it was not what was asked for.
+    pub(super) refused: Option<String>,
+    /// The last decision in the history.
+    pub(super) decision: Option<Decided>,
+}
+
+/// A rollout.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Rollout {
+    /// The images, or their digests.
+    pub(super) images: Vec<String>,
+    /// The task definition, once it is registered.
+    pub(super) revision: Option<String>,
+    /// When it was begun, brought out or first seen.
+    pub(super) at: Timestamp,
+}
+
+/// What is known of its endpoints.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct Endpoints {
+    /// The last decision on one of its tasks in the history.
+    pub(super) decision: Option<Decided>,
+}
+
+/// A decision.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Decided {
+    pub(super) at: Timestamp,
+    pub(super) outcome: Outcome,
+    pub(super) reasons: Vec<Reason>,
+}
+
+impl Row {
+    /// Reads a target's state item and its newest records, newest first; what cannot be read counts as nothing.
+    pub(super) fn of(managed: &Managed, item: &Item, records: &[Record], now: Timestamp) -> (Self, Vec<Malformed>) {
+        let mut malformed = Vec::new();
+        let config = &managed.stored.config;
+        let last = |domain: &str| {
+            let record = records.iter().find(|record| record.domain == domain)?;
+            Some(Decided {
+                at: record.at,
+                outcome: record.outcome,
+                reasons: record.reasons.clone(),
+            })
+        };
+        let holds = Holds::of(&managed.stored, now);
+        let scaling = config.scaling.as_ref().map(|configured| {
+            let memory = remembered(item, SCALING, &mut malformed);
+            Scaling::of(configured, &holds, &memory, last("scaling"), now)
+        });
+        let delivery = (!config.delivery.is_empty()).then(|| {
+            let memory = remembered(item, DELIVERY, &mut malformed);
+            Delivery::of(memory, last("delivery"))
+        });
+        let endpoints = |domain, configured: bool| configured.then(|| Endpoints { decision: last(domain) });
+        let row = Self {
+            target: managed.target.to_string(),
+            kind: managed.target.kind,
+            scaling,
+            delivery,
+            discovery: endpoints("discovery", !config.discovery.is_empty()),
+            balancing: endpoints("balancing", !config.balancing.is_empty()),
+            holds,
+        };
+        (row, malformed)
+    }
+
+    /// The last decision of each domain.
+    pub(super) fn decisions(&self) -> impl Iterator<Item = (&'static str, &Decided)> {
+        [
+            ("discovery", self.discovery.as_ref().and_then(|of| of.decision.as_ref())),
+            ("balancing", self.balancing.as_ref().and_then(|of| of.decision.as_ref())),
+            ("scaling", self.scaling.as_ref().and_then(|of| of.decision.as_ref())),
+            ("delivery", self.delivery.as_ref().and_then(|of| of.decision.as_ref())),
+        ]
+        .into_iter()
+        .filter_map(|(domain, decision)| Some((domain, decision?)))
+    }
+
+    /// Whether there is something to tell: a pause, an override, what waits, is not finished or has failed.
+    pub(super) fn is_notable(&self) -> bool {
+        let open = |of: &Scaling| of.unfinished.is_some();
+        let rolls = |of: &Delivery| of.unfinished.is_some() || of.refused.is_some();
+        self.holds != Holds::default()
+            || self.scaling.as_ref().is_some_and(open)
+            || self.delivery.as_ref().is_some_and(rolls)
+            || self.decisions().any(|(_, decided)| decided.is_open())
+    }
+}
+
+impl Decided {
+    /// Whether it waits for something, or could not be used.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.outcome, Outcome::Wait | Outcome::Rejected)
+    }
+}
+
+fn remembered<T: DeserializeOwned + Default>(item: &Item, name: &str, malformed: &mut Vec<Malformed>) -> T {
+    attribute(item, name)
+        .unwrap_or_else(|unreadable| {
+            malformed.push(unreadable);
+            None
+        })
+        .unwrap_or_default()
+}
+
+impl Scaling {
+    fn of(
+        configured: &Configured,
+        holds: &Holds,
+        memory: &scaling::Memory,
+        decision: Option<Decided>,
+        now: Timestamp,
+    ) -> Self {
+        let force = bounds(configured, holds.scale, now);
+        let later = |until: Option<Timestamp>| until.filter(|until| now < *until);
+        let unfinished = memory.intent.as_ref().map(|intent| Change {
+            from: intent.from,
+            to: intent.to,
+            at: intent.at,
+            foreign: false,
+        });
+        Self {
+            bounds: force.bounds,
+            bounds_code: force.why.code,
+            bounds_why: force.why.message,
+            next_bounds: next_change(configured, holds.scale, now),
+            last_change: memory.last,
+            unfinished,
+            no_more_before: later(memory.cooling_out(&configured.cooldown)),
+            no_fewer_before: later(memory.cooling_in(&configured.cooldown)),
+            decision,
+        }
+    }
+}
+
+impl Delivery {
+    fn of(memory: delivery::Memory, decision: Option<Decided>) -> Self {
+        let unfinished = memory.intent.map(|intent| Rollout {
+            images: intent.changes.into_iter().map(|change| change.to).collect(),
+            revision: intent.registered,
+            at: intent.at,
+        });
+        let last = memory.done.into_values().map(|rollout| Rollout {
+            images: vec![rollout.digest.to_string()],
+            revision: Some(rollout.revision),
+            at: rollout.at,
+        });
+        Self {
+            unfinished,
+            last: last.collect(),
+            refused: memory.refused.map(|refused| refused.revision),
+            decision,
+        }
+    }
+}

@@ -1,0 +1,202 @@
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use wharfinger_cloud::history::{Record, write};
+use wharfinger_cloud::table::{Item, Table, TableName, text, to_attribute};
+use wharfinger_core::config::changes::{Stamp, plan};
+use wharfinger_core::config::stored::Resolved;
+use wharfinger_core::report::{Code, Outcome, Reason};
+
+use super::*;
+use crate::output::Show;
+use crate::table::busy::Busy;
+
+const SHOP: &str = "version: 1
+services:
+  prod/web:
+    discovery: [{ to: srv-1 }]
+    scaling: { min: 2, max: 10, rules: [{ alarm: cpu, add: 1 }], cooldown: { out: 1m, in: 5m } }
+    delivery: [{ repository: shop/web, tags: { exact: v1 } }]
+  prod/plain: {}
+tasks:
+  prod/nightly: { discovery: [{ to: srv-2 }] }
+";
+
+/// The tables with a configuration, of which some targets hold something.
+async fn applied(document: &str) -> Busy {
+    let table = Busy::default();
+    let document = crate::document::load("w.yaml", document).document.unwrap();
+    let stamp = Stamp {
+        at: Timestamp::UNIX_EPOCH,
+        by: "me".to_owned(),
+    };
+    let planned = |stored: &_| Ok(plan(stored, &document, &Resolved::default(), false, &stamp).unwrap());
+    crate::table::write(&table, planned, |plan| &plan.transactions)
+        .await
+        .unwrap();
+    table
+}
+
+async fn remember(table: &Busy, attribute: &str, value: &impl Serialize) {
+    let mut item = Item::default();
+    item.insert("pk".into(), text("service#prod/web"));
+    item.insert("sk".into(), text("state"));
+    item.insert(attribute.into(), to_attribute("it", value).unwrap());
+    table.put(TableName::State, item).await.unwrap();
+}
+
+async fn record(table: &Busy, second: i64, domain: &str, outcome: Outcome, code: Code) {
+    let target = Target::service("prod", "web");
+    let record = Record {
+        at: Timestamp::from_second(second).unwrap(),
+        domain: domain.into(),
+        target: target.to_string(),
+        subject: None,
+        cause: format!("event {second}"),
+        outcome,
+        reasons: vec![Reason::new(Code::AlarmNotActive, "first"), Reason::new(code, "last")],
+        actions: Vec::new(),
+        latency_ms: None,
+    };
+    write(table, &target, &record).await.unwrap();
+}
+
+fn printed(report: &Report) -> String {
+    let mut out = Vec::new();
+    report.text(&mut out).unwrap();
+    anstream::adapter::strip_str(&String::from_utf8(out).unwrap()).to_string()
+}
+
+async fn of_web(table: &Busy) -> Value {
+    let report = read(table, Some(&Target::service("prod", "web")))
+        .await
+        .unwrap()
+        .unwrap();
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(
+        (json["targets"].as_array().unwrap().len(), &json["others"]),
+        (1, &json!(0))
+    );
+    json["targets"][0].clone()
+}
+
+#[tokio::test]
+async fn keys_are_the_same_whatever_is_known() {
+    let table = applied(SHOP).await;
+    assert_eq!(
+        of_web(&table).await,
+        json!({
+            "target": "prod/web", "kind": "service", "paused": {}, "override": null,
+            "scaling": {
+                "bounds": { "min": 2, "max": 10 }, "bounds-code": "ConfiguredBounds", "bounds-why": "as configured",
+                "next-bounds": null, "last-change": null, "unfinished": null, "no-more-before": null,
+                "no-fewer-before": null, "decision": null,
+            },
+            "delivery": { "unfinished": null, "last": [], "refused": null, "decision": null },
+            "discovery": { "decision": null }, "balancing": null,
+        })
+    );
+}
+
+#[tokio::test]
+async fn what_is_remembered_and_was_decided_is_told() {
+    let table = applied(SHOP).await;
+    let memory = json!({
+        "last": { "from": 2, "to": 4, "at": "1969-12-31T23:59:30Z" },
+        "rise": { "base": 2, "at": "1969-12-31T23:59:30Z" },
+        "intent": { "from": 4, "to": 5, "at": "1969-12-31T23:59:59Z", "base": 4 },
+    });
+    let typed: wharfinger_core::scaling::Memory = serde_json::from_value(memory.clone()).unwrap();
+    remember(&table, "scaling", &typed).await;
+    record(&table, 10, "scaling", Outcome::Act, Code::ScaleOut).await;
+    record(&table, 20, "scaling", Outcome::Wait, Code::Cooldown).await;
+    record(&table, 30, "discovery", Outcome::Ignore, Code::AlreadyRegistered).await;
+    let web = of_web(&table).await;
+    let scaling = &web["scaling"];
+    assert_eq!(scaling["last-change"], memory["last"]);
+    assert_eq!(
+        scaling["unfinished"],
+        json!({ "from": 4, "to": 5, "at": "1969-12-31T23:59:59Z" })
+    );
+    assert_eq!(
+        (&scaling["no-more-before"], &scaling["no-fewer-before"]),
+        (&json!("1970-01-01T00:00:30Z"), &json!("1970-01-01T00:04:30Z"))
+    );
+    assert_eq!(scaling["decision"]["outcome"], "wait");
+    assert_eq!(scaling["decision"]["reasons"][1]["code"], "Cooldown");
+    assert_eq!(web["discovery"]["decision"]["outcome"], "ignore");
+    let report = read(&table, None).await.unwrap().unwrap();
+    assert_eq!(
+        printed(&report),
+        "target        bounds      last        state
+prod/plain    -           -           fine
+prod/web      2 to 10     2 -> 4      scales
+    bounds 2 to 10: as configured
+    count changed from 2 to 4 at 1969-12-31T23:59:30Z
+    change from 4 to 5 not finished since 1969-12-31T23:59:59Z
+    cooldown: no task is added before 1970-01-01T00:00:30Z
+    cooldown: no task is removed before 1970-01-01T00:04:30Z
+    scaling: wait at 1970-01-01T00:00:20Z
+        Cooldown: last
+prod/nightly  -           -           fine
+"
+    );
+}
+
+#[tokio::test]
+async fn rollouts_are_told_and_what_cannot_be_read_hides_nothing() {
+    let table = applied(SHOP).await;
+    let digest = format!("sha256:{}", "7f".repeat(32));
+    let memory = json!({
+        "intent": { "digests": {}, "changes": [{ "container": 0, "name": "web", "from": "a", "to": "shop/web@b" }],
+            "base": "web:1", "at": "1970-01-01T00:00:00Z" },
+        "done": { "shop/web": { "digest": digest, "revision": "web:1", "at": "1970-01-01T00:00:00Z" } },
+    });
+    let typed: wharfinger_core::delivery::Memory = serde_json::from_value(memory).unwrap();
+    remember(&table, "delivery", &typed).await;
+    let web = of_web(&table).await;
+    assert_eq!(
+        web["delivery"]["unfinished"],
+        json!({ "images": ["shop/web@b"], "revision": null, "at": "1970-01-01T00:00:00Z" })
+    );
+    assert_eq!(web["delivery"]["last"][0]["images"], json!([digest]));
+    let report = read(&table, None).await.unwrap().unwrap();
+    assert!(printed(&report).contains("rolls out\n"), "{}", printed(&report));
+    remember(&table, "delivery", &"?").await;
+    assert_eq!(of_web(&table).await["delivery"]["unfinished"], Value::Null);
+}
+
+#[tokio::test]
+async fn of_many_targets_only_those_with_something_to_tell_are_shown() {
+    let services: Vec<_> = (0..=MANY)
+        .map(|i| format!("  prod/s{i}: {{ scaling: {{ min: 1, max: 2 }} }}\n"))
+        .collect();
+    let table = applied(&format!("version: 1\nservices:\n{}", services.concat())).await;
+    let stamp = Stamp {
+        at: Timestamp::UNIX_EPOCH,
+        by: "me".to_owned(),
+    };
+    let target = Target::service("prod", "s7");
+    let paused = holds::change(&table, &target, &stamp, |_, _, holds| {
+        holds.pause("scaling", None);
+        Ok(())
+    });
+    assert!(paused.await.unwrap().is_some());
+    let report = read(&table, None).await.unwrap().unwrap();
+    assert_eq!((report.targets.len(), report.others), (1, MANY));
+    let told = printed(&report);
+    assert!(
+        told.contains("prod/s7  1 to 2      -           paused\n    scaling is paused until it is resumed\n"),
+        "{told}"
+    );
+    assert!(
+        told.ends_with("and 50 target(s) of which there is nothing to tell\n"),
+        "{told}"
+    );
+    // One that is asked for is shown.
+    let other = read(&table, Some(&Target::service("prod", "s8")))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((other.targets.len(), other.others), (1, 0));
+    assert_eq!(read(&table, Some(&Target::service("prod", "t8"))).await.unwrap(), None);
+}

@@ -1,0 +1,156 @@
+//! The table for people, with a few lines below each target of which there is something to tell.
+
+use std::io::{self, Write};
+
+use wharfinger_core::scaling::Change;
+
+use super::Report;
+use super::row::{Decided, Delivery, Rollout, Row, Scaling};
+use crate::holds::{overridden, pause};
+use crate::output::{BOLD, DIM, GREEN, Show, YELLOW};
+
+impl Show for Report {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let width = self
+            .targets
+            .iter()
+            .map(|row| row.target.len())
+            .max()
+            .unwrap_or_default()
+            .max(6);
+        if !self.targets.is_empty() {
+            writeln!(
+                out,
+                "{BOLD}{:width$}  {:10}  {:10}  state{BOLD:#}",
+                "target", "bounds", "last"
+            )?;
+        }
+        for row in &self.targets {
+            let scaling = row.scaling.as_ref();
+            let bounds = scaling.map(|of| format!("{} to {}", of.bounds.min, of.bounds.max));
+            let last = scaling
+                .and_then(|of| of.last_change)
+                .map(|Change { from, to, .. }| format!("{from} -> {to}"));
+            let (style, state) = state(row);
+            writeln!(
+                out,
+                "{:width$}  {:10}  {:10}  {style}{state}{style:#}",
+                row.target,
+                bounds.as_deref().unwrap_or("-"),
+                last.as_deref().unwrap_or("-")
+            )?;
+            if self.whole || row.is_notable() {
+                details(out, row, self.whole)?;
+            }
+        }
+        match (self.targets.len(), self.others) {
+            (0, 0) => writeln!(out, "nothing is configured"),
+            (_, 0) => Ok(()),
+            (_, others) => writeln!(
+                out,
+                "{DIM}and {others} target(s) of which there is nothing to tell{DIM:#}"
+            ),
+        }
+    }
+}
+
+/// The most notable of a target, in a word.
+fn state(row: &Row) -> (anstyle::Style, &'static str) {
+    let rolls = row.delivery.as_ref();
+    if !row.holds.paused.is_empty() {
+        (YELLOW, "paused")
+    } else if rolls.is_some_and(|of| of.refused.is_some()) {
+        (YELLOW, "a rollout was given up")
+    } else if rolls.is_some_and(|of| of.unfinished.is_some()) {
+        (YELLOW, "rolls out")
+    } else if row.scaling.as_ref().is_some_and(|of| of.unfinished.is_some()) {
+        (YELLOW, "scales")
+    } else if row.decisions().any(|(_, decided)| decided.is_open()) {
+        (YELLOW, "waits")
+    } else if row.holds.scale.is_some() {
+        (YELLOW, "overridden")
+    } else {
+        (GREEN, "fine")
+    }
+}
+
+fn details(out: &mut dyn Write, row: &Row, whole: bool) -> io::Result<()> {
+    for (domain, until) in &row.holds.paused {
+        writeln!(out, "    {}", pause(domain, *until))?;
+    }
+    if let Some(over) = &row.holds.scale {
+        writeln!(out, "    {}", overridden(over))?;
+    }
+    if let Some(of) = &row.scaling {
+        scaling(out, of)?;
+    }
+    if let Some(of) = &row.delivery {
+        delivery(out, of, whole)?;
+    }
+    for (domain, decided) in row.decisions().filter(|(_, decided)| whole || decided.is_open()) {
+        decision(out, domain, decided, whole)?;
+    }
+    Ok(())
+}
+
+fn scaling(out: &mut dyn Write, of: &Scaling) -> io::Result<()> {
+    let next = of
+        .next_bounds
+        .map_or_else(String::new, |at| format!("; they may change at {at}"));
+    writeln!(
+        out,
+        "    bounds {} to {}: {}{next}",
+        of.bounds.min, of.bounds.max, of.bounds_why
+    )?;
+    if let Some(Change { from, to, at, foreign }) = of.last_change {
+        let who = if foreign { ", by someone else" } else { "" };
+        writeln!(out, "    count changed from {from} to {to} at {at}{who}")?;
+    }
+    if let Some(Change { from, to, at, .. }) = of.unfinished {
+        writeln!(
+            out,
+            "    {YELLOW}change from {from} to {to} not finished since {at}{YELLOW:#}"
+        )?;
+    }
+    if let Some(until) = of.no_more_before {
+        writeln!(out, "    cooldown: no task is added before {until}")?;
+    }
+    if let Some(until) = of.no_fewer_before {
+        writeln!(out, "    cooldown: no task is removed before {until}")?;
+    }
+    Ok(())
+}
+
+fn delivery(out: &mut dyn Write, of: &Delivery, whole: bool) -> io::Result<()> {
+    let told = |Rollout { images, revision, at }: &Rollout| {
+        let revision = revision.as_deref().unwrap_or("no revision yet");
+        format!("{} at {at}, {revision}", images.join(", "))
+    };
+    if let Some(rollout) = &of.unfinished {
+        writeln!(out, "    {YELLOW}rollout of {} is not through{YELLOW:#}", told(rollout))?;
+    }
+    if let Some(revision) = &of.refused {
+        writeln!(
+            out,
+            "    {YELLOW}{revision} was given up: it differs in more than was asked for{YELLOW:#}"
+        )?;
+    }
+    for rollout in of.last.iter().filter(|_| whole) {
+        writeln!(out, "    brought out {}", told(rollout))?;
+    }
+    Ok(())
+}
+
+fn decision(out: &mut dyn Write, domain: &str, decided: &Decided, whole: bool) -> io::Result<()> {
+    let outcome = serde_json::to_value(decided.outcome)?;
+    let outcome = outcome.as_str().unwrap_or_default();
+    writeln!(out, "    {domain}: {outcome} {DIM}at {}{DIM:#}", decided.at)?;
+    let reasons = match decided.reasons.split_last() {
+        Some((last, _)) if !whole => std::slice::from_ref(last),
+        _ => &decided.reasons,
+    };
+    for reason in reasons {
+        writeln!(out, "        {}: {}", reason.code, reason.message)?;
+    }
+    Ok(())
+}
