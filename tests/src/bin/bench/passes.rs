@@ -123,11 +123,11 @@ fn configured(n: usize) -> Value {
 }
 
 fn item(key: &Key, name: &str, attribute: AttributeValue) -> Item {
-    Item::from([
-        ("pk".to_owned(), text(key.pk.clone())),
-        ("sk".to_owned(), text(key.sk.clone())),
-        (name.to_owned(), attribute),
-    ])
+    let mut item = Item::default();
+    item.insert("pk".into(), text(key.pk.clone()));
+    item.insert("sk".into(), text(key.sk.clone()));
+    item.insert(name.into(), attribute);
+    item
 }
 
 fn unstorable(error: impl std::fmt::Display) -> io::Error {
