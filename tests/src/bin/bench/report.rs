@@ -153,8 +153,11 @@ pub(crate) fn of_passes(columns: &[Column]) -> String {
         passes::SERVICES
     );
     let mut row = |name: &str, cells: Vec<String>| {
-        let cells: String = cells.iter().map(|cell| format!("{cell:>12}")).collect();
-        let _ = writeln!(table, "{name:<26}{cells}");
+        let _ = write!(table, "{name:<26}");
+        for cell in cells {
+            let _ = write!(table, "{cell:>12}");
+        }
+        table.push('\n');
     };
     row(
         "active services",
