@@ -242,7 +242,7 @@ impl Metrics for Account {
         self.did("GetMetricData", alarms.values().map(Vec::len).sum(), 500);
         let now = self.now();
         let reading = |name: &String| {
-            let value = if name.starts_with("cpu") { 60.0 } else { 75.0 };
+            let value = if name.contains("cpu-") { 60.0 } else { 75.0 };
             let newest = Reading {
                 value,
                 threshold: None,
