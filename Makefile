@@ -37,7 +37,7 @@ NO_CORPUS := $(filter none,$(WHARFINGER_EVENT_CORPUS))
 # In the order in which they fail: what takes seconds first.
 PHASES := check-format check-template lint docs unit simulate deny local-cloud functions story churn scaling
 
-.PHONY: help demo test test-fast simulate bench lint fmt deny docs build clean distclean \
+.PHONY: help demo test test-fast simulate day bench lint fmt deny docs build clean distclean \
 	check-format check-template unit local-cloud functions binaries story churn scaling venv
 
 help: ## Print this.
@@ -68,6 +68,9 @@ test-fast: ## Run the unit tests of every crate.
 
 simulate: ## Run SEEDS=1000 simulated histories; SEED=n replays one with its trace.
 	cargo run --package wharfinger-tests --bin simulate -- $(if $(SEED),--seed $(SEED) --trace,--seeds $(SEEDS))
+
+day: ## Write the table and the picture of docs/scaling.md anew.
+	UPDATE_EXPECT=1 cargo test --package wharfinger-tests --test day
 
 bench: venv ## Measure size, start, memory and calls of each function.
 	PATH="$(VENV)/bin:$$PATH" cargo run --package wharfinger-tests --bin bench

@@ -1,4 +1,5 @@
 //! What the tests that cross crates share.
 
+pub mod day;
 pub mod lambda;
 pub mod simulation;

@@ -91,6 +91,9 @@ impl Look<'_> {
         }
         memory.bounds = Some(self.bounds());
         let combined = self.combine();
+        if matches!(combined, Combined::In(..)) && self.free_of_deployment(false).is_err() {
+            memory.deploying = Some(self.now);
+        }
         let wish = match &combined {
             Combined::Out(wishes) | Combined::In(wishes, 0) => wishes.iter().map(|wish| wish.to).max().unwrap_or(base),
             Combined::In(..) | Combined::Content => base,
@@ -223,8 +226,7 @@ impl Look<'_> {
         let reckoned = self.reckon(wishes.iter().map(|wish| (wish.to, wish.ask)), stable);
         self.unspent(&reckoned)?;
         self.steady(reckoned.to)?;
-        let cooling = self.count.memory.cooling_in(&scaling.cooldown);
-        if let Some(until) = cooling.filter(|until| self.now < *until) {
+        if let Some(until) = self.cooling_in() {
             let message = format!("no task is removed from service {target} before {until}: cooldown");
             return Err(Held::new(Outcome::Wait, Code::Cooldown, message));
         }
@@ -334,6 +336,14 @@ impl Look<'_> {
     fn cooling_out(&self) -> Option<Timestamp> {
         let until = self.count.memory.cooling_out(&self.facts.scaling.cooldown);
         until.filter(|until| self.now < *until)
+    }
+
+    /// Until when no task is removed: after any change, and after a deployment that held that back.
+    fn cooling_in(&self) -> Option<Timestamp> {
+        let cooldown = self.facts.scaling.cooldown.inward;
+        let changed = self.count.memory.cooling_in(&self.facts.scaling.cooldown);
+        let deployed = hold::deployed(self.service, self.count).map(|at| after(at, cooldown));
+        changed.max(deployed).filter(|until| self.now < *until)
     }
 
     /// The count before the first step of this cooldown, if nothing but steps to more tasks happened since.

@@ -54,6 +54,12 @@ pub(super) fn deployment(facts: &Facts, service: &ServiceFacts, out: bool, now: 
     Deploying::Holds(Reason::new(Code::DeploymentInProgress, message))
 }
 
+/// When a deployment that is over was last seen to hold back that tasks are removed: what was measured until then is of
+/// tasks of two revisions, more than the count, and says too little.
+pub(super) fn deployed(service: &ServiceFacts, count: &Count) -> Option<Timestamp> {
+    count.memory.deploying.filter(|_| service.in_progress().is_none())
+}
+
 /// Since when fewer tasks run than are wanted. During a deployment the running ones are of two revisions and say nothing.
 pub(super) fn pending(service: &ServiceFacts, count: &Count, now: Timestamp) -> Option<Timestamp> {
     let short = service.in_progress().is_none() && service.running_count < count.base;

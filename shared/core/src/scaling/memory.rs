@@ -37,6 +37,9 @@ pub struct Memory {
     /// Since when fewer tasks run than are wanted, outside of a deployment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending: Option<Timestamp>,
+    /// When a deployment was last seen to hold back that tasks are removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deploying: Option<Timestamp>,
     /// Since when each queue has had no message, by its name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub idle: BTreeMap<String, Timestamp>,

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, reason = "the report is what this program is for")]
 
 mod measure;
+mod passes;
 mod report;
 mod scenes;
 mod sizes;
@@ -86,5 +87,7 @@ fn run() -> io::Result<()> {
         counted.push((measure::calls(&binaries[scene.function], &scene)?, scene));
     }
     report::print(&measured, &counted, &sweeps::count()?);
+    println!();
+    print!("{}", report::of_passes(&passes::all()?));
     Ok(())
 }

@@ -1,9 +1,11 @@
 //! The report: what was measured, beside the hello and beside what was promised.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
 
 use super::measure::{Counted, ROUNDS, Starts, WARM_EVENTS, percentile};
+use super::passes::{self, Column};
 use super::scenes::Scene;
 use super::sweeps::{self, Count};
 use super::{HELLO, Measured};
@@ -141,6 +143,42 @@ fn of_sweeps(sweeps: &Sweeps) -> String {
             let _ = writeln!(table, "{name:<40}{calls:>12}{must:>14}");
         }
     }
+    table
+}
+
+/// What the passes of scaling did, a row each operation.
+pub(crate) fn of_passes(columns: &[Column]) -> String {
+    let mut table = format!(
+        "AWS calls of the passes of scaling over {} services with three alarms each\n",
+        passes::SERVICES
+    );
+    let mut row = |name: &str, cells: Vec<String>| {
+        let cells: String = cells.iter().map(|cell| format!("{cell:>12}")).collect();
+        let _ = writeln!(table, "{name:<26}{cells}");
+    };
+    row(
+        "active services",
+        columns.iter().map(|(active, ..)| active.to_string()).collect(),
+    );
+    row(
+        "the pass of every",
+        columns.iter().map(|(_, pass, _)| (*pass).to_owned()).collect(),
+    );
+    let operations: BTreeSet<_> = columns.iter().flat_map(|(.., did)| did.calls.keys()).collect();
+    for operation in operations {
+        let calls = columns
+            .iter()
+            .map(|(.., did)| did.calls.get(operation).copied().unwrap_or_default());
+        row(operation, calls.map(|calls| calls.to_string()).collect());
+    }
+    let all = columns
+        .iter()
+        .map(|(.., did)| did.calls.values().sum::<usize>().to_string());
+    row("together", all.collect());
+    row(
+        "CPU of this build",
+        columns.iter().map(|(.., did)| ms(did.cpu)).collect(),
+    );
     table
 }
 

@@ -119,7 +119,7 @@ impl AlarmDefinition {
     }
 
     /// The state that these datapoints give, newest first; a missing one is `None`, and so are all after the last.
-    fn evaluate(&self, newest_first: &[Option<f64>], before: AlarmValue) -> AlarmValue {
+    pub fn evaluate(&self, newest_first: &[Option<f64>], before: AlarmValue) -> AlarmValue {
         let (n, m) = (
             self.evaluation_periods.max(1) as usize,
             self.datapoints_to_alarm.max(1) as usize,

@@ -133,6 +133,33 @@ fn bounds_do_not_end_maintenance_and_start_what_was_to_have_none() {
 }
 
 #[test]
+fn after_a_deployment_no_task_is_removed_for_the_cooldown() {
+    use Code::*;
+    let rules = |cooldown: &str| {
+        let rules = json!([{ "alarm": "a", "target": 60 }]);
+        let scaling = json!({ "min": 2, "max": 20, "rules": rules, "cooldown": { "in": cooldown } });
+        configured(scaling).tasks(20)
+    };
+    // While both revisions ran each of the tasks had half of the load.
+    let halved = |look: Look, now: i64| {
+        let knows = look.at(now).knows("a", ok(now - 40).reads(30.0, 70.0));
+        knows.with(|facts| facts.scalable = Known::Yes(false))
+    };
+    let ran = |look: Look, at: Timestamp| look.with(|facts| facts.memory.deploying = Some(at));
+    let during = halved(rules("5m"), 0).with(|facts| facts.service = Known::Yes(Some(described(20, "IN_PROGRESS"))));
+    let held = during.expect(None, Outcome::Wait, &[ScaleIn, DeploymentInProgress]);
+    assert_eq!(held.memory.deploying, Some(at(0)));
+    for (cooldown, seconds) in [("5m", 300), ("10s", 10)] {
+        let look = ran(rules(cooldown), at(0));
+        halved(look.clone(), seconds - 1).expect(None, Outcome::Wait, &[ScaleIn, Cooldown]);
+        halved(look, seconds).expect(Some(10), Outcome::Act, &[ScaleIn, ScaleIn]);
+    }
+    // More tasks wait for nothing.
+    let more = ran(rules("5m"), at(0)).at(60).knows("a", alarm(30).reads(90.0, 70.0));
+    assert_eq!(set_by(&more.tasks(10).decide()), Some(15));
+}
+
+#[test]
 fn a_deployment_holds_for_an_hour() {
     use Code::*;
     let deploying = |begun: i64| {

@@ -196,6 +196,27 @@ fn what_was_measured_before_the_tasks_were_warm_is_not_used() {
 }
 
 #[test]
+fn after_fewer_tasks_none_has_to_get_warm() {
+    use Code::*;
+    let after = |memory: Memory, begun: i64| {
+        let scaling = json!({ "min": 2, "max": 20, "rules": [{ "alarm": "cpu", "target": 60 }], "warm-up": "4m" });
+        let alarm = told(AlarmValue::Alarm, 130, Some(reading(90.0, begun)));
+        configured(scaling)
+            .at(140)
+            .has_alarm("cpu", AlarmFacts::told(alarm))
+            .with(|facts| facts.memory = memory)
+    };
+    after(changed(6, 4, 0), 60).expect(Some(6), Outcome::Act, &[ScaleOut, ScaleOut]);
+    after(changed(6, 4, 0), 0).expect(None, Outcome::Ignore, &[StaleReading]);
+    let rose_before = |rose: i64| Memory {
+        rise: changed(2, 6, rose).rise,
+        ..changed(6, 4, 0)
+    };
+    after(rose_before(-179), 60).expect(None, Outcome::Ignore, &[StaleReading]);
+    after(rose_before(-180), 60).expect(Some(6), Outcome::Act, &[ScaleOut, ScaleOut]);
+}
+
+#[test]
 fn no_task_is_removed_that_would_be_asked_for_at_once() {
     use Code::*;
     // 50 % on 4 tasks are 100 % on 2. The reading was acted upon, so its rule is silent.

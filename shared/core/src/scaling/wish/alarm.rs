@@ -240,10 +240,10 @@ impl<'a> Hearing<'a> {
         })
     }
 
-    /// Why a reading is of tasks that were not warm.
+    /// Why a reading is of tasks that were not warm. Those that are left when others go are.
     fn is_cold(&self, found: Found) -> Option<String> {
         let warm_up = self.facts.scaling.warm_up;
-        let change = self.memory.last_own()?;
+        let change = self.memory.rise?.at;
         let warm = change.saturating_add(warm_up.duration()).unwrap_or(Timestamp::MAX);
         (found.begun < warm && !warm_up.duration().is_zero()).then(|| {
             format!(
