@@ -96,9 +96,10 @@ impl<C: Cloud> Domain for Counts<'_, C> {
         };
         // What was called for is in the set since before the call.
         let kept = async {
-            match decision.actions.is_empty() {
-                true => self.watch(&look, note.next).await,
-                false => Ok(()),
+            if decision.actions.is_empty() {
+                self.watch(&look, note.next).await
+            } else {
+                Ok(())
             }
         };
         let (newer, kept) = tokio::join!(moved(self.cloud, &look), kept);

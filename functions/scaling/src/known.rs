@@ -108,7 +108,7 @@ impl Known {
             Err(error) => failed.push(error),
         }
         match metrics {
-            Ok((asked, readings)) => self.read(cloud.now(), asked, readings),
+            Ok((asked, readings)) => self.read(cloud.now(), asked, &readings),
             Err(error) => failed.push(error),
         }
         failed
@@ -226,9 +226,9 @@ impl Known {
     ) -> Result<(Vec<Of>, BTreeMap<String, Reading>), CloudError> {
         let now = cloud.now();
         let alarms = rules.alarms().filter_map(|rule| self.needed(rule, now));
-        let aged = rules.queues().filter(|rule| rule.max_age.is_some());
         let filled = |rule: &&QueueRule| matches!(self.queues.get(&rule.queue), Some(Some(queue)) if queue.total() > 0);
-        let ages = aged.filter(filled).map(|rule| Of::Queue(rule.queue.clone()));
+        let of_age = rules.queues().filter(|rule| rule.max_age.is_some()).filter(filled);
+        let ages = of_age.map(|rule| Of::Queue(rule.queue.clone()));
         let asked: Vec<_> = alarms.chain(ages).collect();
         let query = |of: &Of| match of {
             Of::Queue(name) => vec![age(name)],
@@ -254,7 +254,7 @@ impl Known {
         needs_metric(rule, state_of(name)?, now).then(|| Of::Alarm(name.clone()))
     }
 
-    fn read(&mut self, now: Timestamp, asked: Vec<Of>, readings: BTreeMap<String, Reading>) {
+    fn read(&mut self, now: Timestamp, asked: Vec<Of>, readings: &BTreeMap<String, Reading>) {
         for of in asked {
             let reading = readings.get(&of.key()).copied();
             match of {

@@ -135,7 +135,11 @@ async fn targets(
     if scope.active {
         return Ok(function.config.several(cloud, rows.keys()).await?);
     }
-    Ok(function.config.all(cloud).await?)
+    // Whoever asks for one service has changed what is stored of it just now.
+    match scope.target {
+        Some(_) => Ok(function.config.all_anew(cloud).await?),
+        None => Ok(function.config.all(cloud).await?),
+    }
 }
 
 /// Those that have a count to move.

@@ -29,9 +29,10 @@ impl History {
             let minute = SignedDuration::from_mins(1);
             self.next_look = now.saturating_add(minute).unwrap_or(now);
             for domain in self.domains() {
-                if domain == Domain::Scaling || self.asks_for_health() {
-                    let event = self.look(domain);
-                    event.into_iter().for_each(|event| self.deliver(domain, event));
+                if (domain == Domain::Scaling || self.asks_for_health())
+                    && let Some(event) = self.look(domain)
+                {
+                    self.deliver(domain, event);
                 }
             }
         }

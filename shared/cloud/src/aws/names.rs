@@ -71,6 +71,25 @@ fn made(
     Ok(request.dns_config(config.build()?))
 }
 
+impl Aws {
+    /// Those that `GetService` says to be in a namespace.
+    async fn within_namespace(
+        &self,
+        registries: Vec<Registry>,
+        namespace_id: &str,
+    ) -> Result<Vec<Registry>, CloudError> {
+        let mut within = Vec::new();
+        for registry in registries {
+            let answer = self.servicediscovery.get_service().id(&registry.id).send().await;
+            let service = answer.map_err(|e| sdk::error("GetService", &e))?.service;
+            if service.and_then(|service| service.namespace_id).as_deref() == Some(namespace_id) {
+                within.push(registry);
+            }
+        }
+        Ok(within)
+    }
+}
+
 impl Names for Aws {
     async fn namespaces(&self) -> Result<Vec<Namespace>, CloudError> {
         let call = async {
@@ -105,13 +124,22 @@ impl Names for Aws {
                 .filters(filter)
                 .into_paginator()
                 .send();
-            let mut found = BTreeMap::new();
+            let mut found: BTreeMap<String, Vec<Registry>> = BTreeMap::new();
             while let Some(page) = pages.next().await {
                 let page = page.map_err(|e| sdk::error("ListServices", &e))?;
-                let services = page.services.unwrap_or_default().into_iter();
-                found.extend(services.filter_map(registry));
+                for (name, registry) in page.services.unwrap_or_default().into_iter().filter_map(registry) {
+                    found.entry(name).or_default().push(registry);
+                }
             }
-            Ok(found)
+            let mut of_namespace = BTreeMap::new();
+            for (name, mut several) in found {
+                // A name is there once in a namespace; clouds that only look like AWS may answer those of others too.
+                if several.len() > 1 {
+                    several = self.within_namespace(several, namespace_id).await?;
+                }
+                of_namespace.extend(several.pop().map(|registry| (name, registry)));
+            }
+            Ok(of_namespace)
         };
         self.within("ListServices", call).await
     }

@@ -20,9 +20,6 @@ use crate::service::ServiceFacts;
 /// minute while it stays in ALARM (CloudWatch user guide, "Using Amazon CloudWatch alarms").
 const REPEAT_AFTER: Span = Span::minutes(1);
 
-/// A metric of one-minute periods shows this long after the end of a deployment what the tasks that stay have to do.
-const SHOWN_AFTER: Span = Span::minutes(2);
-
 /// A change that is not made, and why.
 pub(super) struct Held(pub(super) Outcome, pub(super) Vec<Reason>);
 
@@ -341,12 +338,11 @@ impl Look<'_> {
         until.filter(|until| self.now < *until)
     }
 
-    /// Until when no task is removed: after any change, and after a deployment.
+    /// Until when no task is removed: after any change, and after a deployment that held that back.
     fn cooling_in(&self) -> Option<Timestamp> {
-        let cooldown = &self.facts.scaling.cooldown;
-        let changed = self.count.memory.cooling_in(cooldown);
-        let deployed = hold::deployed(self.service, self.count);
-        let deployed = deployed.map(|at| after(at, cooldown.inward.max(SHOWN_AFTER)));
+        let cooldown = self.facts.scaling.cooldown.inward;
+        let changed = self.count.memory.cooling_in(&self.facts.scaling.cooldown);
+        let deployed = hold::deployed(self.service, self.count).map(|at| after(at, cooldown));
         changed.max(deployed).filter(|until| self.now < *until)
     }
 

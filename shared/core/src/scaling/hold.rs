@@ -54,15 +54,10 @@ pub(super) fn deployment(facts: &Facts, service: &ServiceFacts, out: bool, now: 
     Deploying::Holds(Reason::new(Code::DeploymentInProgress, message))
 }
 
-/// Until when tasks of two revisions shared the load, as far as that is known, if they do no longer: what was measured then
-/// is of more tasks than the count, and says too little.
+/// When a deployment that is over was last seen to hold back that tasks are removed: what was measured until then is of
+/// tasks of two revisions, more than the count, and says too little.
 pub(super) fn deployed(service: &ServiceFacts, count: &Count) -> Option<Timestamp> {
-    let begun = service
-        .deployments
-        .iter()
-        .filter_map(|deployment| deployment.created_at);
-    let known = begun.chain(count.memory.deploying).max();
-    known.filter(|_| service.in_progress().is_none())
+    count.memory.deploying.filter(|_| service.in_progress().is_none())
 }
 
 /// Since when fewer tasks run than are wanted. During a deployment the running ones are of two revisions and say nothing.

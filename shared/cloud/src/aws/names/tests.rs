@@ -90,3 +90,22 @@ fn a_service_is_known_by_the_id_that_it_was_asked_for_by() {
     };
     assert_eq!((made, asked[0].json()), (Ok(expected), json!({ "Id": arn })));
 }
+
+#[test]
+fn of_services_of_one_name_that_of_the_namespace_is_taken() {
+    let listed =
+        r#"{"Services":[{"Id":"srv-1","Name":"web"},{"Id":"srv-2","Name":"api"},{"Id":"srv-3","Name":"web"}]}"#;
+    let first = r#"{"Service":{"Id":"srv-1","NamespaceId":"ns-1"}}"#;
+    let other = r#"{"Service":{"Id":"srv-3","NamespaceId":"ns-2"}}"#;
+    let (found, asked) = replay(&[(200, listed), (200, first), (200, other)], async |aws| {
+        aws.registries("ns-1").await
+    });
+    let found: Vec<_> = found
+        .unwrap()
+        .into_iter()
+        .map(|(name, registry)| (name, registry.id))
+        .collect();
+    let expected = [("api", "srv-2"), ("web", "srv-1")].map(|(name, id)| (name.to_owned(), id.to_owned()));
+    assert_eq!(found, expected);
+    assert_eq!(asked.len(), 3, "only of what is there twice it is asked");
+}
