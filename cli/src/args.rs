@@ -4,7 +4,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::{apply, backtest, check, completions, diff, explain, history, pause, scale, status, sync};
 
-/// Keeps what is around an Amazon ECS cluster true: service discovery, scaling, delivery.
+/// Keeps what is around an Amazon ECS cluster true: service discovery, load balancing, scaling, delivery.
 #[derive(Debug, Parser)]
 #[command(name = "wharfinger", version, max_term_width = 100)]
 #[command(
