@@ -150,6 +150,16 @@ pub enum Fault {
         /// Why.
         reason: String,
     },
+    /// What names of the configuration meant when it was applied is not there any more, though it may be under a new id.
+    #[error("{what}, which is configured for {targets}, is gone: `wharfinger apply` looks its name up anew ({error})")]
+    Gone {
+        /// The id or ARN.
+        what: String,
+        /// The targets.
+        targets: String,
+        /// What AWS said.
+        error: CloudError,
+    },
     /// Parts of a sweep failed; the others went through.
     #[error("{failed} of {of} parts of the sweep failed; the first: {first}")]
     Partly {

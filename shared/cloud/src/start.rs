@@ -20,6 +20,7 @@ impl From<Fault> for Diagnostic {
             Fault::Unsettled { .. } => "Unsettled",
             Fault::LeaseLost { .. } => "LeaseLost",
             Fault::Unstorable { .. } => "Unstorable",
+            Fault::Gone { .. } => "Gone",
             Fault::Partly { .. } => "Partly",
         };
         Self {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use wharfinger_tests::lambda::story::{configure, push_event, task, task_event, with_discovery};
+use wharfinger_tests::lambda::story::{REGISTRY, configure, push_event, task, task_event, with_discovery};
 use wharfinger_tests::lambda::{Fault, Outcome};
 
 use super::{Rig, has};
@@ -115,4 +115,22 @@ fn a_call_without_an_answer_ends_before_lambda_ends_the_function() {
     }
     rig.done(&joining());
     assert_eq!(rig.instances(), ["t1-8080"]);
+}
+
+#[test]
+fn a_registry_that_is_gone_is_told_with_what_to_do() {
+    let rig = rig();
+    rig.lambda
+        .fail("ListInstances", usize::MAX, Fault::Refuse(400, "ServiceNotFound"));
+    let sweep = json!({ "id": "tick", "detail-type": "Scheduled Event", "source": "aws.events", "detail": {} });
+    let (kind, message) = rig.failed(&sweep);
+    assert_eq!(kind, "Partly");
+    for named in [
+        REGISTRY,
+        "configured for prod/web",
+        "`wharfinger apply`",
+        "ServiceNotFound",
+    ] {
+        assert!(message.contains(named), "{named}: {message}");
+    }
 }

@@ -225,7 +225,7 @@ impl Look<'_> {
         self.due(wishes, scaling.cooldown.inward)?;
         let reckoned = self.reckon(wishes.iter().map(|wish| (wish.to, wish.ask)), stable);
         self.unspent(&reckoned)?;
-        self.steady(reckoned.to)?;
+        let reckoned = self.steady(reckoned)?;
         if let Some(until) = self.cooling_in() {
             let message = format!("no task is removed from service {target} before {until}: cooldown");
             return Err(Held::new(Outcome::Wait, Code::Cooldown, message));
@@ -283,22 +283,35 @@ impl Look<'_> {
         }
     }
 
-    /// Whether no rule would at once ask for what is taken away.
-    fn steady(&self, to: u32) -> Result<(), Held> {
+    /// As few tasks as no rule would at once ask more than, if that is fewer than there are.
+    fn steady(&self, reckoned: Reckoned) -> Result<Reckoned, Held> {
         let base = self.count.base;
-        let flaps = |heard: &&Heard<'_>| heard.level.is_some_and(|level| level.would_ask_for_more(base, to));
-        let Some(level) = self.heard.iter().find(flaps).and_then(|heard| heard.level) else {
-            return Ok(());
+        let asks_for_more = |to: u32| {
+            let mut levels = self.heard.iter().filter_map(|heard| heard.level);
+            levels.find(|level| level.would_ask_for_more(base, to))
         };
-        let message = format!(
-            "service {} stays at {base}: with {to} tasks alarm `{}` would be above its target",
-            self.facts.target, level.alarm
+        let Some(level) = asks_for_more(reckoned.to) else {
+            return Ok(reckoned);
+        };
+        let why = format!(
+            "with {} tasks alarm `{}` would be above its target",
+            reckoned.to, level.alarm
         );
-        Err(Held::new(
-            Outcome::Ignore,
-            Code::AutoScalingAnticipatedFlapping,
-            message,
-        ))
+        // Too many are too many, whatever they have to do.
+        let last = base.min(self.bounds().max.saturating_add(1));
+        match (reckoned.to..last).find(|to| asks_for_more(*to).is_none()) {
+            None if base > self.bounds().max => Ok(reckoned),
+            Some(to) => Ok(Reckoned {
+                to,
+                cut: Some(reckoned.cut.into_iter().chain([why]).collect::<Vec<_>>().join(", ")),
+                spent: None,
+            }),
+            None => {
+                let message = format!("service {} stays at {base}: {why}", self.facts.target);
+                let code = Code::AutoScalingAnticipatedFlapping;
+                Err(Held::new(Outcome::Ignore, code, message))
+            }
+        }
     }
 
     fn free_of_deployment(&self, out: bool) -> Result<Vec<Reason>, Held> {

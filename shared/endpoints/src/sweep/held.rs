@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt};
 use wharfinger_cloud::Fault;
-use wharfinger_cloud::error::Kind;
+use wharfinger_cloud::error::{CloudError, Kind};
 use wharfinger_core::endpoint::Member;
 
 use super::report::Collection;
@@ -118,10 +118,27 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
                         self.part(&id, result);
                     }
                 }
+                Err(Fault::Cloud(error)) if error.kind == Kind::NotFound => {
+                    let gone = self.gone(&id, error);
+                    self.part(&id, Err(gone));
+                }
                 Err(fault) => self.part(&id, Err(fault)),
             }
         }
         Ok(())
+    }
+
+    fn gone(&self, id: &str, error: CloudError) -> Fault {
+        let named = self
+            .targets
+            .iter()
+            .filter(|managed| collections::<S::Member>(managed).contains(id));
+        let targets: Vec<_> = named.map(|managed| managed.target.to_string()).collect();
+        Fault::Gone {
+            what: id.to_owned(),
+            targets: targets.join(", "),
+            error,
+        }
     }
 
     async fn content(&self, id: String) -> Content<S::Member> {

@@ -52,6 +52,8 @@ pub(crate) struct Did {
     pub(crate) calls: BTreeMap<&'static str, usize>,
     /// The time of a processor, with what this AWS takes.
     pub(crate) cpu: Duration,
+    /// How much more memory it took at its peak than before it, in kilobytes, with what this AWS answered.
+    pub(crate) memory: u64,
 }
 
 /// A pass of every minute and one over all, with so many active services of so many.
@@ -62,13 +64,16 @@ pub(crate) fn passes(services: usize, active: usize) -> io::Result<[Did; 2]> {
         account.wait(after);
         let mut event = schedule_event();
         event["detail"] = detail;
-        let began = cpu()?;
+        // From here on the peak counts (proc(5), `clear_refs`).
+        fs::write("/proc/self/clear_refs", "5")?;
+        let (began, held) = (cpu()?, kilobytes("VmRSS")?);
         let done = runtime.block_on(Box::pin(function.on_event(&account, "bench/1", &event)));
         done.map_err(|fault| io::Error::other(fault.to_string()))?;
         let cpu = cpu()?.saturating_sub(began);
         Ok(Did {
             calls: account.calls.take(),
             cpu,
+            memory: kilobytes("VmHWM")?.saturating_sub(held),
         })
     };
     for _ in 0..FIRST_PASSES {
@@ -101,6 +106,18 @@ fn cpu() -> io::Result<Duration> {
     nanos
         .map(Duration::from_nanos)
         .ok_or_else(|| io::Error::other(format!("/proc/thread-self/schedstat says {told:?}")))
+}
+
+/// What `/proc/self/status` says of the memory of this process.
+fn kilobytes(field: &str) -> io::Result<u64> {
+    let told = fs::read_to_string("/proc/self/status")?;
+    let mut lines = told
+        .lines()
+        .filter_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let number = lines
+        .next()
+        .and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+    number.ok_or_else(|| io::Error::other(format!("/proc/self/status does not say {field}")))
 }
 
 /// Services with three alarms each.

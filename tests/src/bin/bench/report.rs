@@ -182,6 +182,10 @@ pub(crate) fn of_passes(columns: &[Column]) -> String {
         "CPU of this build",
         columns.iter().map(|(.., did)| ms(did.cpu)).collect(),
     );
+    row(
+        "memory at its peak, kB",
+        columns.iter().map(|(.., did)| did.memory.to_string()).collect(),
+    );
     table
 }
 

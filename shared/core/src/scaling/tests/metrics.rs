@@ -239,9 +239,10 @@ fn no_task_is_removed_that_would_be_asked_for_at_once() {
     );
     calm(30.0).expect(Some(2), Outcome::Act, &[StaleReading, ScaleIn, ScaleIn]);
     calm(33.0).expect(Some(2), Outcome::Act, &[StaleReading, ScaleIn, ScaleIn]);
-    calm(34.0).expect(
-        None,
-        Outcome::Ignore,
-        &[StaleReading, ScaleIn, AutoScalingAnticipatedFlapping],
+    // 34 % on 4 are 68 % on 2, and 45 % on 3.
+    let fewer = calm(34.0).expect(Some(3), Outcome::Act, &[StaleReading, ScaleIn, ScaleIn]);
+    assert_eq!(
+        fewer.decision.reasons[2].message,
+        "service prod/web goes from 4 to 3 tasks: with 2 tasks alarm `cpu` would be above its target"
     );
 }
