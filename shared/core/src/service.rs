@@ -1,12 +1,14 @@
 //! What is known of an ECS service: the part of `DescribeServices` that deciders need.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::event::time_from_json;
+use crate::ids::same_revision;
 
 /// A service, as `DescribeServices` answers it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +33,12 @@ pub struct ServiceFacts {
     /// That its tasks could not be placed or started, unless it has reached a steady state since.
     #[serde(default)]
     pub unplaceable: Option<Unplaceable>,
+    /// The ARN of the service deployment that is in progress.
+    #[serde(default)]
+    pub current_service_deployment: Option<String>,
+    /// For how long its deployment configuration makes a healthy deployment last.
+    #[serde(default)]
+    pub deployment_patience: Duration,
 }
 
 /// A service event that says that tasks cannot be placed, or do not start.
@@ -120,6 +128,8 @@ impl ServiceFacts {
                 let at = event.get("createdAt").and_then(time_from_json)?;
                 Some((at, text(event, "message")?))
             })),
+            current_service_deployment: text(service, "currentServiceDeployment"),
+            deployment_patience: Duration::ZERO,
         })
     }
 
@@ -127,6 +137,15 @@ impl ServiceFacts {
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.status == "ACTIVE"
+    }
+
+    /// Whether it is on a revision, or has a deployment of it, also one that failed or is on its way out.
+    #[must_use]
+    pub fn has_had(&self, revision: &str) -> bool {
+        let deployments = self.deployments.iter().map(|d| d.task_definition.as_str());
+        std::iter::once(self.task_definition.as_str())
+            .chain(deployments)
+            .any(|one| same_revision(one, revision))
     }
 
     /// The deployment that is to stay.

@@ -159,6 +159,8 @@ impl Service {
                 vec![deployment("ecs-svc/1", "PRIMARY", "COMPLETED")]
             },
             unplaceable: None,
+            current_service_deployment: None,
+            deployment_patience: std::time::Duration::ZERO,
         }
     }
 

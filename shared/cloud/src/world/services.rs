@@ -211,6 +211,8 @@ impl World {
             deployment_controller: "ECS".into(),
             deployments: service.deployments.iter().enumerate().map(deployment).collect(),
             unplaceable: None,
+            current_service_deployment: None,
+            deployment_patience: std::time::Duration::ZERO,
         })
     }
 

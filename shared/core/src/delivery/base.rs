@@ -5,10 +5,9 @@ use serde_json::Value;
 use super::Facts;
 use super::action::Action;
 use super::linger::{SIDE_CONTAINER, is_ours};
-use super::memory::same_revision;
 use super::revision::{ContainerImage, containers, task_definition_arn};
 use super::standing::{Wanted, short};
-use crate::ids::TargetKind;
+use crate::ids::{TargetKind, same_revision};
 use crate::known::Known;
 use crate::report::{Code, Decision, Outcome, Reason};
 use crate::service::ServiceFacts;
@@ -29,6 +28,12 @@ impl Base<'_> {
     /// `family:revision`.
     pub(super) fn short(&self) -> &str {
         short(self.arn)
+    }
+
+    /// Whether the service is through with its last deployment and all wanted tasks run; a family always is.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.service
+            .is_none_or(|s| s.in_progress().is_none() && s.running_count >= s.desired_count)
     }
 }
 

@@ -208,6 +208,8 @@ impl World<'_> {
             deployment_controller: "ECS".into(),
             deployments: Vec::new(),
             unplaceable: None,
+            current_service_deployment: None,
+            deployment_patience: std::time::Duration::ZERO,
         }
     }
 }
