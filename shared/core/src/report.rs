@@ -212,6 +212,8 @@ codes! {
     ScanBlocked,
     /// There is no scan that tells what is in the image.
     ScanMissing,
+    /// The image is for other platforms than the tasks run on.
+    PlatformMismatch,
     /// The side container that lets tasks linger is added, changed or taken out.
     LingerChanges,
     /// The task definition has the side container that `drain` asks for.
