@@ -85,6 +85,7 @@ impl CloudError {
                 | "OperationNotFound"
                 | "RepositoryNotFound"
                 | "ImageNotFound"
+                | "ScanNotFound"
                 | "TargetGroupNotFound"
                 | "InvalidInstanceID.NotFound"
                 | "InvalidNetworkInterfaceID.NotFound"

@@ -11,6 +11,7 @@
 //! | [`ledger`] | one conditional write per event in the state table |
 //! | [`lease`] | who may write on a service, with fencing |
 //! | [`pipeline`] | decide, guard, apply, confirm, history: once, for every domain |
+//! | [`scans`] | the scans of what a digest stands for |
 //! | [`sweep`] | one pass over everything, whose parts fail alone |
 //! | [`history`], [`telemetry`] | what is told of a decision |
 //! | [`mod@env`], [`start`] | how a function starts |
@@ -24,6 +25,7 @@ pub mod lease;
 pub mod ledger;
 pub mod pipeline;
 pub mod ports;
+pub mod scans;
 pub mod start;
 pub mod store;
 pub mod sweep;
