@@ -141,6 +141,11 @@ pub(super) fn explain(context: &Context<'_>, config: &Config, event: &Event) -> 
             let decided = decide(found, |managed| context.image(managed, &event.envelope, image))?;
             (Named::Repository(image.repository.clone()), decided)
         }
+        Detail::Scan(scan) => {
+            let found = config.under(repository_partition(&scan.repository));
+            let decided = decide(found, |managed| context.scan(managed, &event.envelope, scan))?;
+            (Named::Repository(scan.repository.clone()), decided)
+        }
         Detail::Deployment(deployment) => {
             let target = deployment.target.clone();
             let found = config.targets.iter().filter(|managed| managed.target == target);
@@ -148,6 +153,10 @@ pub(super) fn explain(context: &Context<'_>, config: &Config, event: &Event) -> 
             (Named::Target(target), decided)
         }
         Detail::Scheduled => return Ok(Answer::sweep(about)),
+        Detail::Aside(aside) => {
+            let decision = Decision::without_calls(Outcome::Ignore, aside.reason.clone());
+            return Ok(Answer::of(about, decision));
+        }
     };
     let targets: Vec<_> = decisions.iter().map(|(target, _)| target.to_string()).collect();
     about.target = match &named {

@@ -198,7 +198,7 @@ codes! {
     RolledBack,
     /// The registered revision differs in more than was asked for.
     RevisionDiffers,
-    /// The deployment moved; nothing waits for it.
+    /// What an image may wait for moved; none waits for it.
     NothingWaiting,
     /// A gate of the rule is not open.
     GateClosed,
