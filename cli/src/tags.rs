@@ -114,7 +114,7 @@ fn rules_of(document: &Document, args: &Args) -> anyhow::Result<Vec<Delivery>> {
     let rules: Vec<_> = found
         .into_iter()
         .flatten()
-        .flat_map(|config| &config.delivery)
+        .flat_map(|config| config.delivery)
         .collect();
     if rules.is_empty() {
         bail!("{target} has no `delivery` in {file}: no tag is deployed");
