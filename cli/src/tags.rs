@@ -111,11 +111,7 @@ fn rules_of(document: &Document, args: &Args) -> anyhow::Result<Vec<Delivery>> {
         let hint = near.map_or_else(String::new, |near| format!(" (there is {near})"));
         bail!("{file} has no target {target}{hint}");
     }
-    let rules: Vec<_> = found
-        .into_iter()
-        .flatten()
-        .flat_map(|config| config.delivery)
-        .collect();
+    let rules: Vec<_> = found.into_iter().flatten().flat_map(|config| config.delivery).collect();
     if rules.is_empty() {
         bail!("{target} has no `delivery` in {file}: no tag is deployed");
     }

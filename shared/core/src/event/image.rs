@@ -139,3 +139,87 @@ impl ImageAction {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(event: ImageEvent, change: &Value, expected: &str) {
+        let mut detail = json!({
+            "repository-name": "shop/web", "image-tag": "1.2", "result": "SUCCESS", "sync-status": "SUCCESS",
+            "image-digest": format!("sha256:{}", "a".repeat(64)),
+        });
+        detail
+            .as_object_mut()
+            .unwrap()
+            .extend(change.as_object().unwrap().clone());
+        let found = match ImageAction::parse(event, &detail) {
+            Ok(read) => format!("{:?} {} {}", read.action, read.name(), read.succeeded),
+            Err(rejected) => rejected.to_string(),
+        };
+        assert_eq!(found, expected, "{event:?} {change}");
+    }
+
+    #[test]
+    fn what_brings_an_image_here_is_a_push() {
+        use ImageEvent::{Action, PullThroughCache, Replication};
+        let pushed = "Push shop/web@sha256:aaaaaaaaaaaa true";
+        let failed = "Push shop/web@sha256:aaaaaaaaaaaa false";
+        check(Action, &json!({ "action-type": "PUSH" }), pushed);
+        check(Action, &json!({ "action-type": "PUSH", "result": "FAILURE" }), failed);
+        check(
+            Action,
+            &json!({ "action-type": "DELETE" }),
+            "Delete shop/web@sha256:aaaaaaaaaaaa true",
+        );
+        check(Action, &json!({}), "Unknown shop/web@sha256:aaaaaaaaaaaa true");
+        check(Replication, &json!({ "action-type": "REPLICATE" }), pushed);
+        check(
+            Replication,
+            &json!({ "action-type": "REPLICATE", "result": "FAILED" }),
+            failed,
+        );
+        check(
+            Replication,
+            &json!({ "action-type": "SOMETHING_NEW" }),
+            "Unknown shop/web@sha256:aaaaaaaaaaaa true",
+        );
+        check(PullThroughCache, &json!({}), pushed);
+        check(PullThroughCache, &json!({ "sync-status": "FAILED" }), failed);
+    }
+
+    #[test]
+    fn only_a_push_that_succeeded_needs_a_digest() {
+        let bad = |more: Value| {
+            let mut detail = json!({ "image-digest": "sha256:ab" });
+            detail
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            detail
+        };
+        let malformed =
+            "`detail.image-digest`: `sha256:ab` is not an image digest: it is `sha256:` and 64 hexadecimal digits";
+        for (event, more) in [
+            (ImageEvent::Action, json!({ "action-type": "PUSH" })),
+            (ImageEvent::Replication, json!({})),
+            (ImageEvent::PullThroughCache, json!({})),
+        ] {
+            let expected = format!("this `{}` event cannot be used: {malformed}", event.kind());
+            check(event, &bad(more), &expected);
+        }
+        check(
+            ImageEvent::Action,
+            &bad(json!({ "action-type": "DELETE" })),
+            "Delete an image of shop/web true",
+        );
+        check(
+            ImageEvent::Replication,
+            &bad(json!({ "result": "FAILED" })),
+            "Push an image of shop/web false",
+        );
+    }
+}
