@@ -164,7 +164,7 @@ impl Delivery {
         let found = self.config.by_repository(cloud, &scan.repository).await?;
         report(cloud, &found);
         let mut failed = None;
-        for managed in found.targets.into_iter().filter(|managed| waits_for_scans(managed)) {
+        for managed in found.targets.into_iter().filter(waits_for_scans) {
             let moved = format!("the scan of {} ended", scan.name());
             if let Err(fault) = self.resume(cloud, attempt, cause, managed, &moved).await {
                 failed = Some(fault);

@@ -85,6 +85,8 @@ impl CloudError {
                 | "OperationNotFound"
                 | "RepositoryNotFound"
                 | "ImageNotFound"
+                | "LayersNotFound"
+                | "LayerInaccessible"
                 | "ScanNotFound"
                 | "TargetGroupNotFound"
                 | "InvalidInstanceID.NotFound"

@@ -10,8 +10,8 @@
 //! | [`store`] | the config table as the command reads and writes it: whole |
 //! | [`ledger`] | one conditional write per event in the state table |
 //! | [`lease`] | who may write on a service, with fencing |
+//! | [`images`] | what a digest stands for, and the scans of that |
 //! | [`pipeline`] | decide, guard, apply, confirm, history: once, for every domain |
-//! | [`scans`] | the scans of what a digest stands for |
 //! | [`sweep`] | one pass over everything, whose parts fail alone |
 //! | [`history`], [`telemetry`] | what is told of a decision |
 //! | [`mod@env`], [`start`] | how a function starts |
@@ -21,11 +21,11 @@ pub mod config;
 pub mod env;
 pub mod error;
 pub mod history;
+pub mod images;
 pub mod lease;
 pub mod ledger;
 pub mod pipeline;
 pub mod ports;
-pub mod scans;
 pub mod start;
 pub mod store;
 pub mod sweep;

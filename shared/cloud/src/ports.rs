@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth};
 use wharfinger_core::config::{Making, stored};
-use wharfinger_core::delivery::{ImageScan, Manifest};
+use wharfinger_core::delivery::{ImageScan, Manifest, Platform};
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
 use wharfinger_core::endpoint::Host;
 use wharfinger_core::event::{AlarmStateChange, MetricQuery, Reading, TaskStateChange};
@@ -230,9 +230,13 @@ pub trait Images {
     /// `BatchGetImage` of one image, or of one index. `None` when the registry does not have it.
     async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Option<Manifest>, CloudError>;
 
+    /// What the image runs on that has this configuration: `GetDownloadUrlForLayer`, and what is there. `None` when it does
+    /// not say, or is not there.
+    async fn platform(&self, repository: &str, configuration: &Digest) -> Result<Option<Platform>, CloudError>;
+
     /// `DescribeImageScanFindings` of one image, every page. An image that was never scanned has no status; one of a type
     /// that cannot be scanned has the status that says so. An index is not scanned: ask for each of its images
-    /// ([`crate::scans::scans`]).
+    /// ([`crate::images::scans`]).
     async fn image_scan(&self, repository: &str, digest: &Digest) -> Result<ImageScan, CloudError>;
 }
 

@@ -14,7 +14,7 @@ use wharfinger_cloud::ports::{
 use wharfinger_cloud::table::{Condition, Item, Key, Table, TableName, Transacted, Update, Updated, Write};
 use wharfinger_cloud::world::Caller;
 use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth};
-use wharfinger_core::delivery::{ImageScan, Manifest};
+use wharfinger_core::delivery::{ImageScan, Manifest, Platform};
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
 use wharfinger_core::endpoint::Host;
 use wharfinger_core::event::{AlarmStateChange, MetricQuery, Reading};
@@ -265,6 +265,10 @@ impl Images for Client {
 
     async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Option<Manifest>, CloudError> {
         self.caller.manifest(repository, digest).await
+    }
+
+    async fn platform(&self, repository: &str, configuration: &Digest) -> Result<Option<Platform>, CloudError> {
+        self.caller.platform(repository, configuration).await
     }
 
     async fn image_scan(&self, repository: &str, digest: &Digest) -> Result<ImageScan, CloudError> {

@@ -76,6 +76,7 @@ const OWN: [(&str, &[&str]); 4] = [
             "ecr:BatchGetImage",
             "ecr:DescribeImageScanFindings",
             "ecr:DescribeImages",
+            "ecr:GetDownloadUrlForLayer",
             "ecs:DescribeServices",
             "ecs:DescribeTaskDefinition",
             "ecs:RegisterTaskDefinition",

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use wharfinger_core::delivery::{ImageScan, Manifest, ScanStatus};
+use wharfinger_core::delivery::{ImageScan, Manifest, Platform, ScanStatus};
 use wharfinger_core::event::time_from_json;
 use wharfinger_core::ids::Digest;
 
@@ -47,7 +47,7 @@ impl Images for Aws {
             "filter": { "tagStatus": "TAGGED" },
         });
         let pages = self.within(OPERATION, self.ecr_pages(OPERATION, body)).await?;
-        Ok(pages.map(|pages| pages.iter().flat_map(|page| details(page)).flat_map(tagged).collect()))
+        Ok(pages.map(|pages| pages.iter().flat_map(details).flat_map(tagged).collect()))
     }
 
     async fn pullable(&self, repository: &str, digest: &Digest) -> Result<Pullable, CloudError> {
@@ -89,6 +89,21 @@ impl Images for Aws {
             image["imageManifestMediaType"].as_str(),
             &manifest,
         )))
+    }
+
+    async fn platform(&self, repository: &str, configuration: &Digest) -> Result<Option<Platform>, CloudError> {
+        const OPERATION: &str = "GetDownloadUrlForLayer";
+        let body = json!({ "repositoryName": repository, "layerDigest": configuration });
+        let call = async {
+            let Some(answer) = self.ecr(OPERATION, &body).await? else {
+                return Ok(None);
+            };
+            let url = answer["downloadUrl"].as_str();
+            let url = url.ok_or_else(|| CloudError::new(OPERATION, Kind::Unreadable, "the answer names no address"))?;
+            let configuration = self.raw.signed_address(OPERATION, url).await?;
+            Ok(Platform::parse(&configuration))
+        };
+        self.within(OPERATION, call).await
     }
 
     async fn image_scan(&self, repository: &str, digest: &Digest) -> Result<ImageScan, CloudError> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::json;
-use wharfinger_core::delivery::{ImageScan, Manifest, ScanStatus};
+use wharfinger_core::delivery::{ImageScan, Manifest, Platform, ScanStatus};
 use wharfinger_core::ids::Digest;
 
 use super::{ACCOUNT, Caller, REGION, World};
@@ -16,6 +16,8 @@ use crate::ports::{Images, Pullable, TaggedImage};
 pub struct Repositories {
     tags: BTreeMap<String, BTreeMap<String, (Digest, Timestamp)>>,
     kept: BTreeMap<(String, Digest), Kept>,
+    /// What images run on, by the digests of their configurations.
+    pub configurations: BTreeMap<Digest, Platform>,
 }
 
 /// What a repository keeps under a digest.
@@ -168,6 +170,21 @@ impl Images for Caller {
         };
         self.read("BatchGetImage", || named(repository, digest), get, brief)
             .await
+    }
+
+    async fn platform(&self, repository: &str, configuration: &Digest) -> Result<Option<Platform>, CloudError> {
+        let get = |world: &World| Ok(world.repositories.configurations.get(configuration).cloned());
+        let brief = |found: &Option<Platform>| match found {
+            Some(platform) => platform.to_string(),
+            None => "no such configuration".to_owned(),
+        };
+        self.read(
+            "GetDownloadUrlForLayer",
+            || named(repository, configuration),
+            get,
+            brief,
+        )
+        .await
     }
 
     async fn image_scan(&self, repository: &str, digest: &Digest) -> Result<ImageScan, CloudError> {

@@ -5,6 +5,7 @@ use wharfinger_core::report::Code;
 
 use super::super::replay::{Asked, replay};
 use super::*;
+use crate::images;
 
 fn digest(letter: char) -> Digest {
     format!("sha256:{}", letter.to_string().repeat(64)).parse().unwrap()
@@ -214,7 +215,8 @@ fn of_an_index_each_image_is_asked_for() {
     ];
     let answers: Vec<_> = answers.iter().map(|(status, body)| (*status, body.as_str())).collect();
     let (made, sent) = replay(&answers, async |aws| {
-        crate::scans::scans(aws, "shop/web", &digest('a')).await
+        let manifest = images::manifest(aws, "shop/web", &digest('a')).await?;
+        images::scans(aws, "shop/web", &digest('a'), manifest.as_ref()).await
     });
     let made = made.unwrap();
     let status: Vec<_> = made
@@ -232,4 +234,44 @@ fn of_an_index_each_image_is_asked_for() {
         Timestamp::UNIX_EPOCH,
     );
     assert_eq!(closed.unwrap().reason.code, Code::ScanPending);
+}
+
+#[test]
+fn the_platform_of_a_single_image_is_in_its_configuration() {
+    let image = json!({ "config": { "mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest('c') } });
+    let manifest = json!({ "images": [{ "imageManifest": image.to_string() }] }).to_string();
+    let address = json!({ "downloadUrl": "https://layers.s3.eu-west-1.amazonaws.com/x?X-Amz-Signature=y" }).to_string();
+    let configuration = json!({ "architecture": "arm64", "os": "linux", "rootfs": {} }).to_string();
+    let look = |answers: &[(u16, &str)]| {
+        let (made, sent) = replay(answers, async |aws| {
+            images::manifest(aws, "shop/web", &digest('a')).await
+        });
+        let Ok(Some(Manifest::Image { platform, .. })) = made else {
+            panic!("{made:?}")
+        };
+        (platform.map(|platform| platform.to_string()), sent)
+    };
+    let (found, sent) = look(&[(200, &manifest), (200, &address), (200, &configuration)]);
+    assert_eq!(found.as_deref(), Some("linux/arm64"));
+    let body = json!({ "repositoryName": "shop/web", "layerDigest": digest('c') });
+    assert_eq!(asked(&sent[1..2]), [("GetDownloadUrlForLayer", body)]);
+    assert_eq!(
+        (sent[2].host.as_str(), sent[2].target.as_deref(), sent[2].body.as_str()),
+        ("layers", None, "")
+    );
+    // Without it nothing is known, and nothing fails.
+    let (denied, absent) = (refused("AccessDeniedException"), refused("LayersNotFoundException"));
+    for answers in [
+        &[(200, manifest.as_str()), (400, denied.as_str())][..],
+        &[(200, &manifest), (400, &absent)],
+        &[(200, &manifest), (200, "{}")],
+        &[
+            (200, &manifest),
+            (200, &address),
+            (403, "<Error><Code>AccessDenied</Code></Error>"),
+        ],
+        &[(200, &manifest), (200, &address), (200, "<html>")],
+    ] {
+        assert_eq!(look(answers).0, None, "{answers:?}");
+    }
 }

@@ -2,7 +2,7 @@ use futures_util::FutureExt;
 use wharfinger_core::delivery::{Child, Counts};
 
 use super::*;
-use crate::scans::scans;
+use crate::images::{manifest, scans};
 
 fn digest(letter: char) -> Digest {
     format!("sha256:{}", letter.to_string().repeat(64)).parse().unwrap()
@@ -59,11 +59,39 @@ fn an_index_is_scanned_by_its_images_and_the_end_is_told() {
     assert_eq!(world.emitted[1]["detail"]["scan-status"], "COMPLETE");
     let world = world.shared();
     let caller = Caller::direct(&world, "test");
-    let report = at_once(scans(&caller, "shop/web", &digest('a'))).unwrap();
+    let report = |letter| {
+        let digest = digest(letter);
+        let manifest = at_once(manifest(&caller, "shop/web", &digest)).unwrap();
+        at_once(scans(&caller, "shop/web", &digest, manifest.as_ref())).unwrap()
+    };
     assert_eq!(
-        report.images,
+        report('a').images,
         [scan('b', ScanStatus::Complete), ImageScan::none(digest('c'))]
     );
-    let absent = at_once(scans(&caller, "shop/web", &digest('f'))).unwrap();
-    assert_eq!(absent.images, []);
+    assert_eq!(report('f').images, []);
+}
+
+#[test]
+fn the_platform_of_a_single_image_is_in_its_configuration() {
+    let mut world = world();
+    let kept = |platform| Manifest::Image {
+        platform,
+        configuration: Some(digest('c')),
+    };
+    world.push("shop/web", "main", &digest('a'));
+    world.repositories.keep("shop/web", &digest('a'), kept(None));
+    let world = world.shared();
+    let caller = Caller::direct(&world, "test");
+    let look = || at_once(manifest(&caller, "shop/web", &digest('a')));
+    assert_eq!(look(), Ok(Some(kept(None))));
+    let platform = Platform {
+        os: "linux".into(),
+        architecture: "arm64".into(),
+    };
+    world
+        .borrow_mut()
+        .repositories
+        .configurations
+        .insert(digest('c'), platform.clone());
+    assert_eq!(look(), Ok(Some(kept(Some(platform)))));
 }

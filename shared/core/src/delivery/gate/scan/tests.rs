@@ -220,7 +220,7 @@ fn what_is_listed_counts_where_the_counts_are_silent() {
             "imageScanCompletedAt": "2026-03-06T07:59:00Z",
         },
     });
-    let found = ImageScan::of_pages(&digest('a'), &[answer.clone()]);
+    let found = ImageScan::of_pages(&digest('a'), std::slice::from_ref(&answer));
     assert_eq!(found.status, Some(ScanStatus::Active));
     assert_eq!(found.completed, Some("2026-03-06T07:59:00Z".parse().unwrap()));
     assert_eq!(
