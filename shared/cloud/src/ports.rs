@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth};
 use wharfinger_core::config::{Making, stored};
+use wharfinger_core::delivery::{ImageScan, Manifest, Platform};
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
 use wharfinger_core::endpoint::Host;
 use wharfinger_core::event::{AlarmStateChange, MetricQuery, Reading, TaskStateChange};
@@ -207,10 +208,36 @@ pub struct TaggedImage {
     pub pushed_at: Timestamp,
 }
 
+/// Whether an image can be pulled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pullable {
+    /// It can.
+    Yes,
+    /// It is archived, or on its way back from there: a pull is answered as if it did not exist.
+    Archived,
+    /// The registry does not have it.
+    Absent,
+}
+
 /// Images of this account's and Region's registry.
 pub trait Images {
     /// `DescribeImages` of the tagged images of a repository, every page. `None` when the repository does not exist.
     async fn tagged_images(&self, repository: &str) -> Result<Option<Vec<TaggedImage>>, CloudError>;
+
+    /// `DescribeImages` of one image.
+    async fn pullable(&self, repository: &str, digest: &Digest) -> Result<Pullable, CloudError>;
+
+    /// `BatchGetImage` of one image, or of one index. `None` when the registry does not have it.
+    async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Option<Manifest>, CloudError>;
+
+    /// What the image runs on that has this configuration: `GetDownloadUrlForLayer`, and what is there. `None` when it does
+    /// not say, or is not there.
+    async fn platform(&self, repository: &str, configuration: &Digest) -> Result<Option<Platform>, CloudError>;
+
+    /// `DescribeImageScanFindings` of one image, every page. An image that was never scanned has no status; one of a type
+    /// that cannot be scanned has the status that says so. An index is not scanned: ask for each of its images
+    /// ([`crate::images::scans`]).
+    async fn image_scan(&self, repository: &str, digest: &Digest) -> Result<ImageScan, CloudError>;
 }
 
 /// A Cloud Map namespace.

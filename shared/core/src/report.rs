@@ -198,7 +198,7 @@ codes! {
     RolledBack,
     /// The registered revision differs in more than was asked for.
     RevisionDiffers,
-    /// The deployment moved; nothing waits for it.
+    /// What an image may wait for moved; none waits for it.
     NothingWaiting,
     /// The push is younger than `mature` asks.
     Maturing,
@@ -238,6 +238,8 @@ codes! {
     RollbackRefused,
     /// Someone deployed a newer revision without the image that was out.
     Drifted,
+    /// The image is for other platforms than the tasks run on.
+    PlatformMismatch,
     /// The side container that lets tasks linger is added, changed or taken out.
     LingerChanges,
     /// The task definition has the side container that `drain` asks for.

@@ -8,16 +8,17 @@ use serde_json::Value;
 use wharfinger_cloud::CloudError;
 use wharfinger_cloud::ledger::{ORDER, SAID, SETTLED};
 use wharfinger_cloud::ports::{
-    Alarms, Attempt, Clock, DescribedTasks, Hosts, Images, Instance, Metrics, OperationStatus, QueueDepth, Queues,
-    Registry, Scalable, ServiceChange, Services, Submitted, TaggedImage, TargetGroups, TaskDefinitions, Tasks,
+    Alarms, Attempt, Clock, DescribedTasks, Hosts, Images, Instance, Metrics, OperationStatus, Pullable, QueueDepth,
+    Queues, Registry, Scalable, ServiceChange, Services, Submitted, TaggedImage, TargetGroups, TaskDefinitions, Tasks,
 };
 use wharfinger_cloud::table::{Condition, Item, Key, Table, TableName, Transacted, Update, Updated, Write};
 use wharfinger_cloud::world::Caller;
 use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth};
+use wharfinger_core::delivery::{ImageScan, Manifest, Platform};
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
 use wharfinger_core::endpoint::Host;
 use wharfinger_core::event::{AlarmStateChange, MetricQuery, Reading};
-use wharfinger_core::ids::{Target, TaskArn};
+use wharfinger_core::ids::{Digest, Target, TaskArn};
 use wharfinger_core::service::ServiceFacts;
 
 use super::checks::FENCE;
@@ -256,5 +257,21 @@ impl Alarms for Client {
 impl Images for Client {
     async fn tagged_images(&self, repository: &str) -> Result<Option<Vec<TaggedImage>>, CloudError> {
         self.caller.tagged_images(repository).await
+    }
+
+    async fn pullable(&self, repository: &str, digest: &Digest) -> Result<Pullable, CloudError> {
+        self.caller.pullable(repository, digest).await
+    }
+
+    async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Option<Manifest>, CloudError> {
+        self.caller.manifest(repository, digest).await
+    }
+
+    async fn platform(&self, repository: &str, configuration: &Digest) -> Result<Option<Platform>, CloudError> {
+        self.caller.platform(repository, configuration).await
+    }
+
+    async fn image_scan(&self, repository: &str, digest: &Digest) -> Result<ImageScan, CloudError> {
+        self.caller.image_scan(repository, digest).await
     }
 }
