@@ -24,6 +24,9 @@ struct Options {
     /// Leave target groups out, and container instances, and changes of where tasks are registered.
     #[arg(long)]
     plain: bool,
+    /// Move counts by alarms alone, with nothing that slows them down but cooldowns.
+    #[arg(long)]
+    alarms_only: bool,
     /// Take a part of the design out: a violation must then be found.
     #[arg(long, value_enum)]
     without: Option<Part>,
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
     let settings = Settings {
         without: options.without.map(Without::from),
         plain: options.plain,
+        alarms_only: options.alarms_only,
         trace: options.trace,
     };
     let begun = Instant::now();
