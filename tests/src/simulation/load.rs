@@ -161,13 +161,16 @@ impl History {
     pub(super) fn sleep_and_wake(&mut self) -> Result<(), Violation> {
         let plans: Vec<_> = self
             .plans()
-            .filter(|(target, plan)| plan.bounds(self.now()).0 == 0 && !self.scenario.others.contains_key(target))
+            .filter(|(target, _)| !self.scenario.others.contains_key(target))
             .map(|(target, plan)| (target.clone(), plan.clone()))
             .collect();
         for (target, plan) in plans {
+            let left = self.watch.is_left_alone(&target, &plan, self.count(&target));
             if let Rules::Queue {
                 queue, activate_above, ..
             } = &plan.rules
+                && plan.bounds(self.now()).0 == 0
+                && !left
             {
                 self.sleep_and_wake_one(&target, &plan, queue, u64::from(*activate_above))?;
             }

@@ -205,7 +205,10 @@ fn repeat(facts: &Facts, service: &ServiceFacts, intent: Intent, now: Timestamp)
         }
         Deploying::No => (Outcome::Act, vec![action(facts, to)]),
     };
-    let intent = (outcome == Outcome::Act).then_some(intent);
+    let intent = (outcome == Outcome::Act).then_some(Intent {
+        repeated: Some(now),
+        ..intent
+    });
     let decision = Decision {
         outcome,
         actions,

@@ -107,6 +107,9 @@ pub struct Change {
 pub struct Rise {
     /// The count before the first change of this cooldown.
     pub base: u32,
+    /// The count that was asked for of it, before windows, limits and bounds: what they left of a step is no larger step.
+    #[serde(default)]
+    pub wanted: u32,
     /// When the last change was decided.
     pub at: Timestamp,
 }
@@ -119,10 +122,16 @@ pub struct Intent {
     pub from: u32,
     /// The count after.
     pub to: u32,
-    /// When it was decided: the cooldown counts from here.
+    /// When it was decided.
     pub at: Timestamp,
+    /// When its call was made once more, since it had had no effect: the cooldown counts from then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeated: Option<Timestamp>,
     /// What the step was reckoned from; see [`Rise::base`].
     pub base: u32,
+    /// What was asked for; see [`Rise::wanted`].
+    #[serde(default)]
+    pub wanted: u32,
     /// Whether it counts towards a `limit`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub limited: bool,
@@ -202,10 +211,13 @@ pub fn settle(mut memory: Memory) -> Memory {
             from,
             to,
             at,
+            repeated,
             base,
+            wanted,
             limited,
             used,
         } = intent;
+        let at = repeated.unwrap_or(at);
         if limited {
             memory.moves.push(Moved {
                 at,
@@ -220,7 +232,7 @@ pub fn settle(mut memory: Memory) -> Memory {
             foreign: false,
         });
         if to > from {
-            memory.rise = Some(Rise { base, at });
+            memory.rise = Some(Rise { base, wanted, at });
         }
         memory.mark(used);
     }

@@ -85,7 +85,7 @@ impl Watch {
     pub(super) fn sizes(&self, plan: &ScalingPlan, change: &Count) -> Vec<u32> {
         let wanted = match &plan.rules {
             Rules::Alarms { out, .. } => self.steps(plan, *out, change),
-            Rules::Queue { .. } => self.wishes(plan, change.from, change.looked(), change.at),
+            Rules::Queue { .. } => self.wishes(plan, change.from, change.looked(), later(change.at, SKEW)),
             Rules::Target { alarm } => {
                 let proportional = |value: f64| proportional(change.from, value);
                 self.values(alarm, change).into_iter().map(proportional).collect()

@@ -31,17 +31,22 @@ impl Watch {
                 last.to
             ));
         }
-        let zeroed = self.someone.iter().any(|(t, _, to)| t == target && *to == 0);
-        let (min, max) = plan.bounds(world.now);
-        let busy = plan.schedule.iter().any(|entry| entry.min > 0) || plan.min > 0;
-        if count == 0 && busy && zeroed {
+        if self.is_left_alone(target, plan, count) {
             return Ok(());
         }
+        let (min, max) = plan.bounds(world.now);
         let before = someone.map_or((plan.min, plan.max), |(_, at, _)| plan.bounds(*at));
         if before != (min, max) && !(min..=max).contains(&count) {
             return wrong(format!("it is to be within {min} and {max}"));
         }
         self.as_asked(world, plan, count, (min, max)).map_or(Ok(()), wrong)
+    }
+
+    /// Whether someone may have set a count to 0 where there were to be tasks: until someone raises it again.
+    pub fn is_left_alone(&self, target: &Target, plan: &ScalingPlan, count: u32) -> bool {
+        let busy = plan.schedule.iter().any(|entry| entry.min > 0) || plan.min > 0;
+        let zeroed = self.someone.iter().any(|(t, _, to)| t == target && *to == 0);
+        count == 0 && busy && zeroed
     }
 
     /// What the rules ask for that is not so.
@@ -68,7 +73,7 @@ impl Watch {
                 let known = matches!(world.alarms.state(alarm), Some(("OK" | "ALARM", _)));
                 let load = *self.load.get(alarm).filter(|_| known && count > 0)?;
                 let value = load / f64::from(count);
-                let (far, wanted) = ((value / TARGET - 1.0).abs() > TOLERANCE, proportional(count, value));
+                let (far, wanted) = ((value / TARGET - 1.0).abs() > TOLERANCE + 1e-9, proportional(count, value));
                 let why = format!("{alarm} is at {value}, its target is {TARGET}");
                 (far && wanted > count, far && wanted < count, why)
             }

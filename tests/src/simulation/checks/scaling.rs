@@ -98,7 +98,11 @@ impl Watch {
             called: world.now,
             wanted: None,
         };
-        change.wanted = self.wanted(plan, &change);
+        change.wanted = if Self::follows_bounds(plan, &change) {
+            Some((to, to))
+        } else {
+            self.wanted(plan, &change)
+        };
         // Someone else may set the count between our look and our call: then the size of the step says nothing.
         let someone = self
             .someone
@@ -283,7 +287,7 @@ impl Watch {
     fn wanted(&self, plan: &ScalingPlan, change: &Count) -> Option<(u32, u32)> {
         let wishes = match &plan.rules {
             Rules::Alarms { .. } => Vec::new(),
-            Rules::Queue { .. } => self.wishes(plan, change.from, change.looked(), change.at),
+            Rules::Queue { .. } => self.wishes(plan, change.from, change.looked(), later(change.at, SKEW)),
             Rules::Target { alarm } => {
                 let values = self.values(alarm, change).into_iter();
                 values.map(|value| proportional(change.from, value)).collect()

@@ -227,7 +227,9 @@ fn an_unfinished_change_needs_the_count() {
         from: 4,
         to: 6,
         at: at(0),
+        repeated: None,
         base: 4,
+        wanted: 0,
         limited: false,
         used: BTreeMap::new(),
     };
