@@ -187,7 +187,11 @@ impl ScalingPlan {
     #[must_use]
     pub fn bounds_within(&self, from: Timestamp, to: Timestamp) -> Vec<(u32, u32)> {
         let changes = self.schedule.iter().map(|entry| entry.last(to)).filter(|at| *at > from);
-        [from, to].into_iter().chain(changes).map(|at| self.bounds(at)).collect()
+        [from, to]
+            .into_iter()
+            .chain(changes)
+            .map(|at| self.bounds(at))
+            .collect()
     }
 
     /// The smallest `min` of all times.
@@ -345,7 +349,11 @@ impl ScalingPlan {
             minute += u32::try_from(dice.between(3, 20)).unwrap_or(3);
             let min = u32::try_from(dice.between(0, 3)).unwrap_or_default();
             // A proportion of nothing is nothing, and whoever sets 0 tasks where there are to be some means it.
-            let min = if matches!(self.rules, Rules::Target { .. }) { min.max(1) } else { min };
+            let min = if matches!(self.rules, Rules::Target { .. }) {
+                min.max(1)
+            } else {
+                min
+            };
             let max = min + u32::try_from(dice.between(0, 4)).unwrap_or_default();
             self.schedule.push(Scheduled {
                 minute: minute % 1_440,

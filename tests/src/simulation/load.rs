@@ -136,7 +136,9 @@ impl History {
         let told: Vec<_> = self
             .plans()
             .filter_map(|(target, plan)| {
-                let Rules::Target { alarm } = &plan.rules else { return None };
+                let Rules::Target { alarm } = &plan.rules else {
+                    return None;
+                };
                 let load = *self.watch.load.get(alarm)?;
                 let world = self.world.borrow();
                 let count = world.services.get(target)?.desired;

@@ -86,9 +86,6 @@ impl Look<'_> {
             return Err(Held::new(Outcome::Ignore, Code::Maintenance, message));
         }
         if let Some(moved) = self.within_bounds() {
-            if moved.is_ok() {
-                memory.bounds = Some(self.bounds());
-            }
             return moved;
         }
         memory.bounds = Some(self.bounds());
@@ -168,7 +165,11 @@ impl Look<'_> {
                 ("max", bounds.max)
             };
             Ok(Chosen {
-                intent: self.intent((to, to), base, std::iter::empty()),
+                // Until the count has moved these bounds are not done with: the call may be held back, or have no effect.
+                intent: Intent {
+                    bounds: Some(bounds),
+                    ..self.intent((to, to), base, std::iter::empty())
+                },
                 because: Some(format!("{bound} is {value}, {}", self.force.why.message)),
                 code: self.force.why.code,
                 notes,
@@ -388,6 +389,7 @@ impl Look<'_> {
             base,
             wanted,
             limited: self.facts.scaling.limit != Limit::default(),
+            bounds: None,
             used,
         }
     }

@@ -25,7 +25,7 @@ pub struct Memory {
     /// What of each alarm was acted upon already, by the alarm's name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub used: BTreeMap<String, Used>,
-    /// The bounds that were in force at the last look: others move the count into them.
+    /// The bounds in which the count was left at the last look: others move it into them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bounds: Option<Bounds>,
     /// What was wished for within the longest window of `stabilise`, before it was stabilised; oldest first.
@@ -135,6 +135,9 @@ pub struct Intent {
     /// Whether it counts towards a `limit`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub limited: bool,
+    /// The bounds into which it moves the count, when it does: see [`Memory::bounds`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<Bounds>,
     /// What of each alarm it acts upon.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub used: BTreeMap<String, Used>,
@@ -215,6 +218,7 @@ pub fn settle(mut memory: Memory) -> Memory {
             base,
             wanted,
             limited,
+            bounds,
             used,
         } = intent;
         let at = repeated.unwrap_or(at);
@@ -234,6 +238,7 @@ pub fn settle(mut memory: Memory) -> Memory {
         if to > from {
             memory.rise = Some(Rise { base, wanted, at });
         }
+        memory.bounds = bounds.or(memory.bounds);
         memory.mark(used);
     }
     memory

@@ -113,7 +113,11 @@ impl Watch {
 
     /// The values that may count: of after the last change, not yet too old, and not from the future.
     pub(super) fn values(&self, alarm: &str, change: &Count) -> Vec<f64> {
-        let own = self.counts.iter().rev().find(|c| c.target == change.target && c.at != change.at);
+        let own = self
+            .counts
+            .iter()
+            .rev()
+            .find(|c| c.target == change.target && c.at != change.at);
         let after = own.map_or(Timestamp::MIN, |own| back(own.at, SKEW));
         let oldest = back(change.at, BELIEVED);
         let told = self.values.get(alarm).into_iter().flatten();

@@ -66,14 +66,19 @@ impl Watch {
             } => {
                 let depth = world.queues.get(queue)?;
                 let total = depth.visible + depth.in_flight;
-                let wanted = of_queue((*per_task, *activate_above), min, total, count).into_iter().min()?;
+                let wanted = of_queue((*per_task, *activate_above), min, total, count)
+                    .into_iter()
+                    .min()?;
                 (wanted > count, wanted < count, format!("{queue} has {depth:?}"))
             }
             Rules::Target { alarm } => {
                 let known = matches!(world.alarms.state(alarm), Some(("OK" | "ALARM", _)));
                 let load = *self.load.get(alarm).filter(|_| known && count > 0)?;
                 let value = load / f64::from(count);
-                let (far, wanted) = ((value / TARGET - 1.0).abs() > TOLERANCE + 1e-9, proportional(count, value));
+                let (far, wanted) = (
+                    (value / TARGET - 1.0).abs() > TOLERANCE + 1e-9,
+                    proportional(count, value),
+                );
                 let why = format!("{alarm} is at {value}, its target is {TARGET}");
                 (far && wanted > count, far && wanted < count, why)
             }

@@ -73,7 +73,9 @@ impl Watch {
         };
         for plan in &scenario.targets {
             let Some(scaling) = &plan.scaling else { continue };
-            let paused = plan.paused.is_some_and(|(_, until)| begun.at.duration_since(until) < LEARNS);
+            let paused = plan
+                .paused
+                .is_some_and(|(_, until)| begun.at.duration_since(until) < LEARNS);
             if paused || begun.kept_off.contains(&plan.target) || scenario.others.contains_key(&plan.target) {
                 continue;
             }

@@ -210,7 +210,11 @@ impl Watch {
     /// When it does not.
     pub fn at_rest(&self, world: &World, scenario: &Scenario) -> Result<(), Violation> {
         for plan in &scenario.targets {
-            if let Some(scaling) = plan.scaling.as_ref().filter(|_| !scenario.others.contains_key(&plan.target)) {
+            if let Some(scaling) = plan
+                .scaling
+                .as_ref()
+                .filter(|_| !scenario.others.contains_key(&plan.target))
+            {
                 self.count_at_rest(world, &plan.target, scaling)?;
             }
             if let Some(delivery) = &plan.delivery {

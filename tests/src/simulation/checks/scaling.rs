@@ -144,8 +144,7 @@ impl Watch {
             let sizes = self.sizes(plan, change);
             let between = |size: &u32| {
                 let cut = plan.is_cut() || (matches!(plan.rules, Rules::Target { .. }) && !change.is_out());
-                *size == change.to
-                    || (cut && (change.from.min(*size)..=change.from.max(*size)).contains(&change.to))
+                *size == change.to || (cut && (change.from.min(*size)..=change.from.max(*size)).contains(&change.to))
             };
             if !sizes.iter().any(between) {
                 return Err(format!("no rule asks for this step, but for {sizes:?}"));
@@ -190,9 +189,8 @@ impl Watch {
     fn waits_for_deployments(world: &World, change: &Count) -> Result<(), String> {
         let primary = world.services.get(&change.target).and_then(|s| s.primary());
         let deploying = primary.filter(|d| d.rollout == Rollout::InProgress);
-        let lasting = |since: Timestamp| {
-            since < back(change.begun, LAGS) && change.called.duration_since(since) < DEPLOYS
-        };
+        let lasting =
+            |since: Timestamp| since < back(change.begun, LAGS) && change.called.duration_since(since) < DEPLOYS;
         match deploying {
             Some(d) if !change.is_out() && lasting(d.since) => {
                 Err(format!("deployment {} is in progress since {}", d.id, d.since))
@@ -248,7 +246,9 @@ impl Watch {
         if !within && !bounds.iter().any(bound) {
             return Err(format!("{limit:?} allows {down} to {up}"));
         }
-        let cut = change.wanted.is_some_and(|(least, most)| if out { least > up } else { most < down });
+        let cut = change
+            .wanted
+            .is_some_and(|(least, most)| if out { least > up } else { most < down });
         if cut {
             tally.moved("as far as a limit lets it");
         }
@@ -259,9 +259,10 @@ impl Watch {
     fn start(&self, limit: Limit, change: &Count) -> u32 {
         let begins = later(back(change.at, seconds(limit.per)), SKEW);
         let ours = |c: &&Count| c.target == change.target && c.at != change.at && c.time() > begins;
-        self.counts.iter().filter(ours).fold(change.from, |start, c| {
-            (start + c.from).saturating_sub(c.to)
-        })
+        self.counts
+            .iter()
+            .filter(ours)
+            .fold(change.from, |start, c| (start + c.from).saturating_sub(c.to))
     }
 
     /// Whatever lasts less than `stabilise` changes nothing.
@@ -269,7 +270,9 @@ impl Watch {
         let out = change.is_out();
         let window = if out { plan.stabilise.0 } else { plan.stabilise.1 };
         let bounds = plan.bounds_within(change.looked(), change.called);
-        let is_bound = bounds.iter().any(|(min, max)| change.to == if out { *min } else { *max });
+        let is_bound = bounds
+            .iter()
+            .any(|(min, max)| change.to == if out { *min } else { *max });
         if window == 0 || is_bound || matches!(plan.rules, Rules::Target { .. }) {
             return Ok(());
         }
@@ -365,7 +368,11 @@ impl Watch {
             .someone
             .iter()
             .find(|(t, at, _)| *t == change.target && *at > own.called);
-        let cooldown = seconds(if change.is_out() { plan.cooldown.0 } else { plan.cooldown.1 });
+        let cooldown = seconds(if change.is_out() {
+            plan.cooldown.0
+        } else {
+            plan.cooldown.1
+        });
         match first {
             Some((_, at, count)) if change.at.duration_since(*at) + SKEW < cooldown => {
                 Err(format!("someone set it to {count} at {at}"))

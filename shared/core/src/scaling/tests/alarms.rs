@@ -231,6 +231,7 @@ fn an_unfinished_change_needs_the_count() {
         base: 4,
         wanted: 0,
         limited: false,
+        bounds: None,
         used: BTreeMap::new(),
     };
     let look = look(json!([{ "alarm": "a", "add": 1 }]))

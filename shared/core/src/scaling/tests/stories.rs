@@ -351,7 +351,11 @@ fn a_crash_between_any_two_calls_leads_to_one_effect() {
             );
             assert_eq!(story.0.facts.memory.intent, None);
             assert_eq!(story.look(called + 59, None), Not(Code::Cooldown));
-            assert_eq!(story.look(called + 60, None), To(16), "the cooldown counts from when the call was made");
+            assert_eq!(
+                story.look(called + 60, None),
+                To(16),
+                "the cooldown counts from when the call was made"
+            );
         }
     }
 }
@@ -388,6 +392,7 @@ fn what_becomes_of_an_unfinished_change() {
         base: 4,
         wanted: 0,
         limited: false,
+        bounds: None,
         used,
     });
     let look = look(json!([{ "alarm": "a", "add": 2 }]))
@@ -456,6 +461,7 @@ fn the_memory_is_stored_small_and_read_tolerantly() {
         base: 4,
         wanted: 0,
         limited: false,
+        bounds: None,
         used: memory.used.clone(),
     });
     let stored = serde_json::to_value(&memory).unwrap();
