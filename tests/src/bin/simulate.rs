@@ -42,6 +42,16 @@ enum Part {
     Fencing,
     /// Nobody's claim on an address is looked at.
     Claims,
+    /// Scaling does not look at a change that was begun and not finished.
+    Intent,
+    /// Scaling forgets when the count was changed last.
+    Cooldown,
+    /// Scaling forgets how much it changed lately.
+    Limit,
+    /// Scaling forgets what was wished for before.
+    Window,
+    /// Scaling forgets which bounds held before.
+    Bounds,
 }
 
 impl From<Part> for Without {
@@ -51,6 +61,11 @@ impl From<Part> for Without {
             Part::Confirm => Self::Confirm,
             Part::Fencing => Self::Fencing,
             Part::Claims => Self::Claims,
+            Part::Intent => Self::Intent,
+            Part::Cooldown => Self::Cooldown,
+            Part::Limit => Self::Limit,
+            Part::Window => Self::Window,
+            Part::Bounds => Self::Bounds,
         }
     }
 }

@@ -11,7 +11,7 @@ use super::history::History;
 /// How many minutes a service without messages may take to have no task.
 const ASLEEP: usize = 60;
 
-/// How long no other bounds may come into force after the world came to rest: what follows is to change nothing.
+/// How long before and after other bounds come into force the world is not at rest: what follows is to change nothing.
 const STEADY: SignedDuration = SignedDuration::from_mins(3);
 
 impl History {
@@ -150,12 +150,14 @@ impl History {
         }
     }
 
-    /// Whether other bounds come into force soon.
-    pub(super) fn bounds_change_soon(&self) -> bool {
+    /// Whether other bounds come into force soon, or have come just now.
+    pub(super) fn bounds_change(&self) -> bool {
         let now = self.now();
-        self.plans()
-            .filter_map(|(_, plan)| plan.next_bounds(now))
-            .any(|at| at.duration_since(now) < STEADY)
+        let since = now.saturating_sub(STEADY).unwrap_or(now);
+        self.plans().any(|(_, plan)| {
+            let soon = plan.next_bounds(now).is_some_and(|at| at.duration_since(now) < STEADY);
+            soon || plan.bounds(since) != plan.bounds(now)
+        })
     }
 
     /// A service without messages goes to no task, and one message more than it takes wakes it: passes of a minute are

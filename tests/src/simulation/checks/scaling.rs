@@ -38,6 +38,8 @@ pub(super) struct Count {
     pub(super) called: Timestamp,
     /// What was asked for at least and at most, where the world can tell.
     wanted: Option<(u32, u32)>,
+    /// Whether it moved the count into other bounds, whatever was asked for.
+    into_bounds: bool,
 }
 
 impl Count {
@@ -97,8 +99,10 @@ impl Watch {
             begun: self.began(&did.caller).unwrap_or(intent.at),
             called: world.now,
             wanted: None,
+            into_bounds: false,
         };
-        change.wanted = if Self::follows_bounds(plan, &change) {
+        change.into_bounds = Self::follows_bounds(plan, &change);
+        change.wanted = if change.into_bounds {
             Some((to, to))
         } else {
             self.wanted(plan, &change)
@@ -136,7 +140,7 @@ impl Watch {
         self.stands_aside(scenario, change)?;
         self.lets_maintenance_be(plan, change)?;
         Self::waits_for_deployments(world, change)?;
-        if Self::follows_bounds(plan, change) {
+        if change.into_bounds {
             tally.moved("by other bounds");
             return Ok(());
         }
@@ -273,7 +277,13 @@ impl Watch {
         let is_bound = bounds
             .iter()
             .any(|(min, max)| change.to == if out { *min } else { *max });
-        if window == 0 || is_bound || matches!(plan.rules, Rules::Target { .. }) {
+        // What is wished for of the count that someone set says nothing of the one before.
+        let begins = back(change.at, seconds(window) + REPEAT);
+        let someone = self
+            .someone
+            .iter()
+            .any(|(t, at, _)| *t == change.target && *at >= begins);
+        if window == 0 || is_bound || someone || matches!(plan.rules, Rules::Target { .. }) {
             return Ok(());
         }
         let asked = |from, to| {
@@ -354,7 +364,7 @@ impl Watch {
         let since = back(change.at, BELIEVED);
         let states = self.alarms.get(if out { high } else { idle }).into_iter().flatten();
         let transitions = states.filter(|(at, on)| *on && *at >= since).count();
-        let again = last.is_out() == out && transitions < 2;
+        let again = last.is_out() == out && !last.into_bounds && transitions < 2;
         (again && change.passed_since(last) < REPEAT && !larger).then_some(last)
     }
 
