@@ -150,9 +150,12 @@ impl History {
         }
     }
 
-    /// Whether other bounds come into force soon, or have come just now.
-    pub(super) fn bounds_change(&self) -> bool {
+    /// Whether other bounds come into force soon, or have come just now; or a function may not know yet what is another's.
+    pub(super) fn is_in_between(&self) -> bool {
         let now = self.now();
+        if self.watch.unsure_until(&self.scenario).is_some_and(|until| now < until) {
+            return true;
+        }
         let since = now.saturating_sub(STEADY).unwrap_or(now);
         self.plans().any(|(_, plan)| {
             let soon = plan.next_bounds(now).is_some_and(|at| at.duration_since(now) < STEADY);

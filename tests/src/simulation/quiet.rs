@@ -133,7 +133,7 @@ impl History {
                 for side in self.sides() {
                     self.sweep(side)?;
                 }
-                if self.picture() == before && self.pending().is_none() && !self.bounds_change() {
+                if self.picture() == before && self.pending().is_none() && !self.is_in_between() {
                     return Ok(());
                 }
             }

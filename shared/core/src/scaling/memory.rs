@@ -65,6 +65,9 @@ pub struct Wished {
     pub low: u32,
     /// The greatest.
     pub high: u32,
+    /// The last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<u32>,
 }
 
 /// Our changes of a short while.

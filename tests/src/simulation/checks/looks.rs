@@ -8,6 +8,8 @@ use wharfinger_cloud::table::{as_number, as_text};
 use wharfinger_cloud::world::World;
 use wharfinger_core::ids::Target;
 
+use super::asked::later;
+use super::scaling::ASIDE;
 use super::{LEARNS, SKEW, Watch};
 use crate::simulation::bus;
 use crate::simulation::counts::Rules;
@@ -30,7 +32,7 @@ struct Begun {
     scope: Option<bool>,
     /// The services of which another had the lease meanwhile.
     kept_off: BTreeSet<Target>,
-    runs: bool,
+    ended: Option<Timestamp>,
 }
 
 impl Watch {
@@ -41,14 +43,14 @@ impl Watch {
             at,
             scope: scheduled.then(|| bus::is_sweep(event)),
             kept_off: BTreeSet::new(),
-            runs: true,
+            ended: None,
         };
         self.looks.begun.insert(name.to_owned(), begun);
     }
 
     /// Takes note of who has the lease of what.
     pub fn leases(&mut self, world: &World, scenario: &Scenario) {
-        for begun in self.looks.begun.iter_mut().filter(|(_, begun)| begun.runs) {
+        for begun in self.looks.begun.iter_mut().filter(|(_, begun)| begun.ended.is_none()) {
             let (name, begun) = begun;
             for plan in scenario.targets.iter().filter(|plan| plan.scaling.is_some()) {
                 let item = world.tables.state.get(&service_key(&plan.target));
@@ -67,7 +69,7 @@ impl Watch {
         let Some(begun) = self.looks.begun.get_mut(name) else {
             return;
         };
-        begun.runs = false;
+        begun.ended = Some(now);
         let Some(all) = begun.scope.filter(|_| well) else {
             return;
         };
@@ -88,9 +90,41 @@ impl Watch {
         }
     }
 
+    /// Until when it may not be known what Application Auto Scaling moves.
+    pub fn unsure_until(&self, scenario: &Scenario) -> Option<Timestamp> {
+        let since = scenario.others.values().chain(&self.looks.unanswered).max()?;
+        (!scenario.others.is_empty()).then(|| later(*since, ASIDE))
+    }
+
     /// When an invocation began.
     pub(super) fn began(&self, name: &str) -> Option<Timestamp> {
         self.looks.begun.get(name).map(|begun| begun.at)
+    }
+
+    /// Whether every pass of a window saw that a change was asked for; where there was none in it, the last one before.
+    pub(super) fn has_stood(
+        &self,
+        target: &Target,
+        (at, begun): (Timestamp, Timestamp),
+        seconds: u64,
+        may: impl Fn(Timestamp, Timestamp) -> bool,
+    ) -> bool {
+        let window = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or_default());
+        let first = at.saturating_sub(window - SKEW).unwrap_or(Timestamp::MIN);
+        let seen = self.looks.seen.get(target).map(Vec::as_slice).unwrap_or_default();
+        let earlier = seen.iter().filter(|(_, ended)| *ended <= at);
+        if earlier
+            .clone()
+            .any(|(begun, ended)| *begun > first && !may(*begun, *ended))
+        {
+            return false;
+        }
+        let Some((last, ended)) = earlier.max_by_key(|(begun, _)| *begun) else {
+            return true;
+        };
+        // Whoever ran since may have seen it too, and not been the only one.
+        let since = |other: &Begun| other.at < begun && other.at != *last && other.ended.is_none_or(|at| at > *last);
+        self.looks.begun.values().any(since) || may(*last, *ended)
     }
 
     /// Whether what a change needs has lasted for as long as it must, as far as passes saw it: `may` says whether it may

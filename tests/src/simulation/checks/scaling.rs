@@ -19,7 +19,7 @@ pub(super) const REPEAT: SignedDuration = SignedDuration::from_mins(1);
 const LAGS: SignedDuration = SignedDuration::from_secs(10);
 
 /// How long it is believed whether Application Auto Scaling moves a service, and an invocation's own time.
-const ASIDE: SignedDuration = SignedDuration::from_mins(6);
+pub(super) const ASIDE: SignedDuration = SignedDuration::from_mins(6);
 
 /// How long a deployment holds back that tasks are removed.
 const DEPLOYS: SignedDuration = SignedDuration::from_mins(60);
@@ -290,7 +290,7 @@ impl Watch {
             let mut wishes = self.wishes(plan, change.from, from, to).into_iter();
             wishes.any(|wish| if out { wish >= change.to } else { wish <= change.to })
         };
-        if self.has_lasted(&change.target, change.at, window, asked) {
+        if self.has_stood(&change.target, (change.at, change.begun), window, asked) {
             return Ok(());
         }
         Err(format!("that was not asked for all of {window} s"))
