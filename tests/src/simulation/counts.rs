@@ -218,7 +218,7 @@ impl ScalingPlan {
             "cooldown": { "out": format!("{}s", self.cooldown.0), "in": format!("{}s", self.cooldown.1) },
         });
         if !self.schedule.is_empty() {
-            config["schedule"] = self.schedule.iter().map(|entry| entry.config()).collect();
+            config["schedule"] = self.schedule.iter().map(Scheduled::config).collect();
         }
         for (side, limit) in [("out", self.limit.0), ("in", self.limit.1)] {
             if let Some(limit) = limit {
