@@ -64,6 +64,7 @@ fn counts_were_moved(tally: &Tally) {
             &tally.moves,
             &[
                 "as far as a limit lets it",
+                "beside a deployment",
                 "by other bounds",
                 "down by a queue",
                 "down by a value",

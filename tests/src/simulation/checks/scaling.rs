@@ -139,7 +139,7 @@ impl Watch {
     ) -> Result<(), String> {
         self.stands_aside(scenario, change)?;
         self.lets_maintenance_be(plan, change)?;
-        Self::waits_for_deployments(world, change)?;
+        let deploying = Self::waits_for_deployments(world, change)?;
         if change.into_bounds {
             tally.moved("by other bounds");
             return Ok(());
@@ -163,6 +163,9 @@ impl Watch {
         }
         self.respects_others(plan, change, someone)?;
         tell(plan, change, tally);
+        if deploying {
+            tally.moved("beside a deployment");
+        }
         Ok(())
     }
 
@@ -189,8 +192,8 @@ impl Watch {
         Ok(())
     }
 
-    /// No task is removed while two revisions run.
-    fn waits_for_deployments(world: &World, change: &Count) -> Result<(), String> {
+    /// No task is removed while two revisions run; whether they do.
+    fn waits_for_deployments(world: &World, change: &Count) -> Result<bool, String> {
         let primary = world.services.get(&change.target).and_then(|s| s.primary());
         let deploying = primary.filter(|d| d.rollout == Rollout::InProgress);
         let lasting =
@@ -199,7 +202,7 @@ impl Watch {
             Some(d) if !change.is_out() && lasting(d.since) => {
                 Err(format!("deployment {} is in progress since {}", d.id, d.since))
             }
-            _ => Ok(()),
+            _ => Ok(deploying.is_some()),
         }
     }
 

@@ -413,9 +413,12 @@ fn gates() {
             Error services.prod/web.delivery[0].windows.freeze[1].timezone: `Madrid` is no time zone: write an IANA name, like `Europe/Madrid` or `UTC`
         "#]],
     );
-    check_gates(json!({ "windows": {} }), expect![[r#"
+    check_gates(
+        json!({ "windows": {} }),
+        expect![[r#"
         Warning services.prod/web.delivery[0].windows: has no effect: write `allow`, `freeze` or both
-    "#]]);
+    "#]],
+    );
     check_gates(
         json!({ "windows": { "freeze": [{ "cron": "0 0 * * *", "for": "1d" }] } }),
         expect![[r#"
