@@ -126,6 +126,12 @@ impl History {
             history.next_sweep.insert(domain, beginning());
         }
         history.say(|h| format!("seed {seed}: {:?}", h.temper));
+        for place in 0..history.scenario.targets.len() {
+            history.say(|h| {
+                let plan = &h.scenario.targets[place];
+                format!("{} is to be scaled as {:?}", plan.target, plan.scaling)
+            });
+        }
         history.collect();
         history
     }
