@@ -86,9 +86,10 @@ impl Look<'_> {
             return Err(Held::new(Outcome::Ignore, Code::Maintenance, message));
         }
         if let Some(moved) = self.within_bounds() {
+            memory.unbounded = true;
             return moved;
         }
-        memory.bounds = Some(self.bounds());
+        (memory.bounds, memory.unbounded) = (Some(self.bounds()), false);
         let combined = self.combine();
         if matches!(combined, Combined::In(..)) && self.free_of_deployment(false).is_err() {
             memory.deploying = Some(self.now);
@@ -153,7 +154,7 @@ impl Look<'_> {
     /// Other bounds than at the last look move the count at once: no rule is asked, and no cooldown.
     fn within_bounds(&self) -> Option<Result<Chosen, Held>> {
         let (facts, base, bounds) = (self.facts, self.count.base, self.bounds());
-        if !super::bounds::differ(&facts.scaling, self.count.memory.bounds, bounds) {
+        if !super::bounds::differ(&facts.scaling, &self.count.memory, bounds) {
             return None;
         }
         let to = base.max(bounds.min).min(bounds.max);

@@ -28,6 +28,10 @@ pub struct Memory {
     /// The bounds in which the count was left at the last look: others move it into them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bounds: Option<Bounds>,
+    /// Whether other bounds came into force, and the count has not moved into them yet: it is also moved when the former
+    /// ones have come back meanwhile.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unbounded: bool,
     /// What was wished for within the longest window of `stabilise`, before it was stabilised; oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub wishes: Vec<Wished>,
@@ -242,6 +246,7 @@ pub fn settle(mut memory: Memory) -> Memory {
             memory.rise = Some(Rise { base, wanted, at });
         }
         memory.bounds = bounds.or(memory.bounds);
+        memory.unbounded &= bounds.is_none();
         memory.mark(used);
     }
     memory

@@ -116,6 +116,13 @@ fn other_bounds_move_the_count_at_once() {
     });
     let held = deploying.expect(None, Outcome::Wait, &[AlarmNotActive, DeploymentInProgress]);
     assert_eq!(held.memory.bounds, Some(Bounds { min: 6, max: 20 }));
+    // The former ones are back before it is over, and someone has gone beyond them.
+    let back = deploying.tasks(25).with(|facts| {
+        facts.memory = held.memory;
+        facts.overridden = Some(until(Some(6), Some(20), 60));
+    });
+    let moved = back.expect(Some(20), Outcome::Act, &[AlarmNotActive, OverriddenBounds]);
+    assert!(!settle(moved.before_call()).unbounded);
 }
 
 #[test]
