@@ -10,6 +10,7 @@
 //! | [`store`] | the config table as the command reads and writes it: whole |
 //! | [`ledger`] | one conditional write per event in the state table |
 //! | [`lease`] | who may write on a service, with fencing |
+//! | [`pace`] | how fast the whole account may be asked: token buckets |
 //! | [`pipeline`] | decide, guard, apply, confirm, history: once, for every domain |
 //! | [`sweep`] | one pass over everything, whose parts fail alone |
 //! | [`history`], [`telemetry`] | what is told of a decision |
@@ -22,6 +23,7 @@ pub mod error;
 pub mod history;
 pub mod lease;
 pub mod ledger;
+pub mod pace;
 pub mod pipeline;
 pub mod ports;
 pub mod start;
