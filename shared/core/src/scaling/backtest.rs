@@ -206,8 +206,7 @@ impl World<'_> {
             pending_count: 0,
             task_definition: String::new(),
             deployment_controller: "ECS".into(),
-            deployments: Vec::new(),
-            unplaceable: None,
+            ..ServiceFacts::default()
         }
     }
 }
