@@ -202,6 +202,16 @@ codes! {
     NothingWaiting,
     /// A gate of the rule is not open.
     GateClosed,
+    /// The push is younger than `mature` asks.
+    Maturing,
+    /// Rollouts may not begin now: a freeze, or outside of what is allowed.
+    WindowClosed,
+    /// The scan of the image is not finished.
+    ScanPending,
+    /// The scan found what the rule blocks.
+    ScanBlocked,
+    /// There is no scan that tells what is in the image.
+    ScanMissing,
     /// The side container that lets tasks linger is added, changed or taken out.
     LingerChanges,
     /// The task definition has the side container that `drain` asks for.

@@ -95,9 +95,31 @@ pub enum Approval {
 pub struct Scan {
     /// Findings of this severity or worse stop the rollout.
     pub block: Severity,
-    /// How long to wait for the scan.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wait: Option<Span>,
+    /// How long to wait for the scan. A rollout that has waited for longer goes on waiting, and says that the scan is missing.
+    #[serde(default = "Scan::wait")]
+    pub wait: Span,
+    /// What findings do whose severity nobody has rated yet.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub unrated: Unrated,
+}
+
+impl Scan {
+    /// A basic scan takes a few minutes (ECR user guide, "Scan images for OS vulnerabilities"); Inspector's first may take
+    /// longer.
+    fn wait() -> Span {
+        Span::minutes(30)
+    }
+}
+
+/// What findings do whose severity is `UNDEFINED` (basic scans) or `UNTRIAGED` (Inspector).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unrated {
+    /// They stop the rollout: each may turn out to be as bad as any.
+    #[default]
+    Block,
+    /// They do not.
+    Pass,
 }
 
 /// How bad a finding is, as Amazon ECR and Inspector say it.
@@ -114,6 +136,12 @@ pub enum Severity {
     High,
     /// Critical.
     Critical,
+}
+
+impl std::fmt::Display for Severity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
+    }
 }
 
 /// When rollouts may begin.

@@ -1,9 +1,12 @@
 //! Repositories, tag policies and promotions.
 
+use jiff::Timestamp;
+
 use super::Found;
-use crate::config::{Delivery, Document, Entry, Path, TagPolicy};
-use crate::delivery::{Compiled, Registry, Repository};
+use crate::config::{Delivery, Document, Entry, Path, TagPolicy, Windows};
+use crate::delivery::{self, Compiled, Registry, Repository};
 use crate::ids::TargetKind;
+use crate::report::Code;
 
 /// The longest name of a repository (ECR API reference, `CreateRepository`).
 const REPOSITORY_NAME: usize = 256;
@@ -25,6 +28,9 @@ pub(super) fn check(document: &Document, entry: &Entry, found: &mut Found) {
         }
         tags(&path.at("tags"), &rule.tags, found);
         promotion(document, entry, &path, rule, found);
+        if let Some(windows) = &rule.windows {
+            gate(&path.at("windows"), windows, found);
+        }
         if rule.rollback.timeout.duration().is_zero() {
             found.error(path.at("rollback").at("timeout"), "must be longer than `0s`");
         }
@@ -86,5 +92,26 @@ fn promotion(document: &Document, entry: &Entry, path: &Path, rule: &Delivery, f
             path.at("bake"),
             "`bake` goes with `after`: it is for how long that service must have proved the image",
         );
+    }
+}
+
+fn gate(path: &Path, windows: &Windows, found: &mut Found) {
+    let both = [("allow", &windows.allow), ("freeze", &windows.freeze)];
+    for (key, list) in both {
+        for (i, window) in list.iter().enumerate() {
+            let path = path.at(key).at(i);
+            found.cron(&path, &window.cron, window.timezone.as_deref());
+            if window.lasts.duration().is_zero() {
+                found.error(path.at("for"), "must be longer than `0s`");
+            }
+        }
+    }
+    if both.iter().all(|(_, list)| list.is_empty()) {
+        found.warning(path.clone(), "has no effect: write `allow`, `freeze` or both");
+    }
+    // Windows return, so a time as good as any tells whether they ever open.
+    let closed = delivery::windows(windows, Timestamp::UNIX_EPOCH);
+    if closed.is_some_and(|closed| closed.reason.code == Code::WindowClosed && closed.until.is_none()) {
+        found.warning(path.clone(), "nothing is rolled out: what is allowed is always frozen");
     }
 }

@@ -11,6 +11,7 @@ mod tests;
 
 use super::stored::{MAX_PARTITIONS, StoredTarget};
 use super::{Balancing, Document, Entry, Path, Problem, Storage, VERSION, out_of_range, whole_range};
+use crate::cron::{Cron, CronError};
 use crate::ids::{Target, TargetKind};
 
 /// The longest name of a target group (ELBv2 API reference, `CreateTargetGroup`).
@@ -48,6 +49,17 @@ impl Found {
         }
         if let Some(port) = port {
             self.whole(path, "port", port.into());
+        }
+    }
+
+    /// A pattern of times, and the zone that it is of.
+    fn cron(&mut self, path: &Path, pattern: &str, zone: Option<&str>) {
+        if let Err(error) = Cron::parse(pattern, zone) {
+            let key = match error {
+                CronError::TimeZone(_) => "timezone",
+                CronError::Fields { .. } | CronError::Field { .. } | CronError::Never(_) => "cron",
+            };
+            self.error(path.at(key), error.to_string());
         }
     }
 

@@ -2,7 +2,6 @@
 
 use super::Found;
 use crate::config::{AlarmRule, Change, Limit, Path, PerPeriod, QueueRule, Rule, Scaling, Step, out_of_range};
-use crate::cron::{Cron, CronError};
 
 /// The most steps of one policy (Application Auto Scaling user guide, "Quotas"), kept here so that rules can be moved
 /// between the two.
@@ -54,13 +53,7 @@ pub(super) fn check(path: &Path, scaling: &Scaling, found: &mut Found) {
     limit(&path.at("limit"), &scaling.limit, found);
     for (i, schedule) in scaling.schedule.iter().enumerate() {
         let path = path.at("schedule").at(i);
-        if let Err(error) = Cron::parse(&schedule.cron, schedule.timezone.as_deref()) {
-            let key = match error {
-                CronError::TimeZone(_) => "timezone",
-                CronError::Fields { .. } | CronError::Field { .. } | CronError::Never(_) => "cron",
-            };
-            found.error(path.at(key), error.to_string());
-        }
+        found.cron(&path, &schedule.cron, schedule.timezone.as_deref());
         let (min, max) = (schedule.min.unwrap_or(scaling.min), schedule.max.unwrap_or(scaling.max));
         if schedule.min.is_none() && schedule.max.is_none() {
             found.error(path, "a schedule needs `min`, `max` or both");
