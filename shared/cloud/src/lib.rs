@@ -11,6 +11,7 @@
 //! | [`ledger`] | one conditional write per event in the state table |
 //! | [`lease`] | who may write on a service, with fencing |
 //! | [`images`] | what a digest stands for, and the scans of that |
+//! | [`pace`] | how fast the whole account may be asked: token buckets |
 //! | [`pipeline`] | decide, guard, apply, confirm, history: once, for every domain |
 //! | [`sweep`] | one pass over everything, whose parts fail alone |
 //! | [`history`], [`telemetry`] | what is told of a decision |
@@ -24,6 +25,7 @@ pub mod history;
 pub mod images;
 pub mod lease;
 pub mod ledger;
+pub mod pace;
 pub mod pipeline;
 pub mod ports;
 pub mod start;

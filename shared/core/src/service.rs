@@ -11,7 +11,7 @@ use crate::event::time_from_json;
 use crate::ids::same_revision;
 
 /// A service, as `DescribeServices` answers it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceFacts {
     /// Its ARN.
@@ -33,10 +33,16 @@ pub struct ServiceFacts {
     /// That its tasks could not be placed or started, unless it has reached a steady state since.
     #[serde(default)]
     pub unplaceable: Option<Unplaceable>,
-    /// The ARN of the service deployment that is in progress.
+    /// The ARN of the service deployment that runs: what `StopServiceDeployment` takes.
     #[serde(default)]
     pub current_service_deployment: Option<String>,
-    /// For how long its deployment configuration makes a healthy deployment last.
+    /// `ECS` for an Express service, which ECS manages as a whole; else `CUSTOMER`, or nothing.
+    #[serde(default)]
+    pub resource_management_type: Option<String>,
+    /// REPLICA or DAEMON.
+    #[serde(default)]
+    pub scheduling_strategy: Option<String>,
+    /// How long its deployment configuration makes a healthy deployment wait, besides what its tasks take.
     #[serde(default)]
     pub deployment_patience: Duration,
 }
@@ -68,7 +74,7 @@ impl Unplaceable {
 }
 
 /// A deployment of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeploymentFacts {
     /// `ecs-svc/…`.
@@ -79,8 +85,83 @@ pub struct DeploymentFacts {
     pub task_definition: String,
     /// IN_PROGRESS, COMPLETED or FAILED; absent for other controllers than ECS's.
     pub rollout_state: Option<String>,
+    /// Why it is in that state, in ECS's words.
+    #[serde(default)]
+    pub rollout_state_reason: Option<String>,
     /// When it began.
     pub created_at: Option<Timestamp>,
+    /// When it last changed.
+    #[serde(default)]
+    pub updated_at: Option<Timestamp>,
+    /// How many tasks it is to have.
+    #[serde(default)]
+    pub desired_count: u32,
+    /// How many of its tasks run.
+    #[serde(default)]
+    pub running_count: u32,
+    /// How many of its tasks are on their way up.
+    #[serde(default)]
+    pub pending_count: u32,
+    /// How many of its tasks did not reach a steady state: the circuit breaker counts them.
+    #[serde(default)]
+    pub failed_tasks: u32,
+}
+
+/// How long a deployment configuration makes a healthy deployment wait, besides what its tasks take to start and stop:
+/// `DescribeServices`' `deploymentConfiguration` (ECS API reference, `DeploymentConfiguration`, with its defaults).
+///
+/// A PAUSE hook counts with its time-out, since until then someone may let the deployment go on; of one at a stage that
+/// comes back with each step only the first is counted. What a Lambda hook takes is part of its time-out, and is not
+/// waited for by design; it is left out.
+#[must_use]
+pub fn deployment_patience(configuration: &Value) -> Duration {
+    let number = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_f64);
+    let strategy = configuration
+        .get("strategy")
+        .and_then(Value::as_str)
+        .unwrap_or("ROLLING");
+    let shift = match strategy {
+        "LINEAR" => {
+            let step = number(configuration, "/linearConfiguration/stepPercent").unwrap_or(10.0);
+            let bake = number(configuration, "/linearConfiguration/stepBakeTimeInMinutes").unwrap_or(6.0);
+            (100.0 / step.max(1.0)).ceil() * bake
+        }
+        "CANARY" => number(configuration, "/canaryConfiguration/canaryBakeTimeInMinutes").unwrap_or(10.0),
+        _ => 0.0,
+    };
+    let bake = number(configuration, "/bakeTimeInMinutes").unwrap_or_default();
+    let hooks = configuration.get("lifecycleHooks").and_then(Value::as_array);
+    let pauses = hooks.map(Vec::as_slice).unwrap_or_default().iter();
+    let pauses = pauses
+        .filter(|hook| hook.get("targetType").and_then(Value::as_str) == Some("PAUSE"))
+        .map(|hook| number(hook, "/timeoutConfiguration/timeoutInMinutes").unwrap_or(1_440.0))
+        .sum::<f64>();
+    Duration::try_from_secs_f64((shift + bake + pauses).max(0.0) * 60.0).unwrap_or_default()
+}
+
+impl DeploymentFacts {
+    /// Reads one deployment of a service; `None` when it has no id.
+    fn parse(deployment: &Value) -> Option<Self> {
+        let text = |field: &str| deployment.get(field).and_then(Value::as_str).map(str::to_owned);
+        let time = |field: &str| deployment.get(field).and_then(time_from_json);
+        let count = |field: &str| {
+            let number = deployment.get(field).and_then(Value::as_u64);
+            number.and_then(|n| u32::try_from(n).ok()).unwrap_or_default()
+        };
+        Some(Self {
+            id: text("id")?,
+            status: text("status").unwrap_or_default(),
+            task_definition: text("taskDefinition").unwrap_or_default(),
+            rollout_state: text("rolloutState"),
+            rollout_state_reason: text("rolloutStateReason"),
+            created_at: time("createdAt"),
+            updated_at: time("updatedAt"),
+            desired_count: count("desiredCount"),
+            running_count: count("runningCount"),
+            pending_count: count("pendingCount"),
+            failed_tasks: count("failedTasks"),
+        })
+    }
 }
 
 impl ServiceFacts {
@@ -88,11 +169,9 @@ impl ServiceFacts {
     #[must_use]
     pub fn parse(service: &Value) -> Option<Self> {
         let text = |value: &Value, field: &str| value.get(field).and_then(Value::as_str).map(str::to_owned);
-        let count = |field| {
-            service
-                .get(field)
-                .and_then(Value::as_u64)
-                .and_then(|n| u32::try_from(n).ok())
+        let count = |field: &str| {
+            let number = service.get(field).and_then(Value::as_u64);
+            number.and_then(|n| u32::try_from(n).ok())
         };
         let list = |field| {
             let found = service.get(field).and_then(Value::as_array);
@@ -112,24 +191,18 @@ impl ServiceFacts {
                 .get("deploymentController")
                 .and_then(|c| text(c, "type"))
                 .unwrap_or_else(|| "ECS".into()),
-            deployments: deployments
-                .iter()
-                .filter_map(|d| {
-                    Some(DeploymentFacts {
-                        id: text(d, "id")?,
-                        status: text(d, "status").unwrap_or_default(),
-                        task_definition: text(d, "taskDefinition").unwrap_or_default(),
-                        rollout_state: text(d, "rolloutState"),
-                        created_at: d.get("createdAt").and_then(time_from_json),
-                    })
-                })
-                .collect(),
+            deployments: deployments.iter().filter_map(DeploymentFacts::parse).collect(),
             unplaceable: Unplaceable::newest(events.iter().filter_map(|event| {
                 let at = event.get("createdAt").and_then(time_from_json)?;
                 Some((at, text(event, "message")?))
             })),
             current_service_deployment: text(service, "currentServiceDeployment"),
-            deployment_patience: Duration::ZERO,
+            resource_management_type: text(service, "resourceManagementType"),
+            scheduling_strategy: text(service, "schedulingStrategy"),
+            deployment_patience: service
+                .get("deploymentConfiguration")
+                .map(deployment_patience)
+                .unwrap_or_default(),
         })
     }
 
@@ -233,6 +306,76 @@ mod tests {
             let found = ServiceFacts::parse(&service).unwrap().unplaceable;
             assert_eq!(found.map(|found| found.at.as_second()), expected, "{events:?}");
         }
+    }
+
+    #[test]
+    fn a_deployment_lasts_as_long_as_its_configuration_says() {
+        let pause = json!({ "targetType": "PAUSE", "lifecycleStages": ["POST_TEST_TRAFFIC_SHIFT"] });
+        let short = json!({ "targetType": "PAUSE", "timeoutConfiguration": { "timeoutInMinutes": 20 } });
+        let lambda = json!({ "targetType": "AWS_LAMBDA", "timeoutConfiguration": { "timeoutInMinutes": 20 } });
+        for (configuration, minutes) in [
+            (json!({}), 0),
+            (json!({ "maximumPercent": 200, "minimumHealthyPercent": 100 }), 0),
+            (json!({ "strategy": "ROLLING", "bakeTimeInMinutes": 5 }), 5),
+            (json!({ "strategy": "BLUE_GREEN", "bakeTimeInMinutes": 30 }), 30),
+            (
+                json!({ "strategy": "BLUE_GREEN", "lifecycleHooks": [pause, lambda] }),
+                1_440,
+            ),
+            (json!({ "bakeTimeInMinutes": 1, "lifecycleHooks": [short] }), 21),
+            (json!({ "strategy": "LINEAR" }), 60),
+            (
+                json!({ "strategy": "LINEAR", "bakeTimeInMinutes": 2,
+                    "linearConfiguration": { "stepPercent": 30.0, "stepBakeTimeInMinutes": 3 } }),
+                14,
+            ),
+            (json!({ "strategy": "CANARY" }), 10),
+            (
+                json!({ "strategy": "CANARY", "canaryConfiguration": { "canaryPercent": 1.5, "canaryBakeTimeInMinutes": 7 } }),
+                7,
+            ),
+            // What another strategy is configured for has no effect.
+            (
+                json!({ "strategy": "ROLLING", "linearConfiguration": { "stepPercent": 3.0 } }),
+                0,
+            ),
+        ] {
+            let found = deployment_patience(&configuration);
+            assert_eq!(found, Duration::from_secs(minutes * 60), "{configuration}");
+        }
+    }
+
+    #[test]
+    fn what_a_rollout_is_judged_by_is_read() {
+        let deployment = json!({
+            "id": "ecs-svc/1", "status": "PRIMARY", "taskDefinition": "web:2", "rolloutState": "FAILED",
+            "rolloutStateReason": "tasks failed to start.", "createdAt": 1, "updatedAt": 2,
+            "desiredCount": 3, "runningCount": 1, "pendingCount": 2, "failedTasks": 4,
+        });
+        let service = json!({
+            "serviceArn": "a", "status": "ACTIVE", "desiredCount": 3, "deployments": [deployment, {}],
+            "currentServiceDeployment": "arn:1", "resourceManagementType": "ECS", "schedulingStrategy": "DAEMON",
+            "deploymentConfiguration": { "bakeTimeInMinutes": 5 },
+        });
+        let facts = ServiceFacts::parse(&service).unwrap();
+        let expected = DeploymentFacts {
+            id: "ecs-svc/1".into(),
+            status: "PRIMARY".into(),
+            task_definition: "web:2".into(),
+            rollout_state: Some("FAILED".into()),
+            rollout_state_reason: Some("tasks failed to start.".into()),
+            created_at: Timestamp::from_second(1).ok(),
+            updated_at: Timestamp::from_second(2).ok(),
+            desired_count: 3,
+            running_count: 1,
+            pending_count: 2,
+            failed_tasks: 4,
+        };
+        assert_eq!(facts.deployments, [expected]);
+        assert_eq!(facts.current_service_deployment.as_deref(), Some("arn:1"));
+        assert_eq!(facts.resource_management_type.as_deref(), Some("ECS"));
+        assert_eq!(facts.scheduling_strategy.as_deref(), Some("DAEMON"));
+        assert_eq!(facts.deployment_patience, Duration::from_mins(5));
     }
 
     #[test]

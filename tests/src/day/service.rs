@@ -141,6 +141,7 @@ impl Service {
             task_definition: id.into(),
             rollout_state: Some(rollout.into()),
             created_at: self.deployed.map(|at| self.begun(at)),
+            ..DeploymentFacts::default()
         };
         ServiceFacts {
             service_arn: String::new(),
@@ -158,9 +159,7 @@ impl Service {
             } else {
                 vec![deployment("ecs-svc/1", "PRIMARY", "COMPLETED")]
             },
-            unplaceable: None,
-            current_service_deployment: None,
-            deployment_patience: std::time::Duration::ZERO,
+            ..ServiceFacts::default()
         }
     }
 

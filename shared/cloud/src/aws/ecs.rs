@@ -1,15 +1,19 @@
 //! Amazon ECS: tasks and services through the SDK, task definitions as raw JSON.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use aws_sdk_ecs::config::retry::RetryConfig;
 use aws_sdk_ecs::operation::describe_services::DescribeServicesError;
 use aws_sdk_ecs::primitives::DateTime;
-use aws_sdk_ecs::types::{Container as SdkContainer, DesiredStatus, Service, Task, TaskField};
+use aws_sdk_ecs::types::{
+    Container as SdkContainer, Deployment, DeploymentConfiguration, DesiredStatus, Service, Task, TaskField,
+};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use wharfinger_core::event::{Container, NetworkBinding, TaskStateChange, TaskStatus};
 use wharfinger_core::ids::{Target, TargetKind, TaskArn};
-use wharfinger_core::service::{DeploymentFacts, ServiceFacts, Unplaceable};
+use wharfinger_core::service::{DeploymentFacts, ServiceFacts, Unplaceable, deployment_patience};
 
 use super::{Aws, sdk};
 use crate::error::{CloudError, Kind};
@@ -190,6 +194,12 @@ impl Services for Aws {
             }
             ServiceChange::TaskDefinition(arn) => request.task_definition(arn),
         };
+        let mut request = request.customize();
+        // Each attempt counts against the account's rate: whoever paces the call makes the next one too.
+        if matches!(change, ServiceChange::TaskDefinition(_)) {
+            let once = aws_sdk_ecs::config::Builder::new().retry_config(RetryConfig::disabled());
+            request = request.config_override(once);
+        }
         let call = async { request.send().await.map_err(|e| sdk::error("UpdateService", &e)) };
         self.within("UpdateService", call).await.map(drop)
     }
@@ -211,15 +221,7 @@ fn service(service: Service) -> Option<ServiceFacts> {
             .deployments
             .unwrap_or_default()
             .into_iter()
-            .filter_map(|d| {
-                Some(DeploymentFacts {
-                    id: d.id?,
-                    status: d.status.unwrap_or_default(),
-                    task_definition: d.task_definition.unwrap_or_default(),
-                    rollout_state: d.rollout_state.map(|s| s.as_str().to_owned()),
-                    created_at: d.created_at.and_then(timestamp),
-                })
-            })
+            .filter_map(deployment)
             .collect(),
         unplaceable: Unplaceable::newest(
             service
@@ -228,7 +230,54 @@ fn service(service: Service) -> Option<ServiceFacts> {
                 .into_iter()
                 .filter_map(|e| Some((e.created_at.and_then(timestamp)?, e.message?))),
         ),
+        current_service_deployment: service.current_service_deployment,
+        resource_management_type: service.resource_management_type.map(|t| t.as_str().to_owned()),
+        scheduling_strategy: service.scheduling_strategy.map(|s| s.as_str().to_owned()),
+        deployment_patience: service
+            .deployment_configuration
+            .as_ref()
+            .map(patience)
+            .unwrap_or_default(),
     })
+}
+
+fn deployment(deployment: Deployment) -> Option<DeploymentFacts> {
+    let count = |n: i32| u32::try_from(n).unwrap_or_default();
+    Some(DeploymentFacts {
+        id: deployment.id?,
+        status: deployment.status.unwrap_or_default(),
+        task_definition: deployment.task_definition.unwrap_or_default(),
+        rollout_state: deployment.rollout_state.map(|s| s.as_str().to_owned()),
+        rollout_state_reason: deployment.rollout_state_reason,
+        created_at: deployment.created_at.and_then(timestamp),
+        updated_at: deployment.updated_at.and_then(timestamp),
+        desired_count: count(deployment.desired_count),
+        running_count: count(deployment.running_count),
+        pending_count: count(deployment.pending_count),
+        failed_tasks: count(deployment.failed_tasks),
+    })
+}
+
+/// The same rule as for raw JSON, from the members that it looks at.
+fn patience(configuration: &DeploymentConfiguration) -> Duration {
+    let linear = configuration.linear_configuration();
+    let canary = configuration.canary_configuration();
+    let hooks = configuration.lifecycle_hooks().iter().map(|hook| {
+        json!({
+            "targetType": hook.target_type().map(|t| t.as_str()),
+            "timeoutConfiguration": { "timeoutInMinutes": hook.timeout_configuration().and_then(|t| t.timeout_in_minutes()) },
+        })
+    });
+    deployment_patience(&json!({
+        "strategy": configuration.strategy().map(|s| s.as_str()),
+        "bakeTimeInMinutes": configuration.bake_time_in_minutes(),
+        "lifecycleHooks": hooks.collect::<Vec<_>>(),
+        "linearConfiguration": {
+            "stepPercent": linear.and_then(|l| l.step_percent()),
+            "stepBakeTimeInMinutes": linear.and_then(|l| l.step_bake_time_in_minutes()),
+        },
+        "canaryConfiguration": { "canaryBakeTimeInMinutes": canary.and_then(|c| c.canary_bake_time_in_minutes()) },
+    }))
 }
 
 /// The prefix of `X-Amz-Target` (botocore's service model of ECS).
@@ -249,7 +298,7 @@ impl TaskDefinitions for Aws {
     }
 
     async fn register_task_definition(&self, request: &Value) -> Result<String, CloudError> {
-        let call = self.raw.json("ecs", TARGET, "RegisterTaskDefinition", request);
+        let call = self.raw.json_once("ecs", TARGET, "RegisterTaskDefinition", request);
         let answer = self.within("RegisterTaskDefinition", call).await?;
         answer
             .pointer("/taskDefinition/taskDefinitionArn")
@@ -264,3 +313,6 @@ impl TaskDefinitions for Aws {
             })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,19 +84,26 @@ struct Call<'a> {
 struct Within {
     attempt: Option<Duration>,
     all: Duration,
+    /// Whether there is one attempt only.
+    once: bool,
 }
 
 /// A call that is answered at once; an attempt is given the time that the configuration says.
 const AT_ONCE: Within = Within {
     attempt: None,
     all: Duration::from_secs(20),
+    once: false,
 };
+
+/// The same in one attempt: for what is paced, where each attempt counts against the account's rate.
+const ONCE: Within = Within { once: true, ..AT_ONCE };
 
 /// An invocation, which ends with its function: a minute by the template, five by generous people. One attempt, since a
 /// repeat would begin the work anew.
 const INVOCATION: Within = Within {
     attempt: Some(Duration::from_mins(5)),
     all: Duration::from_mins(5),
+    once: true,
 };
 
 /// What a path segment may hold as it is (RFC 3986, unreserved characters).
@@ -140,6 +147,31 @@ impl Raw {
         operation: &'static str,
         body: &Value,
     ) -> Result<Value, CloudError> {
+        self.json_within(host, target, operation, body, AT_ONCE).await
+    }
+
+    /// The same in one attempt.
+    ///
+    /// # Errors
+    /// As [`Raw::json`].
+    pub async fn json_once(
+        &self,
+        host: &str,
+        target: &str,
+        operation: &'static str,
+        body: &Value,
+    ) -> Result<Value, CloudError> {
+        self.json_within(host, target, operation, body, ONCE).await
+    }
+
+    async fn json_within(
+        &self,
+        host: &str,
+        target: &str,
+        operation: &'static str,
+        body: &Value,
+        within: Within,
+    ) -> Result<Value, CloudError> {
         let answer = self
             .send(Call {
                 host,
@@ -153,7 +185,7 @@ impl Raw {
                 error: json_error,
                 path: String::new(),
                 headers: &[],
-                within: AT_ONCE,
+                within,
             })
             .await?
             .body;
@@ -310,9 +342,10 @@ impl Raw {
             .http_client(http)
             .endpoint_url(&url)
             .no_auth()
-            .standard_retry(&match within.attempt {
-                Some(_) => RetryConfig::disabled(),
-                None => self.retries.clone(),
+            .standard_retry(&if within.once {
+                RetryConfig::disabled()
+            } else {
+                self.retries.clone()
             })
             .retry_classifier(AwsErrorCodeClassifier::<Refused>::new())
             .timeout_config(timeouts.build())

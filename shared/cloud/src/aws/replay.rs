@@ -87,6 +87,15 @@ impl HttpClient for Replay {
 
 /// Makes calls that are given the answers, each a status and a body, and returns what came of them and what was asked.
 pub(super) fn replay<T>(answers: &[(u16, &str)], calls: impl AsyncFnOnce(&Aws) -> T) -> (T, Vec<Asked>) {
+    replay_with(RetryConfig::disabled(), answers, calls)
+}
+
+/// The same with these retries.
+pub(super) fn replay_with<T>(
+    retries: RetryConfig,
+    answers: &[(u16, &str)],
+    calls: impl AsyncFnOnce(&Aws) -> T,
+) -> (T, Vec<Asked>) {
     let answers = answers.iter().map(|(status, body)| (*status, (*body).to_owned()));
     let client = Replay {
         answers: Arc::new(Mutex::new(answers.collect())),
@@ -100,7 +109,7 @@ pub(super) fn replay<T>(answers: &[(u16, &str)], calls: impl AsyncFnOnce(&Aws) -
         )))
         .http_client(SharedHttpClient::new(client.clone()))
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
-        .retry_config(RetryConfig::disabled())
+        .retry_config(retries)
         .build();
     let tables = Tables {
         config: "config".into(),

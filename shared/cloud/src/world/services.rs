@@ -200,6 +200,13 @@ impl World {
             task_definition: d.definition.clone(),
             rollout_state: Some(d.rollout.name().to_owned()),
             created_at: Some(d.since),
+            desired_count: if i == 0 { service.desired } else { 0 },
+            running_count: count(
+                tasks()
+                    .filter(|t| t.runs() && t.deployment.as_ref() == Some(&d.id))
+                    .count(),
+            ),
+            ..DeploymentFacts::default()
         };
         Some(ServiceFacts {
             service_arn: arn(target),
@@ -210,9 +217,8 @@ impl World {
             task_definition: service.primary()?.definition.clone(),
             deployment_controller: "ECS".into(),
             deployments: service.deployments.iter().enumerate().map(deployment).collect(),
-            unplaceable: None,
-            current_service_deployment: None,
-            deployment_patience: std::time::Duration::ZERO,
+            scheduling_strategy: Some("REPLICA".into()),
+            ..ServiceFacts::default()
         })
     }
 

@@ -97,7 +97,20 @@ fn changeable<'a>(facts: &Facts, service: Option<&'a ServiceFacts>) -> Result<&'
         );
         return Err(ignore(Code::UnsupportedController, message));
     }
+    if let Some(who) = managed_otherwise(service) {
+        let message = format!("service {} is {who}: it is not rolled out by UpdateService", facts.target);
+        return Err(ignore(Code::UnsupportedController, message));
+    }
     Ok(service)
+}
+
+/// An Express service is changed by `UpdateExpressGatewayService`, and of a daemon ECS itself says how many tasks are wanted
+/// (ECS API reference).
+fn managed_otherwise(service: &ServiceFacts) -> Option<&'static str> {
+    if service.resource_management_type.as_deref() == Some("ECS") {
+        return Some("an Express service, which ECS manages as a whole");
+    }
+    (service.scheduling_strategy.as_deref() == Some("DAEMON")).then_some("a daemon")
 }
 
 fn ignore(code: Code, message: String) -> Decision<Action> {

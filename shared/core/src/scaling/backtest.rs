@@ -206,10 +206,7 @@ impl World<'_> {
             pending_count: 0,
             task_definition: String::new(),
             deployment_controller: "ECS".into(),
-            deployments: Vec::new(),
-            unplaceable: None,
-            current_service_deployment: None,
-            deployment_patience: std::time::Duration::ZERO,
+            ..ServiceFacts::default()
         }
     }
 }
