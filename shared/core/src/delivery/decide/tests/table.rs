@@ -292,8 +292,8 @@ fn every_row_of_the_table() {
                 },
                 ..facts()
             },
-            Outcome::Act,
-            &[RolloutStarts],
+            Outcome::Ignore,
+            &[Drifted],
         ),
     ];
     for (name, facts, outcome, expected) in cases {
