@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth};
 use wharfinger_core::config::{Making, stored};
-use wharfinger_core::delivery::{ImageScan, Manifest, Platform};
+use wharfinger_core::delivery::{ImageScan, ImageState, Manifest, Platform};
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
 use wharfinger_core::endpoint::Host;
 use wharfinger_core::event::{AlarmStateChange, MetricQuery, Reading, TaskStateChange};
@@ -208,24 +208,13 @@ pub struct TaggedImage {
     pub pushed_at: Timestamp,
 }
 
-/// Whether an image can be pulled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pullable {
-    /// It can.
-    Yes,
-    /// It is archived, or on its way back from there: a pull is answered as if it did not exist.
-    Archived,
-    /// The registry does not have it.
-    Absent,
-}
-
 /// Images of this account's and Region's registry.
 pub trait Images {
     /// `DescribeImages` of the tagged images of a repository, every page. `None` when the repository does not exist.
     async fn tagged_images(&self, repository: &str) -> Result<Option<Vec<TaggedImage>>, CloudError>;
 
     /// `DescribeImages` of one image.
-    async fn pullable(&self, repository: &str, digest: &Digest) -> Result<Pullable, CloudError>;
+    async fn image(&self, repository: &str, digest: &Digest) -> Result<ImageState, CloudError>;
 
     /// `BatchGetImage` of one image, or of one index. `None` when the registry does not have it.
     async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Option<Manifest>, CloudError>;
