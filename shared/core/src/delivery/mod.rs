@@ -72,7 +72,7 @@ pub use image_facts::{ImageFacts, ImageState, Pullable};
 pub use linger::{FARGATE_LINGER, Linger, Lingering, MARK, SIDE_CONTAINER, Side, SideContainer, linger};
 pub use manifest::{Child, Manifest, Platform};
 pub use memory::{ImageChange, Intent, Memory, Past, Refusal, Rollout};
-pub use notice::{Notice, SOURCE, Stage};
+pub use notice::{Notice, Stage};
 pub use platform::runs_on;
 pub use policy::{Compiled, PolicyError, Selected, Verdict};
 pub use proof::Proof;
