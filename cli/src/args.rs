@@ -2,7 +2,7 @@
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::{apply, backtest, check, completions, diff, explain, history, pause, scale, status, sync};
+use crate::{apply, backtest, check, completions, diff, explain, history, pause, scale, status, sync, tags};
 
 /// Keeps what is around an Amazon ECS cluster true: service discovery, load balancing, scaling, delivery.
 #[derive(Debug, Parser)]
@@ -27,6 +27,7 @@ pub(crate) fn command() -> clap::Command {
     for (offline, used) in [
         ("check", &["output"][..]),
         ("backtest", &["output"]),
+        ("tags", &["output"]),
         ("schema", &[]),
         ("completions", &[]),
     ] {
@@ -95,6 +96,9 @@ pub(crate) enum Command {
     /// Tell what the scaling rules of a service would have done with values of the past, offline.
     #[command(after_help = backtest::HELP)]
     Backtest(backtest::Args),
+    /// Tell which of some tags a delivery rule would deploy, and why not the others, offline.
+    #[command(after_help = tags::HELP)]
+    Tags(tags::Args),
     /// Have nothing done for a target, or for a domain of it, for a while.
     Pause(pause::Pause),
     /// End a pause.

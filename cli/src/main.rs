@@ -27,6 +27,7 @@ mod schema;
 mod status;
 mod sync;
 mod table;
+mod tags;
 mod yaml;
 
 use std::process::ExitCode;
@@ -60,6 +61,7 @@ fn run(cli: Cli) -> anyhow::Result<Verdict> {
         Command::History(args) => history::run(&global, &args),
         Command::Explain(args) => explain::run(&global, &args),
         Command::Backtest(args) => backtest::run(&global, &args),
+        Command::Tags(args) => tags::run(&global, &args),
         Command::Pause(args) => pause::pause(&global, &args),
         Command::Resume(args) => pause::resume(&global, &args),
         Command::Scale(args) => scale::run(&global, &args),

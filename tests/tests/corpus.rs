@@ -40,12 +40,11 @@ fn detail(detail: &Detail) -> String {
         Detail::Image(image) => {
             let tag = image.tag.as_deref().unwrap_or("no tag");
             let result = if image.succeeded { "" } else { ", failed" };
-            format!(
-                "{:?} {} {tag} {}{result}",
-                image.action,
-                image.repository,
-                image.digest.short()
-            )
+            format!("{:?} {} {tag}{result}", image.action, image.name())
+        }
+        Detail::Scan(scan) => {
+            let end = if scan.complete { "ended" } else { "goes on" };
+            format!("the scan of {} {end}", scan.name())
         }
         Detail::Deployment(deployment) => {
             format!(
@@ -56,6 +55,7 @@ fn detail(detail: &Detail) -> String {
             )
         }
         Detail::Scheduled => "time for a sweep".into(),
+        Detail::Aside(aside) => format!("{}: {}", aside.reason.code, aside.reason.message),
     }
 }
 

@@ -57,14 +57,16 @@ impl Answer {
     pub(super) fn rejected(json: &Value, rejected: &Rejected) -> Self {
         let kind = json.get("detail-type").and_then(Value::as_str).map(str::to_owned);
         let reason = Reason::new(Code::EventRejected, rejected.to_string());
-        Self::of(
-            About {
-                kind,
-                target: None,
-                version: None,
-            },
-            Decision::without_calls(Outcome::Rejected, reason),
-        )
+        let about = About {
+            kind,
+            target: None,
+            version: None,
+        };
+        Self::without_calls(about, Outcome::Rejected, reason)
+    }
+
+    fn without_calls(event: About, outcome: Outcome, reason: Reason) -> Self {
+        Self::of(event, Decision::without_calls(outcome, reason))
     }
 
     fn sweep(event: About) -> Self {
@@ -120,7 +122,7 @@ pub(super) fn explain(context: &Context<'_>, config: &Config, event: &Event) -> 
                 Ok(target) => target,
                 Err(rejected) => {
                     let reason = Reason::new(Code::EventRejected, rejected.to_string());
-                    return Ok(Answer::of(about, Decision::without_calls(Outcome::Rejected, reason)));
+                    return Ok(Answer::without_calls(about, Outcome::Rejected, reason));
                 }
             };
             let found = config.targets.iter().filter(|managed| managed.target == target);
@@ -141,6 +143,11 @@ pub(super) fn explain(context: &Context<'_>, config: &Config, event: &Event) -> 
             let decided = decide(found, |managed| context.image(managed, &event.envelope, image))?;
             (Named::Repository(image.repository.clone()), decided)
         }
+        Detail::Scan(scan) => {
+            let found = config.under(repository_partition(&scan.repository));
+            let decided = decide(found, |managed| context.scan(managed, &event.envelope, scan))?;
+            (Named::Repository(scan.repository.clone()), decided)
+        }
         Detail::Deployment(deployment) => {
             let target = deployment.target.clone();
             let found = config.targets.iter().filter(|managed| managed.target == target);
@@ -148,6 +155,7 @@ pub(super) fn explain(context: &Context<'_>, config: &Config, event: &Event) -> 
             (Named::Target(target), decided)
         }
         Detail::Scheduled => return Ok(Answer::sweep(about)),
+        Detail::Aside(aside) => return Ok(Answer::without_calls(about, Outcome::Ignore, aside.reason.clone())),
     };
     let targets: Vec<_> = decisions.iter().map(|(target, _)| target.to_string()).collect();
     about.target = match &named {

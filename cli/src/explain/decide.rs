@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
-use wharfinger_core::config::Rule;
 use wharfinger_core::config::stored::Managed;
+use wharfinger_core::config::{Delivery, Rule};
 use wharfinger_core::delivery::{self, Compiled, Repository, rule_key};
-use wharfinger_core::event::{AlarmState, AlarmStateChange, Envelope, ImageAction};
+use wharfinger_core::event::{AlarmState, AlarmStateChange, Envelope, ImageAction, ImageScanned};
 use wharfinger_core::guard::{Guard, Removes};
 use wharfinger_core::ids::TargetKind;
 use wharfinger_core::known::Known;
@@ -142,6 +142,25 @@ impl Context<'_> {
         let facts = self.delivery_facts(managed, envelope)?;
         let decided = delivery::decide_push(envelope, event, &facts, self.now);
         Ok(self.guarded("delivery", managed, decided.decision))
+    }
+
+    /// The scan of an image moved: what waited for its end may go on.
+    pub(super) fn scan(
+        &self,
+        managed: &Managed,
+        envelope: &Envelope,
+        event: &ImageScanned,
+    ) -> anyhow::Result<Decision<Call>> {
+        let waits = |rule: &Delivery| rule.scan.is_some();
+        let why = if !event.complete {
+            format!("the scan of {} has not ended", event.name())
+        } else if !managed.stored.config.delivery.iter().any(waits) {
+            format!("no delivery rule of {} waits for a scan", managed.target)
+        } else {
+            return self.deployment(managed, envelope);
+        };
+        let reason = Reason::new(Code::NothingWaiting, why);
+        Ok(Decision::without_calls(Outcome::Ignore, reason))
     }
 
     /// A deployment moved: what waited for it may go on.

@@ -39,6 +39,19 @@ pub(crate) fn push() -> Value {
     event("ECR Image Action", "aws.ecr", &[], &detail)
 }
 
+/// The same image, replicated from another Region.
+pub(crate) fn replication() -> Value {
+    let mut detail = push()["detail"].take();
+    detail["action-type"] = json!("REPLICATE");
+    detail["source-region"] = json!("us-east-1");
+    event("ECR Replication Action", "aws.ecr", &[], &detail)
+}
+
+pub(crate) fn scan(status: &str) -> Value {
+    let detail = json!({ "repository-name": "shop/web", "scan-status": status, "image-tags": [] });
+    event("ECR Image Scan", "aws.ecr", &[], &detail)
+}
+
 pub(crate) fn service() -> Value {
     let definition = "arn:aws:ecs:eu-west-1:111122223333:task-definition/shop-web:3";
     json!({

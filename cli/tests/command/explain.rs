@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::events::{TASK, alarm, event, push, service, task};
+use crate::events::{TASK, alarm, event, push, replication, scan, service, task};
 use crate::folder::{CONFIG, Folder};
 
 fn codes(answer: &Value) -> Vec<&str> {
@@ -173,6 +173,66 @@ fn explain_names_the_file_the_operation_and_the_element_of_a_fact_that_it_cannot
         told.starts_with("error: facts.json: DescribeImages: imageDetails[0]: `imageDigest`: "),
         "{told}"
     );
+}
+
+#[test]
+fn explain_takes_a_replicated_image_for_a_push() {
+    let (code, answer) = Folder::new().explain(&replication(), &[]);
+    let (pushed, push) = Folder::new().explain(&push(), &[]);
+    assert_eq!(
+        (code, answer["event"]["kind"].as_str()),
+        (0, Some("ECR Replication Action"))
+    );
+    assert_eq!(pushed, 0);
+    for key in ["outcome", "actions", "reasons", "missing"] {
+        assert_eq!(answer[key], push[key], "{key}");
+    }
+    assert_eq!(answer["outcome"], "wait");
+    let mut failed = replication();
+    failed["detail"]["result"] = json!("FAILED");
+    failed["detail"]["image-digest"] = json!("sha256:short");
+    let (code, answer) = Folder::new().explain(&failed, &[]);
+    assert_eq!(
+        (code, &answer["outcome"], &answer["reasons"][0]["code"]),
+        (0, &json!("ignore"), &json!("NotAPush"))
+    );
+}
+
+#[test]
+fn explain_says_what_the_end_of_a_scan_resumes() {
+    let told = |config: &str, status: &str| {
+        let folder = Folder::new();
+        folder.write("w.yaml", config);
+        let (code, answer) = folder.explain(&scan(status), &[]);
+        assert_eq!((code, &answer["outcome"]), (0, &json!("ignore")), "{answer}");
+        assert_eq!(answer["reasons"][0]["code"], "NothingWaiting");
+        answer["reasons"][0]["message"].as_str().unwrap().to_owned()
+    };
+    let waits = CONFIG.replace("tags: {", "scan: { block: HIGH }, tags: {");
+    assert_eq!(
+        told(CONFIG, "COMPLETE"),
+        "no delivery rule of prod/web waits for a scan"
+    );
+    assert_eq!(told(&waits, "FAILED"), "the scan of an image of shop/web has not ended");
+    assert_eq!(told(&waits, "COMPLETE"), "no push that prod/web wants is known");
+}
+
+#[test]
+fn explain_passes_over_what_asks_for_nothing_and_says_why() {
+    for (kind, source, code) in [
+        ("ECR Referrer Action", "aws.ecr", "NotAnImage"),
+        ("ECR Scan Resource Change", "aws.ecr", "NotAPush"),
+        ("Inspector2 Finding", "aws.inspector2", "NotAPush"),
+    ] {
+        let (exit, answer) = Folder::new().explain(&event(kind, source, &[], &json!({})), &[]);
+        let reason = &answer["reasons"][0]["code"];
+        assert_eq!(
+            (exit, &answer["outcome"], reason),
+            (0, &json!("ignore"), &json!(code)),
+            "{kind}"
+        );
+        assert_eq!(answer["event"]["kind"], kind);
+    }
 }
 
 #[test]

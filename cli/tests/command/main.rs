@@ -14,3 +14,4 @@ mod explain;
 mod files;
 mod folder;
 mod online;
+mod tags;

@@ -1,11 +1,13 @@
 //! Rolls pushed images out.
 //!
-//! An ECR Image Action is heard by each target that takes images of the repository: a push that wins its rule's policy
-//! becomes the rule's wish ([`wishes`]), whatever the order in which pushes arrive. Then the target is converged on under its
-//! lease: what it runs is looked up ([`observe`]), the decider says whether and how to roll out, and the revision is
-//! registered from raw JSON, compared, and given to the service, with the intent stored before each call ([`apply`]).
-//! What waits for a running deployment is resumed by its ECS Deployment State Change, and by the [`sweep`], which also
-//! finds pushes that no event told, and rolls out the side container of `drain` when `apply --linger` asked for it.
+//! An ECR Image Action, and what has the same effect, is heard by each target that takes images of the repository: a push
+//! that wins its rule's policy becomes the rule's wish ([`wishes`]), whatever the order in which pushes arrive. Then the
+//! target is converged on under its lease: what it runs is looked up ([`observe`]), the decider says whether and how to roll
+//! out, and the revision is registered from raw JSON, compared, and given to the service, with the intent stored before each
+//! call ([`apply`]).
+//! What waits for a running deployment is resumed by its ECS Deployment State Change, what waits for the scan of an image by
+//! its ECR Image Scan or Inspector2 Scan, and both by the [`sweep`], which also finds pushes that no event told, and rolls
+//! out the side container of `drain` when `apply --linger` asked for it.
 
 pub mod apply;
 pub mod observe;
@@ -23,7 +25,7 @@ use wharfinger_cloud::table::Table;
 use wharfinger_cloud::{Fault, telemetry};
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::delivery::Heard;
-use wharfinger_core::event::{DeploymentStateChange, Detail, Envelope, Event, ImageAction, Rejected};
+use wharfinger_core::event::{DeploymentStateChange, Detail, Envelope, Event, ImageAction, ImageScanned, Rejected};
 use wharfinger_core::ids::Target;
 use wharfinger_core::report::{Code, Decision, Outcome, Reason};
 
@@ -67,8 +69,13 @@ impl Delivery {
         };
         match event.detail {
             Detail::Image(image) => self.on_image(cloud, attempt, &cause, &event.envelope, &image).await,
+            Detail::Scan(scan) => self.on_scan(cloud, attempt, &cause, &scan).await,
             Detail::Deployment(deployment) => self.on_deployment(cloud, attempt, &cause, &deployment).await,
             Detail::Scheduled => sweep::sweep(self, cloud, attempt, &event.envelope.id).await,
+            Detail::Aside(aside) => {
+                tracing::debug!(kind = aside.kind, code = %aside.reason.code, "{}", aside.reason.message);
+                Ok(())
+            }
             _ => Err(Rejected::UnknownKind {
                 detail_type: event.envelope.detail_type,
                 source_name: event.envelope.source,
@@ -137,10 +144,48 @@ impl Delivery {
             tracing::debug!(target = %deployment.target, "not managed");
             return Ok(());
         };
+        let moved = format!("deployment {} moved", deployment.deployment_id);
+        self.resume(cloud, attempt, cause, managed, &moved).await
+    }
+
+    /// The scan of an image ended: what waits for it goes on. Of an index it is the scan of one of its images, so the wish
+    /// does not name what was scanned.
+    async fn on_scan(
+        &self,
+        cloud: &impl Cloud,
+        attempt: &Attempt,
+        cause: &Cause,
+        scan: &ImageScanned,
+    ) -> Result<(), Fault> {
+        if !scan.complete {
+            tracing::debug!(image = scan.name(), "not scanned yet");
+            return Ok(());
+        }
+        let found = self.config.by_repository(cloud, &scan.repository).await?;
+        report(cloud, &found);
+        let mut failed = None;
+        for managed in found.targets.into_iter().filter(waits_for_scans) {
+            let moved = format!("the scan of {} ended", scan.name());
+            if let Err(fault) = self.resume(cloud, attempt, cause, managed, &moved).await {
+                failed = Some(fault);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Something moved on which a rollout may wait.
+    async fn resume(
+        &self,
+        cloud: &impl Cloud,
+        attempt: &Attempt,
+        cause: &Cause,
+        managed: Managed,
+        moved: &str,
+    ) -> Result<(), Fault> {
         if !Stored::read(cloud, &managed.target).await?.is_quiet(attempt, &managed) {
             return self.converge(cloud, attempt, cause, managed).await;
         }
-        let message = format!("deployment {} moved; no image waits for it", deployment.deployment_id);
+        let message = format!("{moved}; no image waits for it");
         let decision = Decision::<()>::without_calls(Outcome::Ignore, Reason::new(Code::NothingWaiting, message));
         telemetry::undecided(NAME, &managed.target, None, cause, decision, cloud.now());
         Ok(())
@@ -161,6 +206,11 @@ impl Delivery {
         });
         held.await.map(drop)
     }
+}
+
+/// Whether a rule of the target waits for scans.
+fn waits_for_scans(managed: &Managed) -> bool {
+    managed.stored.config.delivery.iter().any(|rule| rule.scan.is_some())
 }
 
 /// Reports items that cannot be read; they are skipped.

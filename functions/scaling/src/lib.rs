@@ -20,6 +20,7 @@ use wharfinger_cloud::ledger::{self, News};
 use wharfinger_cloud::pipeline::{Cause, converge};
 use wharfinger_cloud::ports::{Alarms, Clock, Metrics, Queues, Scalable, Services};
 use wharfinger_cloud::start::{Function, Invocation};
+use wharfinger_cloud::sweep::Scope;
 use wharfinger_cloud::table::{Key, Table};
 use wharfinger_cloud::{Fault, telemetry};
 use wharfinger_core::config::stored::Managed;
@@ -30,7 +31,6 @@ use wharfinger_core::report::{Code, Decision, Outcome, Reason};
 use crate::active::Row;
 use crate::known::Known;
 use crate::observe::Others;
-use crate::sweep::Scope;
 
 /// What this function needs of the world.
 pub trait Cloud: Table + Services + Alarms + Metrics + Queues + Scalable + Clock {}
@@ -69,7 +69,10 @@ impl Scaling {
                 };
                 self.on_alarm(cloud, holder, &cause, &alarm).await
             }
-            Detail::Scheduled => sweep::sweep(self, cloud, holder, &event.envelope.id, &Scope::of(json)?).await,
+            Detail::Scheduled => {
+                let scope = Scope::of(json, sweep::ASKABLE)?;
+                sweep::sweep(self, cloud, holder, &event.envelope.id, &scope).await
+            }
             _ => Err(Rejected::UnknownKind {
                 detail_type: event.envelope.detail_type,
                 source_name: event.envelope.source,

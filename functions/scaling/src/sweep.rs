@@ -7,16 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use serde_json::Value;
 use wharfinger_cloud::Fault;
 use wharfinger_cloud::config::Found;
 use wharfinger_cloud::lease::service_key;
 use wharfinger_cloud::pipeline::Cause;
-use wharfinger_cloud::sweep::Pass;
+use wharfinger_cloud::sweep::{Askable, Pass, Scope};
 use wharfinger_cloud::table::{Item, Key, TableName, as_text};
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::config::{Rule, Scaling as Config};
-use wharfinger_core::event::Rejected;
 use wharfinger_core::ids::Target;
 use wharfinger_core::known;
 use wharfinger_core::report::Outcome;
@@ -34,44 +32,11 @@ const AT_ONCE: usize = 8;
 /// How many services are looked at for the first time in one pass, so that the first passes of many stay short.
 const FIRST_SIGHTS: usize = 100;
 
-/// The value of `detail.only` for the pass of every minute.
-const ACTIVE: &str = "active";
-
-/// What a pass looks at.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Scope {
-    /// One service.
-    pub target: Option<String>,
-    /// Only those of which something is to be expected.
-    pub active: bool,
-}
-
-impl Scope {
-    /// Reads the `detail` of a Scheduled Event; EventBridge's own is empty and means everything.
-    ///
-    /// # Errors
-    /// When it asks for what is not known.
-    pub fn of(event: &Value) -> Result<Self, Rejected> {
-        let mut scope = Self::default();
-        for (key, value) in event.get("detail").and_then(Value::as_object).into_iter().flatten() {
-            match (key.as_str(), value) {
-                ("target", Value::String(target)) => scope.target = Some(target.clone()),
-                ("only", Value::String(only)) if only == ACTIVE => scope.active = true,
-                _ => {
-                    return Err(Rejected::Malformed {
-                        kind: "Scheduled Event",
-                        reason: format!("`detail.{key}` is not known, or not of its type"),
-                    });
-                }
-            }
-        }
-        Ok(scope)
-    }
-
-    fn covers(&self, target: &Target) -> bool {
-        self.target.as_ref().is_none_or(|only| *only == target.to_string())
-    }
-}
+/// What this function can be asked for: the pass of every minute is over the services of the active set.
+pub const ASKABLE: Askable = Askable {
+    only: "active",
+    dry_run: false,
+};
 
 /// One pass.
 ///
@@ -89,7 +54,7 @@ pub async fn sweep(
         at: None,
     };
     let mut rows = active::rows(cloud).await?;
-    rows.retain(|target, row| scope.covers(target) && (!scope.active || row.is_due(cloud.now())));
+    rows.retain(|target, row| scope.covers(target) && (!scope.often || row.is_due(cloud.now())));
     let found = targets(function, cloud, scope, &rows).await?;
     let mut pass = Pass::of(NAME);
     pass.report(cloud, &found.malformed);
@@ -138,7 +103,7 @@ async fn targets(
     scope: &Scope,
     rows: &BTreeMap<Target, Row>,
 ) -> Result<Found, Fault> {
-    if scope.active {
+    if scope.often {
         return Ok(function.config.several(cloud, rows.keys()).await?);
     }
     // Whoever asks for one service has changed what is stored of it just now.
@@ -206,7 +171,7 @@ impl<C: Cloud> Round<'_, C> {
             let is_new = facts.memory.bounds.is_none();
             if stirs(&facts, now) {
                 stirring.push(look);
-            } else if is_new && !self.scope.active && first < FIRST_SIGHTS {
+            } else if is_new && !self.scope.often && first < FIRST_SIGHTS {
                 first += 1;
                 stirring.push(look);
             } else {
@@ -258,7 +223,7 @@ impl<C: Cloud> Round<'_, C> {
     fn quiet(&self, look: &Look, facts: &Facts, now: Timestamp) -> Option<Watch> {
         let decided = decide(facts, now);
         let next = watch(facts, &decided, now);
-        if self.scope.active && look.managed.stored.paused(NAME, now).is_some() {
+        if self.scope.often && look.managed.stored.paused(NAME, now).is_some() {
             return Some(next);
         }
         let is_new = decided.memory != facts.memory
@@ -281,31 +246,4 @@ fn stirs(facts: &Facts, now: Timestamp) -> bool {
     let queues = facts.scaling.rules.iter().any(|rule| matches!(rule, Rule::Queue(_)));
     let lasting = !facts.memory.wishes.is_empty() || facts.memory.pending.is_some();
     queues || lasting || decide(facts, now).decision.outcome != Outcome::Ignore
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_scope_is_read_or_refused() {
-        let of = |detail: Value| Scope::of(&json!({ "detail": detail }));
-        assert_eq!(of(json!({})), Ok(Scope::default()));
-        let active = Scope {
-            active: true,
-            target: None,
-        };
-        assert_eq!(of(json!({ "only": "active" })), Ok(active));
-        let one = of(json!({ "target": "prod/web" })).unwrap();
-        assert!(one.covers(&Target::service("prod", "web")) && !one.covers(&Target::service("prod", "api")));
-        for wrong in [
-            json!({ "only": "waiting" }),
-            json!({ "target": 1 }),
-            json!({ "x": true }),
-        ] {
-            assert!(of(wrong.clone()).is_err(), "{wrong}");
-        }
-    }
 }

@@ -10,6 +10,7 @@
 //! | [`store`] | the config table as the command reads and writes it: whole |
 //! | [`ledger`] | one conditional write per event in the state table |
 //! | [`lease`] | who may write on a service, with fencing |
+//! | [`images`] | what a digest stands for, and the scans of that |
 //! | [`pace`] | how fast the whole account may be asked: token buckets |
 //! | [`pipeline`] | decide, guard, apply, confirm, history: once, for every domain |
 //! | [`sweep`] | one pass over everything, whose parts fail alone |
@@ -21,6 +22,7 @@ pub mod config;
 pub mod env;
 pub mod error;
 pub mod history;
+pub mod images;
 pub mod lease;
 pub mod ledger;
 pub mod pace;

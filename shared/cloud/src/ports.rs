@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth};
 use wharfinger_core::config::{Making, stored};
-use wharfinger_core::delivery::{Follower, Move};
+use wharfinger_core::delivery::{Follower, ImageScan, ImageState, Manifest, Move, Platform};
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
 use wharfinger_core::endpoint::Host;
 use wharfinger_core::event::{AlarmStateChange, MetricQuery, Reading, TaskStateChange};
@@ -278,6 +278,21 @@ pub struct TaggedImage {
 pub trait Images {
     /// `DescribeImages` of the tagged images of a repository, every page. `None` when the repository does not exist.
     async fn tagged_images(&self, repository: &str) -> Result<Option<Vec<TaggedImage>>, CloudError>;
+
+    /// `DescribeImages` of one image.
+    async fn image(&self, repository: &str, digest: &Digest) -> Result<ImageState, CloudError>;
+
+    /// `BatchGetImage` of one image, or of one index. `None` when the registry does not have it.
+    async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Option<Manifest>, CloudError>;
+
+    /// What the image runs on that has this configuration: `GetDownloadUrlForLayer`, and what is there. `None` when it does
+    /// not say, or is not there.
+    async fn platform(&self, repository: &str, configuration: &Digest) -> Result<Option<Platform>, CloudError>;
+
+    /// `DescribeImageScanFindings` of one image, every page. An image that was never scanned has no status; one of a type
+    /// that cannot be scanned has the status that says so. An index is not scanned: ask for each of its images
+    /// ([`crate::images::scans`]).
+    async fn image_scan(&self, repository: &str, digest: &Digest) -> Result<ImageScan, CloudError>;
 }
 
 /// A Cloud Map namespace.

@@ -1,9 +1,63 @@
-//! One pass of a sweep: its parts fail alone, and the last good pass is remembered.
+//! One pass of a sweep: what it looks at; its parts fail alone, and the last good pass is remembered.
+
+use serde_json::Value;
+use wharfinger_core::event::Rejected;
+use wharfinger_core::ids::Target;
 
 use crate::error::Fault;
 use crate::ports::Clock;
 use crate::table::{Key, Malformed, Table, TableName, Update, as_number, number};
 use crate::telemetry;
+
+/// What a pass looks at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Only this target, under either top-level key: `cluster/name`.
+    pub target: Option<String>,
+    /// Only what is looked at every minute.
+    pub often: bool,
+    /// Only says what it would do.
+    pub dry_run: bool,
+}
+
+/// What a function can be asked for besides a pass over everything or one target.
+#[derive(Debug, Clone, Copy)]
+pub struct Askable {
+    /// The value of `detail.only` for what is looked at every minute.
+    pub only: &'static str,
+    /// Whether it can only say what it would do.
+    pub dry_run: bool,
+}
+
+impl Scope {
+    /// Reads the `detail` of a Scheduled Event; EventBridge's own is empty and means everything.
+    ///
+    /// # Errors
+    /// When it asks for what is not known.
+    pub fn of(event: &Value, askable: Askable) -> Result<Self, Rejected> {
+        let mut scope = Self::default();
+        for (key, value) in event.get("detail").and_then(Value::as_object).into_iter().flatten() {
+            match (key.as_str(), value) {
+                ("target", Value::String(target)) => scope.target = Some(target.clone()),
+                ("dry-run", Value::Bool(dry_run)) if askable.dry_run => scope.dry_run = *dry_run,
+                ("only", Value::String(only)) if only == askable.only => scope.often = true,
+                _ => {
+                    return Err(Rejected::Malformed {
+                        kind: "Scheduled Event",
+                        reason: format!("`detail.{key}` is not known, or not of its type"),
+                    });
+                }
+            }
+        }
+        Ok(scope)
+    }
+
+    /// Whether a target is looked at.
+    #[must_use]
+    pub fn covers(&self, target: &Target) -> bool {
+        self.target.as_ref().is_none_or(|only| *only == target.to_string())
+    }
+}
 
 /// A pass over every target of a domain.
 #[derive(Debug)]
@@ -74,5 +128,52 @@ impl Pass {
             .update(TableName::State, Update::of(key).set("at", number(now.as_second())))
             .await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_scope_is_read_or_refused() {
+        let of = |detail: Value, dry_run| {
+            let askable = Askable {
+                only: "active",
+                dry_run,
+            };
+            Scope::of(&json!({ "detail": detail }), askable)
+        };
+        assert_eq!(of(json!({}), false), Ok(Scope::default()));
+        assert_eq!(
+            Scope::of(
+                &json!({}),
+                Askable {
+                    only: "active",
+                    dry_run: true
+                }
+            ),
+            Ok(Scope::default())
+        );
+        let often = Scope {
+            often: true,
+            ..Scope::default()
+        };
+        assert_eq!(of(json!({ "only": "active" }), false), Ok(often));
+        let one = of(json!({ "target": "prod/web", "dry-run": true }), true).unwrap();
+        assert!(
+            one.dry_run && one.covers(&Target::service("prod", "web")) && !one.covers(&Target::service("prod", "api"))
+        );
+        for (wrong, dry_run) in [
+            (json!({ "only": "waiting" }), true),
+            (json!({ "target": 1 }), true),
+            (json!({ "dry-run": "yes" }), true),
+            (json!({ "dry-run": true }), false),
+            (json!({ "x": true }), true),
+        ] {
+            assert!(of(wrong.clone(), dry_run).is_err(), "{wrong}");
+        }
     }
 }

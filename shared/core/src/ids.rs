@@ -239,6 +239,15 @@ impl<'a> TaskDefinitionRef<'a> {
     }
 }
 
+/// Whether two names are of one revision: ECS takes and gives both the ARN and `family:revision`.
+#[must_use]
+pub fn same_revision(a: &str, b: &str) -> bool {
+    match (TaskDefinitionRef::parse(a), TaskDefinitionRef::parse(b)) {
+        (Some(a), Some(b)) => a == b,
+        _ => a == b,
+    }
+}
+
 /// An image's digest: `sha256:` and 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -198,10 +198,8 @@ codes! {
     RolledBack,
     /// The registered revision differs in more than was asked for.
     RevisionDiffers,
-    /// The deployment moved; nothing waits for it.
+    /// What an image may wait for moved; none waits for it.
     NothingWaiting,
-    /// A gate of the rule is not open.
-    GateClosed,
     /// The push is younger than `mature` asks.
     Maturing,
     /// Rollouts may not begin now: a freeze, or outside of what is allowed.
@@ -212,6 +210,36 @@ codes! {
     ScanBlocked,
     /// There is no scan that tells what is in the image.
     ScanMissing,
+    /// The service that `after` names has not proved the image.
+    NotProved,
+    /// It has, and not for as long as `bake` asks.
+    Baking,
+    /// A wave before this one has not proved the image.
+    WaveWaits,
+    /// The image failed in a wave before this one.
+    WaveHalted,
+    /// Someone must agree to the image first.
+    ApprovalNeeded,
+    /// The image cannot be pulled: it is archived, or gone.
+    ImageUnavailable,
+    /// The rate of calls that AWS allows leaves no room now.
+    Paced,
+    /// ECS carries the rollout out.
+    RolloutInProgress,
+    /// Every task that is wanted runs the image.
+    RolloutSucceeded,
+    /// The rollout does not come up, or the service has left it.
+    RolloutFailed,
+    /// The service is sent back to the revision before.
+    RollingBack,
+    /// A person asked for an earlier revision or image.
+    RollbackStarts,
+    /// It cannot be gone back to.
+    RollbackRefused,
+    /// Someone deployed a newer revision without the image that was out.
+    Drifted,
+    /// The image is for other platforms than the tasks run on.
+    PlatformMismatch,
     /// The side container that lets tasks linger is added, changed or taken out.
     LingerChanges,
     /// The task definition has the side container that `drain` asks for.

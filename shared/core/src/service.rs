@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::event::time_from_json;
+use crate::ids::same_revision;
 
 /// A service, as `DescribeServices` answers it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,6 +210,15 @@ impl ServiceFacts {
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.status == "ACTIVE"
+    }
+
+    /// Whether it is on a revision, or has a deployment of it, also one that failed or is on its way out.
+    #[must_use]
+    pub fn has_had(&self, revision: &str) -> bool {
+        let deployments = self.deployments.iter().map(|d| d.task_definition.as_str());
+        std::iter::once(self.task_definition.as_str())
+            .chain(deployments)
+            .any(|one| same_revision(one, revision))
     }
 
     /// The deployment that is to stay.

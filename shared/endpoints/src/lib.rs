@@ -25,12 +25,12 @@ use wharfinger_cloud::config::ConfigStore;
 use wharfinger_cloud::error::CloudError;
 use wharfinger_cloud::pipeline::{Cause, converge};
 use wharfinger_cloud::ports::{Attempt, Clock, Hosts, OperationStatus, Submitted, Tasks};
+use wharfinger_cloud::sweep::Scope;
 use wharfinger_cloud::table::Table;
 use wharfinger_core::endpoint::{Action, Belief, Facts, Host, Member};
 use wharfinger_core::event::{Detail, Event, Rejected, TaskStateChange};
 use wharfinger_core::known::Known;
 
-pub use sweep::Scope;
 pub use waiting::HEALTH_CHECK;
 
 /// What both sides need of the world.
@@ -115,8 +115,8 @@ impl<S> Endpoints<S> {
                 self.on_task(cloud, &cause, &task).await.map(|()| Value::Null)
             }
             Detail::Scheduled => {
-                let scope = Scope::of(json)?;
-                if scope.waiting {
+                let scope = Scope::of(json, sweep::ASKABLE)?;
+                if scope.often {
                     return waiting::look_again(self, cloud, &event.envelope.id).await;
                 }
                 sweep::sweep(self, cloud, &event.envelope.id, &scope).await

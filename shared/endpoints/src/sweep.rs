@@ -15,11 +15,10 @@ use wharfinger_cloud::Fault;
 use wharfinger_cloud::config::Found;
 use wharfinger_cloud::pipeline::{Cause, converge};
 use wharfinger_cloud::store;
-use wharfinger_cloud::sweep::Pass;
+use wharfinger_cloud::sweep::{Askable, Pass, Scope};
 use wharfinger_cloud::table::Malformed;
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::endpoint::{Facts, Member, decide};
-use wharfinger_core::event::Rejected;
 use wharfinger_core::ids::Target;
 use wharfinger_core::report::Effect;
 
@@ -36,47 +35,11 @@ const REMOVALS: usize = 1_000;
 /// How many listings, and how many tasks, are worked on at once.
 const AT_ONCE: usize = 10;
 
-/// What a pass looks at.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Scope {
-    /// Only this target, under either top-level key: `cluster/name`.
-    pub target: Option<String>,
-    /// Only says what it would do.
-    pub dry_run: bool,
-    /// Only the tasks that wait to be healthy.
-    pub waiting: bool,
-}
-
-impl Scope {
-    /// Reads the `detail` of a Scheduled Event; EventBridge's own is empty and means everything.
-    ///
-    /// # Errors
-    /// When it asks for what is not known.
-    pub fn of(event: &Value) -> Result<Self, Rejected> {
-        let mut scope = Self::default();
-        let Some(detail) = event.get("detail").and_then(Value::as_object) else {
-            return Ok(scope);
-        };
-        for (key, value) in detail {
-            match (key.as_str(), value) {
-                ("target", Value::String(target)) => scope.target = Some(target.clone()),
-                ("dry-run", Value::Bool(dry_run)) => scope.dry_run = *dry_run,
-                ("only", Value::String(only)) if only == HEALTH_CHECK => scope.waiting = true,
-                _ => {
-                    return Err(Rejected::Malformed {
-                        kind: "Scheduled Event",
-                        reason: format!("`detail.{key}` is not known, or not of its type"),
-                    });
-                }
-            }
-        }
-        Ok(scope)
-    }
-
-    fn covers(&self, target: &Target) -> bool {
-        self.target.as_ref().is_none_or(|only| *only == target.to_string())
-    }
-}
+/// What discovery and balancing can be asked for: every minute they look at the tasks that wait to be healthy.
+pub const ASKABLE: Askable = Askable {
+    only: HEALTH_CHECK,
+    dry_run: true,
+};
 
 /// One pass, as it goes.
 struct Sweep<'a, S, C, M> {

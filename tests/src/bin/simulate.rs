@@ -24,6 +24,9 @@ struct Options {
     /// Leave target groups out, and container instances, and changes of where tasks are registered.
     #[arg(long)]
     plain: bool,
+    /// Move counts by alarms alone, with nothing that slows them down but cooldowns.
+    #[arg(long)]
+    alarms_only: bool,
     /// Take a part of the design out: a violation must then be found.
     #[arg(long, value_enum)]
     without: Option<Part>,
@@ -39,6 +42,16 @@ enum Part {
     Fencing,
     /// Nobody's claim on an address is looked at.
     Claims,
+    /// Scaling does not look at a change that was begun and not finished.
+    Intent,
+    /// Scaling forgets when the count was changed last.
+    Cooldown,
+    /// Scaling forgets how much it changed lately.
+    Limit,
+    /// Scaling forgets what was wished for before.
+    Window,
+    /// Scaling forgets which bounds held before.
+    Bounds,
 }
 
 impl From<Part> for Without {
@@ -48,6 +61,11 @@ impl From<Part> for Without {
             Part::Confirm => Self::Confirm,
             Part::Fencing => Self::Fencing,
             Part::Claims => Self::Claims,
+            Part::Intent => Self::Intent,
+            Part::Cooldown => Self::Cooldown,
+            Part::Limit => Self::Limit,
+            Part::Window => Self::Window,
+            Part::Bounds => Self::Bounds,
         }
     }
 }
@@ -57,6 +75,7 @@ fn main() -> ExitCode {
     let settings = Settings {
         without: options.without.map(Without::from),
         plain: options.plain,
+        alarms_only: options.alarms_only,
         trace: options.trace,
     };
     let begun = Instant::now();

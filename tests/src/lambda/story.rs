@@ -182,6 +182,26 @@ pub fn push_event(repository: &str, tag: &str, digest: &str) -> Value {
     event("aws.ecr", "ECR Image Action", &json!([]), &detail)
 }
 
+/// `ECR Replication Action` of an image that came from another Region.
+#[must_use]
+pub fn replication_event(repository: &str, tag: &str, digest: &str) -> Value {
+    let detail = json!({
+        "action-type": "REPLICATE", "result": "SUCCESS", "repository-name": repository, "image-tag": tag,
+        "image-digest": digest, "source-account": "123456789012", "source-region": "us-east-1",
+    });
+    event("aws.ecr", "ECR Replication Action", &json!([]), &detail)
+}
+
+/// `Inspector2 Scan` of an image that was scanned for the first time.
+#[must_use]
+pub fn scan_event(repository: &str, digest: &str) -> Value {
+    let detail = json!({
+        "scan-status": "INITIAL_SCAN_COMPLETE", "image-digest": digest, "image-tags": [],
+        "repository-name": format!("arn:aws:ecr:eu-west-1:123456789012:repository/{repository}"),
+    });
+    event("aws.inspector2", "Inspector2 Scan", &json!([]), &detail)
+}
+
 /// `Scheduled Event`: time for a sweep.
 #[must_use]
 pub fn schedule_event() -> Value {

@@ -64,7 +64,7 @@ impl Domain {
         match event.get("detail-type").and_then(Value::as_str).unwrap_or_default() {
             "ECS Task State Change" if !starting || detail("desiredStatus") == "STOPPED" => &Self::ENDPOINTS,
             "CloudWatch Alarm State Change" => &[Self::Scaling],
-            "ECR Image Action" => &[Self::Delivery],
+            "ECR Image Action" | "ECR Image Scan" => &[Self::Delivery],
             "ECS Deployment State Change" if over => &[Self::Delivery],
             _ => &[],
         }

@@ -11,14 +11,18 @@ use wharfinger_cloud::ports::{
     Alarms, Attempt, Clock, DescribedTasks, Hosts, Images, Instance, Metrics, OperationStatus, QueueDepth, Queues,
     Registry, Scalable, ServiceChange, Services, Submitted, TaggedImage, TargetGroups, TaskDefinitions, Tasks,
 };
-use wharfinger_cloud::table::{Condition, Item, Key, Table, TableName, Transacted, Update, Updated, Write};
+use wharfinger_cloud::table::{
+    AttributeValue, Condition, Item, Key, Table, TableName, Transacted, Update, Updated, Write,
+};
 use wharfinger_cloud::world::Caller;
 use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth};
+use wharfinger_core::delivery::{ImageScan, ImageState, Manifest, Platform};
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
 use wharfinger_core::endpoint::Host;
 use wharfinger_core::event::{AlarmStateChange, MetricQuery, Reading};
-use wharfinger_core::ids::{Target, TaskArn};
+use wharfinger_core::ids::{Digest, Target, TaskArn};
 use wharfinger_core::service::ServiceFacts;
+use wharfinger_scaling::observe::MEMORY;
 
 use super::checks::FENCE;
 
@@ -33,6 +37,30 @@ pub enum Without {
     Fencing,
     /// Nobody's claim on an address is looked at.
     Claims,
+    /// Scaling does not look at a change that was begun and not finished.
+    Intent,
+    /// Scaling forgets when the count was changed last: nothing cools down.
+    Cooldown,
+    /// Scaling forgets how much it changed lately: no limit is ever met.
+    Limit,
+    /// Scaling forgets what was wished for before: nothing has to last.
+    Window,
+    /// Scaling forgets that its bounds have changed: they always have.
+    Bounds,
+}
+
+impl Without {
+    /// The parts of what scaling remembers that are forgotten.
+    fn forgotten(self) -> &'static [&'static str] {
+        match self {
+            Self::Version | Self::Confirm | Self::Fencing | Self::Claims => &[],
+            Self::Intent => &["intent"],
+            Self::Cooldown => &["last", "rise"],
+            Self::Limit => &["moves"],
+            Self::Window => &["wishes"],
+            Self::Bounds => &["bounds"],
+        }
+    }
 }
 
 /// The ports, on the world.
@@ -51,7 +79,9 @@ impl Client {
 
     fn weaken(&self, mut update: Update) -> Update {
         let drop = match self.without {
-            None => false,
+            None | Some(Without::Intent | Without::Cooldown | Without::Limit | Without::Window | Without::Bounds) => {
+                false
+            }
             Some(Without::Version) => orders(&update.condition),
             Some(Without::Confirm) => {
                 matches!(update.condition, Condition::Equal(ORDER, _))
@@ -67,6 +97,15 @@ impl Client {
             update.condition = Condition::Always;
         }
         update
+    }
+
+    /// What is read of an item.
+    fn recall(&self, mut item: Item) -> Item {
+        let forgotten = self.without.map_or(&[][..], Without::forgotten);
+        if let Some(AttributeValue::M(memory)) = item.get_mut(MEMORY) {
+            memory.retain(|name, _| !forgotten.contains(&name.as_str()));
+        }
+        item
     }
 
     fn is_ignored(&self, pk: &str) -> bool {
@@ -90,11 +129,14 @@ fn orders(condition: &Condition) -> bool {
 impl Table for Client {
     async fn get(&self, table: TableName, key: &Key) -> Result<Option<Item>, CloudError> {
         let found = self.caller.get(table, key).await?;
-        Ok(found.filter(|_| !self.is_ignored(&key.pk)))
+        Ok(found
+            .filter(|_| !self.is_ignored(&key.pk))
+            .map(|item| self.recall(item)))
     }
 
     async fn get_all(&self, table: TableName, keys: &[Key]) -> Result<Vec<Item>, CloudError> {
-        self.caller.get_all(table, keys).await
+        let found = self.caller.get_all(table, keys).await?;
+        Ok(found.into_iter().map(|item| self.recall(item)).collect())
     }
 
     async fn query(&self, table: TableName, pk: &str) -> Result<Vec<Item>, CloudError> {
@@ -103,7 +145,10 @@ impl Table for Client {
     }
 
     async fn update(&self, table: TableName, update: Update) -> Result<Updated, CloudError> {
-        self.caller.update(table, self.weaken(update)).await
+        Ok(match self.caller.update(table, self.weaken(update)).await? {
+            Updated::Made(item) => Updated::Made(self.recall(item)),
+            Updated::Refused(item) => Updated::Refused(item),
+        })
     }
 
     async fn put(&self, table: TableName, item: Item) -> Result<(), CloudError> {
@@ -256,5 +301,21 @@ impl Alarms for Client {
 impl Images for Client {
     async fn tagged_images(&self, repository: &str) -> Result<Option<Vec<TaggedImage>>, CloudError> {
         self.caller.tagged_images(repository).await
+    }
+
+    async fn image(&self, repository: &str, digest: &Digest) -> Result<ImageState, CloudError> {
+        self.caller.image(repository, digest).await
+    }
+
+    async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Option<Manifest>, CloudError> {
+        self.caller.manifest(repository, digest).await
+    }
+
+    async fn platform(&self, repository: &str, configuration: &Digest) -> Result<Option<Platform>, CloudError> {
+        self.caller.platform(repository, configuration).await
+    }
+
+    async fn image_scan(&self, repository: &str, digest: &Digest) -> Result<ImageScan, CloudError> {
+        self.caller.image_scan(repository, digest).await
     }
 }

@@ -99,8 +99,8 @@ impl History {
             .scenario
             .targets
             .iter()
-            .filter_map(|p| p.scaling.clone())
-            .flat_map(|s| [s.high, s.idle])
+            .filter_map(|p| p.scaling.as_ref())
+            .flat_map(|s| s.rules.alarms())
             .collect();
         let Some(name) = self.dice.pick(&alarms).cloned() else {
             return;
@@ -117,6 +117,9 @@ impl History {
             self.say(|_| format!("alarm {name} is {value}"));
             let now = self.now();
             self.watch.alarm(&name, value == "ALARM", now);
+            if let Some(value) = reading {
+                self.watch.value(&name, value, now);
+            }
         }
     }
 

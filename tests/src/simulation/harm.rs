@@ -39,7 +39,9 @@ impl History {
             (_, _, Kind::TimedOut) => (Fate::Before(kind), "timed out before the effect"),
             _ => (Fate::Before(kind), "error before the effect"),
         };
-        self.watch.fault(&self.last, operation);
+        let now = self.now();
+        self.watch.fault(&self.last, operation, now);
+        self.tally.unanswered(operation);
         self.tally.fault(name);
         fate
     }
@@ -55,7 +57,9 @@ impl History {
         let running = self.running.swap_remove(place);
         self.say(|_| format!("{}: {how}", running.name));
         self.tally.fault(how);
-        self.watch.fault(&running.name, how);
+        let now = self.now();
+        self.watch.fault(&running.name, how, now);
+        self.watch.looked(&self.scenario, &running.name, false, now);
         self.clean = false;
         if self.dice.chance(700) {
             self.again(running.parcel);

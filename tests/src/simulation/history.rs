@@ -12,6 +12,7 @@ use wharfinger_cloud::world::{Fate, Shared, Stop, What, World};
 use super::bus::{Domain, Parcel};
 use super::checks::{Violation, Watch};
 use super::client::Without;
+use super::counts;
 use super::dice::Dice;
 use super::groups;
 use super::heard;
@@ -23,6 +24,9 @@ use super::temper::Temper;
 /// More steps than any history takes that comes to rest.
 const PATIENCE: u64 = 100_000;
 
+/// What tells the dice of counts from the others.
+const COUNTS: u64 = 0x5ca1_ab1e;
+
 /// What kind of history it is, besides its seed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -30,6 +34,8 @@ pub struct Settings {
     pub without: Option<Without>,
     /// Whether there are no target groups, no container instances, and nobody changes where tasks are registered.
     pub plain: bool,
+    /// Whether counts move by alarms alone, with nothing that slows them down but cooldowns.
+    pub alarms_only: bool,
     /// Whether it is told what happens.
     pub trace: bool,
 }
@@ -40,6 +46,10 @@ pub struct History {
     pub(super) dice: Dice,
     /// For what plain histories do not have: so each of them is the same as if it were not.
     pub(super) more: Dice,
+    /// For what moves counts besides alarms.
+    pub(super) counts: Dice,
+    /// Whether there is any such thing.
+    pub(super) silent: bool,
     pub(super) settings: Settings,
     pub(super) temper: Temper,
     pub(super) world: Shared,
@@ -71,6 +81,7 @@ impl History {
     #[must_use]
     pub fn of(seed: u64, settings: Settings) -> Self {
         let (mut dice, mut more) = (Dice::of(seed), Dice::of(!seed));
+        let mut counts = Dice::of(seed.rotate_left(32) ^ COUNTS);
         let temper = Temper::draw(&mut dice);
         let mut world = World::new(beginning());
         let mut scenario = Scenario::draw(&mut dice, &temper, &mut world);
@@ -78,16 +89,23 @@ impl History {
         if !settings.plain {
             groups::add(&mut more, &temper, &world, &mut scenario);
         }
+        let mut watch = Watch::default();
+        if !settings.plain && !settings.alarms_only {
+            counts::add(&mut counts, &world, &mut scenario, &mut watch);
+        }
+        let silent = scenario.is_silent();
         world.borrow_mut().talkative = settings.trace;
         let mut history = Self {
             dice,
             more,
+            counts,
+            silent,
             settings,
             clean: temper.gentle,
             temper,
             world,
             scenario,
-            watch: Watch::default(),
+            watch,
             tally: Tally {
                 histories: 1,
                 ..Tally::default()
@@ -108,6 +126,12 @@ impl History {
             history.next_sweep.insert(domain, beginning());
         }
         history.say(|h| format!("seed {seed}: {:?}", h.temper));
+        for place in 0..history.scenario.targets.len() {
+            history.say(|h| {
+                let plan = &h.scenario.targets[place];
+                format!("{} is to be scaled as {:?}", plan.target, plan.scaling)
+            });
+        }
         history.collect();
         history
     }
@@ -188,6 +212,10 @@ impl History {
 
     fn act(&mut self) -> Result<(), Violation> {
         self.schedule();
+        if self.silent && self.counts.chance(120) {
+            self.stir_counts();
+            return self.settle_up();
+        }
         let startable = self.running.len() < self.temper.concurrency && self.first_due().is_some();
         let operations = self.world.borrow().map.running().next().is_some();
         let moves = self.world.borrow().moves();
@@ -298,6 +326,7 @@ impl History {
         match result {
             Ok(()) => {
                 self.say(|_| format!("{name} ends"));
+                self.watch.looked(&self.scenario, &name, true, self.world.borrow().now);
                 if parcel.to == Domain::Balancing {
                     let world = self.world.borrow();
                     self.watch.heard(&world, &self.scenario, &parcel.event, self.number);
@@ -306,6 +335,7 @@ impl History {
             }
             Err(fault) => {
                 self.say(|_| format!("{name} FAILS: {fault}"));
+                self.watch.looked(&self.scenario, &name, false, self.world.borrow().now);
                 self.watch.failures.push(format!("{name}: {fault}"));
                 self.again(parcel);
             }
@@ -317,6 +347,9 @@ impl History {
         self.time_out();
         self.flush();
         self.collect();
+        if self.silent {
+            self.watch.leases(&self.world.borrow(), &self.scenario);
+        }
         let journal = std::mem::take(&mut self.world.borrow_mut().journal);
         for did in journal {
             self.watch

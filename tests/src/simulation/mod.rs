@@ -11,6 +11,7 @@
 pub mod bus;
 pub mod checks;
 pub mod client;
+pub mod counts;
 pub mod dice;
 mod disturb;
 pub mod groups;
@@ -18,6 +19,7 @@ mod harm;
 pub mod heard;
 pub mod history;
 mod invocation;
+mod load;
 mod places;
 mod post;
 mod quiet;

@@ -13,11 +13,11 @@ use super::scenario::Plan;
 impl History {
     /// The schedules of `template.yaml`; an event that comes late is made up for by the next.
     pub(super) fn schedule(&mut self) {
-        if !self.temper.sweeps {
+        if !self.temper.sweeps && !self.silent {
             return;
         }
-        let now = self.now();
-        for domain in self.domains() {
+        let (now, all) = (self.now(), self.temper.sweeps);
+        for domain in self.domains().filter(|domain| all || *domain == Domain::Scaling) {
             if self.next_sweep.get(&domain).is_some_and(|at| *at <= now) {
                 self.next_sweep
                     .insert(domain, now.saturating_add(bus::SWEEPS_EVERY).unwrap_or(now));
@@ -29,13 +29,29 @@ impl History {
             let minute = SignedDuration::from_mins(1);
             self.next_look = now.saturating_add(minute).unwrap_or(now);
             for domain in self.domains() {
-                if (domain == Domain::Scaling || self.asks_for_health())
+                let swept = all && self.asks_for_health();
+                if (domain == Domain::Scaling || swept)
                     && let Some(event) = self.look(domain)
                 {
-                    self.deliver(domain, event);
+                    self.deliver_looks(domain, &event);
                 }
             }
         }
+    }
+
+    /// The schedule of every minute is as unreliable as all that is delivered; the next minute makes up for it.
+    fn deliver_looks(&mut self, to: Domain, event: &Rc<Value>) {
+        if self.silent && to == Domain::Scaling {
+            if self.counts.chance(60) {
+                self.tally.fault("pass of a minute lost");
+                return;
+            }
+            if self.counts.chance(80) {
+                self.tally.fault("pass of a minute delivered once more");
+                self.deliver(to, Rc::clone(event));
+            }
+        }
+        self.deliver(to, Rc::clone(event));
     }
 
     fn deliver(&mut self, to: Domain, event: Rc<Value>) {
@@ -99,8 +115,10 @@ impl History {
         if self.dice.chance(self.temper.laggards) {
             running.lag = *self.dice.pick(&[Lag::Always, Lag::BeforeChange]).unwrap_or(&Lag::No);
         }
-        if running.parcel.to == Domain::Balancing {
-            self.watch.begins(&running.name, &running.parcel.event, now);
+        match running.parcel.to {
+            Domain::Balancing => self.watch.begins(&running.name, &running.parcel.event, now),
+            Domain::Scaling => self.watch.looks(&running.name, &running.parcel.event, now),
+            Domain::Discovery | Domain::Delivery => {}
         }
         self.say(|_| {
             let again = if running.parcel.tried > 0 { " (again)" } else { "" };

@@ -81,7 +81,8 @@ impl History {
         self.took(seed, since, calls);
         self.sweep_again()?;
         self.hear_again()?;
-        self.fall_ill_and_recover()
+        self.fall_ill_and_recover()?;
+        self.sleep_and_wake()
     }
 
     /// Compares what stands for tasks with what is asked for.
@@ -109,7 +110,7 @@ impl History {
         self.run_alone(domain, tick)
     }
 
-    fn look_at(&mut self, domain: Domain) -> Result<(), Violation> {
+    pub(super) fn look_at(&mut self, domain: Domain) -> Result<(), Violation> {
         let look = self.look(domain);
         look.map_or(Ok(()), |look| self.run_alone(domain, look))
     }
@@ -118,8 +119,10 @@ impl History {
     fn come_to_rest(&mut self) -> Result<(), Violation> {
         let told = self.dice.chance(500);
         self.world.borrow_mut().unheard = !told;
+        self.settle_loads();
         for minute in 0..MINUTES {
             let before = self.picture();
+            self.tell_loads();
             self.let_the_world_settle(told)?;
             self.look_at(Domain::Scaling)?;
             let still = self.picture() == before;
@@ -130,7 +133,7 @@ impl History {
                 for side in self.sides() {
                     self.sweep(side)?;
                 }
-                if self.picture() == before && self.pending().is_none() {
+                if self.picture() == before && self.pending().is_none() && !self.is_in_between() {
                     return Ok(());
                 }
             }
@@ -148,7 +151,7 @@ impl History {
     }
 
     /// ECS does whatever it still has to do; its events arrive, or do not.
-    fn let_the_world_settle(&mut self, told: bool) -> Result<(), Violation> {
+    pub(super) fn let_the_world_settle(&mut self, told: bool) -> Result<(), Violation> {
         let draining = groups::draining(&self.world.borrow());
         for place in &draining {
             self.drained(place);

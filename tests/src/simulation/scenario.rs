@@ -11,6 +11,7 @@ use wharfinger_core::config::stored::{StoredTarget, TARGETS};
 use wharfinger_core::discovery::{OWNER_ATTRIBUTE, TASK_ATTRIBUTE};
 use wharfinger_core::ids::{Digest, Target, TargetKind};
 
+use super::counts::ScalingPlan;
 use super::dice::Dice;
 use super::groups;
 use super::temper::Temper;
@@ -35,6 +36,8 @@ pub struct Scenario {
     pub broken: bool,
     /// Instances that are not ours: service, id.
     pub foreign: BTreeSet<(String, String)>,
+    /// The services that Application Auto Scaling moves, and since when.
+    pub others: BTreeMap<Target, Timestamp>,
     /// Targets that are not ours.
     pub foreign_targets: BTreeSet<groups::Place>,
 }
@@ -75,32 +78,6 @@ pub struct Entry {
     pub healthy: bool,
     /// The attribute `lane`.
     pub lane: String,
-}
-
-/// `scaling`: one alarm adds, another removes.
-#[derive(Debug, Clone)]
-pub struct ScalingPlan {
-    /// The bounds.
-    pub min: u32,
-    /// The bounds.
-    pub max: u32,
-    /// The alarm that adds.
-    pub high: String,
-    /// What it adds.
-    pub out: Out,
-    /// The alarm that takes one away.
-    pub idle: String,
-    /// The cooldowns, in seconds: out and in.
-    pub cooldown: (u64, u64),
-}
-
-/// What the alarm that adds asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Out {
-    /// So many.
-    Add(u32),
-    /// One less than 20 above the threshold, three from there on.
-    Steps,
 }
 
 /// `delivery`: one rule.
@@ -159,6 +136,12 @@ impl Scenario {
         scenario
     }
 
+    /// Whether something moves a count without an event, or holds it back.
+    pub fn is_silent(&self) -> bool {
+        let mut plans = self.targets.iter().filter_map(|plan| plan.scaling.as_ref());
+        plans.any(|plan| plan.is_silent() || plan.is_cut())
+    }
+
     /// Instances that were there before us: one without any mark, one of another stack that stands for a dead task.
     fn add_foreign(&mut self, world: &mut World, registry: &str) {
         let dead = "arn:aws:ecs:eu-west-1:111122223333:task/prod/ffffffffffffffffffffffffffffffff".to_owned();
@@ -196,8 +179,8 @@ impl Plan {
             }
             None => format!("docker.io/library/{name}:1"),
         };
-        for alarm in scaling.iter().flat_map(|s| [&s.high, &s.idle]) {
-            world.make_alarm(alarm, THRESHOLD);
+        for alarm in scaling.iter().flat_map(|s| s.rules.alarms()) {
+            world.make_alarm(&alarm, THRESHOLD);
         }
         let definition = define(world, name, &image);
         let count = u32::try_from(dice.between(1, 3)).unwrap_or(1);
@@ -318,42 +301,6 @@ impl Entry {
             entry["when"] = "healthy".into();
         }
         entry
-    }
-}
-
-impl ScalingPlan {
-    fn draw(dice: &mut Dice, name: &str) -> Self {
-        let min = u32::try_from(dice.between(0, 2)).unwrap_or(0);
-        let max = min + u32::try_from(dice.between(1, 4)).unwrap_or(1);
-        let cooldown = |dice: &mut Dice| *dice.pick(&[0, 30, 60, 120]).unwrap_or(&0);
-        Self {
-            min,
-            max,
-            high: format!("{name}-high"),
-            out: if dice.chance(300) {
-                Out::Steps
-            } else {
-                Out::Add(u32::try_from(dice.between(1, 2)).unwrap_or(1))
-            },
-            idle: format!("{name}-idle"),
-            cooldown: (cooldown(dice), cooldown(dice)),
-        }
-    }
-
-    fn config(&self) -> Value {
-        let out = match self.out {
-            Out::Add(n) => json!({ "alarm": self.high, "add": n }),
-            Out::Steps => json!({
-                "alarm": self.high,
-                "steps": [{ "from": 0.0, "to": 20.0, "add": 1 }, { "from": 20.0, "add": 3 }],
-            }),
-        };
-        json!({
-            "min": self.min,
-            "max": self.max,
-            "rules": [out, { "alarm": self.idle, "add": -1 }],
-            "cooldown": { "out": format!("{}s", self.cooldown.0), "in": format!("{}s", self.cooldown.1) },
-        })
     }
 }
 

@@ -4,6 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+/// What says why a count is to move.
+const REASONS: [&str; 4] = [
+    "DescribeAlarms",
+    "DescribeScalableTargets",
+    "GetMetricData",
+    "GetQueueAttributes",
+];
+
 /// Numbers of one history, or of many.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
@@ -19,10 +27,14 @@ pub struct Tally {
     pub calls: u64,
     /// Endpoints that were looked at by the checks, counts and revisions that the functions changed.
     pub changes: BTreeMap<&'static str, u64>,
+    /// Counts that were moved, by what and how.
+    pub moves: BTreeMap<&'static str, u64>,
     /// What people did, and what the world did by itself, as far as it is not told by `events`.
     pub deeds: BTreeMap<&'static str, u64>,
     /// What was done to them, by kind.
     pub faults: BTreeMap<&'static str, u64>,
+    /// Calls that failed of those that say why a count is to move: among the faults already.
+    pub unanswered: BTreeMap<&'static str, u64>,
     /// The slowest way back to what is asked for, after the world fell quiet.
     pub slowest: Slowest,
 }
@@ -46,6 +58,13 @@ impl Tally {
         *self.faults.entry(kind).or_default() += 1;
     }
 
+    /// Counts a call whose answer scaling reckons with, and that failed.
+    pub fn unanswered(&mut self, operation: &'static str) {
+        if REASONS.contains(&operation) {
+            *self.unanswered.entry(operation).or_default() += 1;
+        }
+    }
+
     /// Counts a change that a function made.
     pub fn change(&mut self, kind: &'static str) {
         self.changes(kind, 1);
@@ -54,6 +73,11 @@ impl Tally {
     /// Counts changes of one kind that a function made in one call.
     pub fn changes(&mut self, kind: &'static str, n: usize) {
         *self.changes.entry(kind).or_default() += n as u64;
+    }
+
+    /// Counts a count that was moved.
+    pub fn moved(&mut self, how: &'static str) {
+        *self.moves.entry(how).or_default() += 1;
     }
 
     /// Counts what people and the world did.
@@ -70,6 +94,12 @@ impl Tally {
         self.calls += other.calls;
         for (kind, n) in &other.changes {
             *self.changes.entry(kind).or_default() += n;
+        }
+        for (kind, n) in &other.moves {
+            *self.moves.entry(kind).or_default() += n;
+        }
+        for (kind, n) in &other.unanswered {
+            *self.unanswered.entry(kind).or_default() += n;
         }
         for (kind, n) in &other.deeds {
             *self.deeds.entry(kind).or_default() += n;
@@ -101,12 +131,20 @@ impl fmt::Display for Tally {
         for (kind, n) in &self.changes {
             writeln!(f, "                 {n:>12}   {kind}")?;
         }
+        writeln!(f, "counts moved")?;
+        for (kind, n) in &self.moves {
+            writeln!(f, "                 {n:>12}   {kind}")?;
+        }
         writeln!(f, "deeds of others  {:>12}", self.deeds.values().sum::<u64>())?;
         for (kind, n) in &self.deeds {
             writeln!(f, "                 {n:>12}   {kind}")?;
         }
         writeln!(f, "faults injected  {:>12}", self.faults.values().sum::<u64>())?;
         for (kind, n) in &self.faults {
+            writeln!(f, "                 {n:>12}   {kind}")?;
+        }
+        writeln!(f, "of these, calls that say why a count is to move")?;
+        for (kind, n) in &self.unanswered {
             writeln!(f, "                 {n:>12}   {kind}")?;
         }
         let Slowest {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use expect_test::expect;
 use serde_json::{Value, json};
-use wharfinger_tests::lambda::story::{configure, push_event, service, task_definition};
+use wharfinger_tests::lambda::story::{configure, push_event, replication_event, scan_event, service, task_definition};
 use wharfinger_tests::lambda::{CONFIG_TABLE, item};
 
 use super::{Rig, has, in_turn};
@@ -97,6 +97,42 @@ fn a_push_that_no_rule_wants_changes_nothing_and_says_why() {
         .unwrap();
     let other = push_event("shop/other", "1.2.0", DIGEST);
     assert_eq!(rig.done(&other).operations(), ["Query"]);
+}
+
+#[test]
+fn a_replicated_image_is_rolled_out_like_a_push() {
+    let rig = rig();
+    rig.done(&replication_event("shop/web", "1.2.0", DIGEST));
+    let image = image_of_the_service(&rig);
+    assert!(image.as_str().unwrap().ends_with(DIGEST), "{image}: {}", rig.said());
+}
+
+#[test]
+fn the_end_of_a_scan_concerns_who_waits_for_one() {
+    let rig = rig();
+    let scan = scan_event("shop/web", DIGEST);
+    assert_eq!(rig.done(&scan).operations(), ["Query"], "no rule waits for scans");
+
+    let rule = json!({ "repository": "shop/api", "tags": { "semver": ">=1.0.0" }, "scan": { "block": "HIGH" } });
+    rig.lambda.world(|world| {
+        world.services.insert("api".into(), service("api", 2));
+        world.task_definitions.push(task_definition("api", "shop/api:1.0.0"));
+        configure(world, "prod/api", &json!({ "delivery": [rule] })).unwrap();
+    });
+    let scan = scan_event("shop/api", DIGEST);
+    let quiet = rig.done(&scan);
+    assert!(
+        !quiet.operations().contains(&"DescribeServices"),
+        "no image waits: {:?}",
+        quiet.operations()
+    );
+    rig.done(&push_event("shop/api", "1.2.0", DIGEST));
+    let resumed = rig.done(&scan);
+    assert!(
+        resumed.operations().contains(&"DescribeServices"),
+        "{:?}",
+        resumed.operations()
+    );
 }
 
 #[test]

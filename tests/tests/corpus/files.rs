@@ -4,13 +4,19 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// The kinds that a domain acts on.
+/// The kinds that a domain acts on, or passes over for a reason.
 pub(crate) const UNDERSTOOD: &[&str] = &[
     "cloudwatch-alarm-lambda-action",
     "cloudwatch-alarm-state-change",
     "ecr-image-action",
+    "ecr-image-scan",
+    "ecr-pull-through-cache-action",
+    "ecr-referrer-action",
+    "ecr-replication-action",
     "ecs-deployment-state-change",
     "ecs-task-state-change",
+    "inspector2-finding",
+    "inspector2-scan",
     "scheduled-event",
 ];
 

@@ -155,6 +155,18 @@ fn only_these_fields_are_needed() {
             ECR Image Action /detail/image-digest
             ECR Image Action /detail/repository-name
             ECR Image Action /source
+            ECR Image Scan /detail
+            ECR Image Scan /detail-type
+            ECR Image Scan /detail/repository-name
+            ECR Image Scan /source
+            ECR Referrer Action /detail-type
+            ECR Referrer Action /source
+            ECR Replication Action /detail
+            ECR Replication Action /detail-type
+            ECR Replication Action /detail/repository-name
+            ECR Replication Action /source
+            ECR Scan Resource Change /detail-type
+            ECR Scan Resource Change /source
             ECS Deployment State Change /detail
             ECS Deployment State Change /detail-type
             ECS Deployment State Change /detail/deploymentId
@@ -170,6 +182,12 @@ fn only_these_fields_are_needed() {
             ECS Task State Change /resources
             ECS Task State Change /resources/*
             ECS Task State Change /source
+            Inspector2 Finding /detail-type
+            Inspector2 Finding /source
+            Inspector2 Scan /detail
+            Inspector2 Scan /detail-type
+            Inspector2 Scan /detail/repository-name
+            Inspector2 Scan /source
             Scheduled Event /detail-type
             Scheduled Event /source
         "#]],
@@ -209,6 +227,18 @@ fn only_these_fields_must_have_their_type() {
             ECR Image Action /detail/image-digest
             ECR Image Action /detail/repository-name
             ECR Image Action /source
+            ECR Image Scan /detail
+            ECR Image Scan /detail-type
+            ECR Image Scan /detail/repository-name
+            ECR Image Scan /source
+            ECR Referrer Action /detail-type
+            ECR Referrer Action /source
+            ECR Replication Action /detail
+            ECR Replication Action /detail-type
+            ECR Replication Action /detail/repository-name
+            ECR Replication Action /source
+            ECR Scan Resource Change /detail-type
+            ECR Scan Resource Change /source
             ECS Deployment State Change /detail
             ECS Deployment State Change /detail-type
             ECS Deployment State Change /detail/deploymentId
@@ -224,6 +254,12 @@ fn only_these_fields_must_have_their_type() {
             ECS Task State Change /resources
             ECS Task State Change /resources/*
             ECS Task State Change /source
+            Inspector2 Finding /detail-type
+            Inspector2 Finding /source
+            Inspector2 Scan /detail
+            Inspector2 Scan /detail-type
+            Inspector2 Scan /detail/repository-name
+            Inspector2 Scan /source
             Scheduled Event /detail-type
             Scheduled Event /source
         "#]],
@@ -248,6 +284,16 @@ fn only_these_texts_have_a_form() {
             ECR Image Action /detail/image-digest
             ECR Image Action /detail/repository-name
             ECR Image Action /source
+            ECR Image Scan /detail-type
+            ECR Image Scan /detail/repository-name
+            ECR Image Scan /source
+            ECR Referrer Action /detail-type
+            ECR Referrer Action /source
+            ECR Replication Action /detail-type
+            ECR Replication Action /detail/repository-name
+            ECR Replication Action /source
+            ECR Scan Resource Change /detail-type
+            ECR Scan Resource Change /source
             ECS Deployment State Change /detail-type
             ECS Deployment State Change /resources/*
             ECS Deployment State Change /source
@@ -255,6 +301,11 @@ fn only_these_texts_have_a_form() {
             ECS Task State Change /detail/taskArn
             ECS Task State Change /resources/*
             ECS Task State Change /source
+            Inspector2 Finding /detail-type
+            Inspector2 Finding /source
+            Inspector2 Scan /detail-type
+            Inspector2 Scan /detail/repository-name
+            Inspector2 Scan /source
             Scheduled Event /detail-type
         "#]],
     );
@@ -331,6 +382,9 @@ fn any_name() -> impl Strategy<Value = String> {
         "image-tag",
         "action-type",
         "result",
+        "sync-status",
+        "scan-status",
+        "artifact-media-type",
         "eventName",
         "deploymentId",
     ];
@@ -343,6 +397,11 @@ fn any_event() -> impl Strategy<Value = Value> {
         ("aws.ecs", "ECS Deployment State Change"),
         ("aws.cloudwatch", "CloudWatch Alarm State Change"),
         ("aws.ecr", "ECR Image Action"),
+        ("aws.ecr", "ECR Replication Action"),
+        ("aws.ecr", "ECR Pull Through Cache Action"),
+        ("aws.ecr", "ECR Referrer Action"),
+        ("aws.ecr", "ECR Image Scan"),
+        ("aws.inspector2", "Inspector2 Scan"),
         ("aws.events", "Scheduled Event"),
     ];
     let detail = prop::collection::vec((any_name(), any_json()), 0..24)

@@ -24,6 +24,9 @@ fn fits(wanted: &Value, found: Option<&Value>) -> bool {
     match wanted {
         Value::Object(operator) => match operator.iter().next() {
             Some((name, Value::Bool(exists))) if name == "exists" => found.is_some() == *exists,
+            Some((name, Value::String(suffix))) if name == "suffix" => {
+                found.and_then(Value::as_str).is_some_and(|text| text.ends_with(suffix))
+            }
             other => panic!("this matcher does not know {other:?}"),
         },
         value => match found {
@@ -53,6 +56,16 @@ mod tests {
             !matches(&pattern, &json!({ "source": "aws.ecs" })),
             "the detail is missing"
         );
+    }
+
+    #[test]
+    fn a_suffix_ends_a_text() {
+        let pattern = json!({ "status": [{ "suffix": "COMPLETE" }] });
+        assert!(matches(&pattern, &json!({ "status": "COMPLETE" })));
+        assert!(matches(&pattern, &json!({ "status": "SCAN_COMPLETE" })));
+        assert!(!matches(&pattern, &json!({ "status": "COMPLETED" })));
+        assert!(!matches(&pattern, &json!({ "status": 7 })));
+        assert!(!matches(&pattern, &json!({})));
     }
 
     #[test]

@@ -73,20 +73,26 @@ const OWN: [(&str, &[&str]); 4] = [
     (
         "DeliveryFunction",
         &[
+            "ecr:BatchGetImage",
+            "ecr:DescribeImageScanFindings",
             "ecr:DescribeImages",
+            "ecr:GetDownloadUrlForLayer",
             "ecs:DescribeServices",
             "ecs:DescribeTaskDefinition",
             "ecs:RegisterTaskDefinition",
             "ecs:TagResource",
             "ecs:UpdateService",
             "iam:PassRole",
+            // ECR asks Inspector in the caller's name.
+            "inspector2:ListCoverage",
+            "inspector2:ListFindings",
         ],
     ),
 ];
 
 /// Actions that name no resource, so that `*` is all there is to say; each is narrowed by a condition if it can be.
 /// Source: Service Authorization Reference; for alarms the CloudWatch API reference, DescribeAlarms.
-const WITHOUT_RESOURCE: [(&str, bool); 11] = [
+const WITHOUT_RESOURCE: [(&str, bool); 13] = [
     ("application-autoscaling:DescribeScalableTargets", true),
     ("cloudwatch:DescribeAlarms", true),
     ("cloudwatch:GetMetricData", true),
@@ -95,6 +101,8 @@ const WITHOUT_RESOURCE: [(&str, bool); 11] = [
     ("ecs:DescribeTaskDefinition", true),
     ("ecs:ListTasks", true),
     ("elasticloadbalancing:DescribeTargetHealth", true),
+    ("inspector2:ListCoverage", true),
+    ("inspector2:ListFindings", true),
     ("servicediscovery:GetOperation", true),
     ("ssm:DescribeInstanceInformation", true),
     // Made for Cloud Map in Route 53, which has no Region that could be asked for.

@@ -140,6 +140,57 @@ fn a_tagged_push_that_succeeded_starts_delivery() {
 }
 
 #[test]
+fn an_image_that_came_in_another_way_starts_delivery() {
+    let copied = |result: &str, tag: Value| {
+        let detail =
+            json!({ "action-type": "REPLICATE", "result": result, "repository-name": "shop/web", "image-tag": tag });
+        event("aws.ecr", "ECR Replication Action", &without_null(&detail))
+    };
+    assert_eq!(started(&copied("SUCCESS", json!("1.4.0"))), ["DeliveryFunction"]);
+    assert_eq!(started(&copied("SUCCESS", Value::Null)), [""; 0]);
+    assert_eq!(started(&copied("FAILED", json!("1.4.0"))), [""; 0]);
+    let fetched = |status: &str| {
+        let detail = json!({ "sync-status": status, "repository-name": "docker-hub/alpine", "image-tag": "3.17" });
+        event("aws.ecr", "ECR Pull Through Cache Action", &detail)
+    };
+    assert_eq!(started(&fetched("SUCCESS")), ["DeliveryFunction"]);
+    assert_eq!(started(&fetched("FAILED")), [""; 0]);
+}
+
+#[test]
+fn a_scan_of_an_image_that_ended_starts_delivery() {
+    let scanned = |source: &str, kind: &str, status: &str, repository: Value| {
+        let detail = json!({ "scan-status": status, "repository-name": repository });
+        event(source, kind, &without_null(&detail))
+    };
+    let basic = |status| scanned("aws.ecr", "ECR Image Scan", status, json!("shop/web"));
+    assert_eq!(started(&basic("COMPLETE")), ["DeliveryFunction"]);
+    assert_eq!(started(&basic("FAILED")), [""; 0]);
+    let enhanced = |status, repository| scanned("aws.inspector2", "Inspector2 Scan", status, repository);
+    let arn = json!("arn:aws:ecr:eu-west-1:111122223333:repository/shop/web");
+    assert_eq!(started(&enhanced("INITIAL_SCAN_COMPLETE", arn)), ["DeliveryFunction"]);
+    assert_eq!(
+        started(&enhanced("INITIAL_SCAN_COMPLETE", Value::Null)),
+        [""; 0],
+        "an instance"
+    );
+    for (source, kind) in [
+        ("aws.ecr", "ECR Referrer Action"),
+        ("aws.ecr", "ECR Scan Resource Change"),
+        ("aws.inspector2", "Inspector2 Finding"),
+    ] {
+        assert_eq!(started(&event(source, kind, &json!({}))), [""; 0], "{kind}");
+    }
+}
+
+/// A field that is null is not there.
+fn without_null(detail: &Value) -> Value {
+    let mut detail = detail.clone();
+    detail.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    detail
+}
+
+#[test]
 fn a_rollout_that_is_over_starts_delivery() {
     let deployment = |name: &str| {
         let detail = json!({ "eventType": "INFO", "eventName": name, "deploymentId": "ecs-svc/123" });

@@ -15,6 +15,7 @@ mod functions;
 #[cfg(feature = "ecs")]
 mod hosts;
 mod http;
+mod images;
 mod monitoring;
 #[cfg(feature = "servicediscovery")]
 mod names;

@@ -1,15 +1,11 @@
-//! Calls that no linked SDK makes: ECR images, CloudFormation outputs.
+//! Calls that no linked SDK makes: CloudFormation outputs.
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Value, json};
-use wharfinger_core::event::time_from_json;
 
 use super::{Aws, form};
-use crate::error::{CloudError, Kind};
-use crate::ports::{Images, TaggedImage};
+use crate::error::CloudError;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -70,64 +66,4 @@ impl Aws {
             .flat_map(|s| s.outputs.member);
         Ok(outputs.map(|o| (o.output_key, o.output_value)).collect())
     }
-}
-
-impl Images for Aws {
-    async fn tagged_images(&self, repository: &str) -> Result<Option<Vec<TaggedImage>>, CloudError> {
-        const OPERATION: &str = "DescribeImages";
-        let call = async {
-            let (mut images, mut token) = (Vec::new(), Value::Null);
-            loop {
-                let mut body = json!({
-                    "repositoryName": repository,
-                    "maxResults": 1_000,
-                    "filter": { "tagStatus": "TAGGED" },
-                });
-                if !token.is_null() {
-                    body["nextToken"] = token;
-                }
-                let target = "AmazonEC2ContainerRegistry_V20150921";
-                let page = match self.raw.json("api.ecr", target, OPERATION, &body).await {
-                    Ok(page) => page,
-                    Err(e) if e.kind == Kind::NotFound => return Ok(None),
-                    Err(e) => return Err(e),
-                };
-                let details = page
-                    .get("imageDetails")
-                    .and_then(Value::as_array)
-                    .map(Vec::as_slice)
-                    .unwrap_or_default();
-                images.extend(details.iter().flat_map(tagged));
-                token = page.get("nextToken").cloned().unwrap_or(Value::Null);
-                if token.is_null() {
-                    return Ok(Some(images));
-                }
-            }
-        };
-        self.within(OPERATION, call).await
-    }
-}
-
-fn tagged(image: &Value) -> Vec<TaggedImage> {
-    let digest = image
-        .get("imageDigest")
-        .and_then(Value::as_str)
-        .and_then(|d| d.parse().ok());
-    let pushed_at: Option<Timestamp> = image.get("imagePushedAt").and_then(time_from_json);
-    let (Some(digest), Some(pushed_at)) = (digest, pushed_at) else {
-        return Vec::new();
-    };
-    let tags = image
-        .get("imageTags")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    tags.iter()
-        .filter_map(Value::as_str)
-        .map(|tag| TaggedImage {
-            tag: tag.to_owned(),
-            digest: Clone::clone(&digest),
-            pushed_at,
-        })
-        .collect()
 }

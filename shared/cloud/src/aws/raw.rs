@@ -294,6 +294,34 @@ impl Raw {
         Ok((answer.body, answer.function_error))
     }
 
+    /// What is at an address that AWS has signed itself, as JSON. Nothing of ours goes there: it may be any host.
+    ///
+    /// # Errors
+    /// When it cannot be reached, refuses, or answers what is no JSON.
+    pub async fn signed_address(&self, operation: &'static str, url: &str) -> Result<Value, CloudError> {
+        let invalid = |reason: String| CloudError::new(operation, Kind::Invalid, reason);
+        let http = self.http.clone();
+        let http = http.ok_or_else(|| invalid("the configuration has no HTTP client".into()))?;
+        let request = HttpRequest::get(url).map_err(|e| invalid(e.to_string()))?;
+        let mut timeouts = self.timeouts.clone().into_builder();
+        timeouts.set_operation_timeout(Some(AT_ONCE.all));
+        let built = Operation::builder()
+            .service_name("raw")
+            .operation_name(operation)
+            .behavior_version(aws_config::BehaviorVersion::v2026_01_12())
+            .http_client(http)
+            .endpoint_url(url)
+            .no_auth()
+            .standard_retry(&self.retries)
+            .timeout_config(timeouts.build())
+            .sleep_impl(TokioSleep::new())
+            .serializer(|request: HttpRequest| Ok(request))
+            .deserializer(|response| read(response, xml_error))
+            .build();
+        let answer = built.invoke(request).await.map_err(|e| failed(operation, e))?;
+        serde_json::from_slice(&answer.body).map_err(|e| CloudError::new(operation, Kind::Unreadable, e.to_string()))
+    }
+
     /// Opens a connection to each host, so that the first event does not wait for TLS. Init runs at full CPU, and a
     /// failure here is only a slower first call.
     pub async fn open_connections(&self, hosts: &[&str]) {
@@ -370,20 +398,7 @@ impl Raw {
             .serializer(|request: HttpRequest| Ok(request))
             .deserializer(move |response| read(response, read_error))
             .build();
-        match built.invoke(request).await {
-            Ok(answer) => Ok(answer),
-            Err(SdkError::ServiceError(refused)) => {
-                let Refused { status, metadata } = refused.into_err();
-                Err(CloudError {
-                    operation,
-                    kind: CloudError::classify(metadata.code(), Some(status)),
-                    code: metadata.code().map(str::to_owned),
-                    message: metadata.message().unwrap_or("no further words").to_owned(),
-                })
-            }
-            Err(error @ SdkError::TimeoutError(_)) => Err(CloudError::new(operation, Kind::TimedOut, chain(&error))),
-            Err(error) => Err(CloudError::new(operation, Kind::Unavailable, chain(&error))),
-        }
+        built.invoke(request).await.map_err(|error| failed(operation, error))
     }
 
     fn url(&self, host: &str) -> String {
@@ -450,6 +465,23 @@ impl Raw {
         let (instructions, _) = sign(signable, &parameters).map_err(|e| e.to_string())?.into_parts();
         instructions.apply_to_request_http1x(&mut request);
         HttpRequest::try_from(request.map(SdkBody::from)).map_err(|e| e.to_string())
+    }
+}
+
+/// What a failure means.
+fn failed(operation: &'static str, error: SdkError<Refused, HttpResponse>) -> CloudError {
+    match error {
+        SdkError::ServiceError(refused) => {
+            let Refused { status, metadata } = refused.into_err();
+            CloudError {
+                operation,
+                kind: CloudError::classify(metadata.code(), Some(status)),
+                code: metadata.code().map(str::to_owned),
+                message: metadata.message().unwrap_or("no further words").to_owned(),
+            }
+        }
+        error @ SdkError::TimeoutError(_) => CloudError::new(operation, Kind::TimedOut, chain(&error)),
+        error => CloudError::new(operation, Kind::Unavailable, chain(&error)),
     }
 }
 

@@ -13,6 +13,9 @@ use crate::ports::{Alarms, Metrics};
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
+/// How many datapoints are kept.
+const DATAPOINTS: usize = 20;
+
 /// The alarms, by name.
 #[derive(Debug, Clone, Default)]
 pub struct Board {
@@ -25,8 +28,8 @@ struct Alarm {
     value: &'static str,
     since: Timestamp,
     reading: Option<f64>,
-    /// The newest value of its metric, and the beginning of its minute, where it has changed since.
-    metric: Option<(f64, Timestamp)>,
+    /// The newest values of its metric, and the beginnings of their minutes; the newest last.
+    metric: Vec<(f64, Timestamp)>,
 }
 
 impl Alarm {
@@ -58,11 +61,18 @@ impl Alarm {
         })
     }
 
+    fn tell(&mut self, value: f64, at: Timestamp) {
+        self.metric.push((value, at));
+        // Nobody asks for more than the newest one that is over.
+        let gone = self.metric.len().saturating_sub(DATAPOINTS);
+        self.metric.drain(..gone);
+    }
+
     /// The newest datapoint whose minute is over.
     fn newest(&self, now: Timestamp) -> Option<Reading> {
-        let (value, at) = self.metric.or(Some((self.reading?, self.since)))?;
-        let over = now.duration_since(at) >= MINUTE;
-        over.then_some(Reading {
+        let is_over = |(_, at): &&(f64, Timestamp)| now.duration_since(*at) >= MINUTE;
+        let (value, at) = *self.metric.iter().rev().find(is_over)?;
+        Some(Reading {
             value,
             threshold: None,
             at: Some(at),
@@ -87,16 +97,20 @@ impl World {
             value: "INSUFFICIENT_DATA",
             since: self.now,
             reading: None,
-            metric: None,
+            metric: Vec::new(),
         };
         self.alarms.alarms.insert(name.to_owned(), alarm);
     }
 
-    /// Gives the metric of an alarm a value, whatever the alarm makes of it.
-    pub fn set_metric(&mut self, name: &str, value: f64) {
+    /// Gives the metric of an alarm a value, whatever the alarm makes of it; without one, it has no data any more.
+    pub fn set_metric(&mut self, name: &str, value: Option<f64>) {
         let now = self.now;
-        if let Some(alarm) = self.alarms.alarms.get_mut(name) {
-            alarm.metric = Some((value, now));
+        let Some(alarm) = self.alarms.alarms.get_mut(name) else {
+            return;
+        };
+        match value {
+            Some(value) => alarm.tell(value, now),
+            None => alarm.metric.clear(),
         }
     }
 
@@ -107,7 +121,10 @@ impl World {
             return false;
         };
         let before = alarm.value;
-        (alarm.value, alarm.since, alarm.reading, alarm.metric) = (value, now, reading, None);
+        (alarm.value, alarm.since, alarm.reading) = (value, now, reading);
+        if let Some(value) = reading {
+            alarm.tell(value, now);
+        }
         let mut state = json!({ "value": value, "reason": "simulated", "timestamp": cloudwatch(now) });
         if let Some(data) = alarm.reason_data() {
             state["reasonData"] = data.into();

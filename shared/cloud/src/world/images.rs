@@ -4,16 +4,41 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::json;
+use wharfinger_core::delivery::{ImageScan, ImageState, Manifest, Platform, Pullable, ScanStatus};
 use wharfinger_core::ids::Digest;
 
 use super::{ACCOUNT, Caller, REGION, World};
 use crate::error::CloudError;
 use crate::ports::{Images, TaggedImage};
 
-/// The repositories, each with its tags.
+/// The repositories, each with its tags, and what each digest stands for.
 #[derive(Debug, Clone, Default)]
 pub struct Repositories {
     tags: BTreeMap<String, BTreeMap<String, (Digest, Timestamp)>>,
+    kept: BTreeMap<(String, Digest), Kept>,
+    /// What images run on, by the digests of their configurations.
+    pub configurations: BTreeMap<Digest, Platform>,
+}
+
+/// What a repository keeps under a digest.
+#[derive(Debug, Clone)]
+struct Kept {
+    manifest: Manifest,
+    pullable: Pullable,
+    scan: Option<ImageScan>,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self {
+            manifest: Manifest::Image {
+                platform: None,
+                configuration: None,
+            },
+            pullable: Pullable::Yes,
+            scan: None,
+        }
+    }
 }
 
 impl Repositories {
@@ -26,6 +51,33 @@ impl Repositories {
     pub fn tags(&self, repository: &str) -> impl Iterator<Item = (&str, &Digest, Timestamp)> {
         let tags = self.tags.get(repository).into_iter().flatten();
         tags.map(|(tag, (digest, at))| (tag.as_str(), digest, *at))
+    }
+
+    /// Keeps a manifest under a digest, which is an image for nowhere in particular when it is only pushed. The images of an
+    /// index are kept with it.
+    pub fn keep(&mut self, repository: &str, digest: &Digest, manifest: Manifest) {
+        for image in manifest.images(digest).into_iter().filter(|image| *image != digest) {
+            self.kept(repository, image);
+        }
+        self.kept(repository, digest).manifest = manifest;
+    }
+
+    /// Archives an image, brings it back, or deletes it with the tags that name it.
+    pub fn set_pullable(&mut self, repository: &str, digest: &Digest, pullable: Pullable) {
+        self.kept(repository, digest).pullable = pullable;
+        if pullable == Pullable::Absent {
+            self.kept.remove(&(repository.to_owned(), digest.clone()));
+            let tags = self.tags.entry(repository.to_owned()).or_default();
+            tags.retain(|_, (named, _)| named != digest);
+        }
+    }
+
+    fn kept(&mut self, repository: &str, digest: &Digest) -> &mut Kept {
+        self.kept.entry((repository.to_owned(), digest.clone())).or_default()
+    }
+
+    fn look(&self, repository: &str, digest: &Digest) -> Option<&Kept> {
+        self.kept.get(&(repository.to_owned(), digest.clone()))
     }
 
     /// What a tag names.
@@ -46,6 +98,7 @@ impl World {
     pub fn push(&mut self, repository: &str, tag: &str, digest: &Digest) {
         let tags = self.repositories.tags.entry(repository.to_owned()).or_default();
         tags.insert(tag.to_owned(), (digest.clone(), self.now));
+        self.repositories.kept(repository, digest);
         let detail = json!({
             "result": "SUCCESS",
             "repository-name": repository,
@@ -54,6 +107,21 @@ impl World {
             "image-tag": tag,
         });
         self.emit("aws.ecr", "ECR Image Action", None, &detail);
+    }
+
+    /// A basic scan of an image moves on; its end is told.
+    pub fn scanned(&mut self, repository: &str, scan: ImageScan) {
+        let (digest, status) = (scan.digest.clone(), scan.status.clone());
+        self.repositories.kept(repository, &digest).scan = Some(scan);
+        if status == Some(ScanStatus::Complete) {
+            let detail = json!({
+                "scan-status": status,
+                "repository-name": repository,
+                "image-digest": digest.as_str(),
+                "image-tags": [],
+            });
+            self.emit("aws.ecr", "ECR Image Scan", None, &detail);
+        }
     }
 }
 
@@ -78,4 +146,81 @@ impl Images for Caller {
         self.read("DescribeImages", || repository.to_owned(), describe, brief)
             .await
     }
+
+    async fn image(&self, repository: &str, digest: &Digest) -> Result<ImageState, CloudError> {
+        let describe = |world: &World| {
+            let Some(kept) = world.repositories.look(repository, digest) else {
+                return Ok(ImageState::absent());
+            };
+            let tags = world
+                .repositories
+                .tags(repository)
+                .filter(|(_, named, _)| *named == digest);
+            Ok(ImageState {
+                pullable: kept.pullable,
+                tags: tags.map(|(tag, _, _)| tag.to_owned()).collect(),
+            })
+        };
+        let brief = |found: &ImageState| format!("{:?}", found.pullable);
+        self.read("DescribeImages", || named(repository, digest), describe, brief)
+            .await
+    }
+
+    async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Option<Manifest>, CloudError> {
+        let get = |world: &World| {
+            let kept = world.repositories.look(repository, digest);
+            Ok(kept.map(|kept| kept.manifest.clone()))
+        };
+        let brief = |found: &Option<Manifest>| match found {
+            Some(Manifest::Image { .. }) => "an image".to_owned(),
+            Some(Manifest::Index(children)) => format!("{} image(s)", children.len()),
+            Some(Manifest::Other(media_type)) => media_type.clone(),
+            None => "no such image".to_owned(),
+        };
+        self.read("BatchGetImage", || named(repository, digest), get, brief)
+            .await
+    }
+
+    async fn platform(&self, repository: &str, configuration: &Digest) -> Result<Option<Platform>, CloudError> {
+        let get = |world: &World| Ok(world.repositories.configurations.get(configuration).cloned());
+        let brief = |found: &Option<Platform>| match found {
+            Some(platform) => platform.to_string(),
+            None => "no such configuration".to_owned(),
+        };
+        self.read(
+            "GetDownloadUrlForLayer",
+            || named(repository, configuration),
+            get,
+            brief,
+        )
+        .await
+    }
+
+    async fn image_scan(&self, repository: &str, digest: &Digest) -> Result<ImageScan, CloudError> {
+        let describe = |world: &World| {
+            let scan = world
+                .repositories
+                .look(repository, digest)
+                .and_then(|kept| kept.scan.clone());
+            Ok(scan.unwrap_or_else(|| ImageScan::none(digest.clone())))
+        };
+        let brief = |found: &ImageScan| match &found.status {
+            Some(status) => status.to_string(),
+            None => "no scan".to_owned(),
+        };
+        self.read(
+            "DescribeImageScanFindings",
+            || named(repository, digest),
+            describe,
+            brief,
+        )
+        .await
+    }
 }
+
+fn named(repository: &str, digest: &Digest) -> String {
+    format!("{repository}@{}", digest.short())
+}
+
+#[cfg(test)]
+mod tests;

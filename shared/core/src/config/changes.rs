@@ -282,9 +282,10 @@ fn target_writes(
         (What::Remove, _) => None,
         (_, Some(config)) => {
             let mut stored = StoredTarget::new(config.clone()).resolved(names);
-            stored.paused = before.map(|before| before.paused.clone()).unwrap_or_default();
-            stored.scale = before.and_then(|before| before.scale);
-            stored.linger_asked = asked.or_else(|| before.and_then(|before| before.linger_asked));
+            if let Some(before) = before {
+                stored.keep(before);
+            }
+            stored.linger_asked = asked.or(stored.linger_asked);
             if compared.what == What::Same {
                 let names = |stored: &StoredTarget| (stored.registries.clone(), stored.target_groups.clone());
                 if before.is_none_or(|before| names(before) != names(&stored)) {

@@ -19,9 +19,12 @@ pub struct Delivery {
     /// Promote what this service has proved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
-    /// For how long it must have proved it.
+    /// For how long it must have proved it; with `waves` each wave before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bake: Option<Span>,
+    /// In which shares the targets that take images of this repository in waves go ahead, like `10%, 50%, 100%`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waves: Option<Waves>,
     /// Whether a person must agree.
     #[serde(default, skip_serializing_if = "is_default")]
     pub approval: Approval,
@@ -87,6 +90,50 @@ pub enum Approval {
     None,
     /// Yes: `wharfinger approve`.
     Required,
+}
+
+/// In which shares the targets of a repository go ahead: each wave once those before have proved the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+pub struct Waves(#[schemars(with = "String", regex(pattern = r"^\s*\d{1,3}\s*%(\s*,\s*\d{1,3}\s*%)*\s*$"))] Vec<u8>);
+
+impl Waves {
+    /// How many waves there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The wave of a target by its place among all of them, from 1, and how many targets are in the waves before. `None` in
+    /// the first wave, which waits for nobody.
+    #[must_use]
+    pub fn before(&self, place: usize, all: usize) -> Option<(usize, usize)> {
+        let end = |share: &u8| (all * usize::from(*share)).div_ceil(100);
+        let wave = self.0.iter().position(|share| place < end(share))?;
+        let before = self.0.get(wave.checked_sub(1)?)?;
+        Some((wave + 1, end(before)))
+    }
+}
+
+impl TryFrom<String> for Waves {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let share = |part: &str| part.trim().strip_suffix('%')?.trim_end().parse::<u8>().ok();
+        let shares: Option<Vec<u8>> = text.split(',').map(share).collect();
+        let rising =
+            |shares: &Vec<u8>| shares.is_sorted_by(|a, b| a < b) && shares[0] > 0 && shares.last() == Some(&100);
+        shares.filter(rising).map(Self).ok_or_else(|| {
+            format!("`{text}` are no waves: write rising shares that end with 100%, like `10%, 50%, 100%`")
+        })
+    }
+}
+
+impl From<Waves> for String {
+    fn from(waves: Waves) -> Self {
+        let shares: Vec<_> = waves.0.iter().map(|share| format!("{share}%")).collect();
+        shares.join(", ")
+    }
 }
 
 /// The image scan that a rollout waits for.

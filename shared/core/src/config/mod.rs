@@ -3,6 +3,7 @@
 //! Keys are kebab-case; unknown keys are errors. The same types are stored in the config table, one item per target
 //! ([`stored`]), so what a function reads is what a person wrote, with names resolved.
 
+pub mod asked;
 mod capacity;
 pub mod changes;
 pub mod conflicts;
@@ -28,7 +29,7 @@ use crate::ids::{Target, TargetKind};
 
 pub use capacity::{Capacity, Disconnected, DisconnectedAction, DrainDeadline, Rebalance, Spot};
 pub use create::{Create, HealthCheck, Making, making};
-pub use delivery::{Approval, Delivery, Order, Rollback, Scan, Severity, TagPolicy, Unrated, Window, Windows};
+pub use delivery::{Approval, Delivery, Order, Rollback, Scan, Severity, TagPolicy, Unrated, Waves, Window, Windows};
 pub use discovery::{ATTRIBUTE_NAMES, Address, Balancing, Discovery, Drain, When};
 pub use problem::{Level, Path, Problem, Segment};
 pub use range::{out_of_range, whole_range};
@@ -183,6 +184,6 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(Document).to_value()
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

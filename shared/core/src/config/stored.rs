@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::asked::{Approved, Back};
 use super::{Rule, Service, is_default};
 use crate::balancing::TargetGroup;
 use crate::ids::{Target, TargetKind};
@@ -131,6 +132,12 @@ pub struct StoredTarget {
     /// When `apply --linger` last asked that the side container of `drain` be rolled out without an image to wait for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub linger_asked: Option<Timestamp>,
+    /// The images that people agreed to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<Approved>,
+    /// The last `wharfinger rollback`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back: Option<Back>,
     /// The version of the whole configuration that wrote it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub version: u64,
@@ -146,6 +153,8 @@ impl StoredTarget {
             paused: BTreeMap::new(),
             scale: None,
             linger_asked: None,
+            approvals: Vec::new(),
+            back: None,
             version: 0,
         }
     }
@@ -164,6 +173,15 @@ impl StoredTarget {
         let groups = self.config.balancing.iter().map(|entry| &entry.target_group);
         self.target_groups = groups.filter_map(own).collect();
         self
+    }
+
+    /// Takes over what stands beside the configuration: an apply changes none of it.
+    pub fn keep(&mut self, before: &Self) {
+        self.paused = before.paused.clone();
+        self.scale = before.scale;
+        self.linger_asked = before.linger_asked;
+        self.approvals = before.approvals.clone();
+        self.back = before.back.clone();
     }
 
     /// The partitions under which it stands: its own, and one per alarm and repository.

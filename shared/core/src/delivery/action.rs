@@ -23,6 +23,11 @@ pub enum Action {
         /// The revision.
         task_definition: TaskDefinition,
     },
+    /// Asks ECS to end the service's deployment and to go back to the one before.
+    StopServiceDeployment {
+        /// The service deployment's ARN.
+        arn: String,
+    },
 }
 
 /// The revision that a service is sent to.
@@ -55,6 +60,7 @@ impl Effect for Action {
         match self {
             Self::RegisterTaskDefinition { .. } => "RegisterTaskDefinition",
             Self::UpdateService { .. } => "UpdateService",
+            Self::StopServiceDeployment { .. } => "StopServiceDeployment",
         }
     }
 
@@ -68,6 +74,7 @@ impl Effect for Action {
             } => {
                 json!({ "cluster": cluster, "service": service, "taskDefinition": task_definition.text() })
             }
+            Self::StopServiceDeployment { arn } => json!({ "serviceDeploymentArn": arn, "stopType": "ROLLBACK" }),
         }
     }
 

@@ -5,10 +5,9 @@ use serde_json::Value;
 use super::Facts;
 use super::action::Action;
 use super::linger::{SIDE_CONTAINER, is_ours};
-use super::memory::same_revision;
 use super::revision::{ContainerImage, containers, task_definition_arn};
 use super::standing::{Wanted, short};
-use crate::ids::TargetKind;
+use crate::ids::{TargetKind, same_revision};
 use crate::known::Known;
 use crate::report::{Code, Decision, Outcome, Reason};
 use crate::service::ServiceFacts;
@@ -29,6 +28,12 @@ impl Base<'_> {
     /// `family:revision`.
     pub(super) fn short(&self) -> &str {
         short(self.arn)
+    }
+
+    /// Whether the service is through with its last deployment and all wanted tasks run; a family always is.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.service
+            .is_none_or(|s| s.in_progress().is_none() && s.running_count >= s.desired_count)
     }
 }
 
@@ -92,7 +97,23 @@ fn changeable<'a>(facts: &Facts, service: Option<&'a ServiceFacts>) -> Result<&'
         );
         return Err(ignore(Code::UnsupportedController, message));
     }
+    if let Some(who) = managed_otherwise(service) {
+        let message = format!(
+            "service {} is {who}: it is not rolled out by UpdateService",
+            facts.target
+        );
+        return Err(ignore(Code::UnsupportedController, message));
+    }
     Ok(service)
+}
+
+/// An Express service is changed by `UpdateExpressGatewayService`, and of a daemon ECS itself says how many tasks are wanted
+/// (ECS API reference).
+fn managed_otherwise(service: &ServiceFacts) -> Option<&'static str> {
+    if service.resource_management_type.as_deref() == Some("ECS") {
+        return Some("an Express service, which ECS manages as a whole");
+    }
+    (service.scheduling_strategy.as_deref() == Some("DAEMON")).then_some("a daemon")
 }
 
 fn ignore(code: Code, message: String) -> Decision<Action> {

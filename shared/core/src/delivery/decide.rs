@@ -1,19 +1,23 @@
 //! What is to be done for one target.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use super::action::{Action, TaskDefinition};
+use super::back::{Way, way};
 use super::base::{Base, base};
+use super::course::follow;
+use super::gate::Closed;
 use super::linger::{Lingering, linger};
 use super::memory::{Intent, Memory};
+use super::notice::Notice;
+use super::progress::{Progress, in_progress};
 use super::push::{Heard, hear};
 use super::revision::revise;
 use super::standing::{Due, Standing, Wanted, short, standing, wanted};
-use super::{Facts, rule_key};
-use crate::config::Rollback;
+use super::waiting::Waits;
+use super::{Facts, Published, rule_key};
 use crate::event::{Envelope, ImageAction};
 use crate::report::{Code, Decision, Outcome, Reason};
 
@@ -27,6 +31,10 @@ pub struct Decided {
     pub memory: Memory,
     /// The rollout that the calls make.
     pub intent: Option<Intent>,
+    /// What is to be told, before the memory is stored.
+    pub notices: Vec<Notice>,
+    /// The images that are out now: where others read which, before the memory is stored.
+    pub published: Published,
 }
 
 impl Decided {
@@ -36,16 +44,22 @@ impl Decided {
         memory.intent.clone_from(&self.intent);
         memory
     }
+
+    fn without_calls(decision: Decision<Action>, memory: &Memory) -> Self {
+        Self {
+            decision,
+            memory: memory.clone(),
+            intent: None,
+            notices: Vec::new(),
+            published: Published::default(),
+        }
+    }
 }
 
 /// What is to be done for a target when an image was pushed: the push met its rules, then [`decide()`].
 pub fn decide_push(envelope: &Envelope, action: &ImageAction, facts: &Facts, now: Timestamp) -> Decided {
     match hear(envelope, action, facts) {
-        Heard::Nothing(decision) => Decided {
-            decision,
-            memory: facts.memory.clone(),
-            intent: None,
-        },
+        Heard::Nothing(decision) => Decided::without_calls(decision, &facts.memory),
         Heard::Wanted { fresh, reasons } => {
             let mut facts = facts.clone();
             facts.wishes.extend(fresh);
@@ -58,78 +72,276 @@ pub fn decide_push(envelope: &Envelope, action: &ImageAction, facts: &Facts, now
 
 /// What is to be done for a target: in the order of the module's description.
 pub fn decide(facts: &Facts, now: Timestamp) -> Decided {
-    let without = |decision, memory| Decided {
-        decision,
-        memory,
-        intent: None,
-    };
+    let idle = |decision| Decided::without_calls(decision, &facts.memory);
     let asked = facts.asks_to_linger();
-    if facts.rules.is_empty() && asked.is_none() {
+    let asks = asked.is_some() || facts.asks_back().is_some() || facts.memory.is_under_way();
+    if facts.rules.is_empty() && !asks {
         let message = format!("{} is configured, but not for delivery", facts.target);
-        let decision = Decision::without_calls(Outcome::Ignore, Reason::new(Code::NotConfigured, message));
-        return without(decision, facts.memory.clone());
+        return idle(Decision::without_calls(
+            Outcome::Ignore,
+            Reason::new(Code::NotConfigured, message),
+        ));
     }
     let (wanted, mut others) = wanted(facts);
-    if wanted.is_empty() && asked.is_none() {
+    if wanted.is_empty() && !asks {
         if others.is_empty() {
             let message = format!("no push that {} wants is known", facts.target);
             others.push((Outcome::Ignore, Reason::new(Code::NothingWaiting, message)));
         }
-        return without(nothing(others), facts.memory.clone());
+        return idle(nothing(others));
     }
     let base = match base(facts, &wanted) {
         Ok(base) => base,
         Err(mut decision) => {
-            let mut memory = facts.memory.clone();
-            // Another controller's service never takes a revision from here; one that is not there yet may come.
-            if asked.is_some() && decision.reasons.iter().any(|r| r.code == Code::UnsupportedController) {
-                memory.lingered = asked;
-            }
             decision.reasons.extend(others.into_iter().map(|(_, reason)| reason));
-            return without(decision, memory);
+            return idle(decision);
         }
     };
-    let mut memory = facts.memory.looked(base.service, now);
-    let keys: BTreeSet<_> = facts.rules.iter().map(rule_key).collect();
-    memory.done.retain(|key, _| keys.contains(key));
-    let due = due(&wanted, &base, &mut memory, &mut others, now);
-    // What was registered for the request may have arrived.
-    let asked = asked.filter(|at| memory.lingered.is_none_or(|done| done < *at));
-    let lingering = lingering(facts, &base);
-    if due.is_empty() && !(asked.is_some() && lingering.side.changes()) {
-        // Whatever was begun is through, or no longer wanted.
-        memory.intent = None;
-        if asked.is_some() {
-            memory.lingered = asked;
-            others.extend(unchanged(facts, lingering).map(|reason| (Outcome::Ignore, reason)));
-        }
-        return without(nothing(others), memory);
+    let mut look = Look::new(facts, &base, others, now);
+    look.remember();
+    match follow(&mut look) {
+        Some(end) => look.make(end),
+        None => look.next(&wanted),
     }
-    let next = Next { due, lingering, asked };
-    roll_out(facts, &base, next, others, memory, now)
 }
 
-/// The rules whose images are to be brought out; what is to be said of the others goes to `others`.
-fn due(
-    wanted: &[Wanted<'_>],
-    base: &Base<'_>,
-    memory: &mut Memory,
-    others: &mut Vec<(Outcome, Reason)>,
-    now: Timestamp,
-) -> Vec<Due> {
-    let mut taken = BTreeSet::new();
-    let mut due = Vec::new();
-    for wanted in wanted {
-        match standing(wanted, base, memory, &mut taken) {
-            Standing::Due(one) => due.push(one),
-            Standing::Not(outcome, reason) => others.push((outcome, reason)),
-            Standing::Deployed(key, digest, reason) => {
-                memory.seen(&key, &digest, base.arn, now);
-                others.push((Outcome::Ignore, reason));
+/// One look at a target: what is found on the way.
+pub(super) struct Look<'a> {
+    pub(super) facts: &'a Facts,
+    pub(super) base: &'a Base<'a>,
+    pub(super) now: Timestamp,
+    pub(super) memory: Memory,
+    /// What is to be said beside the decision.
+    pub(super) others: Vec<(Outcome, Reason)>,
+    pub(super) notices: Vec<Notice>,
+    pub(super) published: Published,
+    /// What waits behind gates.
+    waits: Waits,
+}
+
+/// Calls that are to be made, and why.
+pub(super) struct Calls {
+    pub(super) actions: Vec<Action>,
+    pub(super) reasons: Vec<Reason>,
+    pub(super) intent: Option<Intent>,
+}
+
+impl<'a> Look<'a> {
+    fn new(facts: &'a Facts, base: &'a Base<'a>, others: Vec<(Outcome, Reason)>, now: Timestamp) -> Self {
+        Self {
+            facts,
+            base,
+            now,
+            memory: facts.memory.clone(),
+            others,
+            notices: Vec::new(),
+            published: Published::default(),
+            waits: Waits::default(),
+        }
+    }
+
+    /// What the look tells of what was remembered.
+    fn remember(&mut self) {
+        if self.memory.has_arrived(self.base.service) {
+            self.notices.extend(self.memory.settle(&self.facts.target, self.now));
+        }
+        let keys: BTreeSet<_> = self.facts.rules.iter().map(rule_key).collect();
+        self.memory.done.retain(|key, _| keys.contains(key));
+        self.memory.disprove(self.base);
+    }
+
+    /// Takes down what waits.
+    fn conclude(&mut self) {
+        let (waiting, notices) = std::mem::take(&mut self.waits).conclude(self.facts, self.now);
+        self.memory.waiting = waiting;
+        self.notices.extend(notices);
+    }
+
+    /// A decision with these calls.
+    fn make(mut self, calls: Calls) -> Decided {
+        self.conclude();
+        let mut reasons = calls.reasons;
+        reasons.extend(self.others.into_iter().map(|(_, reason)| reason));
+        Decided {
+            decision: Decision::of(calls.actions, reasons),
+            memory: self.memory,
+            intent: calls.intent,
+            notices: self.notices,
+            published: self.published,
+        }
+    }
+
+    /// A decision without calls, and what else is to be said.
+    fn hold(mut self, mut decision: Decision<Action>) -> Decided {
+        let missing = std::mem::take(&mut self.waits.missing);
+        decision.missing.extend(missing);
+        decision.missing.sort_unstable();
+        decision.missing.dedup();
+        self.conclude();
+        decision
+            .reasons
+            .extend(self.others.into_iter().map(|(_, reason)| reason));
+        Decided {
+            decision,
+            memory: self.memory,
+            intent: None,
+            notices: self.notices,
+            published: self.published,
+        }
+    }
+
+    /// A way back that was asked for, or the next images.
+    fn next(mut self, wanted: &[Wanted<'_>]) -> Decided {
+        let facts = self.facts;
+        if let Some(back) = facts.asks_back() {
+            match way(facts, self.base, back, &mut self.memory, self.now) {
+                Way::Go(intent, reason) => return self.go_back(*intent, reason),
+                Way::Unknown(decision) => return self.hold(decision),
+                Way::Answered(outcome, reason) => {
+                    self.memory.went_back = Some(back.at);
+                    self.others.push((outcome, reason));
+                }
+            }
+        }
+        let due = self.due(wanted);
+        // What was registered for the request may have arrived.
+        let done = self.memory.lingered;
+        let asked = facts.asks_to_linger().filter(|at| done.is_none_or(|done| done < *at));
+        let lingering = lingering(facts, self.base);
+        if due.is_empty() && !(asked.is_some() && lingering.side.changes()) {
+            // Whatever was begun is through, or no longer wanted.
+            self.memory.intent = None;
+            if asked.is_some() {
+                self.memory.lingered = asked;
+                let said = unchanged(facts, lingering).map(|reason| (Outcome::Ignore, reason));
+                self.others.extend(said);
+            }
+            let decision = nothing(std::mem::take(&mut self.others));
+            return self.hold(decision);
+        }
+        self.roll_out(Next { due, lingering, asked })
+    }
+
+    fn go_back(mut self, intent: Intent, reason: Reason) -> Decided {
+        match actions(self.facts, self.base, &intent) {
+            Err(decision) => self.hold(decision),
+            Ok(_) if self.facts.paced.is_some() => {
+                let held = self.paced();
+                self.hold(held)
+            }
+            Ok(actions) => {
+                self.memory.intent = None;
+                self.make(Calls {
+                    actions,
+                    reasons: vec![reason],
+                    intent: Some(intent),
+                })
             }
         }
     }
-    due
+
+    /// The rules whose images are to be brought out.
+    fn due(&mut self, wanted: &[Wanted<'_>]) -> Vec<Due> {
+        let mut taken = BTreeSet::new();
+        let mut due = Vec::new();
+        for wanted in wanted {
+            match standing(wanted, self.base, self.facts, &mut self.memory, &mut taken, self.now) {
+                Standing::Due(one) => due.push(one),
+                Standing::Not(outcome, reason) => self.others.push((outcome, reason)),
+                Standing::Closed(key, wish, closed) => {
+                    for Closed { reason, until, missing } in closed {
+                        self.waits.add(&key, &wish, &reason, until);
+                        self.waits.missing.extend(missing);
+                        self.others.push((Outcome::Wait, reason));
+                    }
+                }
+                Standing::Deployed(key, wish, reason) => {
+                    self.memory.seen(&key, &wish.digest, self.base.arn, self.now);
+                    if self.base.is_at_rest() {
+                        self.memory
+                            .prove(&BTreeMap::from([(key, wish)]), self.base.arn, self.now);
+                    }
+                    self.others.push((Outcome::Ignore, reason));
+                }
+            }
+        }
+        due
+    }
+
+    fn roll_out(mut self, next: Next) -> Decided {
+        let Next { due, lingering, asked } = next;
+        let mut intent = Intent {
+            wishes: due.iter().map(|d| (d.key.clone(), d.wish.clone())).collect(),
+            changes: due.iter().flat_map(|d| d.changes.clone()).collect(),
+            side: lingering.side,
+            asked,
+            back: None,
+            base: self.base.arn.to_owned(),
+            at: self.now,
+            registered: None,
+        };
+        let mut extra = Vec::new();
+        let plan = match self.in_the_way(&intent, &due) {
+            Err(held) => Err(held),
+            Ok(timed_out) => {
+                extra.extend(timed_out);
+                if let Some((arn, at)) = resumed(&self.memory, &intent, self.base) {
+                    let message = format!(
+                        "the rollout that began at {at} goes on with {}, which is registered",
+                        short(&arn)
+                    );
+                    extra.push(Reason::new(Code::IntentResumed, message));
+                    intent.at = at;
+                    intent.registered = Some(arn);
+                }
+                actions(self.facts, self.base, &intent)
+            }
+        };
+        match plan {
+            Err(held) => {
+                if held.outcome == Outcome::Wait {
+                    for due in &due {
+                        for reason in &held.reasons {
+                            self.waits.add(&due.key, &due.wish, reason, None);
+                        }
+                    }
+                }
+                self.hold(held)
+            }
+            Ok(actions) => {
+                let mut reasons: Vec<_> = due.into_iter().map(|d| d.reason).collect();
+                reasons.extend(lingering.reasons);
+                reasons.append(&mut extra);
+                self.make(Calls {
+                    actions,
+                    reasons,
+                    intent: Some(intent),
+                })
+            }
+        }
+    }
+
+    /// What holds the rollout up; or, when nothing does any longer, what did.
+    fn in_the_way(&self, intent: &Intent, due: &[Due]) -> Result<Option<Reason>, Decision<Action>> {
+        if let Some(reason) = refused(&self.memory, intent, self.base) {
+            return Err(Decision::without_calls(Outcome::Ignore, reason));
+        }
+        let timed_out = match in_progress(self.base, due, self.now) {
+            Some(Progress::Running(reason)) => return Err(Decision::without_calls(Outcome::Wait, reason)),
+            Some(Progress::TimedOut(reason)) => Some(reason),
+            None => None,
+        };
+        if self.facts.paced.is_some() {
+            return Err(self.paced());
+        }
+        Ok(timed_out)
+    }
+
+    fn paced(&self) -> Decision<Action> {
+        let until = self.facts.paced.map_or_else(String::new, |at| format!(" before {at}"));
+        let message = format!("the rate of calls that AWS allows the account leaves no room{until}: it goes on then");
+        Decision::without_calls(Outcome::Wait, Reason::new(Code::Paced, message))
+    }
 }
 
 /// What becomes of the side container. A family has no `drain`: a revision of it that a service made is left as it is.
@@ -181,82 +393,6 @@ fn nothing(others: Vec<(Outcome, Reason)>) -> Decision<Action> {
     }
 }
 
-fn roll_out(
-    facts: &Facts,
-    base: &Base<'_>,
-    next: Next,
-    others: Vec<(Outcome, Reason)>,
-    memory: Memory,
-    now: Timestamp,
-) -> Decided {
-    let Next { due, lingering, asked } = next;
-    let mut intent = Intent {
-        digests: due.iter().map(|d| (d.key.clone(), d.digest.clone())).collect(),
-        changes: due.iter().flat_map(|d| d.changes.clone()).collect(),
-        side: lingering.side,
-        asked,
-        base: base.arn.to_owned(),
-        at: now,
-        registered: None,
-    };
-    let rest = others.into_iter().map(|(_, reason)| reason);
-    let (mut extra, plan) = match in_the_way(&memory, &intent, base, &due, now) {
-        Err(held) => (Vec::new(), Err(held)),
-        Ok(timed_out) => {
-            let mut extra: Vec<_> = timed_out.into_iter().collect();
-            if let Some((arn, at)) = resumed(&memory, &intent, base) {
-                let message = format!(
-                    "the rollout that began at {at} goes on with {}, which is registered",
-                    short(&arn)
-                );
-                extra.push(Reason::new(Code::IntentResumed, message));
-                intent.at = at;
-                intent.registered = Some(arn);
-            }
-            (extra, actions(facts, base, &intent))
-        }
-    };
-    match plan {
-        Err(mut held) => {
-            held.reasons.extend(rest);
-            Decided {
-                decision: held,
-                memory,
-                intent: None,
-            }
-        }
-        Ok(actions) => {
-            let mut reasons: Vec<_> = due.into_iter().map(|d| d.reason).collect();
-            reasons.extend(lingering.reasons);
-            reasons.append(&mut extra);
-            reasons.extend(rest);
-            Decided {
-                decision: Decision::of(actions, reasons),
-                memory,
-                intent: Some(intent),
-            }
-        }
-    }
-}
-
-/// What holds the rollout up; or, when nothing does any longer, what did.
-fn in_the_way(
-    memory: &Memory,
-    intent: &Intent,
-    base: &Base<'_>,
-    due: &[Due],
-    now: Timestamp,
-) -> Result<Option<Reason>, Decision<Action>> {
-    if let Some(reason) = refused(memory, intent, base) {
-        return Err(Decision::without_calls(Outcome::Ignore, reason));
-    }
-    match in_progress(base, due, now) {
-        Some(Progress::Running(reason)) => Err(Decision::without_calls(Outcome::Wait, reason)),
-        Some(Progress::TimedOut(reason)) => Ok(Some(reason)),
-        None => Ok(None),
-    }
-}
-
 fn actions(facts: &Facts, base: &Base<'_>, intent: &Intent) -> Result<Vec<Action>, Decision<Action>> {
     let update = |task_definition| Action::UpdateService {
         cluster: facts.target.cluster.clone(),
@@ -289,7 +425,8 @@ fn resumed(memory: &Memory, intent: &Intent, base: &Base<'_>) -> Option<(String,
     let known = memory
         .intent
         .as_ref()
-        .filter(|k| k.digests == intent.digests && k.side == intent.side && k.base == intent.base)?;
+        .filter(|k| k.back.is_none() && k.digests() == intent.digests())
+        .filter(|k| k.side == intent.side && k.base == intent.base)?;
     Some((known.registered.clone()?, known.at))
 }
 
@@ -297,7 +434,7 @@ fn refused(memory: &Memory, intent: &Intent, base: &Base<'_>) -> Option<Reason> 
     let refusal = memory
         .refused
         .as_ref()
-        .filter(|r| r.digests == intent.digests && r.side == intent.side && r.base == base.arn)?;
+        .filter(|r| r.digests == intent.digests() && r.side == intent.side && r.base == base.arn)?;
     let message = format!(
         "{} was made of {} and differs in more than was asked for: {}; the service was not sent to it",
         short(&refusal.revision),
@@ -305,46 +442,6 @@ fn refused(memory: &Memory, intent: &Intent, base: &Base<'_>) -> Option<Reason> 
         refusal.differences.join(", ")
     );
     Some(Reason::new(Code::RevisionDiffers, message))
-}
-
-enum Progress {
-    Running(Reason),
-    TimedOut(Reason),
-}
-
-/// The deployment that is in the way. One at a time: while one runs or rolls back, a second leaves ECS's circuit breaker
-/// without a completed deployment to go back to (ECS developer guide, "How the deployment circuit breaker works").
-///
-/// The rules of one revision wait as long as the most patient of them says; the side container alone as long as a rule that
-/// says nothing.
-fn in_progress(base: &Base<'_>, due: &[Due], now: Timestamp) -> Option<Progress> {
-    let patience = due.iter().map(|d| d.timeout).max();
-    let timeout = patience.unwrap_or_else(|| Rollback::default().timeout.duration());
-    let deployment = base.service?.in_progress()?;
-    let since = deployment
-        .created_at
-        .map_or_else(String::new, |at| format!(" since {at}"));
-    let running = format!(
-        "deployment {} of {} is in progress{since}",
-        deployment.id,
-        short(&deployment.task_definition)
-    );
-    let age = deployment
-        .created_at
-        .and_then(|at| Duration::try_from(now.duration_since(at)).ok());
-    if age.is_some_and(|age| age > timeout) {
-        let message = format!(
-            "{running}, longer than the {} s of `rollback.timeout`: nothing waits for it",
-            timeout.as_secs()
-        );
-        return Some(Progress::TimedOut(Reason::new(Code::DeploymentTimedOut, message)));
-    }
-    let mut waiting: Vec<_> = due.iter().map(|d| d.name.as_str()).collect();
-    if waiting.is_empty() {
-        waiting.push("the side container");
-    }
-    let message = format!("{running}: {} waits", waiting.join(", "));
-    Some(Progress::Running(Reason::new(Code::DeploymentInProgress, message)))
 }
 
 #[cfg(test)]

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Linger, Memory, Wish};
+use super::gate::ScanReport;
+use super::{ImageFacts, Linger, Memory, Proof, Wish};
 use crate::config::Delivery;
-use crate::ids::{Target, TargetKind};
+use crate::config::asked::{Approved, Back, BackTo};
+use crate::config::stored::Managed;
+use crate::ids::{Digest, Target, TargetKind};
 use crate::known::Known;
 use crate::service::ServiceFacts;
 
@@ -28,21 +31,87 @@ pub struct Facts {
     pub service: Known<Option<ServiceFacts>>,
     /// The raw answer of `DescribeTaskDefinition` with tags, for [`Facts::base_name`]; `None` when there is none.
     pub definition: Known<Option<Value>>,
+    /// The same of the revision that `wharfinger rollback` names.
+    pub back_to: Known<Option<Value>>,
     /// How long its tasks are to linger.
     pub linger: Option<Linger>,
     /// When `apply --linger` last asked that this be rolled out without an image to wait for.
     pub linger_asked: Option<Timestamp>,
+    /// The images that people agreed to.
+    pub approvals: Vec<Approved>,
+    /// The last `wharfinger rollback`.
+    pub back: Option<Back>,
+    /// What the registry says of the images; what is not known is not held against one.
+    pub images: BTreeMap<Digest, ImageFacts>,
+    /// What their scans found; what is not known keeps the gate closed.
+    pub scans: BTreeMap<Digest, ScanReport>,
+    /// The services that `after` names, as they name them.
+    pub sources: BTreeMap<String, Neighbour>,
+    /// The targets that take part in the waves of a rule, in their order and with this one among them, by
+    /// [`super::rule_key`].
+    pub peers: BTreeMap<String, Vec<Peer>>,
+    /// Until when the account's rate of calls leaves no room.
+    pub paced: Option<Timestamp>,
     /// What was stored of its rollouts.
     pub memory: Memory,
 }
 
+/// What another target remembers of its rollouts.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Neighbour {
+    /// What it runs as it is wanted there.
+    pub proved: Vec<Proof>,
+    /// What failed there, and does not run now.
+    pub failed: Vec<Digest>,
+}
+
+/// Another target that takes images of the same repository in waves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Peer {
+    /// Which.
+    pub target: Target,
+    /// What it remembers.
+    pub neighbour: Known<Neighbour>,
+}
+
 impl Facts {
+    /// What is known of a target before anything is looked up.
+    pub fn of(managed: &Managed, account: &str, region: &str) -> Self {
+        let stored = &managed.stored;
+        Self {
+            target: managed.target.clone(),
+            rules: stored.config.delivery.clone(),
+            account: account.to_owned(),
+            region: region.to_owned(),
+            wishes: BTreeMap::new(),
+            service: Known::No,
+            definition: Known::No,
+            back_to: Known::No,
+            linger: Linger::of(&stored.config),
+            linger_asked: stored.linger_asked,
+            approvals: stored.approvals.clone(),
+            back: stored.back.clone(),
+            images: BTreeMap::new(),
+            scans: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            paced: None,
+            memory: Memory::default(),
+        }
+    }
+
     /// The `apply --linger` that is still to be answered; a family has no tasks to roll out.
     pub fn asks_to_linger(&self) -> Option<Timestamp> {
         let is_open = |at: &Timestamp| self.memory.lingered.is_none_or(|done| done < *at);
         self.linger_asked
             .filter(is_open)
             .filter(|_| self.target.kind == TargetKind::Service)
+    }
+
+    /// The `wharfinger rollback` that is still to be answered.
+    pub fn asks_back(&self) -> Option<&Back> {
+        let is_open = |back: &&Back| self.memory.went_back.is_none_or(|done| done < back.at);
+        self.back.as_ref().filter(is_open)
     }
 
     /// What `DescribeTaskDefinition` is to be asked for: the service's own revision, or the family, which means its latest
@@ -52,6 +121,28 @@ impl Facts {
             (TargetKind::Task, _) => Some(&self.target.name),
             (TargetKind::Service, Known::Yes(Some(service))) => Some(&service.task_definition),
             (TargetKind::Service, Known::Yes(None) | Known::No) => None,
+        }
+    }
+
+    /// What else `DescribeTaskDefinition` is to be asked for: the revision to go back to.
+    pub fn back_name(&self) -> Option<&str> {
+        match &self.asks_back()?.to {
+            BackTo::Revision(name) => Some(name),
+            BackTo::Image { .. } => None,
+        }
+    }
+}
+
+impl Memory {
+    /// What other targets look at.
+    #[must_use]
+    pub fn neighbour(&self) -> Neighbour {
+        let proved: Vec<_> = self.proved.values().cloned().collect();
+        let runs = |digest: &Digest| proved.iter().any(|p| p.wish.digest == *digest);
+        let failed = self.quarantine.iter().map(|q| q.digest.clone());
+        Neighbour {
+            failed: failed.filter(|digest| !runs(digest)).collect(),
+            proved,
         }
     }
 }

@@ -8,8 +8,9 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Facts, Memory, Wish, rule_key};
-use crate::config::Delivery;
+use super::{Facts, Wish, rule_key};
+use crate::config::stored::Managed;
+use crate::config::{Delivery, Service};
 use crate::event::{Detail, Envelope, Event, ImageAction};
 use crate::ids::{Digest, Target};
 use crate::known::Known;
@@ -91,17 +92,17 @@ pub(super) fn service(revision: u64) -> Value {
 pub(super) fn facts() -> Facts {
     let rule = rule(json!({}));
     let image = format!("{HOST}/shop/web:1.2.3");
+    let key = rule_key(&rule);
+    let config = Service {
+        delivery: vec![rule],
+        ..Service::default()
+    };
+    let managed = Managed::unresolved(Target::service("prod", "web"), config);
     Facts {
-        target: Target::service("prod", "web"),
-        wishes: [(rule_key(&rule), wish("1.2.4", 4, ago(10)))].into(),
-        rules: vec![rule],
-        account: ACCOUNT.into(),
-        region: REGION.into(),
+        wishes: [(key, wish("1.2.4", 4, ago(10)))].into(),
         service: Known::Yes(ServiceFacts::parse(&service(7))),
         definition: Known::Yes(Some(definition(7, &[("web", &image), ("log", "public.ecr.aws/log:1")]))),
-        linger: None,
-        linger_asked: None,
-        memory: Memory::default(),
+        ..Facts::of(&managed, ACCOUNT, REGION)
     }
 }
 

@@ -214,7 +214,7 @@ fn on_fargate(definition: &Map<String, Value>) -> bool {
 }
 
 /// On EC2 the platform may be left out, and is then said by a placement constraint on `ecs.os-type` or `ecs.os-family`.
-fn on_windows(definition: &Map<String, Value>) -> bool {
+pub(super) fn on_windows(definition: &Map<String, Value>) -> bool {
     let family = definition
         .get("runtimePlatform")
         .and_then(|platform| platform.get("operatingSystemFamily"));

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | none | | decide |
 //! | not registered | | decide anew: the answer of a registration may have been lost, and its revision stays unused |
-//! | registered | is on that revision, or has a deployment of it | it is done |
+//! | registered | is on that revision, or has a deployment of it | it has begun, and is watched ([`Watched`]) |
 //! | registered | is not, and the same is wanted of the same base | UpdateService to that revision |
 //! | registered | is not, and something else is wanted | decide anew |
 
@@ -18,9 +18,19 @@ use serde::{Deserialize, Serialize};
 
 use super::compare::Difference;
 use super::linger::Side;
+use super::notice::{Notice, Stage};
+use super::proof::Proof;
+use super::quarantine::Quarantined;
 use super::revision::Images;
-use crate::ids::{Digest, TaskDefinitionRef};
+use super::standing::short;
+use super::waiting::Waiting;
+use super::watch::Watched;
+use super::{Back, Wish};
+use crate::ids::{Digest, Target, TargetKind, TaskDefinitionRef};
 use crate::service::ServiceFacts;
+
+/// How many of the rollouts that are over are remembered, for `rollback` and `status`.
+const PAST: usize = 10;
 
 /// What is remembered of the rollouts of a target.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,9 +39,27 @@ pub struct Memory {
     /// The rollout that has begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
+    /// The rollout that ECS carries out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watched: Option<Watched>,
     /// What each rule has brought out last, by [`super::rule_key`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub done: BTreeMap<String, Rollout>,
+    /// What runs as each rule wants it, by [`super::rule_key`], and since when.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub proved: BTreeMap<String, Proof>,
+    /// Images that are not rolled out again, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quarantine: Vec<Quarantined>,
+    /// The last rollouts that are over, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub past: Vec<Past>,
+    /// What waits, and for what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
+    /// The last `wharfinger rollback` that was dealt with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub went_back: Option<Timestamp>,
     /// The rollout that was given up, since its revision was not what was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refusal>,
@@ -45,7 +73,7 @@ pub struct Memory {
 #[serde(rename_all = "kebab-case")]
 pub struct Intent {
     /// The image of each rule that takes part, by [`super::rule_key`].
-    pub digests: BTreeMap<String, Digest>,
+    pub wishes: BTreeMap<String, Wish>,
     /// The containers that change.
     pub changes: Vec<ImageChange>,
     /// What becomes of the side container.
@@ -54,6 +82,9 @@ pub struct Intent {
     /// The `apply --linger` that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Timestamp>,
+    /// The `wharfinger rollback` that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back: Option<Back>,
     /// The ARN of the revision that it is made of.
     pub base: String,
     /// When it began.
@@ -64,6 +95,12 @@ pub struct Intent {
 }
 
 impl Intent {
+    /// The digest of each rule that takes part.
+    pub fn digests(&self) -> BTreeMap<String, Digest> {
+        let digest = |(key, wish): (&String, &Wish)| (key.clone(), wish.digest.clone());
+        self.wishes.iter().map(digest).collect()
+    }
+
     /// The images, as [`super::revise`] and [`super::differences`] take them.
     pub fn images(&self) -> Images {
         self.changes.iter().map(|c| (c.container, c.to.clone())).collect()
@@ -96,6 +133,24 @@ pub struct Rollout {
     pub at: Timestamp,
 }
 
+/// A rollout that is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Past {
+    /// How it ended: succeeded, failed or superseded.
+    pub stage: Stage,
+    /// The ARN of the revision before.
+    pub from: String,
+    /// The ARN of its revision.
+    pub to: String,
+    /// The containers that changed.
+    pub changes: Vec<ImageChange>,
+    /// When it began.
+    pub began: Timestamp,
+    /// When it was over.
+    pub at: Timestamp,
+}
+
 /// A rollout that was given up before the service was touched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -114,6 +169,12 @@ pub struct Refusal {
 }
 
 impl Memory {
+    /// Whether a rollout has begun that is not over.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        self.intent.is_some() || self.watched.is_some()
+    }
+
     /// The revision was registered. Store it before the service is touched.
     pub fn registered(&mut self, arn: &str) {
         if let Some(intent) = &mut self.intent {
@@ -121,22 +182,57 @@ impl Memory {
         }
     }
 
-    /// The rollout is through: the service was sent to the revision, or the family has it.
-    pub fn settle(&mut self, now: Timestamp) {
-        let Some(intent) = self.intent.take() else { return };
-        let Some(revision) = intent.registered else { return };
+    /// The calls are made: the service was sent to the revision, or the family has it. Of a service it is to be watched from
+    /// now on. What is to be told: that it began, and what it takes the place of.
+    pub fn settle(&mut self, target: &Target, now: Timestamp) -> Vec<Notice> {
+        let Some(intent) = self.intent.take() else {
+            return Vec::new();
+        };
+        let Some(revision) = intent.registered.clone() else {
+            return Vec::new();
+        };
         self.lingered = intent.asked.or(self.lingered);
-        for (key, digest) in intent.digests {
-            self.done.insert(
-                key,
-                Rollout {
-                    digest,
-                    revision: revision.clone(),
-                    at: now,
-                },
-            );
+        self.went_back = intent.back.as_ref().map(|back| back.at).or(self.went_back);
+        for (key, wish) in &intent.wishes {
+            let rollout = Rollout {
+                digest: wish.digest.clone(),
+                revision: revision.clone(),
+                at: now,
+            };
+            self.done.insert(key.clone(), rollout);
         }
         self.refused = None;
+        self.waiting = None;
+        let watched = Watched::new(intent, revision, now);
+        let mut notices = Vec::new();
+        if let Some(before) = self.watched.take() {
+            let why = format!("{} takes its place", short(&watched.to));
+            notices.extend(before.end(self, target, Stage::Superseded, &why, now));
+        }
+        notices.push(watched.notice(target, Stage::Started, "", now));
+        match target.kind {
+            TargetKind::Service => self.watched = Some(watched),
+            // Whoever starts the family next runs it: there is nothing to be proved.
+            TargetKind::Task => {
+                self.prove(&watched.wishes, &watched.to, now);
+                self.remember(&watched, Stage::Succeeded, now);
+            }
+        }
+        notices
+    }
+
+    /// Remembers a rollout that is over.
+    pub(super) fn remember(&mut self, watched: &Watched, stage: Stage, now: Timestamp) {
+        self.past.push(Past {
+            stage,
+            from: watched.from.clone(),
+            to: watched.to.clone(),
+            changes: watched.changes.clone(),
+            began: watched.at,
+            at: now,
+        });
+        let excess = self.past.len().saturating_sub(PAST);
+        self.past.drain(..excess);
     }
 
     /// The registered revision differs from its base in more than the images: the rollout is given up, and not begun again
@@ -144,7 +240,7 @@ impl Memory {
     pub fn refuse(&mut self, differences: &[Difference]) {
         let Some(intent) = self.intent.take() else { return };
         self.refused = Some(Refusal {
-            digests: intent.digests,
+            digests: intent.digests(),
             side: intent.side,
             base: intent.base,
             revision: intent.registered.unwrap_or_default(),
@@ -152,22 +248,11 @@ impl Memory {
         });
     }
 
-    /// What a look at the service tells of the intent. A deployment of the revision, even one that failed or is on its way
-    /// out, proves that the service was sent there: after a rollback by ECS it is not sent there again.
-    pub(super) fn looked(&self, service: Option<&ServiceFacts>, now: Timestamp) -> Self {
-        let mut memory = self.clone();
+    /// Whether the intent's rollout has begun. A deployment of the revision, even one that failed or is on its way out,
+    /// proves that the service was sent there: after a rollback by ECS it is not sent there again.
+    pub(super) fn has_arrived(&self, service: Option<&ServiceFacts>) -> bool {
         let registered = self.intent.as_ref().and_then(|i| i.registered.as_deref());
-        let arrived = registered.is_some_and(|arn| match service {
-            None => true,
-            Some(s) => {
-                same_revision(&s.task_definition, arn)
-                    || s.deployments.iter().any(|d| same_revision(&d.task_definition, arn))
-            }
-        });
-        if arrived {
-            memory.settle(now);
-        }
-        memory
+        registered.is_some_and(|arn| service.is_none_or(|s| s.has_had(arn)))
     }
 
     /// Remembers that the target runs an image, whoever brought it out.
@@ -181,20 +266,10 @@ impl Memory {
             self.done.insert(key.to_owned(), rollout);
         }
     }
-
-    /// The rollout of this image from which the target went back: it is on an older revision of the family now. ECS's
-    /// circuit breaker does that, and people do. A newer revision is someone else's deployment, with an image of its own.
-    pub(super) fn went_back(&self, key: &str, digest: &Digest, base: &str) -> Option<&Rollout> {
-        let done = self.done.get(key).filter(|d| d.digest == *digest)?;
-        let (then, now) = TaskDefinitionRef::parse(&done.revision).zip(TaskDefinitionRef::parse(base))?;
-        (then.family == now.family && now.revision < then.revision).then_some(done)
-    }
 }
 
-/// Whether two names are of one revision: ECS takes and gives both the ARN and `family:revision`.
-pub(super) fn same_revision(a: &str, b: &str) -> bool {
-    match (TaskDefinitionRef::parse(a), TaskDefinitionRef::parse(b)) {
-        (Some(a), Some(b)) => a == b,
-        _ => a == b,
-    }
+/// Whether a revision is an earlier one of the same family.
+pub(super) fn is_before(a: &str, b: &str) -> bool {
+    let both = TaskDefinitionRef::parse(a).zip(TaskDefinitionRef::parse(b));
+    both.is_some_and(|(a, b)| a.family == b.family && a.revision < b.revision)
 }

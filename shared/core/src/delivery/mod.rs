@@ -32,37 +32,64 @@
 //! to is in the table at the top of `memory.rs`: at worst a revision that nobody uses, never a second rollout.
 
 mod action;
+mod back;
 mod base;
 mod compare;
+mod course;
 mod decide;
 mod facts;
 mod follow;
 mod gate;
+mod gated;
 mod image;
+mod image_facts;
 mod linger;
+mod manifest;
 mod memory;
+mod notice;
 mod number;
+mod platform;
 mod policy;
+mod progress;
+mod proof;
 mod push;
+mod quarantine;
 mod revision;
 mod standing;
 mod versions;
+mod waiting;
+mod watch;
 mod wish;
 
 pub use action::{Action, TaskDefinition};
 pub use compare::{Change, Difference, differences};
 pub use decide::{Decided, decide, decide_push};
-pub use facts::Facts;
+pub use facts::{Facts, Neighbour, Peer};
 pub use follow::{Follow, Follower, Move, follow};
 pub use gate::{Closed, Counts, ImageScan, ScanReport, ScanStatus, mature, scan, windows};
 pub use image::{ImageRef, Registry, Repository, is_tag};
+pub use image_facts::{ImageFacts, ImageState, Pullable};
 pub use linger::{FARGATE_LINGER, Linger, Lingering, MARK, SIDE_CONTAINER, Side, SideContainer, linger};
-pub use memory::{ImageChange, Intent, Memory, Refusal, Rollout};
+pub use manifest::{Child, Manifest, Platform};
+pub use memory::{ImageChange, Intent, Memory, Past, Refusal, Rollout};
+pub use notice::{Notice, Stage};
+pub use platform::runs_on;
 pub use policy::{Compiled, PolicyError, Selected, Verdict};
+pub use proof::Proof;
 pub use push::{Heard, hear, image_media, is_referrer_tag};
+pub use quarantine::Quarantined;
 pub use revision::{ContainerImage, Images, RevisionError, containers, revise, task_definition_arn};
 pub use versions::RangeError;
+pub use waiting::Waiting;
+pub use watch::{Ending, Watched};
 pub use wish::{Wish, rule_key};
+
+use std::collections::BTreeMap;
+
+use crate::config::asked::Back;
+
+/// The image of each container, pinned by its digest.
+pub type Published = BTreeMap<String, String>;
 
 #[cfg(test)]
 mod fixtures;

@@ -124,7 +124,7 @@ fn meet(rule: &Delivery, repository: &Repository, push: &Wish, facts: &Facts) ->
 /// The push that an event tells of, if it is one of an image that can be deployed.
 fn push(envelope: &Envelope, action: &ImageAction) -> Result<Wish, (Outcome, Reason)> {
     let ignore = |code, message: String| Err((Outcome::Ignore, Reason::new(code, message)));
-    let what = format!("{}@{}", action.repository, action.digest.short());
+    let what = action.name();
     let done = match action.action {
         ImageActionType::Push => None,
         ImageActionType::Delete => Some("was deleted"),
@@ -135,7 +135,8 @@ fn push(envelope: &Envelope, action: &ImageAction) -> Result<Wish, (Outcome, Rea
         return ignore(Code::NotAPush, format!("{what} {done}, not pushed"));
     }
     if !action.succeeded {
-        return ignore(Code::NotAPush, format!("the push of {what} did not succeed"));
+        let message = format!("the {} of {what} did not succeed", action.event.what());
+        return ignore(Code::NotAPush, message);
     }
     let media = (
         action.manifest_media_type.as_deref(),
@@ -156,10 +157,14 @@ fn push(envelope: &Envelope, action: &ImageAction) -> Result<Wish, (Outcome, Rea
         let message = format!("the event has no `time`: the push of {what} cannot be told from an older one");
         return Err((Outcome::Rejected, Reason::new(Code::EventRejected, message)));
     };
+    let Some(digest) = action.digest.clone() else {
+        let message = format!("the event does not say which image of {} was pushed", action.repository);
+        return Err((Outcome::Rejected, Reason::new(Code::EventRejected, message)));
+    };
     Ok(Wish {
         repository: action.repository.clone(),
         tag,
-        digest: action.digest.clone(),
+        digest,
         pushed_at,
     })
 }

@@ -162,8 +162,9 @@ impl World {
                     if dies() {
                         return;
                     }
-                    self.memory.settle(now());
+                    self.memory.settle(&facts.target, now());
                 }
+                Action::StopServiceDeployment { arn } => panic!("{arn} is no deployment of this world"),
             }
         }
     }

@@ -5,9 +5,11 @@
 //! else is optional.
 
 mod alarm;
+mod aside;
 mod deployment;
 mod image;
 mod metric;
+mod scan;
 mod task;
 mod time;
 
@@ -15,9 +17,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 pub use alarm::{AlarmState, AlarmStateChange, AlarmValue, Reading};
+pub use aside::Aside;
 pub use deployment::{DeploymentEvent, DeploymentStateChange};
-pub use image::{ImageAction, ImageActionType};
+pub use image::{ImageAction, ImageActionType, ImageEvent};
 pub use metric::{Metric, MetricQuery};
+pub use scan::{ImageScanned, Scanner};
 pub use task::{Container, NetworkBinding, TaskStateChange, TaskStatus};
 pub use time::{parse_time, time_from_json};
 
@@ -79,12 +83,16 @@ pub enum Detail {
     Task(Box<TaskStateChange>),
     /// `CloudWatch Alarm State Change`, or the payload of an alarm's Lambda action.
     Alarm(AlarmStateChange),
-    /// `ECR Image Action`.
+    /// `ECR Image Action`, `ECR Replication Action`, `ECR Pull Through Cache Action`.
     Image(ImageAction),
+    /// `ECR Image Scan`, `Inspector2 Scan`.
+    Scan(ImageScanned),
     /// `ECS Deployment State Change`.
     Deployment(DeploymentStateChange),
     /// `Scheduled Event`: time for a sweep.
     Scheduled,
+    /// A kind that is known and asks for nothing.
+    Aside(Aside),
 }
 
 impl Detail {
@@ -94,9 +102,11 @@ impl Detail {
         match self {
             Self::Task(_) => "ECS Task State Change",
             Self::Alarm(_) => "CloudWatch Alarm State Change",
-            Self::Image(_) => "ECR Image Action",
+            Self::Image(image) => image.event.kind(),
+            Self::Scan(scan) => scan.scanner.kind(),
             Self::Deployment(_) => "ECS Deployment State Change",
             Self::Scheduled => "Scheduled Event",
+            Self::Aside(aside) => aside.kind,
         }
     }
 }
@@ -157,14 +167,25 @@ impl Event {
             ("aws.cloudwatch", "CloudWatch Alarm State Change") => {
                 Detail::Alarm(AlarmStateChange::parse(&envelope, detail)?)
             }
-            ("aws.ecr", "ECR Image Action") => Detail::Image(ImageAction::parse(detail)?),
-            (_, "Scheduled Event") => Detail::Scheduled,
-            _ => {
-                return Err(Rejected::UnknownKind {
-                    detail_type: envelope.detail_type,
-                    source_name: envelope.source,
-                });
+            ("aws.ecr", "ECR Image Action") => Detail::Image(ImageAction::parse(ImageEvent::Action, detail)?),
+            ("aws.ecr", "ECR Replication Action") => {
+                Detail::Image(ImageAction::parse(ImageEvent::Replication, detail)?)
             }
+            ("aws.ecr", "ECR Pull Through Cache Action") => {
+                Detail::Image(ImageAction::parse(ImageEvent::PullThroughCache, detail)?)
+            }
+            ("aws.ecr", "ECR Image Scan") => Detail::Scan(ImageScanned::parse(Scanner::Basic, detail)?),
+            ("aws.inspector2", "Inspector2 Scan") => Detail::Scan(ImageScanned::parse(Scanner::Enhanced, detail)?),
+            (_, "Scheduled Event") => Detail::Scheduled,
+            (source, kind) => match Aside::parse(source, kind, detail) {
+                Some(aside) => Detail::Aside(aside),
+                None => {
+                    return Err(Rejected::UnknownKind {
+                        detail_type: envelope.detail_type,
+                        source_name: envelope.source,
+                    });
+                }
+            },
         };
         Ok(Self { envelope, detail })
     }

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Bounds, Override};
+use super::{Bounds, Memory, Override};
 use crate::config::{Scaling, Schedule};
 use crate::cron::{Cron, CronError};
 use crate::report::{Code, Reason};
@@ -94,12 +94,12 @@ fn cron(entry: &Schedule) -> Result<Cron, CronError> {
     Cron::parse(&entry.cron, entry.timezone.as_deref())
 }
 
-/// Whether other bounds than at the last look are in force. At the first look only what differs from the configuration
+/// Whether the count is to be moved into bounds: other ones than at the last look are in force, or were. At the first look only what differs from the configuration
 /// counts, so that a service is taken as it is.
-pub(super) fn differ(scaling: &Scaling, remembered: Option<Bounds>, bounds: Bounds) -> bool {
-    let before = remembered.unwrap_or(Bounds {
+pub(super) fn differ(scaling: &Scaling, memory: &Memory, bounds: Bounds) -> bool {
+    let before = memory.bounds.unwrap_or(Bounds {
         min: scaling.min.min(scaling.max),
         max: scaling.max,
     });
-    before != bounds
+    memory.unbounded || before != bounds
 }

@@ -11,7 +11,7 @@ use super::hold::{self, Deploying};
 use super::memory::after;
 use super::standing::Count;
 use super::wish::{Ask, Heard, Voice};
-use super::{Bounds, Facts, InForce, Intent, Memory, Used};
+use super::{Bounds, Facts, InForce, Intent, Memory, Rise, Used};
 use crate::config::{Limit, Span};
 use crate::report::{Code, Outcome, Reason};
 use crate::service::ServiceFacts;
@@ -59,6 +59,8 @@ enum Combined<'a> {
 /// A count that was reckoned, and what cut it short.
 struct Reckoned {
     to: u32,
+    /// What was asked for.
+    wanted: u32,
     cut: Option<String>,
     /// What left nothing of the change.
     spent: Option<Code>,
@@ -84,12 +86,10 @@ impl Look<'_> {
             return Err(Held::new(Outcome::Ignore, Code::Maintenance, message));
         }
         if let Some(moved) = self.within_bounds() {
-            if moved.is_ok() {
-                memory.bounds = Some(self.bounds());
-            }
+            memory.unbounded = true;
             return moved;
         }
-        memory.bounds = Some(self.bounds());
+        (memory.bounds, memory.unbounded) = (Some(self.bounds()), false);
         let combined = self.combine();
         if matches!(combined, Combined::In(..)) && self.free_of_deployment(false).is_err() {
             memory.deploying = Some(self.now);
@@ -154,7 +154,7 @@ impl Look<'_> {
     /// Other bounds than at the last look move the count at once: no rule is asked, and no cooldown.
     fn within_bounds(&self) -> Option<Result<Chosen, Held>> {
         let (facts, base, bounds) = (self.facts, self.count.base, self.bounds());
-        if !super::bounds::differ(&facts.scaling, self.count.memory.bounds, bounds) {
+        if !super::bounds::differ(&facts.scaling, &self.count.memory, bounds) {
             return None;
         }
         let to = base.max(bounds.min).min(bounds.max);
@@ -166,7 +166,11 @@ impl Look<'_> {
                 ("max", bounds.max)
             };
             Ok(Chosen {
-                intent: self.intent(to, base, std::iter::empty()),
+                // Until the count has moved these bounds are not done with: the call may be held back, or have no effect.
+                intent: Intent {
+                    bounds: Some(bounds),
+                    ..self.intent((to, to), base, std::iter::empty())
+                },
                 because: Some(format!("{bound} is {value}, {}", self.force.why.message)),
                 code: self.force.why.code,
                 notes,
@@ -189,12 +193,13 @@ impl Look<'_> {
         self.unspent(&reckoned)?;
         if let Some(until) = self.cooling_out() {
             // AWS: within the cooldown only what a larger step adds to the one before it.
-            let rest = self.rise_base().map(|rise| (rise, reckon(rise)));
-            let Some((rise, rest)) = rest.filter(|(_, rest)| rest.to > base) else {
+            let rest = self.rise().map(|rise| (rise, reckon(rise.base)));
+            let is_larger = |(rise, rest): &(Rise, Reckoned)| rest.to > base && rest.wanted > rise.wanted;
+            let Some((rise, rest)) = rest.filter(is_larger) else {
                 let message = format!("no task is added to service {target} before {until}: cooldown");
                 return Err(Held::new(Outcome::Wait, Code::Cooldown, message));
             };
-            from = rise;
+            from = rise.base;
             reckoned = rest;
         }
         if let Some(reason) = hold::unready(self.facts, self.service, self.count, self.now) {
@@ -203,7 +208,7 @@ impl Look<'_> {
         // A rule that is content with the count has had its say too: 1 % of 0 tasks is 0, of 1 task it is another one.
         let heeded = self.wishes().filter(|wish| wish.to >= base);
         Ok(Chosen {
-            intent: self.intent(reckoned.to, from, heeded),
+            intent: self.intent((reckoned.to, reckoned.wanted), from, heeded),
             because: reckoned.cut,
             code: Code::ScaleOut,
             notes,
@@ -231,7 +236,7 @@ impl Look<'_> {
             return Err(Held::new(Outcome::Wait, Code::Cooldown, message));
         }
         Ok(Chosen {
-            intent: self.intent(reckoned.to, base, self.wishes()),
+            intent: self.intent((reckoned.to, reckoned.wanted), base, self.wishes()),
             because: reckoned.cut,
             code: Code::ScaleIn,
             notes,
@@ -244,6 +249,7 @@ impl Look<'_> {
         let Some((wanted, ask)) = wishes.max_by_key(|(to, _)| *to) else {
             return Reckoned {
                 to: base,
+                wanted: base,
                 cut: None,
                 spent: None,
             };
@@ -268,7 +274,7 @@ impl Look<'_> {
             Ordering::Greater => cuts.push(format!("min is {}", bounds.min)),
         }
         let cut = (!cuts.is_empty()).then(|| format!("{} wants {wanted}, {}", ask.source, cuts.join(", ")));
-        Reckoned { to, cut, spent }
+        Reckoned { to, wanted, cut, spent }
     }
 
     /// Whether anything is left of the change.
@@ -303,6 +309,7 @@ impl Look<'_> {
             None if base > self.bounds().max => Ok(reckoned),
             Some(to) => Ok(Reckoned {
                 to,
+                wanted: reckoned.wanted,
                 cut: Some(reckoned.cut.into_iter().chain([why]).collect::<Vec<_>>().join(", ")),
                 spent: None,
             }),
@@ -359,13 +366,13 @@ impl Look<'_> {
         changed.max(deployed).filter(|until| self.now < *until)
     }
 
-    /// The count before the first step of this cooldown, if nothing but steps to more tasks happened since.
-    fn rise_base(&self) -> Option<u32> {
+    /// The steps of this cooldown, if nothing but steps to more tasks happened since the first.
+    fn rise(&self) -> Option<Rise> {
         let (last, rise) = (self.count.memory.last?, self.count.memory.rise?);
-        (!last.foreign && last.at == rise.at).then_some(rise.base)
+        (!last.foreign && last.at == rise.at).then_some(rise)
     }
 
-    fn intent<'w>(&self, to: u32, base: u32, wishes: impl Iterator<Item = Wish<'w>>) -> Intent {
+    fn intent<'w>(&self, (to, wanted): (u32, u32), base: u32, wishes: impl Iterator<Item = Wish<'w>>) -> Intent {
         let mut used: BTreeMap<String, Used> = BTreeMap::new();
         for Wish { ask, .. } in wishes {
             let Some((alarm, new)) = ask.mark(self.now) else {
@@ -379,8 +386,11 @@ impl Look<'_> {
             from: self.count.base,
             to,
             at: self.now,
+            repeated: None,
             base,
+            wanted,
             limited: self.facts.scaling.limit != Limit::default(),
+            bounds: None,
             used,
         }
     }

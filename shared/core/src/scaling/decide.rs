@@ -122,7 +122,7 @@ fn names(facts: &Facts, alarm: &str) -> bool {
 /// unfinished.
 fn without_service(facts: &Facts, force: &InForce, now: Timestamp) -> Decided {
     let heard = hear(facts, &facts.memory, force.bounds, now);
-    let moved = differ(&facts.scaling, facts.memory.bounds, force.bounds);
+    let moved = differ(&facts.scaling, &facts.memory, force.bounds);
     let mut needed = moved || facts.memory.intent.is_some();
     let mut reasons = force.problems.clone();
     if moved {
@@ -205,7 +205,10 @@ fn repeat(facts: &Facts, service: &ServiceFacts, intent: Intent, now: Timestamp)
         }
         Deploying::No => (Outcome::Act, vec![action(facts, to)]),
     };
-    let intent = (outcome == Outcome::Act).then_some(intent);
+    let intent = (outcome == Outcome::Act).then_some(Intent {
+        repeated: Some(now),
+        ..intent
+    });
     let decision = Decision {
         outcome,
         actions,

@@ -46,18 +46,20 @@ impl Stable {
 /// wished for.
 pub(super) fn wished(memory: &mut Memory, windows: &Stabilise, base: u32, wish: u32, now: Timestamp) -> Stable {
     let longest = windows.out.max(windows.inward);
-    let asked = memory.wishes.last().map(|last| last.at);
+    let before = memory.wishes.last().copied();
     memory.wishes.retain(|wished| is_within(wished.at, longest, now));
     if longest.duration().is_zero() || (wish == base && memory.wishes.is_empty()) {
         return Stable::default();
     }
-    if asked.is_none_or(|at| now.duration_since(at) > GAP) {
+    if before.is_none_or(|before| now.duration_since(before.at) > GAP) {
         note(&mut memory.wishes, base, longest, now);
     }
     let of = |window: Span| memory.wishes.iter().filter(move |w| is_within(w.at, window, now));
+    // A window without any look is shorter than the time since the last one: what was wished for then lasted until now.
+    let lasted = |window: Span| before.filter(|_| !window.duration().is_zero())?.last;
     let stable = Stable {
-        up: of(windows.out).map(|w| w.low).min(),
-        down: of(windows.inward).map(|w| w.high).max(),
+        up: of(windows.out).map(|w| w.low).min().or(lasted(windows.out)),
+        down: of(windows.inward).map(|w| w.high).max().or(lasted(windows.inward)),
     };
     note(&mut memory.wishes, wish, longest, now);
     stable
@@ -70,12 +72,14 @@ fn note(wishes: &mut Vec<Wished>, wish: u32, longest: Span, now: Timestamp) {
                 at: last.at.max(now),
                 low: last.low.min(wish),
                 high: last.high.max(wish),
+                last: Some(wish),
             }
         }
         None => wishes.push(Wished {
             at: now,
             low: wish,
             high: wish,
+            last: Some(wish),
         }),
     }
 }

@@ -25,9 +25,13 @@ pub struct Memory {
     /// What of each alarm was acted upon already, by the alarm's name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub used: BTreeMap<String, Used>,
-    /// The bounds that were in force at the last look: others move the count into them.
+    /// The bounds in which the count was left at the last look: others move it into them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bounds: Option<Bounds>,
+    /// Whether other bounds came into force, and the count has not moved into them yet: it is also moved when the former
+    /// ones have come back meanwhile.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unbounded: bool,
     /// What was wished for within the longest window of `stabilise`, before it was stabilised; oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub wishes: Vec<Wished>,
@@ -65,6 +69,9 @@ pub struct Wished {
     pub low: u32,
     /// The greatest.
     pub high: u32,
+    /// The last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<u32>,
 }
 
 /// Our changes of a short while.
@@ -107,6 +114,9 @@ pub struct Change {
 pub struct Rise {
     /// The count before the first change of this cooldown.
     pub base: u32,
+    /// The count that was asked for of it, before windows, limits and bounds: what they left of a step is no larger step.
+    #[serde(default)]
+    pub wanted: u32,
     /// When the last change was decided.
     pub at: Timestamp,
 }
@@ -119,13 +129,22 @@ pub struct Intent {
     pub from: u32,
     /// The count after.
     pub to: u32,
-    /// When it was decided: the cooldown counts from here.
+    /// When it was decided.
     pub at: Timestamp,
+    /// When its call was made once more, since it had had no effect: the cooldown counts from then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeated: Option<Timestamp>,
     /// What the step was reckoned from; see [`Rise::base`].
     pub base: u32,
+    /// What was asked for; see [`Rise::wanted`].
+    #[serde(default)]
+    pub wanted: u32,
     /// Whether it counts towards a `limit`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub limited: bool,
+    /// The bounds into which it moves the count, when it does: see [`Memory::bounds`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<Bounds>,
     /// What of each alarm it acts upon.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub used: BTreeMap<String, Used>,
@@ -202,10 +221,14 @@ pub fn settle(mut memory: Memory) -> Memory {
             from,
             to,
             at,
+            repeated,
             base,
+            wanted,
             limited,
+            bounds,
             used,
         } = intent;
+        let at = repeated.unwrap_or(at);
         if limited {
             memory.moves.push(Moved {
                 at,
@@ -220,8 +243,10 @@ pub fn settle(mut memory: Memory) -> Memory {
             foreign: false,
         });
         if to > from {
-            memory.rise = Some(Rise { base, at });
+            memory.rise = Some(Rise { base, wanted, at });
         }
+        memory.bounds = bounds.or(memory.bounds);
+        memory.unbounded &= bounds.is_none();
         memory.mark(used);
     }
     memory

@@ -3,10 +3,13 @@
 //! The checks reckon for themselves what is to be there, from the scenario and from what the world knows: they ask
 //! neither the deciders nor the configuration's types.
 
+mod asked;
 mod balancing;
+mod counts;
 mod delivery;
 mod discovery;
 mod endpoints;
+mod looks;
 mod scaling;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,9 +64,16 @@ pub struct Watch {
     /// How many faults met each function.
     faults: BTreeMap<String, u64>,
     /// When each alarm went to ALARM, or left it.
-    alarms: BTreeMap<String, Vec<(Timestamp, bool)>>,
-    /// When someone else set a service's count.
-    someone: Vec<(Target, Timestamp)>,
+    alarms: asked::Timeline<bool>,
+    /// How many messages each queue had, in flight too.
+    queues: asked::Timeline<u64>,
+    /// The values of each alarm's metric.
+    values: asked::Timeline<f64>,
+    /// What all tasks of a service together have to do, by the alarm of its `target`.
+    pub load: BTreeMap<String, f64>,
+    /// When someone else set a service's count, and to what.
+    someone: Vec<(Target, Timestamp, u32)>,
+    looks: looks::Looks,
     counts: Vec<scaling::Count>,
     images: u64,
     pushes: BTreeMap<Digest, delivery::Pushed>,
@@ -75,7 +85,10 @@ pub struct Watch {
 
 impl Watch {
     /// A fault met an invocation.
-    pub fn fault(&mut self, name: &str, _: &str) {
+    pub fn fault(&mut self, name: &str, operation: &str, at: Timestamp) {
+        if operation == "DescribeScalableTargets" {
+            self.looks.unanswered.push(at);
+        }
         let domain = name.split(' ').next().unwrap_or_default();
         *self.faults.entry(domain.to_owned()).or_default() += 1;
     }
@@ -85,10 +98,20 @@ impl Watch {
         self.alarms.entry(name.to_owned()).or_default().push((at, alarm));
     }
 
+    /// A queue has so many messages from now on.
+    pub fn queue(&mut self, name: &str, total: u64, at: Timestamp) {
+        self.queues.entry(name.to_owned()).or_default().push((at, total));
+    }
+
+    /// A metric has a value.
+    pub fn value(&mut self, alarm: &str, value: f64, at: Timestamp) {
+        self.values.entry(alarm.to_owned()).or_default().push((at, value));
+    }
+
     /// Someone sets a service's count.
     pub fn someone(&mut self, world: &World, target: &Target, count: u32, at: Timestamp) {
         if world.services.get(target).is_some_and(|s| s.desired != count) {
-            self.someone.push((target.clone(), at));
+            self.someone.push((target.clone(), at, count));
         }
     }
 
@@ -156,7 +179,7 @@ impl Watch {
             } => {
                 tally.change("UpdateService: desired count");
                 let item = held(world, target, did)?;
-                self.look_at_count(scenario, target, item, (*count, *to), did)
+                self.look_at_count((world, scenario), (target, item), (*count, *to), did, tally)
             }
             Change::UpdateService {
                 target,
@@ -195,7 +218,11 @@ impl Watch {
     /// When it does not.
     pub fn at_rest(&self, world: &World, scenario: &Scenario) -> Result<(), Violation> {
         for plan in &scenario.targets {
-            if let Some(scaling) = &plan.scaling {
+            if let Some(scaling) = plan
+                .scaling
+                .as_ref()
+                .filter(|_| !scenario.others.contains_key(&plan.target))
+            {
                 self.count_at_rest(world, &plan.target, scaling)?;
             }
             if let Some(delivery) = &plan.delivery {

@@ -35,8 +35,13 @@ pub struct Closed {
 }
 
 impl Closed {
+    /// Closed, and no time tells until when.
+    pub(super) fn for_now(reason: Reason) -> Self {
+        Self::until(None, reason)
+    }
+
     /// Closed, with every fact known.
-    fn until(until: Option<Timestamp>, reason: Reason) -> Self {
+    pub(super) fn until(until: Option<Timestamp>, reason: Reason) -> Self {
         Self {
             reason,
             until,

@@ -138,26 +138,26 @@ impl ImageScan {
         }
     }
 
-    /// Reads an answer of `DescribeImageScanFindings`, of a basic or an enhanced scan. What the page lists is counted too:
-    /// the counts beside it are trusted only where they say more.
-    pub fn parse(digest: Digest, answer: &Value) -> Self {
-        let (status, findings) = (&answer["imageScanStatus"], &answer["imageScanFindings"]);
-        let mut listed = Counts::default();
-        for list in ["findings", "enhancedFindings"] {
-            for finding in findings[list].as_array().into_iter().flatten() {
-                listed.add(finding["severity"].as_str().unwrap_or_default(), 1);
+    /// Reads the pages of `DescribeImageScanFindings`, of a basic or an enhanced scan; without any no scan was ever asked for.
+    /// The findings that are listed are counted too: the counts beside them are trusted only where they say more.
+    pub fn of_pages(digest: &Digest, pages: &[Value]) -> Self {
+        let (mut told, mut listed) = (Counts::default(), Counts::default());
+        let mut scan = Self::none(digest.clone());
+        for page in pages {
+            let (status, findings) = (&page["imageScanStatus"], &page["imageScanFindings"]);
+            for list in ["findings", "enhancedFindings"] {
+                for finding in findings[list].as_array().into_iter().flatten() {
+                    listed.add(finding["severity"].as_str().unwrap_or_default(), 1);
+                }
             }
+            told = told.worst(&Counts::parse(&findings["findingSeverityCounts"]));
+            let description = status["description"].as_str().filter(|text| !text.is_empty());
+            scan.status = ScanStatus::deserialize(&status["status"]).ok();
+            scan.description = description.map(str::to_owned);
+            scan.completed = time_from_json(&findings["imageScanCompletedAt"]);
         }
-        Self {
-            digest,
-            status: ScanStatus::deserialize(&status["status"]).ok(),
-            description: status["description"]
-                .as_str()
-                .filter(|d| !d.is_empty())
-                .map(str::to_owned),
-            counts: Counts::parse(&findings["findingSeverityCounts"]).worst(&listed),
-            completed: time_from_json(&findings["imageScanCompletedAt"]),
-        }
+        scan.counts = told.worst(&listed);
+        scan
     }
 
     fn stands(&self) -> Stands {

@@ -227,8 +227,11 @@ fn an_unfinished_change_needs_the_count() {
         from: 4,
         to: 6,
         at: at(0),
+        repeated: None,
         base: 4,
+        wanted: 0,
         limited: false,
+        bounds: None,
         used: BTreeMap::new(),
     };
     let look = look(json!([{ "alarm": "a", "add": 1 }]))

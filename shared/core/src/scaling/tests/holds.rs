@@ -79,7 +79,7 @@ fn other_bounds_move_the_count_at_once() {
         raised.decision.reasons[1].message,
         "service prod/web goes from 4 to 6 tasks: min is 6, by `0 8 * * *` of the schedule, since 2026-03-01T08:00:00Z"
     );
-    assert_eq!(raised.before_call().bounds, Some(Bounds { min: 6, max: 10 }));
+    assert_eq!(settle(raised.before_call()).bounds, Some(Bounds { min: 6, max: 10 }));
     let cooling = calm().with(|facts| facts.memory = changed(8, 4, 5));
     assert_eq!(set_by(&cooling.decide()), Some(6));
     // Within the bounds there is nothing to move; known ones move nothing.
@@ -116,6 +116,32 @@ fn other_bounds_move_the_count_at_once() {
     });
     let held = deploying.expect(None, Outcome::Wait, &[AlarmNotActive, DeploymentInProgress]);
     assert_eq!(held.memory.bounds, Some(Bounds { min: 6, max: 20 }));
+    // The former ones are back before it is over, and someone has gone beyond them.
+    let back = deploying.tasks(25).with(|facts| {
+        facts.memory = held.memory;
+        facts.overridden = Some(until(Some(6), Some(20), 60));
+    });
+    let moved = back.expect(Some(20), Outcome::Act, &[AlarmNotActive, OverriddenBounds]);
+    assert!(!settle(moved.before_call()).unbounded);
+}
+
+#[test]
+fn bounds_are_done_with_when_the_count_has_moved() {
+    use Code::*;
+    let calm = office(2).knows("a", ok(0));
+    let raised = calm.expect(Some(6), Outcome::Act, &[AlarmNotActive, ScheduledBounds]);
+    // A pause held the call back.
+    let paused = calm.clone().with(|facts| facts.memory = raised.memory.clone());
+    paused.expect(Some(6), Outcome::Act, &[AlarmNotActive, ScheduledBounds]);
+    // The call had no effect, and is too old to be made again.
+    let late = calm.clone().at(1_000).with(|facts| facts.memory = raised.before_call());
+    late.expect(Some(6), Outcome::Act, &[IntentResumed, AlarmNotActive, ScheduledBounds]);
+    // Someone else was quicker, and set a count out of the bounds.
+    let foreign = calm.clone().tasks(1).with(|facts| facts.memory = raised.before_call());
+    foreign.expect(Some(6), Outcome::Act, &[ForeignChange, AlarmNotActive, ScheduledBounds]);
+    // It had its effect, and what is below them then was set by someone.
+    let lower = calm.tasks(5).with(|facts| facts.memory = settle(raised.before_call()));
+    lower.expect(None, Outcome::Ignore, &[ForeignChange, AlarmNotActive]);
 }
 
 #[test]

@@ -180,6 +180,7 @@ fn changed(from: u32, to: u32, when: i64) -> Memory {
         }),
         rise: (to > from).then_some(Rise {
             base: from,
+            wanted: to,
             at: at(when),
         }),
         ..Memory::default()

@@ -135,6 +135,54 @@ fn within_the_cooldown_a_larger_step_adds_the_difference() {
 }
 
 #[test]
+fn what_a_limit_left_of_a_step_is_no_larger_step() {
+    let mut story = story(json!({
+        "min": 2,
+        "max": 20,
+        "rules": [{ "queue": "jobs", "per-task": 1 }],
+        "limit": { "out": { "tasks": 1, "per": "30s" } },
+        "cooldown": { "out": "2m" },
+    }));
+    let messages = |story: &mut Story, visible| {
+        let found = QueueFacts {
+            visible,
+            in_flight: 0,
+            oldest: None,
+            at: at(0),
+        };
+        story.0.facts.queues.insert("jobs".into(), Some(found));
+    };
+    messages(&mut story, 7);
+    story.expect(&[(1, To(5)), (31, Not(Code::Cooldown)), (61, Not(Code::Cooldown))]);
+    messages(&mut story, 8);
+    story.expect(&[(62, To(6)), (92, Not(Code::Cooldown)), (182, To(7))]);
+}
+
+#[test]
+fn the_cooldown_of_a_change_that_a_later_look_finished_begins_then() {
+    let rules = json!([{ "alarm": "a", "add": 2 }, { "alarm": "b", "add": -1 }]);
+    let mut story = story(json!({ "min": 2, "max": 20, "rules": rules, "cooldown": { "out": "5m", "in": "5m" } }));
+    story.knows("a", alarm(0));
+    story.knows("b", ok(0));
+    assert_eq!(story.look(1, Some(Crash::BeforeCall)), To(6));
+    assert_eq!(story.look(500, Some(Crash::BeforeCall)), To(6));
+    story.expect(&[(600, To(6))]);
+    story.knows("a", alarm(610));
+    story.expect(&[(899, Not(Code::Cooldown)), (900, To(8))]);
+}
+
+#[test]
+fn a_change_that_is_repeated_in_vain_is_given_up_all_the_same() {
+    let mut story = story(json!({ "min": 2, "max": 20, "rules": [{ "alarm": "a", "add": 2 }] }));
+    story.knows("a", alarm(0));
+    for seconds in [1, 600, 900] {
+        assert_eq!(story.look(seconds, Some(Crash::BeforeCall)), To(6));
+    }
+    story.knows("a", ok(900));
+    story.expect(&[(902, Not(Code::AlarmNotActive))]);
+}
+
+#[test]
 fn a_smaller_count_waits_for_the_cooldown_after_any_change_and_a_larger_for_none_of_it() {
     let rules = json!([{ "alarm": "high", "add": 2 }, { "alarm": "low", "add": -1 }]);
     let mut story = story(json!({ "min": 2, "max": 20, "rules": rules, "cooldown": { "out": "60s", "in": "5m" } }));
@@ -281,6 +329,7 @@ fn a_crash_between_any_two_calls_leads_to_one_effect() {
             story.knows("a", alarm(0));
             story.knows("cpu", alarm(0).reads(90.0, 60.0));
             assert_eq!(story.look(1, Some(crash)), To(8));
+            let called = if crash == Crash::BeforeCall { 2 } else { 1 };
             // The alarm's duplicate, and the sweep, until the cooldown is over.
             for seconds in [2, 3, 30, 59] {
                 let again = if crash == Crash::BeforeCall && seconds == 2 {
@@ -296,12 +345,17 @@ fn a_crash_between_any_two_calls_leads_to_one_effect() {
                 Some(Change {
                     from: 4,
                     to: 8,
-                    at: at(1),
+                    at: at(called),
                     foreign: false
                 })
             );
             assert_eq!(story.0.facts.memory.intent, None);
-            assert_eq!(story.look(61, None), To(16), "the cooldown counts from the decision");
+            assert_eq!(story.look(called + 59, None), Not(Code::Cooldown));
+            assert_eq!(
+                story.look(called + 60, None),
+                To(16),
+                "the cooldown counts from when the call was made"
+            );
         }
     }
 }
@@ -334,16 +388,21 @@ fn what_becomes_of_an_unfinished_change() {
         from: 4,
         to: 6,
         at: at(0),
+        repeated: None,
         base: 4,
+        wanted: 0,
         limited: false,
+        bounds: None,
         used,
     });
     let look = look(json!([{ "alarm": "a", "add": 2 }]))
         .knows("a", alarm(0))
         .with(|facts| facts.memory = memory.clone());
 
-    let repeated = look.expect(Some(6), Outcome::Act, &[IntentResumed]);
-    assert_eq!(repeated.before_call(), memory, "nothing is reckoned anew");
+    let repeated = look.expect(Some(6), Outcome::Act, &[IntentResumed]).before_call();
+    let mut again = memory.clone();
+    again.intent.as_mut().unwrap().repeated = Some(look.now);
+    assert_eq!(repeated, again, "nothing is reckoned anew");
 
     let settled = look
         .clone()
@@ -398,8 +457,11 @@ fn the_memory_is_stored_small_and_read_tolerantly() {
         from: 6,
         to: 8,
         at: at(60),
+        repeated: None,
         base: 4,
+        wanted: 0,
         limited: false,
+        bounds: None,
         used: memory.used.clone(),
     });
     let stored = serde_json::to_value(&memory).unwrap();

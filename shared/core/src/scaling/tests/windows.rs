@@ -63,6 +63,9 @@ fn a_wish_is_followed_when_it_has_lasted() {
     check("2m", "10m", 4, &[(0, 9), (600, 9), (660, 9), (720, 9)], &[4, 4, 4, 9]);
     // A window that is shorter than the time between two looks.
     check("30s", "0s", 4, &[(0, 9), (60, 9)], &[4, 9]);
+    // What was wished for at the last look lasted until this one, also where that was before the window.
+    check("1m", "10m", 4, &[(0, 2), (75, 9), (140, 9)], &[4, 4, 9]);
+    check("10m", "1m", 4, &[(0, 9), (75, 2), (140, 2)], &[4, 4, 2]);
 }
 
 #[test]

@@ -199,11 +199,11 @@ fn the_side_container_goes_with_a_rollout_or_on_request() {
         on request, with an image: Act RolloutStarts LingerChanges [web log wharfinger-linger>web:25] asked
         on request, answered: Ignore AlreadyDeployed []
         on request, the one before answered: Act LingerChanges AlreadyDeployed [web wharfinger-linger>web:25] asked
-        on request, behind a gate: Act LingerChanges GateClosed [web wharfinger-linger>web:25] asked
+        on request, behind a gate: Act LingerChanges ApprovalNeeded [web wharfinger-linger>web:25] asked
         on request, of a family: Ignore NotConfigured []
         on request, deploying: Wait DeploymentInProgress AlreadyDeployed [] asked
         on request, deploying for too long: Act LingerChanges DeploymentTimedOut AlreadyDeployed [web wharfinger-linger>web:25] asked
-        on request, of CodeDeploy: Ignore UnsupportedController []
+        on request, of CodeDeploy: Ignore UnsupportedController [] asked
         on request, nothing known: Wait FactsMissing [] asked
     "#]].assert_eq(&lines.concat());
 }
@@ -252,10 +252,10 @@ fn what_is_asked_is_done_once() {
     let decided = decide(&back, now());
     assert_eq!(
         (codes(&decided.decision), decided.memory.lingered),
-        (vec![AlreadyDeployed], Some(ago(60)))
+        (vec![RolloutFailed, AlreadyDeployed], Some(ago(60)))
     );
 
-    memory.settle(now());
+    memory.settle(&facts().target, now());
     assert_eq!((memory.lingered, &memory.intent), (Some(ago(60)), &None));
     let text = serde_json::to_string(&memory).unwrap();
     assert_eq!(serde_json::from_str::<Memory>(&text).unwrap(), memory);

@@ -84,8 +84,13 @@ fn a_wanted_image_is_rolled_out_pinned_and_nothing_else_changes() {
           ],
           "stored": {
             "intent": {
-              "digests": {
-                "shop/web": "sha256:0000000000000000000000000000000000000000000000000000000000000004"
+              "wishes": {
+                "shop/web": {
+                  "repository": "shop/web",
+                  "tag": "1.2.4",
+                  "digest": "sha256:0000000000000000000000000000000000000000000000000000000000000004",
+                  "pushed-at": "2026-03-01T11:59:50Z"
+                }
               },
               "changes": [
                 {
@@ -271,7 +276,13 @@ fn rules_that_are_due_together_go_into_one_revision() {
     said.sort();
     assert_eq!(
         said,
-        [RolloutStarts, RolloutStarts, RolloutStarts, AlreadyDeployed, GateClosed]
+        [
+            RolloutStarts,
+            RolloutStarts,
+            RolloutStarts,
+            AlreadyDeployed,
+            ApprovalNeeded
+        ]
     );
     let request = decided.decision.actions[0].input();
     let images: Vec<_> = (0..5)

@@ -71,21 +71,21 @@ fn a_rollout_that_broke_off_goes_on_where_it_stopped() {
     let decided = decide(&gated, now());
     assert_eq!(
         (codes(&decided.decision), decided.memory.intent),
-        (vec![GateClosed], None)
+        (vec![ApprovalNeeded], None)
     );
 
     // A deployment is in progress: the rollout waits, and goes on afterwards.
     let decided = decide(&with(&registered).with_service(deploying(5)), now());
     assert_eq!(
-        (codes(&decided.decision), decided.memory.clone()),
-        (vec![DeploymentInProgress], registered.clone())
+        (codes(&decided.decision), decided.memory.intent.clone()),
+        (vec![DeploymentInProgress], registered.intent.clone())
     );
 
     // The service is there: it is done.
     let mut there = with(&registered).with_service(|s| s["taskDefinition"] = json!(arn(8)));
     there.definition = Known::Yes(Some(definition(8, &[("web", &pinned(4))])));
     let decided = decide(&there, now());
-    assert_eq!(codes(&decided.decision), [AlreadyDeployed]);
+    assert_eq!(codes(&decided.decision), [RolloutSucceeded, AlreadyDeployed]);
     assert_eq!(decided.memory.intent, None);
     assert_eq!(
         decided.memory.done["shop/web"],
@@ -103,7 +103,7 @@ fn a_rollout_that_broke_off_goes_on_where_it_stopped() {
         s["deployments"].as_array_mut().unwrap().push(failed);
     });
     let decided = decide(&failed, now());
-    assert_eq!(codes(&decided.decision), [RolledBack]);
+    assert_eq!(codes(&decided.decision), [RolloutFailed, RolledBack]);
     assert_eq!(decided.memory.intent, None);
 }
 
@@ -153,7 +153,7 @@ fn what_is_stored_is_read_again() {
     memory.registered(&arn(8));
     let text = serde_json::to_string(&memory).unwrap();
     assert_eq!(serde_json::from_str::<Memory>(&text).unwrap(), memory);
-    memory.settle(now());
+    memory.settle(&facts().target, now());
     let text = serde_json::to_string(&memory).unwrap();
     assert_eq!(serde_json::from_str::<Memory>(&text).unwrap(), memory);
     assert_eq!(serde_json::from_str::<Memory>("{}").unwrap(), Memory::default());

@@ -188,13 +188,13 @@ fn every_row_of_the_table() {
             "after",
             facts().with_rule(json!({ "after": "staging/web" })),
             Outcome::Wait,
-            &[GateClosed],
+            &[NotProved],
         ),
         (
             "approval",
             facts().with_rule(json!({ "approval": "required" })),
             Outcome::Wait,
-            &[GateClosed],
+            &[ApprovalNeeded],
         ),
         (
             "no approval",
@@ -206,25 +206,43 @@ fn every_row_of_the_table() {
             "scan",
             facts().with_rule(json!({ "scan": { "block": "HIGH" } })),
             Outcome::Wait,
-            &[GateClosed],
+            &[ScanPending],
         ),
         (
             "mature",
-            facts().with_rule(json!({ "mature": "1s" })),
+            facts().with_rule(json!({ "mature": "1m" })),
             Outcome::Wait,
-            &[GateClosed],
+            &[Maturing],
         ),
         (
             "a freeze",
             facts().with_rule(json!({ "windows": { "freeze": [{ "cron": "0 18 * * FRI", "for": "62h" }] } })),
             Outcome::Wait,
-            &[GateClosed],
+            &[WindowClosed],
         ),
         (
             "a window",
             facts().with_rule(json!({ "windows": { "allow": [{ "cron": "0 9 * * *", "for": "8h" }] } })),
+            Outcome::Act,
+            &[RolloutStarts],
+        ),
+        (
+            "old enough",
+            facts().with_rule(json!({ "mature": "10s" })),
+            Outcome::Act,
+            &[RolloutStarts],
+        ),
+        (
+            "outside of every window",
+            facts().with_rule(json!({ "windows": { "allow": [{ "cron": "0 13 * * *", "for": "8h" }] } })),
             Outcome::Wait,
-            &[GateClosed],
+            &[WindowClosed],
+        ),
+        (
+            "several gates",
+            facts().with_rule(json!({ "mature": "1m", "approval": "required", "scan": { "block": "HIGH" } })),
+            Outcome::Wait,
+            &[Maturing, ApprovalNeeded],
         ),
         (
             "deployed behind a gate",
@@ -274,8 +292,8 @@ fn every_row_of_the_table() {
                 },
                 ..facts()
             },
-            Outcome::Act,
-            &[RolloutStarts],
+            Outcome::Ignore,
+            &[Drifted],
         ),
     ];
     for (name, facts, outcome, expected) in cases {
@@ -287,7 +305,11 @@ fn every_row_of_the_table() {
             decided.decision.reasons
         );
         assert_eq!(decided.decision.outcome, outcome, "{name}");
-        assert_eq!(decided.decision.missing, [""; 0], "{name}");
+        let missing: &[&str] = match expected {
+            [ScanPending] => &["DescribeImageScanFindings"],
+            _ => &[],
+        };
+        assert_eq!(decided.decision.missing, missing, "{name}");
         let acts = outcome == Outcome::Act;
         let plan: &[_] = if acts {
             &["RegisterTaskDefinition", "UpdateService"]

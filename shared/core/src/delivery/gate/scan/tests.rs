@@ -26,7 +26,7 @@ fn report(images: &[Image<'_>]) -> Known<ScanReport> {
         if *completed {
             answer["imageScanFindings"]["imageScanCompletedAt"] = json!(1_772_784_000.5);
         }
-        ImageScan::parse(digest, &answer)
+        ImageScan::of_pages(&digest, &[answer])
     };
     Known::Yes(ScanReport {
         images: images.iter().enumerate().map(image).collect(),
@@ -220,7 +220,7 @@ fn what_is_listed_counts_where_the_counts_are_silent() {
             "imageScanCompletedAt": "2026-03-06T07:59:00Z",
         },
     });
-    let found = ImageScan::parse(digest('a'), &answer);
+    let found = ImageScan::of_pages(&digest('a'), std::slice::from_ref(&answer));
     assert_eq!(found.status, Some(ScanStatus::Active));
     assert_eq!(found.completed, Some("2026-03-06T07:59:00Z".parse().unwrap()));
     assert_eq!(
@@ -228,6 +228,10 @@ fn what_is_listed_counts_where_the_counts_are_silent() {
         [(Severity::Medium, 7), (Severity::High, 2)]
     );
     assert_eq!(found.counts.unrated, 2);
+    let twice = ImageScan::of_pages(&digest('a'), &[answer.clone(), answer]);
+    assert_eq!(twice.counts.rated[&Severity::High], 4, "listed on two pages");
+    assert_eq!(twice.counts.rated[&Severity::Medium], 7, "told on two pages");
+    assert_eq!(ImageScan::of_pages(&digest('a'), &[]), ImageScan::none(digest('a')));
 }
 
 #[test]

@@ -1,0 +1,49 @@
+//! What runs as it is wanted, and since when: what `after` and `waves` of other targets wait for.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::base::Base;
+use super::image::ImageRef;
+use super::{Memory, Wish};
+
+/// An image that every wanted task of a service runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Proof {
+    /// The image.
+    pub wish: Wish,
+    /// The ARN of the revision with it.
+    pub revision: String,
+    /// Since when that is known.
+    pub since: Timestamp,
+}
+
+impl Memory {
+    /// These images run. What was known to run keeps its time.
+    pub(super) fn prove(&mut self, wishes: &BTreeMap<String, Wish>, revision: &str, now: Timestamp) {
+        for (key, wish) in wishes {
+            if self.proved.get(key).is_some_and(|p| p.wish.digest == wish.digest) {
+                continue;
+            }
+            let proof = Proof {
+                wish: wish.clone(),
+                revision: revision.to_owned(),
+                since: now,
+            };
+            self.proved.insert(key.clone(), proof);
+        }
+    }
+
+    /// Forgets what was proved and is in no container any more: it did not stay so.
+    pub(super) fn disprove(&mut self, base: &Base<'_>) {
+        let images: Vec<ImageRef> = base.containers.iter().filter_map(|c| c.image.parse().ok()).collect();
+        self.proved.retain(|_, proof| {
+            images
+                .iter()
+                .any(|image| image.digest.as_ref() == Some(&proof.wish.digest))
+        });
+    }
+}

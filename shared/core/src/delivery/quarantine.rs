@@ -1,0 +1,65 @@
+//! Images that were out and failed, or that people took back: they are not rolled out again until someone agrees to them.
+//!
+//! Else the next event, or the sweep, would bring the same image out once more (containers-roadmap #1488).
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Memory, Wish};
+use crate::config::asked::Approved;
+use crate::ids::Digest;
+
+/// How many are kept; the oldest go. An image that old is far below what a policy ranks highest.
+const KEPT: usize = 50;
+
+/// An image in quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Quarantined {
+    /// The image.
+    pub digest: Digest,
+    /// `repository:tag@sha256:…`, as it was called then.
+    pub image: String,
+    /// The ARN of the revision with which it was out.
+    pub revision: String,
+    /// Since when.
+    pub at: Timestamp,
+    /// Why.
+    pub why: String,
+}
+
+impl Memory {
+    /// Puts an image into quarantine; of one revision once.
+    pub(super) fn quarantine(&mut self, wish: &Wish, revision: &str, why: &str, now: Timestamp) {
+        if self.has_failed(&wish.digest, revision) {
+            return;
+        }
+        self.quarantine.push(Quarantined {
+            digest: wish.digest.clone(),
+            image: wish.name(),
+            revision: revision.to_owned(),
+            at: now,
+            why: why.to_owned(),
+        });
+        let excess = self.quarantine.len().saturating_sub(KEPT);
+        self.quarantine.drain(..excess);
+    }
+
+    /// Whether the image is known to have failed with this revision.
+    pub(super) fn has_failed(&self, digest: &Digest, revision: &str) -> bool {
+        self.quarantine
+            .iter()
+            .any(|q| q.digest == *digest && q.revision == revision)
+    }
+
+    /// The quarantine that an image is in, unless someone agreed to it later.
+    #[must_use]
+    pub fn quarantined(&self, digest: &Digest, approvals: &[Approved]) -> Option<&Quarantined> {
+        let agreed = |q: &Quarantined| approvals.iter().any(|a| a.digest == *digest && a.at > q.at);
+        self.quarantine
+            .iter()
+            .rev()
+            .find(|q| q.digest == *digest)
+            .filter(|q| !agreed(q))
+    }
+}

@@ -1,0 +1,101 @@
+//! What waits, for what, and until when: what `status` shows and the bus is told once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::notice::{Notice, Stage};
+use super::{Facts, Wish};
+use crate::report::{Code, Reason};
+
+/// The images of a target that wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Waiting {
+    /// The image of each rule that waits, by [`super::rule_key`].
+    pub wishes: BTreeMap<String, Wish>,
+    /// For what.
+    pub codes: BTreeSet<Code>,
+    /// The same in words.
+    pub why: Vec<String>,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when, as far as that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// What is found to wait in one look.
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    wishes: BTreeMap<String, Wish>,
+    codes: BTreeSet<Code>,
+    why: Vec<String>,
+    until: Option<Timestamp>,
+    /// The operations that would tell more.
+    pub(super) missing: Vec<&'static str>,
+}
+
+impl Waits {
+    /// An image waits, for this.
+    pub(super) fn add(&mut self, key: &str, wish: &Wish, reason: &Reason, until: Option<Timestamp>) {
+        self.wishes.insert(key.to_owned(), wish.clone());
+        self.codes.insert(reason.code);
+        if !self.why.contains(&reason.message) {
+            self.why.push(reason.message.clone());
+        }
+        self.until = self.until.into_iter().chain(until).min();
+    }
+
+    /// What is remembered of it, and what is told: a wait that is new, and an image that another one took the place of
+    /// while it waited.
+    pub(super) fn conclude(self, facts: &Facts, now: Timestamp) -> (Option<Waiting>, Vec<Notice>) {
+        let before = facts.memory.waiting.as_ref();
+        let mut notices = Vec::new();
+        for (key, old) in before.into_iter().flat_map(|before| &before.wishes) {
+            if let Some(new) = facts.wishes.get(key).filter(|new| new.digest != old.digest) {
+                let why = format!("{} takes its place", new.name());
+                let since = before.map_or(now, |before| before.since);
+                notices.push(notice(facts, Stage::Superseded, vec![old.name()], why, since, now));
+            }
+        }
+        if self.wishes.is_empty() {
+            return (None, notices);
+        }
+        let waiting = Waiting {
+            wishes: self.wishes,
+            codes: self.codes,
+            why: self.why,
+            since: now,
+            until: self.until,
+        };
+        match before.filter(|b| (&b.wishes, &b.codes) == (&waiting.wishes, &waiting.codes)) {
+            Some(before) => {
+                let since = before.since;
+                (Some(Waiting { since, ..waiting }), notices)
+            }
+            None => {
+                let names = waiting.wishes.values().map(Wish::name).collect();
+                notices.push(notice(facts, Stage::Waiting, names, waiting.why.join("; "), now, now));
+                (Some(waiting), notices)
+            }
+        }
+    }
+}
+
+fn notice(facts: &Facts, stage: Stage, images: Vec<String>, reason: String, began: Timestamp, at: Timestamp) -> Notice {
+    Notice {
+        stage,
+        target: facts.target.to_string(),
+        rollout: format!("{began} {}", images.join(" ")),
+        images,
+        changes: Vec::new(),
+        from: None,
+        to: None,
+        reason,
+        actor: "push".into(),
+        began,
+        at,
+    }
+}
