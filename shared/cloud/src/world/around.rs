@@ -183,8 +183,8 @@ mod tests {
             let moves: Vec<_> = moves.collect();
             assert_eq!(moves.len(), expected);
             for to in moves {
-                let moved = caller.move_follower(&to).now_or_never().unwrap();
-                assert_eq!(moved, Ok(Moved::Done));
+                let answer = caller.move_follower(&to).now_or_never().unwrap();
+                assert_eq!(answer, Ok(Moved::Done));
             }
         }
     }
