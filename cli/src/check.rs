@@ -54,6 +54,7 @@ struct Row<'a> {
 
 pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
     let mut loaded = input::document(&args.file)?;
+    input::add_contradictions(&mut loaded);
     // A file with mistakes is put right first.
     if let Some(document) = loaded.valid().cloned() {
         loaded.add(beside(args, &document)?);

@@ -4,7 +4,8 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-
+use jiff::Timestamp;
+use wharfinger_core::config::schedules::contradictions;
 use wharfinger_core::config::{Document, Level, Problem};
 
 use crate::document::{Loaded, Placed, load};
@@ -46,7 +47,8 @@ pub(crate) fn valid_document(file: &Path) -> anyhow::Result<Document> {
 
 /// A configuration in which nothing is wrong and that this version can do justice to; what surprises is told too.
 pub(crate) fn applicable_document(file: &Path) -> anyhow::Result<(Loaded, Document)> {
-    let loaded = document(file)?;
+    let mut loaded = document(file)?;
+    add_contradictions(&mut loaded);
     let all = loaded.all();
     match loaded.valid() {
         Some(document) if all.iter().all(|placed| placed.problem.level != Level::Error) => {
@@ -60,6 +62,13 @@ pub(crate) fn applicable_document(file: &Path) -> anyhow::Result<(Loaded, Docume
             tell(&loaded, &all);
             bail!("{} is not valid: nothing was applied", loaded.name)
         }
+    }
+}
+
+/// Adds which schedules contradict themselves in the year from now on.
+pub(crate) fn add_contradictions(loaded: &mut Loaded) {
+    if let Some(document) = loaded.valid() {
+        loaded.add(contradictions(document, Timestamp::now()));
     }
 }
 

@@ -232,3 +232,24 @@ fn completions_are_printed_for_a_shell() {
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.out.contains("explain"), "{ran:?}");
 }
+
+#[test]
+fn a_schedule_that_contradicts_itself_is_told_and_valid() {
+    let folder = Folder::new();
+    let entries = "{ cron: '0 8 * * *', max: 4 }, { cron: '0 8 * * *', min: 6 }";
+    folder.write(
+        "w.yaml",
+        &format!(
+            "version: 1\nservices:\n  prod/web:\n    scaling:\n      min: 2\n      max: 10\n      schedule: [{entries}]\n"
+        ),
+    );
+    let ran = folder.run(&["check", "w.yaml"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.out.starts_with("w.yaml:7:49: warning: from 20")
+            && ran
+                .out
+                .contains("T08:00:00Z on `min` is 6 by `0 8 * * *` (entry 2) and `max` is 4 by `0 8 * * *` (entry 1)"),
+        "{ran:?}"
+    );
+}

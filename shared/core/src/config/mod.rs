@@ -14,6 +14,7 @@ pub mod holds;
 mod problem;
 mod range;
 mod scaling;
+pub mod schedules;
 mod storage;
 pub mod stored;
 pub mod unsupported;
