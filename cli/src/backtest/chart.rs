@@ -36,7 +36,7 @@ const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00
 const DASHES: [&str; 4] = ["none", "7 3", "2 3", "8 3 2 3"];
 
 /// How many characters of a name are shown: of the widest ones so many fit beside the rest of the line.
-const NAME: usize = 60;
+const NAME: usize = 48;
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;color:#1f2328;background:#fff}\

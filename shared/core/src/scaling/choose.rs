@@ -11,7 +11,7 @@ use super::hold::{self, Deploying};
 use super::memory::after;
 use super::standing::Count;
 use super::wish::{Ask, Heard, Voice};
-use super::{Bounds, Facts, InForce, Intent, Memory, Rise, Used};
+use super::{Bounds, Facts, InForce, Intent, Memory, Rise, Used, tasks};
 use crate::config::{Limit, Span};
 use crate::report::{Code, Outcome, Reason};
 use crate::service::ServiceFacts;
@@ -182,7 +182,7 @@ impl Look<'_> {
         let (scaling, base, target) = (&self.facts.scaling, self.count.base, &self.facts.target);
         let max = self.bounds().max;
         if base >= max {
-            let message = format!("service {target} has {base} tasks, max is {max}");
+            let message = format!("service {target} has {}, max is {max}", tasks(base));
             return Err(Held::new(Outcome::Ignore, Code::AlreadyAtMaxCapacity, message));
         }
         let notes = self.free_of_deployment(true)?;
@@ -219,7 +219,7 @@ impl Look<'_> {
         let (scaling, base, target) = (&self.facts.scaling, self.count.base, &self.facts.target);
         let min = self.bounds().min;
         if base <= min {
-            let message = format!("service {target} has {base} tasks, min is {min}");
+            let message = format!("service {target} has {}, min is {min}", tasks(base));
             return Err(Held::new(Outcome::Ignore, Code::AlreadyAtMinCapacity, message));
         }
         if objectors > 0 {
@@ -300,8 +300,9 @@ impl Look<'_> {
             return Ok(reckoned);
         };
         let why = format!(
-            "with {} tasks alarm `{}` would be above its target",
-            reckoned.to, level.alarm
+            "with {} alarm `{}` would be above its target",
+            tasks(reckoned.to),
+            level.alarm
         );
         // Too many are too many, whatever they have to do.
         let last = base.min(self.bounds().max.saturating_add(1));

@@ -9,7 +9,7 @@ use super::choose::{Chosen, Held, Look};
 use super::hold::{self, Deploying};
 use super::standing::{Standing, stand};
 use super::wish::{self, Heard, Voice, hear};
-use super::{Action, Decided, Facts, InForce, Intent, Memory, history};
+use super::{Action, Decided, Facts, InForce, Intent, Memory, history, tasks};
 use crate::config::Rule;
 use crate::known::Known;
 use crate::report::{Code, Decision, Outcome, Reason};
@@ -79,8 +79,9 @@ fn choose(look: &Look<'_>) -> Decided {
             memory.used.retain(|alarm, _| names(facts, alarm));
             let because = because.map_or_else(String::new, |because| format!(": {because}"));
             let message = format!(
-                "service {} goes from {base} to {} tasks{because}",
-                facts.target, intent.to
+                "service {} goes from {base} to {}{because}",
+                facts.target,
+                tasks(intent.to)
             );
             reasons.extend(notes);
             reasons.push(Reason::new(code, message));
@@ -242,10 +243,9 @@ fn rule_reason(voice: &Voice<'_>, base: u32) -> Reason {
                 Ordering::Greater => Code::ScaleOut,
             };
             let again = ask.used.map(|at| format!(", acted upon at {at}")).unwrap_or_default();
-            Reason::new(
-                code,
-                format!("{}{again}: asks for {to} tasks, there are {base}", ask.said),
-            )
+            let there = if base == 1 { "there is" } else { "there are" };
+            let message = format!("{}{again}: asks for {}, {there} {base}", ask.said, tasks(to));
+            Reason::new(code, message)
         }
     }
 }

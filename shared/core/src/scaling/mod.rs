@@ -40,6 +40,14 @@ pub use watch::{Watch, watch};
 use crate::guard::Removes;
 use crate::report::{Decision, Effect};
 
+/// A number of tasks, in words.
+fn tasks(count: u32) -> String {
+    match count {
+        1 => "1 task".to_owned(),
+        count => format!("{count} tasks"),
+    }
+}
+
 /// What is done with a service's count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {

@@ -183,3 +183,23 @@ fn an_alarm_that_is_not_defined_is_not_known() {
     assert_eq!(moment["time"], "2026-03-01T12:00:00Z");
     assert_eq!(moment["reasons"][0]["code"], "FactsMissing");
 }
+
+#[test]
+fn one_is_a_task_and_no_tasks() {
+    let scaling = json!({ "min": 1, "max": 9, "rules": [{ "alarm": "low", "set": 1 }] });
+    let two = Backtest {
+        from: Some(2),
+        ..backtest(scaling)
+    };
+    let moments = two.run(&rows(60, ALARMS, &[Some(1.0); 4]));
+    let told: Vec<_> = moments[1..3].iter().flat_map(|moment| &moment.reasons).collect();
+    let told: Vec<_> = told.iter().map(|reason| reason.message.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "alarm `low` is in ALARM: asks for 1 task, there are 2",
+            "service prod/web goes from 2 to 1 task",
+            "alarm `low` is in ALARM, acted upon at 2026-03-01T12:01:00Z: asks for 1 task, there is 1",
+        ]
+    );
+}
