@@ -98,7 +98,10 @@ fn changeable<'a>(facts: &Facts, service: Option<&'a ServiceFacts>) -> Result<&'
         return Err(ignore(Code::UnsupportedController, message));
     }
     if let Some(who) = managed_otherwise(service) {
-        let message = format!("service {} is {who}: it is not rolled out by UpdateService", facts.target);
+        let message = format!(
+            "service {} is {who}: it is not rolled out by UpdateService",
+            facts.target
+        );
         return Err(ignore(Code::UnsupportedController, message));
     }
     Ok(service)

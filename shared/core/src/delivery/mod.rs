@@ -70,9 +70,9 @@ pub use gate::{Closed, Counts, ImageScan, ScanReport, ScanStatus, mature, scan, 
 pub use image::{ImageRef, Registry, Repository, is_tag};
 pub use image_facts::{ImageFacts, ImageState};
 pub use linger::{FARGATE_LINGER, Linger, Lingering, MARK, SIDE_CONTAINER, Side, SideContainer, linger};
+pub use manifest::{Child, Manifest, Platform};
 pub use memory::{ImageChange, Intent, Memory, Past, Refusal, Rollout};
 pub use notice::{Notice, SOURCE, Stage};
-pub use manifest::{Child, Manifest, Platform};
 pub use platform::runs_on;
 pub use policy::{Compiled, PolicyError, Selected, Verdict};
 pub use proof::Proof;

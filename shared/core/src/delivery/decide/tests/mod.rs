@@ -276,7 +276,13 @@ fn rules_that_are_due_together_go_into_one_revision() {
     said.sort();
     assert_eq!(
         said,
-        [RolloutStarts, RolloutStarts, RolloutStarts, AlreadyDeployed, ApprovalNeeded]
+        [
+            RolloutStarts,
+            RolloutStarts,
+            RolloutStarts,
+            AlreadyDeployed,
+            ApprovalNeeded
+        ]
     );
     let request = decided.decision.actions[0].input();
     let images: Vec<_> = (0..5)
