@@ -1,6 +1,6 @@
 //! What would be done with the images of one target.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wharfinger_core::config::Delivery;
 use wharfinger_core::config::stored::{Managed, repository_path};
@@ -96,7 +96,7 @@ impl Context<'_> {
             .chain(pushed.map(|(repository, digest)| (digest.clone(), repository.to_owned())))
             .collect();
         for (digest, repository) in wished {
-            let image = self.answers.image(&repository, &digest);
+            let image = self.answers.image(&repository, &digest)?;
             facts.images.extend(image.map(|image| (digest.clone(), image)));
             let scans = self.answers.scans(&repository, &digest)?;
             facts.scans.extend(scans.map(|scans| (digest, scans)));
@@ -108,13 +108,12 @@ impl Context<'_> {
     fn peers(&self, rule: &Delivery) -> Vec<Peer> {
         let repository = repository_path(&rule.repository);
         let takes_part = |other: &Delivery| other.waves.is_some() && repository_path(&other.repository) == repository;
-        let mut targets: Vec<_> = self
+        let targets: BTreeSet<_> = self
             .targets
             .iter()
             .filter(|managed| managed.stored.config.delivery.iter().any(takes_part))
             .map(|managed| managed.target.clone())
             .collect();
-        targets.sort_by_key(wharfinger_core::ids::Target::key);
         let peer = |target| Peer {
             target,
             neighbour: Known::No,

@@ -2,39 +2,40 @@
 
 use anyhow::Context;
 use serde_json::Value;
-use wharfinger_core::delivery::{ImageFacts, ImageScan, ImageState, Manifest, ScanReport};
+use wharfinger_core::delivery::{ImageFacts, ImageScan, ImageState, Manifest, Pullable, ScanReport};
 use wharfinger_core::ids::Digest;
 
-use super::{Answers, Element};
+use super::Answers;
 
 impl Answers {
     /// An image of `DescribeImages`, or one that is among the failures of `BatchGetImage`; `None` when no answer tells of it.
-    pub(crate) fn image(&self, repository: &str, digest: &Digest) -> Option<ImageFacts> {
+    pub(crate) fn image(&self, repository: &str, digest: &Digest) -> anyhow::Result<Option<ImageFacts>> {
         let mut listed = self.elements("DescribeImages", "imageDetails").filter(|image| {
             image.text("repositoryName") == Some(repository) && image.text("imageDigest") == Some(digest.as_str())
         });
-        if let Some(image) = listed.next() {
-            let tags = image.value["imageTags"]
-                .as_array()
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            return Some(ImageFacts {
-                // Registries that know of no archive do not say.
-                state: match image.text("imageStatus") {
-                    None | Some("ACTIVE") => ImageState::Active,
-                    Some(_) => ImageState::Archived,
-                },
-                tags: tags.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-            });
-        }
-        let is_missing = |failure: Element<'_>| {
+        let state = match listed.next() {
+            Some(image) => {
+                let tags = image.value["imageTags"].as_array().map(Vec::as_slice).unwrap_or_default();
+                ImageState {
+                    // Registries that know of no archive do not say.
+                    pullable: match image.text("imageStatus") {
+                        None | Some("ACTIVE") => Pullable::Yes,
+                        Some(_) => Pullable::Archived,
+                    },
+                    tags: tags.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+                }
+            }
+            None if self.is_absent(digest) => ImageState::absent(),
+            None => return Ok(None),
+        };
+        let manifest = self.manifest(repository, digest)?;
+        Ok(Some(ImageFacts { state, manifest }))
+    }
+
+    fn is_absent(&self, digest: &Digest) -> bool {
+        self.elements("BatchGetImage", "failures").any(|failure| {
             failure.value["imageId"]["imageDigest"] == digest.as_str()
                 && failure.text("failureCode") == Some("ImageNotFound")
-        };
-        let absent = self.elements("BatchGetImage", "failures").any(is_missing);
-        absent.then(|| ImageFacts {
-            state: ImageState::Absent,
-            tags: Vec::new(),
         })
     }
 

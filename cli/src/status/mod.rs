@@ -1,5 +1,6 @@
 //! `wharfinger status [TARGET]`: what is known of each target, from the two tables.
 
+mod delivery;
 mod row;
 mod text;
 

@@ -1,28 +1,43 @@
 //! The calls of a rollout, with the intent stored before each.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use wharfinger_cloud::Fault;
+use wharfinger_cloud::active::EACH_MINUTE;
 use wharfinger_cloud::error::{CloudError, Kind};
 use wharfinger_cloud::lease::Lease;
+use wharfinger_cloud::pace::{self, Paced, Taken};
 use wharfinger_cloud::pipeline::{Applied, Confirmed, Domain};
-use wharfinger_cloud::ports::ServiceChange;
+use wharfinger_cloud::ports::{Moved, ServiceChange, Stopping};
 use wharfinger_cloud::table::{text, to_attribute};
 use wharfinger_core::config::stored::Managed;
-use wharfinger_core::delivery::{Action, Difference, Facts, Intent, Memory, TaskDefinition, Wish, decide, differences};
+use wharfinger_core::delivery::{
+    Action, Difference, Facts, Follower, Intent, Memory, Notice, Published, TaskDefinition, Wish, decide, differences,
+};
 use wharfinger_core::known::Known;
 use wharfinger_core::report::{Code, Decision, Outcome};
 
-use crate::observe::Look;
+use crate::observe::{self, Look};
 use crate::wishes::{MEMORY, SAID, Stored};
-use crate::{Cloud, NAME};
+use crate::{ACTIVE, Attempt, Cloud, Delivery, NAME, neighbours, registry, tell};
+
+/// For how long a call waits for its turn: the lease is held meanwhile.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// For how long nothing is called after ECS has said that its rate is used up.
+const THROTTLED: SignedDuration = SignedDuration::from_secs(10);
 
 /// The domain, as the pipeline takes it: one target under its lease.
 pub struct Rollouts<'a, C> {
+    /// The function.
+    pub function: &'a Delivery,
     /// The world.
     pub cloud: &'a C,
+    /// Who asks.
+    pub attempt: &'a Attempt,
     /// The lease.
     pub lease: &'a Lease,
 }
@@ -33,6 +48,10 @@ pub struct Note {
     intended: RefCell<Memory>,
     /// The memory when there is no call.
     otherwise: Memory,
+    /// What is to be told.
+    notices: RefCell<Vec<Notice>>,
+    /// What is to be published.
+    published: Published,
 }
 
 impl<C: Cloud> Domain for Rollouts<'_, C> {
@@ -63,6 +82,8 @@ impl<C: Cloud> Domain for Rollouts<'_, C> {
         let note = Note {
             intended: RefCell::new(decided.before_call()),
             otherwise: decided.memory,
+            notices: RefCell::new(decided.notices),
+            published: decided.published,
         };
         (decided.decision, note)
     }
@@ -71,29 +92,19 @@ impl<C: Cloud> Domain for Rollouts<'_, C> {
         let mut memory = note.intended.borrow().clone();
         self.remember(&memory).await?;
         for action in &decision.actions {
-            match action {
-                Action::RegisterTaskDefinition { request } => {
-                    let different = self.register(look, request, &mut memory).await?;
-                    if !different.is_empty() {
-                        memory.refuse(&different);
-                        self.remember(&memory).await?;
-                        let facts = Facts {
-                            memory,
-                            ..look.facts.clone()
-                        };
-                        return Ok(Applied::Again(Look { facts, ..look.clone() }));
-                    }
-                    self.remember(&memory).await?;
-                }
-                Action::UpdateService { task_definition, .. } => {
-                    let arn = revision(task_definition, &memory)?;
-                    self.cloud
-                        .update_service(&look.managed.target, &ServiceChange::TaskDefinition(arn))
-                        .await?;
+            match self.call(look, action, &mut memory).await? {
+                Called::Done => {}
+                Called::Later(at) => return Ok(again(look, memory, |facts| facts.paced = Some(at))),
+                Called::Decide => return Ok(again(look, memory, |_| {})),
+                Called::Unmovable(follower) => {
+                    return Ok(again(look, memory, |facts| {
+                        facts.unmovable.insert(follower);
+                    }));
                 }
             }
         }
-        memory.settle(self.cloud.now());
+        let begun = memory.settle(&look.managed.target, self.cloud.now());
+        note.notices.borrow_mut().extend(begun);
         note.intended.replace(memory);
         Ok(Applied::Done)
     }
@@ -111,14 +122,28 @@ impl<C: Cloud> Domain for Rollouts<'_, C> {
         } else {
             note.otherwise
         };
+        tell::tell(self.cloud, &look, note.notices.into_inner(), &note.published).await?;
+        if acted && memory.following.is_some() {
+            // The family has a new revision: its schedules are next, and are looked at until each is where it should be.
+            self.remember(&memory).await?;
+            let newer = observe::look(self.function, self.cloud, self.attempt, look.managed).await?;
+            let unmovable = look.facts.unmovable;
+            let facts = Facts {
+                unmovable,
+                ..newer.facts
+            };
+            let stored = newer.stored.after(said);
+            return Ok(Confirmed::Moved(Look { facts, stored, ..newer }));
+        }
         let newer = Stored::read(self.cloud, &look.managed.target).await?;
         if !acted && newer.wishes != look.stored.wishes {
             self.remember(&memory).await?;
-            let facts = Facts {
+            let mut facts = Facts {
                 wishes: newer.wishes.clone(),
                 memory,
                 ..look.facts
             };
+            registry::look(self.cloud, &mut facts).await?;
             return Ok(Confirmed::Moved(Look {
                 facts,
                 stored: newer.after(said),
@@ -129,6 +154,7 @@ impl<C: Cloud> Domain for Rollouts<'_, C> {
         if is_done(decision) {
             look.stored.settle(self.cloud, &look.managed.target).await?;
         }
+        self.call_up(&look, &memory).await?;
         let memory = to_attribute(WHAT, &memory)?;
         self.lease
             .release(self.cloud, vec![(MEMORY, memory), (SAID, text(said))])
@@ -139,19 +165,109 @@ impl<C: Cloud> Domain for Rollouts<'_, C> {
 
 const WHAT: &str = "the memory of delivery";
 
+/// What became of a call.
+enum Called {
+    /// It was made.
+    Done,
+    /// It has its turn at this time.
+    Later(Timestamp),
+    /// It changed what is to be decided on.
+    Decide,
+    /// Nobody but an AWS service may move this.
+    Unmovable(Follower),
+}
+
+/// The same target, with this remembered and found.
+fn again(look: &Look, memory: Memory, found: impl FnOnce(&mut Facts)) -> Applied<Look> {
+    let mut look = look.clone();
+    look.facts.memory = memory;
+    found(&mut look.facts);
+    Applied::Again(look)
+}
+
 impl<C: Cloud> Rollouts<'_, C> {
     async fn remember(&self, memory: &Memory) -> Result<(), Fault> {
         self.lease.store(self.cloud, MEMORY, to_attribute(WHAT, memory)?).await
     }
 
-    /// Registers the revision, and looks at it again: what differs besides the images and the side container is answered.
-    async fn register(&self, look: &Look, request: &Value, memory: &mut Memory) -> Result<Vec<Difference>, Fault> {
-        let arn = self.cloud.register_task_definition(request).await?;
+    async fn call(&self, look: &Look, action: &Action, memory: &mut Memory) -> Result<Called, Fault> {
+        match action {
+            Action::RegisterTaskDefinition { request } => self.register(look, request, memory).await,
+            Action::UpdateService { task_definition, .. } => {
+                let change = ServiceChange::TaskDefinition(revision(task_definition, memory)?);
+                let update = self.cloud.update_service(&look.managed.target, &change);
+                Ok(match self.paced(Paced::UpdateService, update).await? {
+                    Ok(()) => Called::Done,
+                    Err(later) => later,
+                })
+            }
+            Action::StopServiceDeployment { arn } => {
+                match self.cloud.stop_service_deployment(arn).await? {
+                    Stopping::Asked => return Ok(Called::Done),
+                    Stopping::Refused(why) => {
+                        tracing::warn!(target = %look.managed.target, arn, why, "the deployment cannot be stopped");
+                    }
+                }
+                memory.refuse_to_stop();
+                self.remember(memory).await?;
+                Ok(Called::Decide)
+            }
+            Action::Move(to) => Ok(match self.cloud.move_follower(to).await? {
+                Moved::Done => Called::Done,
+                Moved::Managed(why) => {
+                    tracing::warn!(target = %look.managed.target, follower = %to.follower, why, "it cannot be moved");
+                    Called::Unmovable(to.follower.clone())
+                }
+            }),
+        }
+    }
+
+    /// Makes a call when it is its turn; when that is too long from now, or ECS says that its rate is used up, says when.
+    async fn paced<T>(
+        &self,
+        paced: Paced,
+        call: impl Future<Output = Result<T, CloudError>>,
+    ) -> Result<Result<T, Called>, Fault> {
+        if let Taken::After(at) = pace::take(self.cloud, paced, PATIENCE).await? {
+            return Ok(Err(Called::Later(at)));
+        }
+        match call.await {
+            Ok(done) => Ok(Ok(done)),
+            Err(error) if error.kind == Kind::Throttled => {
+                tracing::warn!(%error, "others have used the rate up");
+                let at = self.cloud.now().saturating_add(THROTTLED).unwrap_or(Timestamp::MAX);
+                Ok(Err(Called::Later(at)))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Registers the revision, and looks at it again: it is given up when more differs than the images and the side
+    /// container.
+    async fn register(&self, look: &Look, request: &Value, memory: &mut Memory) -> Result<Called, Fault> {
+        let register = self.cloud.register_task_definition(request);
+        let arn = match self.paced(Paced::RegisterTaskDefinition, register).await? {
+            Ok(arn) => arn,
+            Err(later) => return Ok(later),
+        };
         memory.registered(&arn);
+        let different = self.differences(look, &arn, memory).await?;
+        if !different.is_empty() {
+            memory.refuse(&different);
+        }
+        self.remember(memory).await?;
+        Ok(if different.is_empty() {
+            Called::Done
+        } else {
+            Called::Decide
+        })
+    }
+
+    async fn differences(&self, look: &Look, arn: &str, memory: &Memory) -> Result<Vec<Difference>, Fault> {
         let unreadable = |what: String| CloudError::new("DescribeTaskDefinition", Kind::Unreadable, what);
         let new = self
             .cloud
-            .describe_task_definition(&arn)
+            .describe_task_definition(arn)
             .await?
             .ok_or_else(|| unreadable(format!("{arn} was registered and is not there")))?;
         let images = memory.intent.as_ref().map(Intent::images).unwrap_or_default();
@@ -161,6 +277,21 @@ impl<C: Cloud> Rollouts<'_, C> {
         };
         Ok(differences(base, &new, &images, &side).map_err(|e| unreadable(e.to_string()))?)
     }
+
+    /// Sees to it that the pass of a minute looks at this target while something is to be expected of it, and at those that
+    /// wait for what it has proved.
+    async fn call_up(&self, look: &Look, memory: &Memory) -> Result<(), Fault> {
+        let target = &look.managed.target;
+        if let Some(next) = memory.next_look() {
+            ACTIVE.keep(self.cloud, target, next, None).await?;
+        }
+        if memory.proved != look.stored.memory.proved {
+            for other in neighbours::dependants(self.function, self.cloud, &look.managed).await? {
+                ACTIVE.keep(self.cloud, &other, EACH_MINUTE, None).await?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Whether the wishes are dealt with. What is not there yet may come, and is looked at again by the sweep; so is what waits
@@ -169,7 +300,7 @@ fn is_done(decision: &Decision<Action>) -> bool {
     let open = |code| {
         matches!(
             code,
-            Code::ServiceNotFound | Code::TaskDefinitionNotFound | Code::NoMatchingContainer | Code::GateClosed
+            Code::ServiceNotFound | Code::TaskDefinitionNotFound | Code::NoMatchingContainer
         )
     };
     decision.outcome != Outcome::Wait && !decision.reasons.iter().any(|r| open(r.code))
@@ -205,10 +336,11 @@ mod tests {
         };
         for side in [Side::Put(side), Side::Remove, Side::Keep] {
             let intent = Intent {
-                digests: [].into(),
+                wishes: [].into(),
                 changes: vec![],
                 side,
                 asked: Some(Timestamp::UNIX_EPOCH),
+                back: None,
                 base: "web:7".into(),
                 at: Timestamp::UNIX_EPOCH,
                 registered: None,

@@ -10,17 +10,23 @@
 //! out the side container of `drain` when `apply --linger` asked for it.
 
 pub mod apply;
+pub mod neighbours;
 pub mod observe;
+pub mod registry;
 pub mod sweep;
+pub mod tell;
 pub mod wishes;
 
+use futures_util::{StreamExt, stream};
 use serde_json::Value;
+use wharfinger_cloud::active::Active;
 use wharfinger_cloud::aws::Aws;
 use wharfinger_cloud::config::{ConfigStore, Found};
 use wharfinger_cloud::lease;
 use wharfinger_cloud::pipeline::{Cause, converge};
-use wharfinger_cloud::ports::{Clock, Images, Services, TaskDefinitions};
+use wharfinger_cloud::ports::{Bus, Clock, Deployments, Followers, Images, Parameters, Services, TaskDefinitions};
 use wharfinger_cloud::start::{Function, Invocation};
+use wharfinger_cloud::sweep::Scope;
 use wharfinger_cloud::table::Table;
 use wharfinger_cloud::{Fault, telemetry};
 use wharfinger_core::config::stored::Managed;
@@ -32,12 +38,21 @@ use wharfinger_core::report::{Code, Decision, Outcome, Reason};
 use crate::wishes::Stored;
 
 /// What this function needs of the world.
-pub trait Cloud: Table + Services + TaskDefinitions + Images + Clock {}
+pub trait Cloud:
+    Table + Services + Deployments + TaskDefinitions + Images + Followers + Bus + Parameters + Clock
+{
+}
 
-impl<C: Table + Services + TaskDefinitions + Images + Clock> Cloud for C {}
+impl<C: Table + Services + Deployments + TaskDefinitions + Images + Followers + Bus + Parameters + Clock> Cloud for C {}
 
 /// The domain's name.
 pub const NAME: &str = "delivery";
+
+/// The targets that are looked at every minute: those with a rollout that goes on by itself.
+pub const ACTIVE: Active = Active(NAME);
+
+/// How many targets are converged on at once.
+const AT_ONCE: usize = 8;
 
 /// Who asks, and from where.
 #[derive(Debug, Clone)]
@@ -71,7 +86,10 @@ impl Delivery {
             Detail::Image(image) => self.on_image(cloud, attempt, &cause, &event.envelope, &image).await,
             Detail::Scan(scan) => self.on_scan(cloud, attempt, &cause, &scan).await,
             Detail::Deployment(deployment) => self.on_deployment(cloud, attempt, &cause, &deployment).await,
-            Detail::Scheduled => sweep::sweep(self, cloud, attempt, &event.envelope.id).await,
+            Detail::Scheduled => {
+                let scope = Scope::of(json, sweep::ASKABLE)?;
+                sweep::sweep(self, cloud, attempt, &event.envelope.id, &scope).await
+            }
             Detail::Aside(aside) => {
                 tracing::debug!(kind = aside.kind, code = %aside.reason.code, "{}", aside.reason.message);
                 Ok(())
@@ -94,13 +112,13 @@ impl Delivery {
     ) -> Result<(), Fault> {
         let found = self.config.by_repository(cloud, &image.repository).await?;
         report(cloud, &found);
-        let mut failed = None;
-        for managed in found.targets {
-            if let Err(fault) = self.on_push(cloud, attempt, cause, envelope, image, managed).await {
-                failed = Some(fault);
-            }
-        }
-        failed.map_or(Ok(()), Err)
+        let push = |managed| self.on_push(cloud, attempt, cause, envelope, image, managed);
+        let all: Vec<_> = stream::iter(found.targets)
+            .map(push)
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        all.into_iter().collect()
     }
 
     async fn on_push(
@@ -201,8 +219,14 @@ impl Delivery {
     ) -> Result<(), Fault> {
         let target: Target = managed.target.clone();
         let held = lease::hold(cloud, NAME, &target, cause, &attempt.holder, async |lease| {
-            let look = observe::look(cloud, attempt, managed).await?;
-            converge(&apply::Rollouts { cloud, lease }, cloud, cause, look).await
+            let look = observe::look(self, cloud, attempt, managed).await?;
+            let rollouts = apply::Rollouts {
+                function: self,
+                cloud,
+                attempt,
+                lease,
+            };
+            converge(&rollouts, cloud, cause, look).await
         });
         held.await.map(drop)
     }

@@ -1,14 +1,14 @@
-//! What a target runs: the service, and its task definition as raw JSON.
+//! What a target runs: the service, and its task definition as raw JSON; and what else its rules ask about.
 
 use std::collections::BTreeMap;
 
 use wharfinger_cloud::Fault;
 use wharfinger_core::config::stored::Managed;
-use wharfinger_core::delivery::Facts;
+use wharfinger_core::delivery::{Facts, cluster_arn};
 use wharfinger_core::known::Known;
 
 use crate::wishes::{self, Stored};
-use crate::{Attempt, Cloud};
+use crate::{Attempt, Cloud, Delivery, neighbours, registry};
 
 /// What is known of a target, under its lease.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,11 +21,11 @@ pub struct Look {
     pub stored: Stored,
 }
 
-/// Looks at the target: the service and what is stored of it at once, then its task definition.
+/// Looks at the target: the service and what is stored of it at once, then its task definition, then what that leads to.
 ///
 /// # Errors
-/// When ECS or the table does not answer.
-pub async fn look(cloud: &impl Cloud, attempt: &Attempt, managed: Managed) -> Result<Look, Fault> {
+/// When ECS, the registry or a table does not answer.
+pub async fn look(function: &Delivery, cloud: &impl Cloud, attempt: &Attempt, managed: Managed) -> Result<Look, Fault> {
     let target = &managed.target;
     let names = [target.name.clone()];
     let service = async {
@@ -39,8 +39,21 @@ pub async fn look(cloud: &impl Cloud, attempt: &Attempt, managed: Managed) -> Re
     let stored = stored?;
     let mut facts = wishes::facts(attempt, &managed, &stored);
     facts.service = Known::Yes(services?.remove(&target.name));
-    if let Some(name) = facts.base_name().map(str::to_owned) {
-        facts.definition = Known::Yes(cloud.describe_task_definition(&name).await?);
+    let described = async |name: Option<&str>| match name {
+        Some(name) => Ok::<_, Fault>(Known::Yes(cloud.describe_task_definition(name).await?)),
+        None => Ok(Known::No),
+    };
+    let (definition, back_to) = tokio::join!(described(facts.base_name()), described(facts.back_name()));
+    (facts.definition, facts.back_to) = (definition?, back_to?);
+    neighbours::look(function, cloud, &managed, &mut facts).await?;
+    if let Some(cluster) = facts
+        .memory
+        .following
+        .as_deref()
+        .and_then(|revision| cluster_arn(revision, &target.cluster))
+    {
+        facts.followers = Known::Yes(cloud.followers(&cluster).await?);
     }
+    registry::look(cloud, &mut facts).await?;
     Ok(Look { managed, facts, stored })
 }

@@ -3,25 +3,45 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::{StreamExt, stream};
 use wharfinger_cloud::Fault;
+use wharfinger_cloud::active::Row;
 use wharfinger_cloud::pipeline::Cause;
 use wharfinger_cloud::ports::TaggedImage;
-use wharfinger_cloud::sweep::Pass;
+use wharfinger_cloud::sweep::{Askable, Pass, Scope};
 use wharfinger_core::config::stored::{Managed, repository_path};
 use wharfinger_core::delivery::{Compiled, Repository, Wish, rule_key};
+use wharfinger_core::ids::Target;
 
 use crate::wishes::Stored;
-use crate::{Attempt, Cloud, Delivery, NAME};
+use crate::{ACTIVE, AT_ONCE, Attempt, Cloud, Delivery, NAME};
 
 /// What each repository of our registry holds; `None` when it does not exist.
 type Listings = BTreeMap<String, Option<Vec<TaggedImage>>>;
 
-/// One pass over every target with delivery, and every one that was asked to linger.
+/// What it can be asked for.
+pub const ASKABLE: Askable = Askable {
+    only: "active",
+    dry_run: false,
+};
+
+/// One pass: over every target with delivery and every one of which something was asked, or over those alone of which
+/// something is to be expected.
 ///
 /// # Errors
 /// When parts of it failed; the others went through.
-pub async fn sweep(function: &Delivery, cloud: &impl Cloud, attempt: &Attempt, event_id: &str) -> Result<(), Fault> {
-    let found = function.config.all(cloud).await?;
+pub async fn sweep(
+    function: &Delivery,
+    cloud: &impl Cloud,
+    attempt: &Attempt,
+    event_id: &str,
+    scope: &Scope,
+) -> Result<(), Fault> {
+    if scope.often {
+        return look_again(function, cloud, attempt, event_id).await;
+    }
+    let mut found = function.config.all(cloud).await?;
+    found.targets.retain(|managed| scope.covers(&managed.target));
     let mut pass = Pass::of(NAME);
     pass.report(cloud, &found.malformed);
     let cause = Cause {
@@ -42,13 +62,68 @@ pub async fn sweep(function: &Delivery, cloud: &impl Cloud, attempt: &Attempt, e
         };
         pass.part(cloud, name, result);
     }
+    if scope.target.is_some() {
+        return pass.result();
+    }
     pass.finish(cloud, &[("SweptTargets", swept), ("BusyTargets", busy)])
         .await
 }
 
+/// The pass of a minute: what goes on by itself.
+async fn look_again(function: &Delivery, cloud: &impl Cloud, attempt: &Attempt, event_id: &str) -> Result<(), Fault> {
+    let mut rows = ACTIVE.rows(cloud).await?;
+    rows.retain(|_, row| row.is_due(cloud.now()));
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let found = function.config.several(cloud, rows.keys()).await?;
+    let mut pass = Pass::of(NAME);
+    pass.report(cloud, &found.malformed);
+    let cause = Cause {
+        name: format!("sweep {event_id}"),
+        at: None,
+    };
+    let mut done = rows.clone();
+    let look = async |managed: Managed| {
+        let target = managed.target.clone();
+        let result = function.converge(cloud, attempt, &cause, managed).await;
+        (target, result)
+    };
+    let targets = found.targets.into_iter().filter(concerns);
+    let mut looks = stream::iter(targets).map(look).buffer_unordered(AT_ONCE);
+    while let Some((target, result)) = looks.next().await {
+        let result = match result {
+            Ok(()) => rest(cloud, &target, done.remove(&target)).await,
+            Err(fault) => {
+                done.remove(&target);
+                Err(fault)
+            }
+        };
+        pass.part(cloud, target, result);
+    }
+    // What is not configured any more.
+    if found.malformed.is_empty() {
+        for (target, row) in done {
+            ACTIVE.forget(cloud, &target, row).await?;
+        }
+    }
+    pass.result()
+}
+
+/// Takes a target out of the set when nothing is to be expected of it any more, and puts the time right when something is.
+async fn rest(cloud: &impl Cloud, target: &Target, row: Option<Row>) -> Result<(), Fault> {
+    let Some(row) = row else { return Ok(()) };
+    let stored = Stored::read(cloud, target).await?;
+    match stored.memory.next_look() {
+        Some(next) => Ok(ACTIVE.keep(cloud, target, next, Some(row)).await?),
+        None => Ok(ACTIVE.forget(cloud, target, row).await?),
+    }
+}
+
 /// Whether this function may have something to do for a target.
 pub(crate) fn concerns(managed: &Managed) -> bool {
-    !managed.stored.config.delivery.is_empty() || managed.stored.linger_asked.is_some()
+    let stored = &managed.stored;
+    !stored.config.delivery.is_empty() || stored.linger_asked.is_some() || stored.back.is_some()
 }
 
 /// Whether a target has something to do, once its wishes were compared with the registry.

@@ -7,10 +7,9 @@ use wharfinger_cloud::table::{
 };
 use wharfinger_cloud::{Fault, telemetry};
 use wharfinger_core::config::stored::Managed;
-use wharfinger_core::delivery::{Facts, Heard, Linger, Memory, Wish, hear as hear_push};
+use wharfinger_core::delivery::{Facts, Heard, Memory, Wish, hear as hear_push};
 use wharfinger_core::event::{Envelope, ImageAction};
 use wharfinger_core::ids::Target;
-use wharfinger_core::known::Known;
 use wharfinger_core::ledger::{LIVING_SECONDS, expiry};
 
 use crate::{Attempt, Cloud, NAME};
@@ -88,13 +87,14 @@ impl Stored {
     /// Whether every wish was dealt with and no rollout is unfinished.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.memory.intent.is_none() && self.revisions.values().all(|(_, settled)| *settled)
+        !self.memory.is_under_way() && self.revisions.values().all(|(_, settled)| *settled)
     }
 
-    /// Whether the target asks for nothing: its wishes were dealt with, and so was its last `apply --linger`.
+    /// Whether the target asks for nothing: its wishes were dealt with, and so was what people asked of it last.
     #[must_use]
     pub fn is_quiet(&self, attempt: &Attempt, managed: &Managed) -> bool {
-        self.is_settled() && facts(attempt, managed, self).asks_to_linger().is_none()
+        let facts = facts(attempt, managed, self);
+        self.is_settled() && facts.asks_to_linger().is_none() && facts.asks_back().is_none()
     }
 
     /// Puts a wish in the place of the one that was read. `false` when another invocation was quicker.
@@ -142,16 +142,9 @@ fn wish_key(target: &Target, rule: &str) -> Key {
 #[must_use]
 pub fn facts(attempt: &Attempt, managed: &Managed, stored: &Stored) -> Facts {
     Facts {
-        target: managed.target.clone(),
-        rules: managed.stored.config.delivery.clone(),
-        account: attempt.account.clone(),
-        region: attempt.region.clone(),
         wishes: stored.wishes.clone(),
-        service: Known::No,
-        definition: Known::No,
-        linger: Linger::of(&managed.stored.config),
-        linger_asked: managed.stored.linger_asked,
         memory: stored.memory.clone(),
+        ..Facts::of(managed, &attempt.account, &attempt.region)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use wharfinger_cloud::Fault;
+use wharfinger_cloud::active::Row;
 use wharfinger_cloud::lease::Lease;
 use wharfinger_cloud::pipeline::{Applied, Confirmed, Domain};
 use wharfinger_cloud::ports::ServiceChange;
@@ -11,9 +12,8 @@ use wharfinger_core::known::Known;
 use wharfinger_core::report::Decision;
 use wharfinger_core::scaling::{Action, Facts, Memory, Watch, decide, settle, watch};
 
-use crate::active::{self, Row};
 use crate::observe::{Look, MEMORY, SAID, moved};
-use crate::{Cloud, NAME};
+use crate::{ACTIVE, Cloud, NAME, due};
 
 /// The domain, as the pipeline takes it: one service under its lease.
 pub struct Counts<'a, C> {
@@ -131,7 +131,10 @@ impl<C: Cloud> Domain for Counts<'_, C> {
 
 impl<C: Cloud> Counts<'_, C> {
     async fn watch(&self, look: &Look, next: Watch) -> Result<(), Fault> {
-        Ok(active::keep(self.cloud, &look.managed.target, next, self.row).await?)
+        match due(next) {
+            Some(next) => Ok(ACTIVE.keep(self.cloud, &look.managed.target, next, self.row).await?),
+            None => Ok(()),
+        }
     }
 
     async fn remember(&self, memory: &Memory) -> Result<(), Fault> {

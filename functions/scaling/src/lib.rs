@@ -4,15 +4,16 @@
 //! alarm moves is converged on under its lease: what is known is gathered ([`observe`]), the decider says the count, the
 //! intent is stored, `UpdateService` is called ([`apply`]), and the alarms are looked at once more before the lease is
 //! given back. A persistent ALARM makes one event only, and a queue none: the [`sweep`] goes on every minute with the
-//! services of the [`active`] set, and every five minutes repairs what no event told.
+//! services of the [`ACTIVE`] set, and every five minutes repairs what no event told.
 
-pub mod active;
 pub mod apply;
 pub mod known;
 pub mod observe;
 pub mod sweep;
 
+use jiff::Timestamp;
 use serde_json::Value;
+use wharfinger_cloud::active::{Active, EACH_MINUTE, Row};
 use wharfinger_cloud::aws::Aws;
 use wharfinger_cloud::config::ConfigStore;
 use wharfinger_cloud::lease;
@@ -27,8 +28,8 @@ use wharfinger_core::config::stored::Managed;
 use wharfinger_core::event::{AlarmStateChange, Detail, Event, Rejected};
 use wharfinger_core::ledger::{LIVING_SECONDS, Merge, Ordered};
 use wharfinger_core::report::{Code, Decision, Outcome, Reason};
+use wharfinger_core::scaling::Watch;
 
-use crate::active::Row;
 use crate::known::Known;
 use crate::observe::Others;
 
@@ -39,6 +40,18 @@ impl<C: Table + Services + Alarms + Metrics + Queues + Scalable + Clock> Cloud f
 
 /// The domain's name.
 pub const NAME: &str = "scaling";
+
+/// The services that are looked at every minute.
+pub const ACTIVE: Active = Active(NAME);
+
+/// When a service is to be looked at next, as the set has it.
+fn due(watch: Watch) -> Option<Timestamp> {
+    match watch {
+        Watch::EachMinute => Some(EACH_MINUTE),
+        Watch::At(time) => Some(time),
+        Watch::Idle => None,
+    }
+}
 
 /// The function, with what it keeps between events.
 #[derive(Debug, Default)]

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use wharfinger_cloud::Fault;
+use wharfinger_cloud::active::Row;
 use wharfinger_cloud::config::Found;
 use wharfinger_cloud::lease::service_key;
 use wharfinger_cloud::pipeline::Cause;
@@ -21,9 +22,8 @@ use wharfinger_core::report::Outcome;
 use wharfinger_core::scaling::{Facts, Watch, decide, watch};
 use wharfinger_core::service::ServiceFacts;
 
-use crate::active::{self, Row};
 use crate::known::Known;
-use crate::{Cloud, NAME, Scaling, observe};
+use crate::{ACTIVE, Cloud, NAME, Scaling, due, observe};
 
 /// How many services are converged on at once: ECS allows 5 `UpdateService` a second and 50 in a burst (ECS API reference,
 /// "Request throttling").
@@ -53,7 +53,7 @@ pub async fn sweep(
         name: format!("sweep {event_id}"),
         at: None,
     };
-    let mut rows = active::rows(cloud).await?;
+    let mut rows = ACTIVE.rows(cloud).await?;
     rows.retain(|target, row| scope.covers(target) && (!scope.often || row.is_due(cloud.now())));
     let found = targets(function, cloud, scope, &rows).await?;
     let mut pass = Pass::of(NAME);
@@ -62,7 +62,7 @@ pub async fn sweep(
     if found.malformed.is_empty() {
         let configured: BTreeSet<_> = services.iter().map(|(managed, _)| &managed.target).collect();
         for (target, row) in rows.iter().filter(|(target, _)| !configured.contains(target)) {
-            active::forget(cloud, target, *row).await?;
+            ACTIVE.forget(cloud, target, *row).await?;
         }
     }
     let mut known = Known::default();
@@ -233,9 +233,10 @@ impl<C: Cloud> Round<'_, C> {
 
     async fn rest(&self, look: &Look, next: Watch) -> Result<(), Fault> {
         let target = &look.managed.target;
-        match (next, look.row) {
-            (Watch::Idle, Some(row)) => active::forget(self.cloud, target, row).await?,
-            (next, row) => active::keep(self.cloud, target, next, row).await?,
+        match (due(next), look.row) {
+            (None, Some(row)) => ACTIVE.forget(self.cloud, target, row).await?,
+            (None, None) => {}
+            (Some(next), row) => ACTIVE.keep(self.cloud, target, next, row).await?,
         }
         Ok(())
     }

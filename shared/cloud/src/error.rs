@@ -70,6 +70,8 @@ impl CloudError {
                 // DynamoDB API reference, `TransactWriteItems`: others write the same items, or why it was cancelled.
                 | "TransactionConflict"
                 | "TransactionInProgress"
+                // EventBridge API reference, `PutTargets`: others write the same rule.
+                | "ConcurrentModification"
                 | "ThrottlingError",
                 _,
             )

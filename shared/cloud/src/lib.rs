@@ -11,12 +11,14 @@
 //! | [`ledger`] | one conditional write per event in the state table |
 //! | [`lease`] | who may write on a service, with fencing |
 //! | [`images`] | what a digest stands for, and the scans of that |
+//! | [`active`] | what a domain looks at every minute |
 //! | [`pace`] | how fast the whole account may be asked: token buckets |
 //! | [`pipeline`] | decide, guard, apply, confirm, history: once, for every domain |
 //! | [`sweep`] | one pass over everything, whose parts fail alone |
 //! | [`history`], [`telemetry`] | what is told of a decision |
 //! | [`mod@env`], [`start`] | how a function starts |
 
+pub mod active;
 pub mod aws;
 pub mod config;
 pub mod env;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth};
 use wharfinger_core::config::{Making, stored};
-use wharfinger_core::delivery::{ImageScan, Manifest, Platform};
+use wharfinger_core::delivery::{Follower, ImageScan, ImageState, Manifest, Move, Platform};
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
 use wharfinger_core::endpoint::Host;
 use wharfinger_core::event::{AlarmStateChange, MetricQuery, Reading, TaskStateChange};
@@ -151,6 +151,72 @@ pub trait Services {
     async fn update_service(&self, target: &Target, change: &ServiceChange) -> Result<(), CloudError>;
 }
 
+/// What became of a request to stop a deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stopping {
+    /// ECS goes back to the revision before.
+    Asked,
+    /// It never will, with ECS's words: the deployment is over, unknown, or of a kind that cannot be stopped.
+    Refused(String),
+}
+
+/// Deployments of services.
+pub trait Deployments {
+    /// `StopServiceDeployment` with `ROLLBACK`, by the ARN that `DescribeServices` names as `currentServiceDeployment`.
+    async fn stop_service_deployment(&self, arn: &str) -> Result<Stopping, CloudError>;
+}
+
+/// What became of a request to move a follower.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Moved {
+    /// It runs the new revision from now on.
+    Done,
+    /// An AWS service manages the rule, and nobody else may: EventBridge's words.
+    Managed(String),
+}
+
+/// What runs tasks on a schedule: targets of rules on the default event bus, where scheduled rules are, and schedules of
+/// EventBridge Scheduler.
+pub trait Followers {
+    /// Those whose target is the cluster, each as AWS answers it: `ListRuleNamesByTarget` and `ListTargetsByRule`,
+    /// `ListSchedules` and `GetSchedule`, every page.
+    async fn followers(&self, cluster_arn: &str) -> Result<Vec<(Follower, Value)>, CloudError>;
+
+    /// `PutTargets` or `UpdateSchedule`; the same again changes nothing.
+    async fn move_follower(&self, to: &Move) -> Result<Moved, CloudError>;
+}
+
+/// An event of ours.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notice {
+    /// `detail-type`.
+    pub detail_type: String,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The ARNs that it concerns.
+    pub resources: Vec<String>,
+    /// The rest.
+    pub detail: Value,
+}
+
+/// The `source` of all our events.
+pub const SOURCE: &str = "wharfinger";
+
+/// The default event bus.
+pub trait Bus {
+    /// `PutEvents`, 10 at a time. A repeat puts them once more. An error when not every one was taken.
+    async fn put_events(&self, notices: &[Notice]) -> Result<(), CloudError>;
+}
+
+/// Parameters of Systems Manager.
+pub trait Parameters {
+    /// `PutParameter` of a text, whatever was there; the same again makes another version of the same value.
+    async fn put_parameter(&self, name: &str, value: &str) -> Result<(), CloudError>;
+
+    /// `GetParameter`; `None` when it does not exist.
+    async fn parameter(&self, name: &str) -> Result<Option<String>, CloudError>;
+}
+
 /// Task definitions, as raw JSON: a typed one loses the fields that its SDK does not know.
 pub trait TaskDefinitions {
     /// `DescribeTaskDefinition` with tags; a family's name means its latest ACTIVE revision. `None` when there is none.
@@ -208,24 +274,13 @@ pub struct TaggedImage {
     pub pushed_at: Timestamp,
 }
 
-/// Whether an image can be pulled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pullable {
-    /// It can.
-    Yes,
-    /// It is archived, or on its way back from there: a pull is answered as if it did not exist.
-    Archived,
-    /// The registry does not have it.
-    Absent,
-}
-
 /// Images of this account's and Region's registry.
 pub trait Images {
     /// `DescribeImages` of the tagged images of a repository, every page. `None` when the repository does not exist.
     async fn tagged_images(&self, repository: &str) -> Result<Option<Vec<TaggedImage>>, CloudError>;
 
     /// `DescribeImages` of one image.
-    async fn pullable(&self, repository: &str, digest: &Digest) -> Result<Pullable, CloudError>;
+    async fn image(&self, repository: &str, digest: &Digest) -> Result<ImageState, CloudError>;
 
     /// `BatchGetImage` of one image, or of one index. `None` when the registry does not have it.
     async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Option<Manifest>, CloudError>;

@@ -238,6 +238,10 @@ codes! {
     RollbackRefused,
     /// Someone deployed a newer revision without the image that was out.
     Drifted,
+    /// What runs the family on a schedule moves to its new revision.
+    ScheduleFollows,
+    /// What runs the family on a schedule stays as it is.
+    ScheduleLeft,
     /// The image is for other platforms than the tasks run on.
     PlatformMismatch,
     /// The side container that lets tasks linger is added, changed or taken out.

@@ -8,15 +8,15 @@ use serde_json::Value;
 use wharfinger_cloud::CloudError;
 use wharfinger_cloud::ledger::{ORDER, SAID, SETTLED};
 use wharfinger_cloud::ports::{
-    Alarms, Attempt, Clock, DescribedTasks, Hosts, Images, Instance, Metrics, OperationStatus, Pullable, QueueDepth,
-    Queues, Registry, Scalable, ServiceChange, Services, Submitted, TaggedImage, TargetGroups, TaskDefinitions, Tasks,
+    Alarms, Attempt, Clock, DescribedTasks, Hosts, Images, Instance, Metrics, OperationStatus, QueueDepth, Queues,
+    Registry, Scalable, ServiceChange, Services, Submitted, TaggedImage, TargetGroups, TaskDefinitions, Tasks,
 };
 use wharfinger_cloud::table::{
     AttributeValue, Condition, Item, Key, Table, TableName, Transacted, Update, Updated, Write,
 };
 use wharfinger_cloud::world::Caller;
 use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth};
-use wharfinger_core::delivery::{ImageScan, Manifest, Platform};
+use wharfinger_core::delivery::{ImageScan, ImageState, Manifest, Platform};
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
 use wharfinger_core::endpoint::Host;
 use wharfinger_core::event::{AlarmStateChange, MetricQuery, Reading};
@@ -303,8 +303,8 @@ impl Images for Client {
         self.caller.tagged_images(repository).await
     }
 
-    async fn pullable(&self, repository: &str, digest: &Digest) -> Result<Pullable, CloudError> {
-        self.caller.pullable(repository, digest).await
+    async fn image(&self, repository: &str, digest: &Digest) -> Result<ImageState, CloudError> {
+        self.caller.image(repository, digest).await
     }
 
     async fn manifest(&self, repository: &str, digest: &Digest) -> Result<Option<Manifest>, CloudError> {

@@ -7,7 +7,9 @@ use aws_sdk_ecs::config::retry::RetryConfig;
 use aws_sdk_ecs::operation::describe_services::DescribeServicesError;
 use aws_sdk_ecs::primitives::DateTime;
 use aws_sdk_ecs::types::{
-    Container as SdkContainer, Deployment, DeploymentConfiguration, DesiredStatus, Service, Task, TaskField,
+    CanaryConfiguration, Container as SdkContainer, Deployment, DeploymentConfiguration,
+    DeploymentLifecycleHookTargetType, DeploymentLifecycleHookTimeoutConfiguration, DeploymentStrategy, DesiredStatus,
+    LinearConfiguration, Service, Task, TaskField,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -263,20 +265,22 @@ fn patience(configuration: &DeploymentConfiguration) -> Duration {
     let linear = configuration.linear_configuration();
     let canary = configuration.canary_configuration();
     let hooks = configuration.lifecycle_hooks().iter().map(|hook| {
+        let timeout = hook.timeout_configuration();
+        let timeout = timeout.and_then(DeploymentLifecycleHookTimeoutConfiguration::timeout_in_minutes);
         json!({
-            "targetType": hook.target_type().map(|t| t.as_str()),
-            "timeoutConfiguration": { "timeoutInMinutes": hook.timeout_configuration().and_then(|t| t.timeout_in_minutes()) },
+            "targetType": hook.target_type().map(DeploymentLifecycleHookTargetType::as_str),
+            "timeoutConfiguration": { "timeoutInMinutes": timeout },
         })
     });
     deployment_patience(&json!({
-        "strategy": configuration.strategy().map(|s| s.as_str()),
+        "strategy": configuration.strategy().map(DeploymentStrategy::as_str),
         "bakeTimeInMinutes": configuration.bake_time_in_minutes(),
         "lifecycleHooks": hooks.collect::<Vec<_>>(),
         "linearConfiguration": {
-            "stepPercent": linear.and_then(|l| l.step_percent()),
-            "stepBakeTimeInMinutes": linear.and_then(|l| l.step_bake_time_in_minutes()),
+            "stepPercent": linear.and_then(LinearConfiguration::step_percent),
+            "stepBakeTimeInMinutes": linear.and_then(LinearConfiguration::step_bake_time_in_minutes),
         },
-        "canaryConfiguration": { "canaryBakeTimeInMinutes": canary.and_then(|c| c.canary_bake_time_in_minutes()) },
+        "canaryConfiguration": { "canaryBakeTimeInMinutes": canary.and_then(CanaryConfiguration::canary_bake_time_in_minutes) },
     }))
 }
 

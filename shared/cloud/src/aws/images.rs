@@ -2,13 +2,13 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use wharfinger_core::delivery::{ImageScan, Manifest, Platform, ScanStatus};
+use wharfinger_core::delivery::{ImageScan, ImageState, Manifest, Platform, Pullable, ScanStatus};
 use wharfinger_core::event::time_from_json;
 use wharfinger_core::ids::Digest;
 
 use super::Aws;
 use crate::error::{CloudError, Kind};
-use crate::ports::{Images, Pullable, TaggedImage};
+use crate::ports::{Images, TaggedImage};
 
 impl Aws {
     /// A call to ECR; `None` when what it names does not exist.
@@ -50,16 +50,21 @@ impl Images for Aws {
         Ok(pages.map(|pages| pages.iter().flat_map(details).flat_map(tagged).collect()))
     }
 
-    async fn pullable(&self, repository: &str, digest: &Digest) -> Result<Pullable, CloudError> {
+    async fn image(&self, repository: &str, digest: &Digest) -> Result<ImageState, CloudError> {
         const OPERATION: &str = "DescribeImages";
         let body = json!({ "repositoryName": repository, "imageIds": [{ "imageDigest": digest }] });
         let answer = self.within(OPERATION, self.ecr(OPERATION, &body)).await?;
-        let image = answer.as_ref().and_then(|answer| details(answer).first());
-        Ok(match image.map(|image| image["imageStatus"].as_str()) {
-            None => Pullable::Absent,
-            // Registries that know of no archive do not say.
-            Some(None | Some("ACTIVE")) => Pullable::Yes,
-            Some(Some(_)) => Pullable::Archived,
+        let Some(image) = answer.as_ref().and_then(|answer| details(answer).first()) else {
+            return Ok(ImageState::absent());
+        };
+        let tags = image["imageTags"].as_array().map(Vec::as_slice).unwrap_or_default();
+        Ok(ImageState {
+            pullable: match image["imageStatus"].as_str() {
+                // Registries that know of no archive do not say.
+                None | Some("ACTIVE") => Pullable::Yes,
+                Some(_) => Pullable::Archived,
+            },
+            tags: tags.iter().filter_map(|tag| tag.as_str().map(str::to_owned)).collect(),
         })
     }
 

@@ -4,9 +4,12 @@ mod attached;
 mod balancing;
 mod batch;
 mod credentials;
+mod deployments;
 mod dynamodb;
 #[cfg(feature = "ecs")]
 mod ecs;
+mod events;
+mod followers;
 mod form;
 mod functions;
 #[cfg(feature = "ecs")]
@@ -17,6 +20,7 @@ mod monitoring;
 #[cfg(feature = "servicediscovery")]
 mod names;
 mod newest;
+mod parameters;
 mod query;
 mod queues;
 pub mod raw;

@@ -73,7 +73,8 @@ struct Call<'a> {
     target: Option<String>,
     body: Vec<u8>,
     error: ReadError,
-    /// The path, where the operation is in it.
+    method: &'static str,
+    /// The path, where the operation is in it, with its query.
     path: String,
     headers: &'a [(&'static str, &'static str)],
     within: Within,
@@ -183,6 +184,7 @@ impl Raw {
                 target: Some(format!("{target}.{operation}")),
                 body: body.to_string().into_bytes(),
                 error: json_error,
+                method: "POST",
                 path: String::new(),
                 headers: &[],
                 within,
@@ -218,6 +220,7 @@ impl Raw {
                 target: None,
                 body: body.into_bytes(),
                 error: xml_error,
+                method: "POST",
                 path: String::new(),
                 headers: &[],
                 within: AT_ONCE,
@@ -226,6 +229,46 @@ impl Raw {
             .body;
         quick_xml::de::from_reader(answer.as_slice())
             .map_err(|e| CloudError::new(operation, Kind::Unreadable, e.to_string()))
+    }
+
+    /// A call of the REST JSON protocol: the operation is in the method and the path, each part of which is given as it is
+    /// meant; parameters that are asked for without a value are left out.
+    ///
+    /// # Errors
+    /// When AWS refuses, cannot be reached, or answers what is no JSON.
+    pub async fn rest(
+        &self,
+        host: &str,
+        operation: &'static str,
+        method: &'static str,
+        path: &[&str],
+        query: &[(&str, Option<&str>)],
+        body: Option<&Value>,
+    ) -> Result<Value, CloudError> {
+        let mut uri = path.iter().map(|part| segment(part)).collect::<Vec<_>>().join("/");
+        let query = query.iter().filter_map(|(name, value)| Some((name, (*value)?)));
+        let query: Vec<_> = query
+            .map(|(name, value)| format!("{name}={}", segment(value)))
+            .collect();
+        if !query.is_empty() {
+            uri = format!("{uri}?{}", query.join("&"));
+        }
+        let answer = self
+            .send(Call {
+                host,
+                operation,
+                content_type: "application/json",
+                target: None,
+                body: body.map(|body| body.to_string().into_bytes()).unwrap_or_default(),
+                error: json_error,
+                method,
+                path: uri,
+                headers: &[],
+                within: AT_ONCE,
+            })
+            .await?
+            .body;
+        serde_json::from_slice(&answer).map_err(|e| CloudError::new(operation, Kind::Unreadable, e.to_string()))
     }
 
     /// `Invoke` of Lambda (API version 2015-03-31), waiting for the answer: what the function answered, and whether that is
@@ -242,6 +285,7 @@ impl Raw {
                 target: None,
                 body: event.to_string().into_bytes(),
                 error: json_error,
+                method: "POST",
                 path: format!("2015-03-31/functions/{}/invocations", segment(function)),
                 headers: &[("x-amz-invocation-type", "RequestResponse")],
                 within: INVOCATION,
@@ -380,7 +424,7 @@ impl Raw {
             format!("{url}/")
         } + &call.path;
         let mut request = http::Request::builder()
-            .method("POST")
+            .method(call.method)
             .uri(&uri)
             .header("content-type", call.content_type)
             .header("user-agent", &self.user_agent);
@@ -411,8 +455,13 @@ impl Raw {
             .iter()
             .filter_map(|(k, v)| Some((k.as_str(), v.to_str().ok()?)))
             .collect();
-        let signable = SignableRequest::new("POST", &uri, headers.into_iter(), SignableBody::Bytes(request.body()))
-            .map_err(|e| e.to_string())?;
+        let signable = SignableRequest::new(
+            call.method,
+            &uri,
+            headers.into_iter(),
+            SignableBody::Bytes(request.body()),
+        )
+        .map_err(|e| e.to_string())?;
         let (instructions, _) = sign(signable, &parameters).map_err(|e| e.to_string())?.into_parts();
         instructions.apply_to_request_http1x(&mut request);
         HttpRequest::try_from(request.map(SdkBody::from)).map_err(|e| e.to_string())

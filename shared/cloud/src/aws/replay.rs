@@ -28,6 +28,8 @@ const FUNCTION_ERROR: u16 = 299;
 pub(super) struct Asked {
     /// The host's first label.
     pub host: String,
+    /// GET, POST or PUT.
+    pub method: String,
     /// The path.
     pub path: String,
     /// `X-Amz-Target`.
@@ -61,6 +63,7 @@ impl HttpConnector for Replay {
         let host = uri.split('.').next();
         self.asked.lock().unwrap().push(Asked {
             host: host.unwrap_or_default().to_owned(),
+            method: request.method().to_owned(),
             path: uri.find('/').map(|at| uri[at..].to_owned()).unwrap_or_default(),
             target: request.headers().get("x-amz-target").map(str::to_owned),
             body: String::from_utf8(request.body().bytes().unwrap_or_default().to_vec()).unwrap(),

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::json;
-use wharfinger_core::delivery::{ImageScan, Manifest, Platform, ScanStatus};
+use wharfinger_core::delivery::{ImageScan, ImageState, Manifest, Platform, Pullable, ScanStatus};
 use wharfinger_core::ids::Digest;
 
 use super::{ACCOUNT, Caller, REGION, World};
 use crate::error::CloudError;
-use crate::ports::{Images, Pullable, TaggedImage};
+use crate::ports::{Images, TaggedImage};
 
 /// The repositories, each with its tags, and what each digest stands for.
 #[derive(Debug, Clone, Default)]
@@ -147,12 +147,21 @@ impl Images for Caller {
             .await
     }
 
-    async fn pullable(&self, repository: &str, digest: &Digest) -> Result<Pullable, CloudError> {
+    async fn image(&self, repository: &str, digest: &Digest) -> Result<ImageState, CloudError> {
         let describe = |world: &World| {
-            let kept = world.repositories.look(repository, digest);
-            Ok(kept.map_or(Pullable::Absent, |kept| kept.pullable))
+            let Some(kept) = world.repositories.look(repository, digest) else {
+                return Ok(ImageState::absent());
+            };
+            let tags = world
+                .repositories
+                .tags(repository)
+                .filter(|(_, named, _)| *named == digest);
+            Ok(ImageState {
+                pullable: kept.pullable,
+                tags: tags.map(|(tag, _, _)| tag.to_owned()).collect(),
+            })
         };
-        let brief = |found: &Pullable| format!("{found:?}");
+        let brief = |found: &ImageState| format!("{:?}", found.pullable);
         self.read("DescribeImages", || named(repository, digest), describe, brief)
             .await
     }

@@ -9,6 +9,7 @@
 //! effect at once; it may be told to fail before or after.
 
 mod alarms;
+mod around;
 mod caller;
 mod definitions;
 mod event;
@@ -30,6 +31,7 @@ use std::rc::Rc;
 use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_core::balancing::TargetDescription;
+
 use wharfinger_core::endpoint::Host;
 use wharfinger_core::ids::Target;
 use wharfinger_core::service::ServiceFacts;
@@ -38,6 +40,7 @@ use crate::ports::{QueueDepth, ServiceChange};
 use crate::table::{Key, TableName};
 
 pub use alarms::Board;
+pub use around::Around;
 pub use caller::Caller;
 pub use definitions::Definitions;
 pub use gate::{Fate, Gates, Stop, What};
@@ -85,6 +88,8 @@ pub struct World {
     pub scalable: BTreeSet<Target>,
     /// ECR repositories.
     pub repositories: Repositories,
+    /// Rules, schedules, the event bus and parameters.
+    pub around: Around,
     /// What AWS sent to EventBridge, in the order in which it happened.
     pub emitted: Vec<Value>,
     /// Whether nobody listens: then [`World::emitted`] stays as it is.
@@ -160,6 +165,10 @@ pub enum Change {
     },
     /// `RegisterTaskDefinition` was taken: the new revision's ARN.
     RegisterTaskDefinition(String),
+    /// `PutTargets` or `UpdateSchedule` was taken.
+    MoveFollower(wharfinger_core::delivery::Move),
+    /// `StopServiceDeployment` was taken, of this ARN.
+    StopServiceDeployment(String),
 }
 
 impl World {
@@ -181,6 +190,7 @@ impl World {
             queues: BTreeMap::new(),
             scalable: BTreeSet::new(),
             repositories: Repositories::default(),
+            around: Around::default(),
             emitted: Vec::new(),
             unheard: false,
             journal: Vec::new(),

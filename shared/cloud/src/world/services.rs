@@ -217,6 +217,10 @@ impl World {
             task_definition: service.primary()?.definition.clone(),
             deployment_controller: "ECS".into(),
             deployments: service.deployments.iter().enumerate().map(deployment).collect(),
+            current_service_deployment: service
+                .primary()
+                .filter(|d| d.rollout == Rollout::InProgress)
+                .map(|d| super::around::deployment_arn(target, &d.id)),
             scheduling_strategy: Some("REPLICA".into()),
             ..ServiceFacts::default()
         })

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::Move;
 use crate::guard::Removes;
 use crate::report::Effect;
 
@@ -23,6 +24,8 @@ pub enum Action {
         /// The revision.
         task_definition: TaskDefinition,
     },
+    /// Moves what runs the family on a schedule to its new revision.
+    Move(Box<Move>),
     /// Asks ECS to end the service's deployment and to go back to the one before.
     StopServiceDeployment {
         /// The service deployment's ARN.
@@ -61,6 +64,7 @@ impl Effect for Action {
             Self::RegisterTaskDefinition { .. } => "RegisterTaskDefinition",
             Self::UpdateService { .. } => "UpdateService",
             Self::StopServiceDeployment { .. } => "StopServiceDeployment",
+            Self::Move(to) => to.operation(),
         }
     }
 
@@ -74,14 +78,18 @@ impl Effect for Action {
             } => {
                 json!({ "cluster": cluster, "service": service, "taskDefinition": task_definition.text() })
             }
+            Self::Move(to) => to.input.clone(),
             Self::StopServiceDeployment { arn } => json!({ "serviceDeploymentArn": arn, "stopType": "ROLLBACK" }),
         }
     }
 
     /// A definition is up to 64 KiB long and carries the values of environment variables: its names and images are enough.
     fn summary(&self) -> Value {
-        let Self::RegisterTaskDefinition { request } = self else {
-            return self.input();
+        let request = match self {
+            Self::RegisterTaskDefinition { request } => request,
+            // What a schedule passes to its task may be secret too.
+            Self::Move(to) => return json!({ "follower": to.follower, "from": to.from, "to": to.to }),
+            Self::UpdateService { .. } | Self::StopServiceDeployment { .. } => return self.input(),
         };
         let containers = request.get("containerDefinitions").and_then(Value::as_array);
         let containers: Vec<_> = containers

@@ -95,7 +95,7 @@ fn to_revision(facts: &Facts, base: &Base<'_>, answer: &Value) -> Result<Plan, S
     for container in &containers {
         let image: Option<ImageRef> = container.image.parse().ok();
         let known = image.and_then(|image| facts.images.get(&image.digest?).cloned());
-        if let Some(why) = known.and_then(|known| known.unpullable()) {
+        if let Some(why) = known.and_then(|known| known.state.unpullable()) {
             return Err(format!("{}: {} {why}", short(arn), container.image));
         }
     }
@@ -119,7 +119,11 @@ fn to_revision(facts: &Facts, base: &Base<'_>, answer: &Value) -> Result<Plan, S
 fn to_image(facts: &Facts, base: &Base<'_>, key: &str, wish: &Wish) -> Result<Plan, String> {
     let rule = facts.rules.iter().find(|rule| rule_key(rule) == key);
     let rule = rule.ok_or_else(|| format!("{} has no rule for {key}", facts.target))?;
-    if let Some(why) = facts.images.get(&wish.digest).and_then(super::ImageFacts::unpullable) {
+    if let Some(why) = facts
+        .images
+        .get(&wish.digest)
+        .and_then(|image| image.state.unpullable())
+    {
         return Err(format!("{} {why}", wish.name()));
     }
     let (selected, changes) = takes_of(rule, wish, facts, base)?;

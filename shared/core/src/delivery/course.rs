@@ -110,7 +110,7 @@ fn end(look: &mut Look<'_>, watched: &Watched, mut ending: Ending) -> Option<Cal
     let service = look.base.service?;
     let target = &look.facts.target;
     let back = format!("{target} goes back to {}: {}", short(&watched.from), ending.why);
-    if !ending.is_due(look.now) {
+    if !ending.is_due(look.now) || look.facts.paced.is_some() {
         look.others.push((Outcome::Wait, Reason::new(Code::RollingBack, back)));
         look.memory.watched = Some(watched.with(ending));
         return None;

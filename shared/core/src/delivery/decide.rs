@@ -15,6 +15,7 @@ use super::notice::Notice;
 use super::progress::{Progress, in_progress};
 use super::push::{Heard, hear};
 use super::revision::revise;
+use super::schedules::moves;
 use super::standing::{Due, Standing, Wanted, short, standing, wanted};
 use super::waiting::Waits;
 use super::{Facts, Published, rule_key};
@@ -215,6 +216,9 @@ impl<'a> Look<'a> {
                 self.memory.lingered = asked;
                 let said = unchanged(facts, lingering).map(|reason| (Outcome::Ignore, reason));
                 self.others.extend(said);
+            }
+            if let Some(moves) = moves(&mut self) {
+                return self.make(moves);
             }
             let decision = nothing(std::mem::take(&mut self.others));
             return self.hold(decision);

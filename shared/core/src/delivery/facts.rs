@@ -1,12 +1,12 @@
 //! What is known of a target and of the images that it is to have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::gate::ScanReport;
-use super::{ImageFacts, Linger, Memory, Proof, Wish};
+use super::{Follower, ImageFacts, Linger, Memory, Proof, Wish};
 use crate::config::Delivery;
 use crate::config::asked::{Approved, Back, BackTo};
 use crate::config::stored::Managed;
@@ -50,6 +50,10 @@ pub struct Facts {
     /// The targets that take part in the waves of a rule, in their order and with this one among them, by
     /// [`super::rule_key`].
     pub peers: BTreeMap<String, Vec<Peer>>,
+    /// What runs the family on a schedule in its cluster, as AWS answers each.
+    pub followers: Known<Vec<(Follower, Value)>>,
+    /// Those of them that nobody but an AWS service may move.
+    pub unmovable: BTreeSet<Follower>,
     /// Until when the account's rate of calls leaves no room.
     pub paced: Option<Timestamp>,
     /// What was stored of its rollouts.
@@ -95,6 +99,8 @@ impl Facts {
             scans: BTreeMap::new(),
             sources: BTreeMap::new(),
             peers: BTreeMap::new(),
+            followers: Known::No,
+            unmovable: BTreeSet::new(),
             paced: None,
             memory: Memory::default(),
         }

@@ -1,52 +1,76 @@
 //! What the registry says of an image.
 
-use super::Wish;
+use serde_json::Value;
+
+use super::{Manifest, Wish, runs_on};
 use crate::report::{Code, Outcome, Reason};
 
-/// An image as `DescribeImages` and `BatchGetImage` know it.
+/// What is known of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageFacts {
-    /// Whether it can be pulled.
+    /// What `DescribeImages` says.
     pub state: ImageState,
-    /// The tags that it has now.
+    /// What `BatchGetImage` says; what is not known refuses nothing.
+    pub manifest: Option<Manifest>,
+}
+
+/// An image as `DescribeImages` knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageState {
+    /// Whether it can be pulled.
+    pub pullable: Pullable,
+    /// The tags that name it now.
     pub tags: Vec<String>,
 }
 
 /// Whether an image can be pulled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ImageState {
+pub enum Pullable {
     /// It can.
-    Active,
-    /// It is archived: a pull is answered with 404 (ECR user guide, "Archive an image").
+    Yes,
+    /// It is archived, or on its way back from there: a pull is answered as if it did not exist (ECR user guide, "Archive an
+    /// image").
     Archived,
-    /// It is not in the repository any more.
+    /// The registry does not have it.
     Absent,
 }
 
-impl ImageFacts {
-    /// Why it cannot be pulled, if so.
+impl ImageState {
+    /// Nothing is there.
     #[must_use]
-    pub fn unpullable(&self) -> Option<&'static str> {
-        match self.state {
-            ImageState::Active => None,
-            ImageState::Archived => Some("is archived, and cannot be pulled before it is restored"),
-            ImageState::Absent => Some("is not in the repository any more"),
+    pub fn absent() -> Self {
+        Self {
+            pullable: Pullable::Absent,
+            tags: Vec::new(),
         }
     }
 
-    /// What stands against rolling out the image of a push now.
-    pub(super) fn against(&self, wish: &Wish) -> Option<(Outcome, Reason)> {
-        if let Some(why) = self.unpullable() {
-            let message = format!("{} {why}", wish.name());
-            return Some((Outcome::Ignore, Reason::new(Code::ImageUnavailable, message)));
+    /// Why it cannot be pulled, if so.
+    #[must_use]
+    pub fn unpullable(&self) -> Option<&'static str> {
+        match self.pullable {
+            Pullable::Yes => None,
+            Pullable::Archived => Some("is archived, and cannot be pulled before it is restored"),
+            Pullable::Absent => Some("is not in the repository any more"),
         }
-        if !self.tags.contains(&wish.tag) {
-            let message = format!(
-                "{}: the tag names another image by now, whose push is the one that counts",
-                wish.name()
-            );
+    }
+}
+
+impl ImageFacts {
+    /// What stands against rolling the image of a push out now, into tasks of this definition (the answer of
+    /// `DescribeTaskDefinition`).
+    pub(super) fn against(&self, wish: &Wish, answer: &Value) -> Option<(Outcome, Reason)> {
+        let name = wish.name();
+        if let Some(why) = self.state.unpullable() {
+            let reason = Reason::new(Code::ImageUnavailable, format!("{name} {why}"));
+            return Some((Outcome::Ignore, reason));
+        }
+        if !self.state.tags.contains(&wish.tag) {
+            let message = format!("{name}: the tag names another image by now, whose push is the one that counts");
             return Some((Outcome::Stale, Reason::new(Code::Superseded, message)));
         }
-        None
+        let definition = answer.get("taskDefinition")?.as_object()?;
+        let reason = runs_on(definition, &name, self.manifest.as_ref()?).err()?;
+        Some((Outcome::Ignore, reason))
     }
 }

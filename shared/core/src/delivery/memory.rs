@@ -27,6 +27,7 @@ use super::waiting::Waiting;
 use super::watch::Watched;
 use super::{Back, Wish};
 use crate::ids::{Digest, Target, TargetKind, TaskDefinitionRef};
+use crate::report::Code;
 use crate::service::ServiceFacts;
 
 /// How many of the rollouts that are over are remembered, for `rollback` and `status`.
@@ -57,6 +58,9 @@ pub struct Memory {
     /// What waits, and for what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
+    /// The ARN of the family's new revision to which its schedules are still to move.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub following: Option<String>,
     /// The last `wharfinger rollback` that was dealt with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub went_back: Option<Timestamp>,
@@ -172,7 +176,26 @@ impl Memory {
     /// Whether a rollout has begun that is not over.
     #[must_use]
     pub fn is_under_way(&self) -> bool {
-        self.intent.is_some() || self.watched.is_some()
+        self.intent.is_some() || self.watched.is_some() || self.following.is_some()
+    }
+
+    /// When the target is to be looked at next, though no event tells of it: the epoch is every minute. `None` when nothing
+    /// is to be expected but by an event, by a person, or by the pass over everything.
+    #[must_use]
+    pub fn next_look(&self) -> Option<Timestamp> {
+        const BY_ITSELF: [Code; 5] = [
+            Code::DeploymentInProgress,
+            Code::Paced,
+            Code::ScanPending,
+            Code::WaveWaits,
+            Code::LeaseHeld,
+        ];
+        let waiting = self.waiting.as_ref();
+        let soon = waiting.is_some_and(|waiting| waiting.codes.iter().any(|code| BY_ITSELF.contains(code)));
+        if soon || self.is_under_way() {
+            return Some(Timestamp::UNIX_EPOCH);
+        }
+        waiting?.until
     }
 
     /// The revision was registered. Store it before the service is touched.
@@ -215,6 +238,7 @@ impl Memory {
             // Whoever starts the family next runs it: there is nothing to be proved.
             TargetKind::Task => {
                 self.prove(&watched.wishes, &watched.to, now);
+                self.following = Some(watched.to.clone());
                 self.remember(&watched, Stage::Succeeded, now);
             }
         }
@@ -246,6 +270,14 @@ impl Memory {
             revision: intent.registered.unwrap_or_default(),
             differences: differences.iter().map(ToString::to_string).collect(),
         });
+    }
+
+    /// ECS does not stop the deployment of the rollout that is to be ended: the service is sent back instead.
+    pub fn refuse_to_stop(&mut self) {
+        if let Some(ending) = self.watched.as_mut().and_then(|watched| watched.ending.as_mut()) {
+            ending.refused = true;
+            ending.called = None;
+        }
     }
 
     /// Whether the intent's rollout has begun. A deployment of the revision, even one that failed or is on its way out,

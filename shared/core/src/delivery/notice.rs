@@ -8,9 +8,6 @@ use serde_json::{Value, json};
 
 use super::ImageChange;
 
-/// The `source` of our events.
-pub const SOURCE: &str = "wharfinger";
-
 /// What became of a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

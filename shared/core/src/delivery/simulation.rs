@@ -164,7 +164,7 @@ impl World {
                     }
                     self.memory.settle(&facts.target, now());
                 }
-                Action::StopServiceDeployment { arn } => panic!("{arn} is no deployment of this world"),
+                other => panic!("{other:?} is not for this world"),
             }
         }
     }

@@ -177,7 +177,12 @@ pub(super) fn standing(
     let held_back = superseded(wanted, base, memory, &selected)
         .or_else(|| quarantined(wanted, facts, memory))
         .or_else(|| drifted(wanted, base, facts, memory).filter(|_| !partly))
-        .or_else(|| facts.images.get(&wish.digest).and_then(|image| image.against(wish)));
+        .or_else(|| {
+            facts
+                .images
+                .get(&wish.digest)
+                .and_then(|image| image.against(wish, base.answer))
+        });
     if let Some((outcome, reason)) = held_back {
         return Standing::Not(outcome, reason);
     }

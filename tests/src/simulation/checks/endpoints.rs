@@ -159,7 +159,10 @@ fn is_same_place(one: &Task, other: &Task) -> bool {
 /// While a target is paused nothing of it changes.
 pub(super) fn not_paused(world: &World, scenario: &Scenario, watch: &Watch, did: &Did) -> Result<(), Violation> {
     let targets: Vec<_> = match &did.change {
-        Change::Wrote(..) | Change::RegisterTaskDefinition(_) => Vec::new(),
+        Change::Wrote(..)
+        | Change::RegisterTaskDefinition(_)
+        | Change::MoveFollower(_)
+        | Change::StopServiceDeployment(_) => Vec::new(),
         // Whoever has the address by now is not paused, and takes the stale endpoint away.
         Change::Deregister { instance_id, .. } if is_taken_over(world, instance_id) => Vec::new(),
         Change::Register { instance_id, .. } | Change::Deregister { instance_id, .. } => {

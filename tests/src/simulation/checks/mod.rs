@@ -191,6 +191,14 @@ impl Watch {
                 let item = held(world, target, did)?;
                 self.look_at_rollout(world, scenario, item, (target, definition, to), did)
             }
+            Change::MoveFollower(to) => {
+                tally.change(to.operation());
+                Ok(())
+            }
+            Change::StopServiceDeployment(_) => {
+                tally.change("StopServiceDeployment");
+                Ok(())
+            }
             Change::RegisterTaskDefinition(arn) => {
                 tally.change("RegisterTaskDefinition");
                 let family = arn

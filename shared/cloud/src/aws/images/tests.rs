@@ -1,6 +1,6 @@
 //! Requests and answers as in the ECR API reference.
 
-use wharfinger_core::delivery::{Child, Platform};
+use wharfinger_core::delivery::{Child, Platform, Pullable};
 use wharfinger_core::report::Code;
 
 use super::super::replay::{Asked, replay};
@@ -71,16 +71,14 @@ fn an_image_can_be_pulled_unless_it_is_archived_or_gone() {
         ((400, refused("RepositoryNotFoundException")), Pullable::Absent),
     ] {
         let (made, sent) = replay(&[(answer.0, &answer.1)], async |aws| {
-            aws.pullable("shop/web", &digest('a')).await
+            aws.image("shop/web", &digest('a')).await
         });
-        assert_eq!(made, Ok(expected), "{}", answer.1);
+        assert_eq!(made.map(|image| image.pullable), Ok(expected), "{}", answer.1);
         let body = json!({ "repositoryName": "shop/web", "imageIds": [{ "imageDigest": digest('a') }] });
         assert_eq!(asked(&sent), [("DescribeImages", body)]);
     }
     let answer = refused("AccessDeniedException");
-    let (made, _) = replay(&[(400, &answer)], async |aws| {
-        aws.pullable("shop/web", &digest('a')).await
-    });
+    let (made, _) = replay(&[(400, &answer)], async |aws| aws.image("shop/web", &digest('a')).await);
     assert_eq!(made.unwrap_err().kind, Kind::Denied);
 }
 

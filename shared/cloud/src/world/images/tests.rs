@@ -1,5 +1,5 @@
 use futures_util::FutureExt;
-use wharfinger_core::delivery::{Child, Counts};
+use wharfinger_core::delivery::{Child, Counts, ImageState, Pullable};
 
 use super::*;
 use crate::images::{manifest, scans};
@@ -22,8 +22,11 @@ fn an_image_is_there_from_its_push_to_its_end() {
     world.push("shop/web", "main", &digest('a'));
     let world = world.shared();
     let caller = Caller::direct(&world, "test");
-    let pullable = || at_once(caller.pullable("shop/web", &digest('a'))).unwrap();
-    assert_eq!(at_once(caller.pullable("shop/web", &digest('b'))), Ok(Pullable::Absent));
+    let pullable = || at_once(caller.image("shop/web", &digest('a'))).unwrap().pullable;
+    assert_eq!(
+        at_once(caller.image("shop/web", &digest('b'))),
+        Ok(ImageState::absent())
+    );
     assert_eq!(pullable(), Pullable::Yes);
     for status in [Pullable::Archived, Pullable::Yes, Pullable::Absent] {
         world

@@ -1,0 +1,61 @@
+//! The schedules of a family move to its new revision.
+
+use super::action::Action;
+use super::decide::{Calls, Look};
+use super::follow::{Follow, follow};
+use super::standing::short;
+use crate::ids::Arn;
+use crate::known::Known;
+use crate::report::{Code, Outcome, Reason};
+
+/// The calls that move them; none when each is where it should be, or has to be left alone.
+pub(super) fn moves(look: &mut Look<'_>) -> Option<Calls> {
+    let revision = look.memory.following.clone()?;
+    let Known::Yes(followers) = &look.facts.followers else {
+        let message = format!("what runs {} on a schedule is not known", look.facts.target);
+        look.others
+            .push((Outcome::Wait, Reason::new(Code::FactsMissing, message)));
+        return None;
+    };
+    let cluster = cluster_arn(&revision, &look.facts.target.cluster)?;
+    let mut calls = Calls {
+        actions: Vec::new(),
+        reasons: Vec::new(),
+        intent: None,
+    };
+    for (follower, raw) in followers {
+        match follow(follower, raw, &cluster, &revision) {
+            Follow::Moves(to) if !look.facts.unmovable.contains(follower) => {
+                let message = format!("{follower} moves from {} to {}", short(&to.from), short(&to.to));
+                calls.reasons.push(Reason::new(Code::ScheduleFollows, message));
+                calls.actions.push(Action::Move(to));
+            }
+            Follow::Moves(_) => {
+                let message = format!("{follower} is managed by an AWS service, and stays as it is");
+                let reason = Reason::new(Code::ScheduleLeft, message);
+                look.others.push((Outcome::Ignore, reason));
+            }
+            Follow::Newer(is) => {
+                let message = format!("{follower} runs {}, which is newer: it stays", short(&is));
+                let reason = Reason::new(Code::ScheduleLeft, message);
+                look.others.push((Outcome::Ignore, reason));
+            }
+            Follow::There | Follow::ByItself | Follow::Other => {}
+        }
+    }
+    if calls.actions.is_empty() {
+        look.memory.following = None;
+        return None;
+    }
+    Some(calls)
+}
+
+/// The ARN of a cluster in the account and Region of a revision.
+#[must_use]
+pub fn cluster_arn(revision: &str, cluster: &str) -> Option<String> {
+    let arn: Arn<'_> = Arn::parse(revision)?;
+    Some(format!(
+        "arn:{}:ecs:{}:{}:cluster/{cluster}",
+        arn.partition, arn.region, arn.account
+    ))
+}
