@@ -15,7 +15,10 @@ impl Answers {
         });
         let state = match listed.next() {
             Some(image) => {
-                let tags = image.value["imageTags"].as_array().map(Vec::as_slice).unwrap_or_default();
+                let tags = image.value["imageTags"]
+                    .as_array()
+                    .map(Vec::as_slice)
+                    .unwrap_or_default();
                 ImageState {
                     // Registries that know of no archive do not say.
                     pullable: match image.text("imageStatus") {

@@ -148,7 +148,11 @@ impl Delivery {
     /// Prints it for people.
     pub(super) fn text(&self, out: &mut dyn Write, whole: bool) -> io::Result<()> {
         if let Some(rollout) = &self.unfinished {
-            writeln!(out, "    {YELLOW}rollout of {} is not through{YELLOW:#}", rollout.told())?;
+            writeln!(
+                out,
+                "    {YELLOW}rollout of {} is not through{YELLOW:#}",
+                rollout.told()
+            )?;
         }
         if let Some(under_way) = &self.under_way {
             under_way.text(out)?;
@@ -216,10 +220,12 @@ impl Rollout {
 
 impl UnderWay {
     fn of(watched: Watched, decision: Option<&Decided>) -> Self {
-        let progress = decision.filter(|decided| decided.at >= watched.sent).and_then(|decided| {
-            let mut reasons = decided.reasons.iter();
-            reasons.find(|reason| reason.code == Code::RolloutInProgress)
-        });
+        let progress = decision
+            .filter(|decided| decided.at >= watched.sent)
+            .and_then(|decided| {
+                let mut reasons = decided.reasons.iter();
+                reasons.find(|reason| reason.code == Code::RolloutInProgress)
+            });
         let ending = watched.ending.map(|ending| Ending {
             why: ending.why,
             since: ending.since,
@@ -274,7 +280,9 @@ impl Waits {
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         let images = self.images.join(", ");
-        let until = self.until.map_or_else(String::new, |at| format!(", until {at} at least"));
+        let until = self
+            .until
+            .map_or_else(String::new, |at| format!("; looked at again at {at}"));
         writeln!(out, "    {YELLOW}{images} waits{YELLOW:#} since {}{until}", self.since)?;
         self.why.iter().try_for_each(|why| writeln!(out, "        {why}"))
     }
