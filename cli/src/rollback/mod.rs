@@ -155,13 +155,9 @@ impl Show for Told {
                 left.image
             )?;
         }
-        match plan.paused {
+        match &plan.paused {
             None => Ok(()),
-            Some(until) => writeln!(
-                out,
-                "{YELLOW}{}{YELLOW:#}: it goes back after that",
-                holds::pause("delivery", until)
-            ),
+            Some(paused) => writeln!(out, "{YELLOW}{paused}{YELLOW:#}: it goes back after that"),
         }
     }
 }

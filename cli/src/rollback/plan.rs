@@ -16,6 +16,7 @@ use wharfinger_core::ids::{Arn, TargetKind, TaskDefinitionRef};
 use wharfinger_core::known::Known;
 
 use super::goal::{Goal, before, image, short};
+use crate::holds::pause;
 use crate::rollouts::Rollouts;
 
 /// What is asked of AWS.
@@ -34,8 +35,8 @@ pub(super) struct Plan {
     pub(super) changes: Vec<ImageChange>,
     /// What goes into quarantine.
     pub(super) left: Vec<Quarantined>,
-    /// Until when delivery is paused: before that nothing is done.
-    pub(super) paused: Option<Option<Timestamp>>,
+    /// That delivery is paused: nothing is done before that ends.
+    pub(super) paused: Option<String>,
     /// What is stored.
     #[serde(skip)]
     pub(super) back: Back,
@@ -106,7 +107,10 @@ fn preview(managed: &Managed, facts: &Facts, back: Back, now: Timestamp) -> Resu
         to: to.unwrap_or_else(|| images.join(", ")),
         changes: intent.changes,
         left: memory.quarantine.into_iter().filter(|q| !known.contains(q)).collect(),
-        paused: managed.stored.paused("delivery", now),
+        paused: managed
+            .stored
+            .paused("delivery", now)
+            .map(|until| pause("delivery", until)),
         back,
     })
 }

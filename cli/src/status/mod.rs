@@ -108,4 +108,4 @@ async fn look(cloud: &(impl Table + Newest + Clock), managed: Managed) -> anyhow
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
