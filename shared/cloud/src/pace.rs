@@ -155,5 +155,6 @@ fn full_at(paced: Paced, item: &Item) -> Result<i64, CloudError> {
     })
 }
 
-#[cfg(all(test, feature = "world"))]
+#[cfg(test)]
+#[cfg(feature = "world")]
 mod tests;

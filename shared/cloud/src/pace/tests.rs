@@ -55,6 +55,8 @@ fn fate(rng: &mut fastrand::Rng) -> Fate {
     }
 }
 
+type Running = Pin<Box<dyn Future<Output = ()>>>;
+
 fn at(world: &Shared) -> i64 {
     world.borrow().now.as_millisecond()
 }
@@ -78,13 +80,13 @@ async fn taker(caller: Caller, world: Shared, paced: Paced, taker: Taker, calls:
 fn play(paced: Paced, takers: &[Taker], network: Network) -> Played {
     let world = World::new(Timestamp::UNIX_EPOCH).shared();
     let calls = Rc::new(RefCell::new(Vec::new()));
-    let mut running: Vec<(Gates, Pin<Box<dyn Future<Output = ()>>>)> = takers
+    let mut running: Vec<(Gates, Running)> = takers
         .iter()
         .map(|one| {
             let (gates, skew) = (Gates::default(), SignedDuration::from_millis(one.skew));
             let caller = Caller::gated(&world, "taker", gates.clone(), Timestamp::MAX, skew);
             let future = taker(caller, Rc::clone(&world), paced, one.clone(), Rc::clone(&calls));
-            (gates, Box::pin(future) as Pin<Box<dyn Future<Output = ()>>>)
+            (gates, Box::pin(future) as Running)
         })
         .collect();
     let mut rng = fastrand::Rng::with_seed(network.seed);
