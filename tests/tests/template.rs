@@ -13,6 +13,8 @@ mod document;
 mod pattern;
 #[path = "template/rights.rs"]
 mod rights;
+#[path = "template/rollouts.rs"]
+mod rollouts;
 #[path = "template/rules.rs"]
 mod rules;
 
@@ -79,7 +81,13 @@ fn parameters_are_the_contract() {
     let names: BTreeSet<_> = words(parameters.as_object().unwrap().keys());
     assert_eq!(
         names,
-        words(["AlarmTopicArn", "Architecture", "AwsEndpointUrl", "LogLevel"])
+        words([
+            "AlarmTopicArn",
+            "Architecture",
+            "AwsEndpointUrl",
+            "LogLevel",
+            "RolloutTopicArn"
+        ])
     );
     assert_eq!(parameters["Architecture"]["Default"], "arm64");
     assert_eq!(parameters["Architecture"]["AllowedValues"], json!(["arm64", "x86_64"]));
@@ -90,6 +98,7 @@ fn parameters_are_the_contract() {
     );
     assert_eq!(parameters["AwsEndpointUrl"]["Default"], "");
     assert_eq!(parameters["AlarmTopicArn"]["Default"], "");
+    assert_eq!(parameters["RolloutTopicArn"]["Default"], "");
 }
 
 #[test]
