@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use wharfinger_cloud::table::{Item, attribute};
-use wharfinger_cloud::world::{Did, Rollout, World};
+use wharfinger_cloud::world::{Deployment, Did, Rollout, World};
 use wharfinger_core::delivery::Memory;
 use wharfinger_core::ids::{Digest, Target};
 
@@ -98,6 +98,14 @@ impl Watch {
         let what = format!("{} sends {target} from {} to {}", did.caller, short(from), short(to));
         let wrong = |why: String| Err(Violation::new(format!("{what}: {why}")));
         let memory: Memory = attribute(item, "delivery").ok().flatten().unwrap_or_default();
+        if let Some(watched) = memory.watched.as_ref().filter(|w| w.ending.is_some() && w.from == to) {
+            let deployments = world.services.get(target).map(|s| s.deployments.as_slice());
+            let ended = deployments
+                .unwrap_or_default()
+                .iter()
+                .find(|d| d.definition == watched.to);
+            return ended.map_or(Ok(()), |ended| self.look_at_end(world, target, ended, did));
+        }
         let Some(intent) = memory.intent.filter(|i| i.registered.as_deref() == Some(to)) else {
             return wrong("no such intent is stored".into());
         };
@@ -149,6 +157,28 @@ impl Watch {
         );
         if times > 1 {
             return wrong(format!("{} is rolled out {times} times", digest.short()));
+        }
+        Ok(())
+    }
+
+    /// A function ends a deployment that does not come up.
+    pub(super) fn look_at_end(
+        &mut self,
+        world: &World,
+        target: &Target,
+        ended: &Deployment,
+        did: &Did,
+    ) -> Result<(), Violation> {
+        let age = world.now.duration_since(ended.since);
+        if ended.rollout != Rollout::Failed && age < TIMEOUT - INVOCATION {
+            return Err(Violation::new(format!(
+                "{} ends the deployment of {} in {target} after {age:#}",
+                did.caller,
+                short(&ended.definition)
+            )));
+        }
+        if let Some(digest) = digest(world, &ended.definition) {
+            self.given_up.insert((target.clone(), digest));
         }
         Ok(())
     }

@@ -195,9 +195,10 @@ impl Watch {
                 tally.change(to.operation());
                 Ok(())
             }
-            Change::StopServiceDeployment(_) => {
+            Change::StopServiceDeployment { target, ended } => {
                 tally.change("StopServiceDeployment");
-                Ok(())
+                held(world, target, did)?;
+                self.look_at_end(world, target, ended, did)
             }
             Change::RegisterTaskDefinition(arn) => {
                 tally.change("RegisterTaskDefinition");
