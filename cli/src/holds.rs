@@ -88,6 +88,17 @@ fn named<'c>(
     Ok(current.targets.iter().filter(move |(known, _)| is_it(known)))
 }
 
+/// Whether anything is stored under the name of a target, a service or a family. That there is nothing is told.
+pub(crate) fn is_configured(current: &Current, target: &Target) -> bool {
+    let all: Vec<_> = current.targets.keys().chain(&current.malformed).collect();
+    let names: Vec<_> = all.iter().map(ToString::to_string).collect();
+    let known = names.contains(&target.to_string());
+    if !known {
+        note(unknown(&names, target));
+    }
+    known
+}
+
 /// There is no such target among these.
 pub(crate) fn unknown(names: &[String], target: &Target) -> String {
     let known: Vec<_> = names.iter().map(String::as_str).collect();

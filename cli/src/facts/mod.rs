@@ -116,9 +116,15 @@ impl Answers {
         for (operation, answers) in &self.by_operation {
             let name = &self.name;
             let Some((_, parts)) = OPERATIONS.iter().find(|(known, _)| known == operation) else {
-                unread.push(format!(
-                    "{name}: `{operation}` is not an operation that is asked for here"
-                ));
+                let of = OPERATIONS.iter().find(|(_, parts)| parts.contains(&operation.as_str()));
+                unread.push(match of {
+                    // The answer itself, without its operation.
+                    Some((of, _)) => format!(
+                        "{name}: `{operation}` is a part of what {of} answers: put the answer under its operation, as \
+                         with jq '{{{of}: .}}'"
+                    ),
+                    None => format!("{name}: `{operation}` is not an operation that is asked for here"),
+                });
                 continue;
             };
             if answers
