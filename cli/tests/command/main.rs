@@ -13,5 +13,6 @@ mod events;
 mod explain;
 mod files;
 mod folder;
+mod gates;
 mod online;
 mod tags;

@@ -70,16 +70,13 @@ impl Waits {
             since: now,
             until: self.until,
         };
-        match before.filter(|b| (&b.wishes, &b.codes) == (&waiting.wishes, &waiting.codes)) {
-            Some(before) => {
-                let since = before.since;
-                (Some(Waiting { since, ..waiting }), notices)
-            }
-            None => {
-                let names = waiting.wishes.values().map(Wish::name).collect();
-                notices.push(notice(facts, Stage::Waiting, names, waiting.why.join("; "), now, now));
-                (Some(waiting), notices)
-            }
+        if let Some(before) = before.filter(|b| (&b.wishes, &b.codes) == (&waiting.wishes, &waiting.codes)) {
+            let since = before.since;
+            (Some(Waiting { since, ..waiting }), notices)
+        } else {
+            let names = waiting.wishes.values().map(Wish::name).collect();
+            notices.push(notice(facts, Stage::Waiting, names, waiting.why.join("; "), now, now));
+            (Some(waiting), notices)
         }
     }
 }
