@@ -15,4 +15,5 @@ mod files;
 mod folder;
 mod gates;
 mod online;
+mod rollouts;
 mod tags;

@@ -70,14 +70,14 @@ impl Waits {
             since: now,
             until: self.until,
         };
-        if let Some(before) = before.filter(|b| (&b.wishes, &b.codes) == (&waiting.wishes, &waiting.codes)) {
+        let same = before.filter(|b| (&b.wishes, &b.codes) == (&waiting.wishes, &waiting.codes));
+        if let Some(before) = same {
             let since = before.since;
-            (Some(Waiting { since, ..waiting }), notices)
-        } else {
-            let names = waiting.wishes.values().map(Wish::name).collect();
-            notices.push(notice(facts, Stage::Waiting, names, waiting.why.join("; "), now, now));
-            (Some(waiting), notices)
+            return (Some(Waiting { since, ..waiting }), notices);
         }
+        let names = waiting.wishes.values().map(Wish::name).collect();
+        notices.push(notice(facts, Stage::Waiting, names, waiting.why.join("; "), now, now));
+        (Some(waiting), notices)
     }
 }
 
