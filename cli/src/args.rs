@@ -2,7 +2,11 @@
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::{apply, backtest, check, completions, diff, explain, history, pause, scale, status, sync, tags};
+use wharfinger_core::config::{Span, SpanError};
+
+use crate::{
+    apply, approve, backtest, check, completions, diff, explain, history, pause, rollback, scale, status, sync, tags,
+};
 
 /// Keeps what is around an Amazon ECS cluster true: service discovery, load balancing, scaling, delivery.
 #[derive(Debug, Parser)]
@@ -99,6 +103,10 @@ pub(crate) enum Command {
     /// Tell which of some tags a delivery rule would deploy, and why not the others, offline.
     #[command(after_help = tags::HELP)]
     Tags(tags::Args),
+    /// Agree to the images that wait for it or are in quarantine.
+    Approve(approve::Args),
+    /// Send a target back to a revision or an image that it had.
+    Rollback(rollback::Args),
     /// Have nothing done for a target, or for a domain of it, for a while.
     Pause(pause::Pause),
     /// End a pause.
@@ -111,4 +119,37 @@ pub(crate) enum Command {
     Schema,
     /// Print a completion script for a shell.
     Completions(completions::Args),
+}
+
+/// A number of tasks. Its option takes what begins with a hyphen too, so that this can say what is wrong with it.
+pub(crate) fn tasks(text: &str) -> Result<u32, String> {
+    number(text, "0 or more")
+}
+
+/// A number of things of which there must be one.
+pub(crate) fn some(text: &str) -> Result<usize, String> {
+    match number(text, "1 or more")? {
+        0 => Err("must be 1 or more".to_owned()),
+        n => Ok(n),
+    }
+}
+
+fn number<N: std::str::FromStr>(text: &str, range: &str) -> Result<N, String> {
+    let is_negative = text.strip_prefix('-').is_some_and(|rest| rest.parse::<f64>().is_ok());
+    text.parse().map_err(|_| {
+        if is_negative {
+            format!("must not be negative: write a whole number, {range}")
+        } else {
+            format!("write a whole number, {range}")
+        }
+    })
+}
+
+/// A time that something lasts, like `30m`.
+pub(crate) fn span(text: &str) -> Result<Span, String> {
+    let told = |error: SpanError| match text.strip_prefix('-') {
+        Some(rest) if rest.parse::<Span>().is_ok() => format!("must not be negative: write {rest}"),
+        _ => error.to_string(),
+    };
+    text.parse().map_err(told)
 }

@@ -25,8 +25,9 @@ pub(crate) struct Args {
     /// as `explain` takes it.
     #[arg(long, value_name = "FILE", conflicts_with = "online")]
     facts: Option<PathBuf>,
-    /// Also look up in AWS the Cloud Map services and target groups that the file names: whether they are there, fit, and are
-    /// not managed by ECS itself, nor a count by Application Auto Scaling. Services, alarms, queues and images are not looked up.
+    /// Also look up in AWS what the file names: whether Cloud Map services and target groups are there, fit, and are not
+    /// managed by ECS itself, nor a count by Application Auto Scaling; and which services, alarms, queues and repositories
+    /// are not there, as warnings, since they may be made later.
     #[arg(long)]
     online: bool,
 }

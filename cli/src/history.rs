@@ -4,16 +4,18 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use anyhow::Context;
+use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 use wharfinger_cloud::aws::Aws;
 use wharfinger_cloud::history::{self, Record};
 use wharfinger_cloud::table::TableName;
+use wharfinger_core::config::holds::DOMAINS;
 use wharfinger_core::ids::{Target, TargetKind};
 use wharfinger_core::report::Outcome;
 
-use crate::args::Global;
+use crate::args::{Global, some};
 use crate::output::{BOLD, DIM, GREEN, RED, Show, Verdict, YELLOW, show, warning};
-use crate::{cloud, table};
+use crate::{cloud, holds, table};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -21,8 +23,11 @@ pub(crate) struct Args {
     #[arg(value_parser = target)]
     target: Option<Target>,
     /// How many records to print: the newest ones.
-    #[arg(long, short = 'n', default_value_t = 50, value_name = "N")]
+    #[arg(long, short = 'n', default_value_t = 50, value_name = "N", value_parser = some, allow_hyphen_values = true)]
     limit: usize,
+    /// Only what was decided for this.
+    #[arg(long, value_parser = PossibleValuesParser::new(DOMAINS))]
+    domain: Option<String>,
 }
 
 /// A service and a family of one name share their history, so either will do.
@@ -34,29 +39,50 @@ pub(crate) fn target(text: &str) -> Result<Target, String> {
 #[derive(Debug, Serialize)]
 struct Report {
     records: Vec<Record>,
+    /// Which records alone are told.
+    #[serde(skip)]
+    domain: Option<String>,
 }
 
 pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
-    let mut records = cloud::block_on(async {
-        let needed: &[_] = match &args.target {
-            Some(_) => &[TableName::State],
-            None => &[TableName::State, TableName::Config],
-        };
-        let aws = cloud::connect(global, needed).await?;
-        let targets = match &args.target {
-            Some(target) => BTreeSet::from([target.to_string()]),
-            None => table::read(&aws).await?.targets.keys().map(Target::to_string).collect(),
-        };
-        let mut records = Vec::new();
-        for target in targets {
-            records.extend(read(&aws, &target).await?);
+    let found = cloud::block_on(async {
+        match &args.target {
+            Some(target) => of_target(global, target).await,
+            None => of_every_target(global).await.map(Some),
         }
-        Ok(records)
     })?;
+    let Some(mut records) = found else {
+        return Ok(Verdict::Found);
+    };
+    let domain = args.domain.clone();
+    records.retain(|record| domain.as_ref().is_none_or(|domain| record.domain == *domain));
     records.sort_by_key(|record| record.at);
     let records = records.split_off(records.len().saturating_sub(args.limit));
-    show(global.output, &Report { records })?;
+    show(global.output, &Report { records, domain })?;
     Ok(Verdict::Fine)
+}
+
+/// The records of one target, also of one that is not configured any more. `None` when it never was, which is told.
+async fn of_target(global: &Global, target: &Target) -> anyhow::Result<Option<Vec<Record>>> {
+    let aws = cloud::connect(global, &[TableName::State]).await?;
+    let records = read(&aws, &target.to_string()).await?;
+    if !records.is_empty() {
+        return Ok(Some(records));
+    }
+    let aws = cloud::connect(global, &[TableName::Config]).await?;
+    let current = table::read(&aws).await?;
+    Ok(holds::is_configured(&current, target).then_some(records))
+}
+
+async fn of_every_target(global: &Global) -> anyhow::Result<Vec<Record>> {
+    let aws = cloud::connect(global, &[TableName::State, TableName::Config]).await?;
+    let current = table::read(&aws).await?;
+    let names: BTreeSet<_> = current.targets.keys().map(Target::to_string).collect();
+    let mut records = Vec::new();
+    for target in names {
+        records.extend(read(&aws, &target).await?);
+    }
+    Ok(records)
 }
 
 async fn read(aws: &Aws, target: &str) -> anyhow::Result<Vec<Record>> {
@@ -73,9 +99,11 @@ async fn read(aws: &Aws, target: &str) -> anyhow::Result<Vec<Record>> {
 impl Show for Report {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         if self.records.is_empty() {
+            let domain = self.domain.as_ref().map(|domain| format!(" for {domain}"));
             return writeln!(
                 out,
-                "nothing was decided yet; `wharfinger export` prints which targets are configured"
+                "nothing was decided yet{}; `wharfinger export` prints which targets are configured",
+                domain.unwrap_or_default()
             );
         }
         for record in &self.records {

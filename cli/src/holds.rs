@@ -24,7 +24,7 @@ pub(crate) struct Told {
     target: String,
     /// Whether anything was written.
     pub(crate) changed: bool,
-    version: u64,
+    pub(crate) version: u64,
     #[serde(flatten)]
     pub(crate) holds: Holds,
 }
@@ -61,6 +61,8 @@ pub(crate) async fn change(
     let holds = plan.holds.into_values().reduce(|mut all, other| {
         all.paused.extend(other.paused);
         all.scale = all.scale.or(other.scale);
+        all.approvals.extend(other.approvals);
+        all.back = all.back.or(other.back);
         all
     });
     Ok(holds.map(|holds| Told {
@@ -84,6 +86,17 @@ fn named<'c>(
         bail!("what is stored of {target} cannot be read: apply its configuration anew");
     }
     Ok(current.targets.iter().filter(move |(known, _)| is_it(known)))
+}
+
+/// Whether anything is stored under the name of a target, a service or a family. That there is nothing is told.
+pub(crate) fn is_configured(current: &Current, target: &Target) -> bool {
+    let all: Vec<_> = current.targets.keys().chain(&current.malformed).collect();
+    let names: Vec<_> = all.iter().map(ToString::to_string).collect();
+    let known = names.contains(&target.to_string());
+    if !known {
+        note(unknown(&names, target));
+    }
+    known
 }
 
 /// There is no such target among these.
@@ -135,7 +148,7 @@ impl Show for Told {
         if let Some(over) = &holds.scale {
             writeln!(out, "{target}: {}", overridden(over))?;
         }
-        if *holds == Holds::default() {
+        if holds.is_idle() {
             writeln!(out, "{target}: nothing is paused, and no bound is overridden")?;
         }
         if *changed {

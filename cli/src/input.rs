@@ -63,15 +63,16 @@ pub(crate) fn applicable_document(file: &Path) -> anyhow::Result<(Loaded, Docume
     }
 }
 
-/// Ends an apply when AWS is not what the document needs; each problem is told at its place.
+/// Ends an apply when AWS is not what the document needs; each problem is told at its place, and what only surprises too.
 pub(crate) fn applicable_to_aws(mut loaded: Loaded, problems: Vec<Problem>) -> anyhow::Result<()> {
-    if problems.is_empty() {
-        return Ok(());
-    }
-    // What surprises has been told.
+    let fits = problems.iter().all(|problem| problem.level != Level::Error);
+    // What surprises in the text has been told.
     loaded.problems.clear();
     loaded.add(problems);
     tell(&loaded, &loaded.problems.iter().collect::<Vec<_>>());
+    if fits {
+        return Ok(());
+    }
     bail!("{} does not fit what is in AWS: nothing was applied", loaded.name)
 }
 

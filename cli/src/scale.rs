@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use anyhow::{Context, bail};
+use clap::ArgGroup;
 use jiff::Timestamp;
 use wharfinger_cloud::aws::Aws;
 use wharfinger_cloud::ports::{Answered, Clock, Functions};
@@ -13,25 +14,32 @@ use wharfinger_core::config::{Scaling, Span};
 use wharfinger_core::ids::{Target, TargetKind};
 use wharfinger_core::scaling::bounds;
 
-use crate::args::Global;
+use crate::args::{Global, span, tasks};
 use crate::holds::Told;
 use crate::output::{Verdict, note, show, warning};
 use crate::sync::{SETTLED, event};
 use crate::{cloud, holds, pause};
 
 #[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("bounds").args(["min", "max", "clear"]).required(true).multiple(true))]
 pub(crate) struct Args {
     /// `cluster/service`.
     #[arg(value_parser = crate::history::target)]
     target: Target,
     /// The least number of tasks.
-    #[arg(long, value_name = "N", required_unless_present_any = ["max", "clear"])]
+    #[arg(long, value_name = "N", value_parser = tasks, allow_hyphen_values = true)]
     min: Option<u32>,
     /// The greatest number of tasks.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = tasks, allow_hyphen_values = true)]
     max: Option<u32>,
     /// For so long, like `30m` or `2h`.
-    #[arg(long = "for", value_name = "TIME", required_unless_present = "clear")]
+    #[arg(
+        long = "for",
+        value_name = "TIME",
+        required_unless_present = "clear",
+        value_parser = span,
+        allow_hyphen_values = true
+    )]
     span: Option<Span>,
     /// End it now.
     #[arg(long, conflicts_with_all = ["min", "max", "span"])]
@@ -231,7 +239,14 @@ mod tests {
             ),
             ("--min 3 --for 0s", "is over at once"),
             ("--min 3", "--for <TIME>"),
-            ("--for 1h", "--min <N>"),
+            ("--for 1h", "<--min <N>|--max <N>|--clear>"),
+            (
+                "--min -1 --for 1h",
+                "must not be negative: write a whole number, 0 or more",
+            ),
+            ("--max two --for 1h", "write a whole number, 0 or more"),
+            ("--min 3 --for -10m", "must not be negative: write 10m"),
+            ("--min 3 --for -x", "`-x` is not a duration"),
             ("--min 3 --for 2", "is not a duration"),
             ("--clear --min 3", "cannot be used with"),
         ] {

@@ -34,8 +34,8 @@ pub(super) fn definitions(scaling: &Scaling, facts: &Answers) -> anyhow::Result<
     }
     let ticked: Vec<_> = unknown.iter().map(|name| format!("`{name}`")).collect();
     bail!(
-        "nothing is known of the threshold of {}: supply DescribeAlarms with --facts FILE, one JSON object \
-         {{ \"DescribeAlarms\": … }} with what `aws cloudwatch describe-alarms --alarm-names {} --output json` prints",
+        "nothing is known of the threshold of {}: supply DescribeAlarms with --facts FILE, which is what \
+         `aws cloudwatch describe-alarms --alarm-names {} --output json | jq '{{DescribeAlarms: .}}'` prints",
         ticked.join(", "),
         unknown.join(" ")
     )

@@ -9,6 +9,7 @@ use wharfinger_core::scaling::backtest::{Backtest, Moment};
 use wharfinger_core::scaling::bounds;
 
 use super::metrics::Metrics;
+use super::table::course;
 
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 56.0;
@@ -31,6 +32,12 @@ const STEPS: [i32; 13] = [
 /// The colours, seen on white and on black: of Okabe and Ito, without those that are too near to either.
 const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 
+/// How the lines are dashed when the colours come again.
+const DASHES: [&str; 4] = ["none", "7 3", "2 3", "8 3 2 3"];
+
+/// How many characters of a name are shown: of the widest ones so many fit beside the rest of the line.
+const NAME: usize = 60;
+
 const STYLE: &str = "\
 :root{color-scheme:light dark;color:#1f2328;background:#fff}\
 @media(prefers-color-scheme:dark){:root{color:#e6edf3;background:#0d1117}}\
@@ -47,8 +54,9 @@ pub(super) fn draw(backtest: &Backtest, metrics: &Metrics, moments: &[Moment]) -
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">\
          <title>{0}: desired count</title><style>{STYLE}</style>\n\
-         <text x=\"{LEFT}\" y=\"24\">{0}: desired count, with its bounds dashed; times are UTC</text>\n",
-        escaped(&backtest.target.to_string())
+         <text x=\"{LEFT}\" y=\"24\">{1}: desired count, with its bounds dashed; times are UTC</text>\n",
+        escaped(&backtest.target.to_string()),
+        escaped(&shortened(&backtest.target.to_string())),
     );
     let (Some(first), Some(last)) = (moments.first(), moments.last()) else {
         svg.push_str("<text x=\"56\" y=\"60\">there are no rows</text></svg>\n");
@@ -93,22 +101,33 @@ impl Across {
                 break;
             }
             line(svg, "grid", (x, COUNT.0), (x, METRICS.1));
-            label(svg, (x, METRICS.1 + 18.0), "middle", &at.strftime(form).to_string());
+            let text = at.strftime(form).to_string();
+            let (x, anchor) = within(x, &text);
+            label(svg, (x, METRICS.1 + 18.0), anchor, &text);
         }
+    }
+}
+
+/// Where a text in the middle of `x` goes so that none of it is cut off at the right.
+fn within(x: f64, text: &str) -> (f64, &'static str) {
+    // No digit is wider.
+    let half = 3.5 * number(text.len());
+    if x + half > WIDTH {
+        (WIDTH - 2.0, "end")
+    } else {
+        (x, "middle")
     }
 }
 
 /// The count and its bounds.
 fn counts(svg: &mut String, backtest: &Backtest, moments: &[Moment], across: &Across) {
-    let bounds: Vec<_> = moments
+    let course: Vec<_> = course(moments).collect();
+    let bounds: Vec<_> = course
         .iter()
-        .map(|row| bounds(&backtest.scaling, None, row.time).bounds)
+        .map(|(time, _)| bounds(&backtest.scaling, None, *time).bounds)
         .collect();
-    let most = bounds
-        .iter()
-        .map(|b| b.max)
-        .chain(moments.iter().map(|row| row.desired))
-        .max();
+    let counts = course.iter().map(|(_, count)| *count);
+    let most = bounds.iter().map(|b| b.max).chain(counts).max();
     let most = most.unwrap_or_default().max(1);
     let y = |count: u32| COUNT.1 - (COUNT.1 - COUNT.0) * f64::from(count) / f64::from(most);
     let step = most.div_ceil(6);
@@ -121,8 +140,8 @@ fn counts(svg: &mut String, backtest: &Backtest, moments: &[Moment], across: &Ac
     let steps = |of: &dyn Fn(usize) -> u32| {
         let mut path = String::new();
         let mut before = None;
-        for (i, row) in moments.iter().enumerate() {
-            let (x, now) = (across.x(row.time), of(i));
+        for (i, (time, _)) in course.iter().enumerate() {
+            let (x, now) = (across.x(*time), of(i));
             match before {
                 None => push(&mut path, format_args!("M{x:.1} {:.1}", y(now))),
                 Some(before) if before != now => push(&mut path, format_args!("H{x:.1}V{:.1}", y(now))),
@@ -135,7 +154,7 @@ fn counts(svg: &mut String, backtest: &Backtest, moments: &[Moment], across: &Ac
     for path in [steps(&|i| bounds[i].min), steps(&|i| bounds[i].max)] {
         push(svg, format_args!("<path class=\"bound\" d=\"{path}\"/>\n"));
     }
-    let path = steps(&|i| moments[i].desired);
+    let path = steps(&|i| course[i].1);
     push(svg, format_args!("<path class=\"count\" d=\"{path}\"/>\n"));
 }
 
@@ -143,34 +162,56 @@ fn counts(svg: &mut String, backtest: &Backtest, moments: &[Moment], across: &Ac
 fn values(svg: &mut String, metrics: &Metrics, across: &Across) {
     line(svg, "axis", (LEFT, METRICS.0), (LEFT, METRICS.1));
     line(svg, "axis", (LEFT, METRICS.1), (RIGHT, METRICS.1));
-    label(svg, (LEFT - 8.0, METRICS.0 + 4.0), "end", "max");
-    label(svg, (LEFT - 8.0, METRICS.1 + 4.0), "end", "min");
-    let colours = COLOURS.iter().cycle();
-    for ((i, column), colour) in metrics.columns.iter().enumerate().zip(colours) {
+    label(
+        svg,
+        (LEFT, METRICS.0 - 8.0),
+        "start",
+        "the metrics, each on a scale of its own",
+    );
+    let dashes = DASHES
+        .iter()
+        .flat_map(|dash| COLOURS.iter().map(move |colour| (colour, dash)));
+    for ((i, column), (colour, dash)) in metrics.columns.iter().enumerate().zip(dashes.cycle()) {
+        let path = |svg: &mut String, d: &str| {
+            let style = format_args!("class=\"metric\" stroke=\"{colour}\" stroke-dasharray=\"{dash}\"");
+            push(svg, format_args!("<path {style} d=\"{d}\"/>\n"));
+        };
         let known = metrics.rows.iter().filter_map(|row| row.values[column]);
         let (low, high) = known.fold((0.0_f64, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
         let at = METRICS.1 + 40.0 + LINE * number(i);
-        push(
-            svg,
-            format_args!(
-                "<path class=\"metric\" stroke=\"{colour}\" d=\"M{LEFT} {}h24\"/>\n",
-                at - 4.0
-            ),
-        );
+        path(svg, &format!("M{LEFT} {}h24", at - 4.0));
+        let name = shortened(column);
         let told = if high.is_finite() {
-            format!("{column}, drawn from {low} to {high}")
+            format!("{name}, drawn from {} to {}", value(low), value(high))
         } else {
-            format!("{column}, no data")
+            format!("{name}, no data")
         };
         label(svg, (LEFT + 32.0, at), "start", &told);
-        let range = if high > low { high - low } else { 1.0 };
-        let y = |value: f64| METRICS.1 - (METRICS.1 - METRICS.0) * (value - low) / range;
-        let path = line_of(metrics, column, across, y);
-        push(
-            svg,
-            format_args!("<path class=\"metric\" stroke=\"{colour}\" d=\"{path}\"/>\n"),
-        );
+        // In halves: the whole of the greatest numbers is beyond every number.
+        let range = if high > low { high / 2.0 - low / 2.0 } else { 1.0 };
+        let y = |value: f64| METRICS.1 - (METRICS.1 - METRICS.0) * ((value / 2.0 - low / 2.0) / range);
+        path(svg, &line_of(metrics, column, across, y));
     }
+}
+
+/// A value of a metric, no longer than it must be.
+fn value(value: f64) -> String {
+    let size = value.abs();
+    if size != 0.0 && !(1e-4..1e9).contains(&size) {
+        return format!("{value:.3e}");
+    }
+    let text = format!("{value:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// A name whose middle is left out where it is too long: names differ at their ends.
+fn shortened(name: &str) -> String {
+    let all: Vec<_> = name.chars().collect();
+    if all.len() <= NAME {
+        return name.to_owned();
+    }
+    let (begin, end) = (&all[..NAME / 2], &all[all.len() - (NAME / 2 - 1)..]);
+    begin.iter().chain(&['…']).chain(end).collect()
 }
 
 /// A line through the values, broken where they are missing. Of the values within one pixel the least and the greatest
@@ -248,4 +289,86 @@ fn push(text: &mut String, more: std::fmt::Arguments<'_>) {
 /// A small number, as a length.
 fn number(n: usize) -> f64 {
     u32::try_from(n).map_or(f64::from(u32::MAX), f64::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use wharfinger_core::ids::Target;
+    use wharfinger_core::scaling::backtest::Row;
+
+    use super::*;
+
+    /// A chart of these columns, with a line each five minutes.
+    fn drawn(columns: &[(&str, &[f64])]) -> String {
+        let scaling = serde_json::from_value(serde_json::json!({ "min": 1, "max": 4 })).unwrap();
+        let backtest = Backtest {
+            target: Target::service("prod", "web"),
+            scaling,
+            alarms: BTreeMap::new(),
+            from: None,
+        };
+        let count = columns.iter().map(|(_, values)| values.len()).max().unwrap_or_default();
+        let row = |i: usize| Row {
+            time: Timestamp::from_second(300 * i64::try_from(i).unwrap()).unwrap(),
+            values: columns
+                .iter()
+                .map(|(name, values)| ((*name).to_owned(), values.get(i).copied()))
+                .collect(),
+        };
+        let rows: Vec<_> = (0..count).map(row).collect();
+        let moments = backtest.run(&rows);
+        let columns = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
+        draw(&backtest, &Metrics::of(columns, rows), &moments)
+    }
+
+    #[test]
+    fn every_line_differs_from_the_others() {
+        let names: Vec<_> = (0..24).map(|i| format!("metric-{i}")).collect();
+        let columns: Vec<_> = names.iter().map(|name| (name.as_str(), &[1.0, 2.0][..])).collect();
+        let svg = drawn(&columns);
+        let styles = svg.lines().filter(|line| line.contains("class=\"metric\""));
+        let styles: std::collections::BTreeSet<_> = styles.filter_map(|line| line.split(" d=").next()).collect();
+        assert_eq!(styles.len(), 24, "{styles:?}");
+    }
+
+    #[test]
+    fn the_greatest_numbers_and_the_longest_names_fit() {
+        let long = format!("{}-a", "W".repeat(250));
+        let svg = drawn(&[(&long, &[1e308, -1e308, 0.0]), ("tiny", &[3e-9, 1.5])]);
+        for no in ["NaN", "inf", "0000000"] {
+            assert!(!svg.contains(no), "{no}: {svg}");
+        }
+        for told in [
+            "drawn from -1.000e308 to 1.000e308",
+            "tiny, drawn from 0 to 1.5",
+            "W…W",
+            "WW-a, drawn",
+        ] {
+            assert!(svg.contains(told), "{told}: {svg}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_no_longer_than_they_must_be() {
+        for (number, told) in [
+            (0.0, "0"),
+            (120.0, "120"),
+            (0.1 + 0.2, "0.3"),
+            (-2.5, "-2.5"),
+            (123_456_789.0, "123456789"),
+            (1e9, "1.000e9"),
+            (-3e-9, "-3.000e-9"),
+        ] {
+            assert_eq!(value(number), told);
+        }
+    }
+
+    #[test]
+    fn the_last_time_is_not_cut_off() {
+        assert_eq!(within(500.0, "09:00"), (500.0, "middle"));
+        assert_eq!(within(944.0, "09:00"), (958.0, "end"));
+        assert_eq!(within(930.0, "01-31 09:00"), (958.0, "end"));
+    }
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use csv::{ReaderBuilder, StringRecord, Trim};
-use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use wharfinger_core::config::{Rule, Scaling};
 use wharfinger_core::event::{parse_time, time_from_json};
 use wharfinger_core::scaling::backtest::Row;
@@ -48,6 +48,7 @@ impl Metrics {
         let header = reader.headers().map_err(|error| broken(&name, text, &error))?;
         let columns = columns(header).with_context(|| format!("{name}:1"))?;
         let mut rows: Vec<Row> = Vec::new();
+        let mut newest: Option<(Timestamp, usize)> = None;
         for record in reader.records() {
             let record = record.map_err(|error| broken(&name, text, &error))?;
             let at = |column: usize, what: &str| {
@@ -58,11 +59,19 @@ impl Metrics {
                 )
             };
             let time = time(&record[0]).with_context(|| at(0, TIME))?;
-            if rows.last().is_some_and(|before| time < before.time) {
-                bail!(
-                    "{}: `{time}` is before the line above: sort the lines by time",
+            let here = line(text, record.position());
+            match newest {
+                Some((before, _)) if time < before => {
+                    bail!(
+                        "{}: `{time}` is before the line above: sort the lines by time",
+                        at(0, TIME)
+                    )
+                }
+                Some((before, there)) if time == before => bail!(
+                    "{}: `{time}` is the time of line {there} too: one line per time, so put what both say into one",
                     at(0, TIME)
-                );
+                ),
+                _ => newest = Some((time, here)),
             }
             let mut values = BTreeMap::new();
             for ((i, cell), column) in record.iter().enumerate().skip(1).zip(&columns) {
@@ -71,6 +80,14 @@ impl Metrics {
             rows.push(Row { time, values });
         }
         Ok(Self { name, columns, rows })
+    }
+
+    /// The usual time between two lines: the median.
+    pub(super) fn step(&self) -> Option<SignedDuration> {
+        let steps = self.rows.windows(2);
+        let mut steps: Vec<_> = steps.map(|pair| pair[1].time.duration_since(pair[0].time)).collect();
+        steps.sort_unstable();
+        steps.get(steps.len() / 2).copied()
     }
 
     /// Whether every rule has its column; what no rule names is told.
@@ -197,6 +214,14 @@ fn value(cell: &str) -> anyhow::Result<Option<f64>> {
 mod tests {
     use super::*;
 
+    impl Metrics {
+        /// What another test has in place of a file.
+        pub(in super::super) fn of(columns: Vec<String>, rows: Vec<Row>) -> Self {
+            let name = "m.csv".to_owned();
+            Self { name, columns, rows }
+        }
+    }
+
     fn read(text: &str) -> Result<Metrics, String> {
         Metrics::parse("m.csv".to_owned(), text).map_err(|error| format!("{error:#}"))
     }
@@ -261,6 +286,10 @@ mod tests {
             (
                 "time,a\n60,1\n0,1\n",
                 "m.csv:3: column 1 (`time`): `1970-01-01T00:00:00Z` is before the line above",
+            ),
+            (
+                "time,a\n60,1\n\n1970-01-01T00:01Z,3\n",
+                "m.csv:4: column 1 (`time`): `1970-01-01T00:01:00Z` is the time of line 2 too: one line per time",
             ),
         ] {
             let error = read(text).unwrap_err();

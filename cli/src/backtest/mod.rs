@@ -13,7 +13,7 @@ use wharfinger_core::config::{Document, Rule, Scaling};
 use wharfinger_core::ids::Target;
 use wharfinger_core::scaling::backtest::{Backtest, Moment};
 
-use crate::args::Global;
+use crate::args::{Global, tasks};
 use crate::document::nearest;
 use crate::facts::Answers;
 use crate::input;
@@ -31,8 +31,8 @@ pub(crate) const HELP: &str = r#"Metrics:
 
 Thresholds:
   --facts FILE holds what AWS says of the alarms, { "DescribeAlarms": … } as
-  `aws cloudwatch describe-alarms --output json` prints it: threshold, comparison, periods, missing
-  data. Rules with `target` need none: without one each minute counts."#;
+  `aws cloudwatch describe-alarms --output json | jq '{DescribeAlarms: .}'` prints it: threshold,
+  comparison, periods, missing data. Rules with `target` need none: without one each minute counts."#;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -45,7 +45,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CSV")]
     metrics: PathBuf,
     /// The count before the first row; the `min` of then when it is left out.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = tasks, allow_hyphen_values = true)]
     from: Option<u32>,
     /// What AWS says of the alarms: `{ "DescribeAlarms": … }`, as `aws … --output json` prints it.
     #[arg(long, value_name = "FILE")]
@@ -80,6 +80,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
         from: args.from,
     };
     tell_untried(&backtest.scaling);
+    tell_coarse(&backtest, &metrics);
     let rows = backtest.run(&metrics.rows);
     if let Some(file) = &args.svg {
         let chart = chart::draw(&backtest, &metrics, &rows);
@@ -107,6 +108,22 @@ fn scaling(document: &Document, args: &Args) -> anyhow::Result<Scaling> {
     };
     let scaling = service.scaling.clone();
     scaling.with_context(|| format!("{target} has no `scaling` in {file}: nothing moves its count"))
+}
+
+/// Which alarms have too few values for their periods: they would stay as they are, whatever the values.
+fn tell_coarse(backtest: &Backtest, metrics: &Metrics) {
+    let Some(step) = metrics.step() else { return };
+    let coarse = backtest.alarms.iter().filter_map(|(name, alarm)| {
+        let longest = alarm.longest_step().filter(|longest| *longest < step)?;
+        Some(format!("`{name}` needs one each {longest:#} or more often"))
+    });
+    let coarse: Vec<_> = coarse.collect();
+    if !coarse.is_empty() {
+        warning(format_args!(
+            "there is a line each {step:#}, too few for the periods of these alarms, which do not change their state: {}",
+            coarse.join(", ")
+        ));
+    }
 }
 
 /// What of the rules the values cannot tell.

@@ -1,10 +1,11 @@
 //! The rows in which something changed, and what it all came to.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use jiff::SignedDuration;
-use wharfinger_core::report::Code;
+use jiff::{SignedDuration, Timestamp};
+use wharfinger_core::report::{Code, Reason};
 use wharfinger_core::scaling::backtest::Moment;
 
 use super::Report;
@@ -21,12 +22,18 @@ impl Show for Report {
         writeln!(out, "{BOLD}{:width$}  tasks     why{BOLD:#}", "time")?;
         let (mut count, mut said, mut quiet) = (self.start, BTreeSet::new(), 0);
         for row in &self.rows {
-            let codes: BTreeSet<Code> = row.reasons.iter().map(|reason| reason.code).collect();
-            if row.desired == count && codes == said {
+            for change in &row.between {
+                let reasons: Vec<_> = change.reasons.iter().collect();
+                line(out, width, change.time, (change.from, change.to), &reasons)?;
+                count = change.to;
+            }
+            let codes: BTreeSet<Code> = row.own().iter().map(|reason| reason.code).collect();
+            if row.desired == count && codes == said && row.between.is_empty() {
                 quiet += 1;
                 continue;
             }
-            line(out, width, count, &said, row)?;
+            let reasons = told(count, &said, row);
+            line(out, width, row.time, (count, row.desired), &reasons)?;
             (count, said) = (row.desired, codes);
         }
         if quiet > 0 {
@@ -42,20 +49,33 @@ impl Show for Report {
     }
 }
 
-/// One row: of one in which the count changed every reason, of another the first that is new, or the last, which decided.
-fn line(out: &mut dyn Write, width: usize, before: u32, said: &BTreeSet<Code>, row: &Moment) -> io::Result<()> {
-    let changed = before != row.desired;
-    let (style, tasks) = match row.desired.cmp(&before) {
-        std::cmp::Ordering::Greater => (GREEN, format!("{before} -> {}", row.desired)),
-        std::cmp::Ordering::Less => (YELLOW, format!("{before} -> {}", row.desired)),
-        std::cmp::Ordering::Equal => (DIM, before.to_string()),
+/// Of a row in which the count changed every reason; of another the last, which decided, and before it the first that is
+/// new.
+fn told<'a>(before: u32, said: &BTreeSet<Code>, row: &'a Moment) -> Vec<&'a Reason> {
+    let own = row.own();
+    if before != row.desired {
+        return own.iter().collect();
+    }
+    let Some((last, others)) = own.split_last() else {
+        return Vec::new();
     };
-    let new = row.reasons.iter().find(|reason| !said.contains(&reason.code));
-    let told = match new.or(row.reasons.last()) {
-        Some(reason) if !changed => std::slice::from_ref(reason),
-        _ => &row.reasons,
+    let new = others.iter().find(|reason| !said.contains(&reason.code));
+    new.into_iter().chain([last]).collect()
+}
+
+fn line(
+    out: &mut dyn Write,
+    width: usize,
+    time: Timestamp,
+    (before, after): (u32, u32),
+    told: &[&Reason],
+) -> io::Result<()> {
+    let (style, tasks) = match after.cmp(&before) {
+        Ordering::Greater => (GREEN, format!("{before} -> {after}")),
+        Ordering::Less => (YELLOW, format!("{before} -> {after}")),
+        Ordering::Equal => (DIM, before.to_string()),
     };
-    let mut lead = format!("{:width$}  {style}{tasks:8}{style:#}", row.time.to_string());
+    let mut lead = format!("{:width$}  {style}{tasks:8}{style:#}", time.to_string());
     if told.is_empty() {
         return writeln!(out, "{lead}");
     }
@@ -64,6 +84,14 @@ fn line(out: &mut dyn Write, width: usize, before: u32, said: &BTreeSet<Code>, r
         lead = " ".repeat(width + 10);
     }
     Ok(())
+}
+
+/// The count from each of its times on: of the rows, and of the changes between them.
+pub(super) fn course(rows: &[Moment]) -> impl Iterator<Item = (Timestamp, u32)> {
+    rows.iter().flat_map(|row| {
+        let between = row.between.iter().map(|change| (change.time, change.to));
+        between.chain([(row.time, row.desired)])
+    })
 }
 
 /// What it all came to.
@@ -80,14 +108,15 @@ struct Summary {
 impl Summary {
     fn of(start: u32, rows: &[Moment]) -> Option<Self> {
         let (first, last) = (rows.first()?, rows.last()?);
+        let course: Vec<_> = course(rows).collect();
         let counts: Vec<_> = std::iter::once(start)
-            .chain(rows.iter().map(|row| row.desired))
+            .chain(course.iter().map(|(_, count)| *count))
             .collect();
         let steps = counts.windows(2).map(|pair| pair[1].cmp(&pair[0]));
         let steps: Vec<_> = steps.filter(|step| step.is_ne()).collect();
-        let spent = rows.windows(2).map(|pair| {
-            let lasted = pair[1].time.duration_since(pair[0].time).as_secs();
-            lasted.saturating_mul(pair[0].desired.into())
+        let spent = course.windows(2).map(|pair| {
+            let lasted = pair[1].0.duration_since(pair[0].0).as_secs();
+            lasted.saturating_mul(pair[0].1.into())
         });
         Some(Self {
             lasted: last.time.duration_since(first.time),
@@ -123,7 +152,7 @@ impl std::fmt::Display for Summary {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
+    use wharfinger_core::scaling::backtest::Change;
 
     use super::*;
 
@@ -132,6 +161,7 @@ mod tests {
             time: Timestamp::from_second(i * 1_800).unwrap(),
             desired: *desired,
             reasons: Vec::new(),
+            between: Vec::new(),
         };
         let rows: Vec<_> = (0..).zip(counts).map(row).collect();
         let told = Summary::of(start, &rows).map(|summary| summary.to_string());
@@ -156,5 +186,72 @@ mod tests {
             &[1, 2, 1, 2, 2],
             Some("in 2h: 3 change(s), 2 reversal(s), 1 to 2 tasks, 3.0 task-hours"),
         );
+    }
+
+    fn moment(second: i64, desired: u32, codes: &[Code], between: Vec<Change>) -> Moment {
+        let own = codes.iter().map(|code| Reason::new(*code, "so"));
+        let others: Vec<_> = between.iter().flat_map(|change| change.reasons.clone()).collect();
+        Moment {
+            time: Timestamp::from_second(second).unwrap(),
+            desired,
+            reasons: others.into_iter().chain(own).collect(),
+            between,
+        }
+    }
+
+    fn steps(from: i64, counts: &[u32]) -> Vec<Change> {
+        let steps = (1..).zip(counts.windows(2));
+        steps
+            .map(|(i, pair)| Change {
+                time: Timestamp::from_second(from + 60 * i).unwrap(),
+                from: pair[0],
+                to: pair[1],
+                reasons: vec![Reason::new(Code::ScaleOut, "so")],
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_changes_between_two_rows_counts_from_its_own_time() {
+        let rows = [
+            moment(0, 5, &[Code::ScaleOut], Vec::new()),
+            moment(300, 20, &[Code::ScaleOut], steps(0, &[5, 8, 11, 14, 17])),
+        ];
+        assert_eq!(
+            Summary::of(2, &rows).unwrap().to_string(),
+            "in 5m: 6 change(s), 0 reversal(s), 2 to 20 tasks, 0.9 task-hours"
+        );
+        let mut out = Vec::new();
+        let report = Report {
+            rows: rows.into(),
+            start: 2,
+        };
+        report.text(&mut out).unwrap();
+        let text = anstream::adapter::strip_bytes(&out).into_vec();
+        let text = String::from_utf8(text).unwrap();
+        let counts: Vec<_> = text.lines().filter(|line| line.contains(" -> ")).collect();
+        assert_eq!(counts.len(), 6, "{text}");
+        assert!(
+            counts[3].starts_with("1970-01-01T00:03:00Z  11 -> 14  ScaleOut"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_row_that_changes_nothing_says_what_decided() {
+        use Code::*;
+        let quiet = |codes: &[Code], said: &[Code]| -> Vec<Code> {
+            let row = moment(0, 5, codes, Vec::new());
+            let said = said.iter().copied().collect();
+            told(5, &said, &row).iter().map(|reason| reason.code).collect()
+        };
+        assert_eq!(quiet(&[ScaleIn, Stabilising], &[]), [ScaleIn, Stabilising]);
+        assert_eq!(quiet(&[ScaleIn, Cooldown], &[ScaleIn, Stabilising]), [Cooldown]);
+        assert_eq!(
+            quiet(&[ScaleOut, AlarmNotActive, AlreadyAtMaxCapacity], &[ScaleOut]),
+            [AlarmNotActive, AlreadyAtMaxCapacity]
+        );
+        assert_eq!(quiet(&[AlarmNotActive], &[ScaleIn, AlarmNotActive]), [AlarmNotActive]);
+        assert_eq!(quiet(&[], &[ScaleIn]), []);
     }
 }

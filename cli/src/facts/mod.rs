@@ -1,6 +1,7 @@
 //! What `--facts` supplies: answers of AWS, as `aws … --output json` prints them, by the operation's name.
 
 mod hosts;
+mod images;
 mod names;
 mod scaling;
 
@@ -23,9 +24,11 @@ use crate::output::warning;
 pub(crate) use hosts::Placed;
 
 /// The operations whose answers are read, and what of them.
-const OPERATIONS: [(&str, &[&str]); 15] = [
+const OPERATIONS: [(&str, &[&str]); 17] = [
+    ("BatchGetImage", &["images", "failures"]),
     ("DescribeAlarms", &["MetricAlarms", "CompositeAlarms"]),
     ("DescribeContainerInstances", &["containerInstances", "failures"]),
+    ("DescribeImageScanFindings", &["imageScanStatus", "imageScanFindings"]),
     ("DescribeImages", &["imageDetails"]),
     ("DescribeInstanceInformation", &["InstanceInformationList"]),
     ("DescribeInstances", &["Reservations"]),
@@ -113,9 +116,15 @@ impl Answers {
         for (operation, answers) in &self.by_operation {
             let name = &self.name;
             let Some((_, parts)) = OPERATIONS.iter().find(|(known, _)| known == operation) else {
-                unread.push(format!(
-                    "{name}: `{operation}` is not an operation that is asked for here"
-                ));
+                let of = OPERATIONS.iter().find(|(_, parts)| parts.contains(&operation.as_str()));
+                unread.push(match of {
+                    // The answer itself, without its operation.
+                    Some((of, _)) => format!(
+                        "{name}: `{operation}` is a part of what {of} answers: put the answer under its operation, as \
+                         with jq '{{{of}: .}}'"
+                    ),
+                    None => format!("{name}: `{operation}` is not an operation that is asked for here"),
+                });
                 continue;
             };
             if answers

@@ -1,16 +1,18 @@
-//! What the names of a document mean: Cloud Map services, target groups, and what ECS does with them itself. It is looked up
-//! when the document is applied, or checked with `--online`: never while an event waits.
+//! What the names of a document mean: services, Cloud Map services, target groups, what ECS does with them itself, and
+//! what sets services in motion. It is looked up when the document is applied, or checked with `--online`: never while an
+//! event waits.
 
 mod create;
 mod groups;
 mod registries;
 mod scalable;
+mod sources;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
-use wharfinger_cloud::ports::{Attachments, Names, Namespace, Scalable, TargetGroups};
+use wharfinger_cloud::ports::{Alarms, Attachments, Names, Namespace, Queues, Repositories, Scalable, TargetGroups};
 use wharfinger_core::config::conflicts::conflicts;
 use wharfinger_core::config::{Document, Making, Path, Problem, stored};
 use wharfinger_core::ids::{Target, TargetKind};
@@ -25,7 +27,7 @@ pub(crate) use create::create;
 pub(crate) struct Found {
     /// What the names mean; of a service that is to be made, what it will be, without an id.
     pub names: stored::Resolved,
-    /// Why the document cannot be applied.
+    /// Why the document cannot be applied, and what surprises.
     pub problems: Vec<Problem>,
     /// What is to be made.
     pub missing: Vec<Missing>,
@@ -44,44 +46,57 @@ pub(crate) struct Missing {
 
 /// Looks everything up that a document names. With `create`, what is missing in Cloud Map is no problem, if it can be made.
 pub(crate) async fn look_up(
-    cloud: &(impl Names + TargetGroups + Attachments + Scalable),
+    cloud: &(impl Names + TargetGroups + Attachments + Scalable + Alarms + Queues + Repositories),
     document: &Document,
     create: bool,
 ) -> anyhow::Result<Found> {
     let mut found = Found::default();
     registries::look_up(cloud, document, create, &mut found).await?;
     groups::look_up(cloud, document, &mut found).await?;
-    let attached = attached(cloud, document).await;
+    let attached = attached(cloud, document, &mut found).await;
     found.problems.extend(conflicts(document, &found.names, &attached));
     scalable::look_up(cloud, document, &mut found).await;
+    found.problems.extend(sources::look_up(cloud, document).await);
     Ok(found)
 }
 
-/// Where ECS itself registers the tasks of the services that join something. That it cannot be told stops nobody.
-async fn attached(cloud: &impl Attachments, document: &Document) -> BTreeMap<Target, Attached> {
-    let mut clusters: BTreeMap<String, Vec<String>> = BTreeMap::new();
+/// Where ECS itself registers the tasks of the services; one that is not there may be made later, and only surprises. That
+/// it cannot be told stops nobody.
+async fn attached(cloud: &impl Attachments, document: &Document, found: &mut Found) -> BTreeMap<Target, Attached> {
+    let mut clusters: BTreeMap<String, BTreeMap<String, Path>> = BTreeMap::new();
     for entry in document.entries() {
-        let joins = !entry.config.discovery.is_empty() || !entry.config.balancing.is_empty();
         if entry.kind == TargetKind::Service
-            && joins
             && let Ok(target) = Target::parse(entry.kind, &entry.name)
         {
-            clusters.entry(target.cluster).or_default().push(target.name);
+            let services = clusters.entry(target.cluster).or_default();
+            services.insert(target.name, entry.path);
         }
     }
-    let mut found = BTreeMap::new();
-    for (cluster, names) in clusters {
-        match cloud.attached(&cluster, &names).await {
-            Ok(services) => {
-                let target = |(name, attached)| (Target::service(cluster.clone(), name), attached);
-                found.extend(services.into_iter().map(target));
+    let mut all = BTreeMap::new();
+    for (cluster, places) in clusters {
+        let names: Vec<_> = places.keys().cloned().collect();
+        let services = match cloud.attached(&cluster, &names).await {
+            Ok(services) => services,
+            Err(error) => {
+                warning(format_args!(
+                    "whether the services of {cluster} are there, and whether ECS registers their tasks itself, cannot be \
+                     told: {error}"
+                ));
+                continue;
             }
-            Err(error) => warning(format_args!(
-                "whether ECS registers the tasks of {cluster} itself cannot be told: {error}"
-            )),
-        }
+        };
+        let absent = places.into_iter().filter(|(name, _)| !services.contains_key(name));
+        found.problems.extend(absent.map(|(name, path)| {
+            let message = format!(
+                "ECS has no service `{name}` in the cluster `{cluster}` of this account and Region: until there is one, \
+                 this does nothing"
+            );
+            Problem::warning(path, message)
+        }));
+        let target = |(name, attached)| (Target::service(cluster.clone(), name), attached);
+        all.extend(services.into_iter().map(target));
     }
-    found
+    all
 }
 
 /// Where a document names things: each name at its first place.

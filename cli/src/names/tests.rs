@@ -3,12 +3,16 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::json;
 use wharfinger_cloud::CloudError;
 use wharfinger_cloud::error::Kind;
-use wharfinger_cloud::ports::{Clock, Instance, OperationStatus, Registry, Submitted};
+use wharfinger_cloud::ports::{Clock, Instance, OperationStatus, QueueDepth, Registry, Submitted};
 use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth, TargetType};
 use wharfinger_core::config::stored::Record;
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
+use wharfinger_core::event::AlarmStateChange;
+
+use wharfinger_core::config::Level;
 
 use super::*;
 
@@ -21,6 +25,8 @@ struct Fake {
     registries: BTreeMap<String, BTreeMap<String, stored::Registry>>,
     groups: BTreeMap<String, TargetGroup>,
     attached: BTreeMap<String, Attached>,
+    /// Services, alarms, queues and repositories that are not there.
+    absent: Vec<&'static str>,
     running: Cell<u32>,
     vpc: RefCell<Option<String>>,
     fails: bool,
@@ -142,13 +148,49 @@ impl TargetGroups for Fake {
 impl Attachments for Fake {
     async fn attached(&self, cluster: &str, names: &[String]) -> Result<BTreeMap<String, Attached>, CloudError> {
         assert_eq!((cluster, names), ("prod", &["web".to_owned()][..]));
-        Ok(self.attached.clone())
+        if self.absent.contains(&"web") {
+            return Ok(BTreeMap::new());
+        }
+        let known = self.attached.get("web").cloned();
+        Ok([("web".to_owned(), known.unwrap_or_default())].into())
+    }
+}
+
+impl Alarms for Fake {
+    async fn describe_alarms(&self, names: &[String]) -> Result<Vec<AlarmStateChange>, CloudError> {
+        if self.fails {
+            return Err(CloudError::new("DescribeAlarms", Kind::Denied, "no"));
+        }
+        let there = names.iter().filter(|name| !self.absent.contains(&name.as_str()));
+        let alarm = |name: &String| json!({ "AlarmName": name, "StateValue": "OK", "StateUpdatedTimestamp": 1 });
+        let alarm = |name| AlarmStateChange::from_describe_alarms(&alarm(name)).unwrap();
+        Ok(there.map(alarm).collect())
+    }
+}
+
+impl Queues for Fake {
+    async fn queue_depth(&self, name: &str) -> Result<Option<QueueDepth>, CloudError> {
+        if self.fails {
+            return Err(CloudError::new("GetQueueUrl", Kind::Denied, "no"));
+        }
+        let (visible, in_flight) = (0, 0);
+        Ok((!self.absent.contains(&name)).then_some(QueueDepth { visible, in_flight }))
+    }
+}
+
+impl Repositories for Fake {
+    async fn has_repository(&self, name: &str) -> Result<bool, CloudError> {
+        if self.fails {
+            return Err(CloudError::new("DescribeRepositories", Kind::Denied, "no"));
+        }
+        Ok(!self.absent.contains(&name))
     }
 }
 
 impl Scalable for Fake {
     async fn scalable_targets(&self, services: &[Target]) -> Result<BTreeSet<Target>, CloudError> {
-        panic!("{services:?}: no document here has `scaling`")
+        assert_eq!(services, [Target::service("prod", "web")]);
+        Ok(BTreeSet::new())
     }
 }
 
@@ -268,7 +310,7 @@ async fn what_ecs_manages_is_told() {
     fake.groups.insert("web".into(), group(GROUP, TargetType::Ip));
     let attached = Attached {
         target_groups: [GROUP.to_owned()].into(),
-        registries: BTreeSet::new(),
+        ..Attached::default()
     };
     fake.attached.insert("web".into(), attached);
     let told = told(&fake.found("| web", false).await);
@@ -355,4 +397,42 @@ async fn a_name_that_several_namespaces_have_is_not_guessed() {
     let told = told(&fake.found("twin/x", true).await);
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("ns-1, ns-2") && told[0].contains("srv-"), "{told:?}");
+}
+
+#[tokio::test]
+async fn what_sets_a_service_in_motion_and_is_not_there_only_surprises() {
+    let web = json!({
+        "scaling": { "min": 1, "max": 9, "rules": [
+            { "alarm": "cpu", "target": 60 }, { "alarm": "gone", "add": -1 }, { "queue": "jobs", "per-task": 5 },
+            { "queue": "old", "per-task": 5 },
+        ] },
+        "delivery": [
+            { "repository": "shop/web", "tags": { "exact": "a" } }, { "repository": "shop/old", "tags": { "exact": "a" } },
+            { "repository": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop/old", "tags": { "exact": "a" } },
+        ],
+    });
+    let document: Document = serde_json::from_value(json!({ "version": 1, "services": { "prod/web": web } })).unwrap();
+    let fake = Fake {
+        absent: vec!["gone", "old", "shop/old", "web"],
+        ..Fake::default()
+    };
+    let found = look_up(&fake, &document, false).await.unwrap();
+    assert!(found.problems.iter().all(|p| p.level == Level::Warning), "{found:?}");
+    let told = told(&found);
+    let told: Vec<_> = told.iter().filter_map(|line| line.split(" in ").next()).collect();
+    assert_eq!(
+        told,
+        [
+            "services.prod/web: ECS has no service `web`",
+            "services.prod/web.scaling.rules[1].alarm: CloudWatch has no alarm `gone`",
+            "services.prod/web.scaling.rules[3].queue: SQS has no queue `old`",
+            "services.prod/web.delivery[1].repository: ECR has no repository `shop/old`",
+        ]
+    );
+    // Who may not ask is not told that nothing is there.
+    let fake = Fake {
+        fails: true,
+        ..Fake::default()
+    };
+    assert_eq!(look_up(&fake, &document, false).await.unwrap().problems, []);
 }

@@ -9,11 +9,12 @@ use anyhow::{Context, bail};
 use serde_json::{Map, Value, json};
 use wharfinger_cloud::aws::Aws;
 use wharfinger_cloud::ports::{Answered, Clock, Functions};
+use wharfinger_cloud::table::TableName;
 use wharfinger_core::ids::Target;
 
 use crate::args::Global;
-use crate::cloud;
 use crate::output::{Verdict, show, warning};
+use crate::{cloud, holds, table};
 
 pub(crate) use follow::{Moves, SETTLED, follow};
 pub(crate) use report::{Outcome, Report, Swept};
@@ -131,6 +132,11 @@ impl Named {
 
 pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
     let report = cloud::block_on(async {
+        if let Some(target) = &args.target
+            && !is_configured(global, target).await
+        {
+            return Ok(None);
+        }
         let aws = cloud::open().await?;
         let functions = args.named.find(&aws, &global.stack, &Domain::ALL).await?;
         if functions.is_empty() {
@@ -139,13 +145,32 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
                 global.stack
             );
         }
-        Ok(sweep(&aws, &functions, args.target.as_ref(), args.dry_run).await)
+        Ok(Some(sweep(&aws, &functions, args.target.as_ref(), args.dry_run).await))
     })?;
+    let Some(report) = report else {
+        return Ok(Verdict::Found);
+    };
     show(global.output, &report)?;
     if report.reached_nothing() {
         bail!("no function could be invoked");
     }
     Ok(report.verdict())
+}
+
+/// Whether there is such a target; where there is none, that is told. Who may invoke the functions need not be one who
+/// may read the table: that it cannot be told stops nobody.
+async fn is_configured(global: &Global, target: &Target) -> bool {
+    let current = async {
+        let aws = cloud::connect(global, &[TableName::Config]).await?;
+        table::read(&aws).await
+    };
+    match current.await {
+        Ok(current) => holds::is_configured(&current, target),
+        Err(error) => {
+            warning(format_args!("whether {target} is configured cannot be told: {error:#}"));
+            true
+        }
+    }
 }
 
 /// Lets each function sweep, one after the other.

@@ -178,6 +178,10 @@ fn what_cannot_be_read_or_tried_is_exit_code_2_with_its_place() {
             "m.csv:3: column 3: the line has 2 cells, the first line 4",
         ),
         (
+            CSV.replace("1769850120", "2026-01-31T10:01:00+01:00"),
+            "m.csv:4: column 1 (`time`): `2026-01-31T09:01:00Z` is the time of line 3 too",
+        ),
+        (
             CSV.replace(",120,60,5", ",120,60,-5"),
             "the queue `jobs` has fewer than no messages",
         ),
@@ -280,4 +284,73 @@ fn the_example_of_the_page_comes_to_what_the_page_says() {
     let page = std::fs::read_to_string(file("docs/scaling.md")).unwrap();
     let last = ran.out.lines().last().unwrap();
     assert!(page.contains(&format!("\n    {last}\n")), "{last}");
+}
+
+#[test]
+fn lines_too_far_apart_for_an_alarm_are_told_once() {
+    let csv = "time,web-idle\n0,1\n300,1\n600,1\n5000,1\n";
+    let folder = folder(csv);
+    let rules = "      rules:\n        - { alarm: web-idle, add: -1 }\n";
+    folder.write(
+        "w.yaml",
+        &format!("version: 1\nservices:\n  prod/web:\n    scaling:\n      min: 1\n      max: 10\n{rules}"),
+    );
+    let facts = std::fs::read_to_string(folder.0.path().join("facts.json")).unwrap();
+    folder.write(
+        "f.json",
+        &facts.replace("\"EvaluationPeriods\":1", "\"EvaluationPeriods\":3"),
+    );
+    let ran = run(&folder, &["--facts", "f.json"]);
+    assert_eq!(
+        (ran.code, ran.err.as_str()),
+        (
+            0,
+            "warning: there is a line each 5m, too few for the periods of these alarms, which do not change their state: \
+             `web-idle` needs one each 4m or more often\n"
+        ),
+        "{ran:?}"
+    );
+    assert_eq!(run(&folder, &["--facts", "facts.json"]).err, "");
+}
+
+#[test]
+fn what_is_no_answer_by_its_operation_is_told_with_a_remedy() {
+    let folder = folder(CSV);
+    let facts: Value =
+        serde_json::from_str(&std::fs::read_to_string(folder.0.path().join("facts.json")).unwrap()).unwrap();
+    folder.write_json("raw.json", &facts["DescribeAlarms"]);
+    let ran = run(&folder, &["--facts", "raw.json"]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{ran:?}");
+    assert!(
+        ran.err.contains(
+            "warning: raw.json: `MetricAlarms` is a part of what DescribeAlarms answers: put the answer under its \
+             operation, as with jq '{DescribeAlarms: .}'\n"
+        ),
+        "{ran:?}"
+    );
+    let text = facts.to_string();
+    for (from, to, told) in [
+        (
+            "\"Period\":60",
+            "\"Period\":-5",
+            "`Period` is -5, and must be a whole number",
+        ),
+        (
+            "LessThanThreshold",
+            "GreaterThanUpperThreshold",
+            "`ComparisonOperator` is `GreaterThanUpperThreshold`, which cannot be tried",
+        ),
+    ] {
+        folder.write("other.json", &text.replace(from, to));
+        let ran = run(&folder, &["--facts", "other.json"]);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{ran:?}");
+        assert!(ran.err.contains(told), "{ran:?}");
+    }
+    let ran = run(&folder, &["--facts", "facts.json", "--from", "-1"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(
+        ran.err
+            .contains("must not be negative: write a whole number, 0 or more"),
+        "{ran:?}"
+    );
 }

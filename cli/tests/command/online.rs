@@ -168,7 +168,19 @@ fn what_does_not_fit_aws_is_told_at_once_and_nothing_is_stored() {
     assert!(ran.out.ends_with("w.yaml: 2 errors, 0 warnings\n"), "{ran:?}");
     world(&aws);
     aws.says("DescribeServices", &json!({ "services": [] }));
-    assert_eq!(aws.run(&folder, &["check", "w.yaml", "--online"]).code, 0);
+    let ran = aws.run(&folder, &["check", "w.yaml", "--online"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.out
+            .starts_with("w.yaml:3:3: warning: ECS has no service `web` in the cluster `prod`"),
+        "{ran:?}"
+    );
+    let ran = aws.run(&folder, &["apply", "w.yaml", "--no-sync"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.err.starts_with("w.yaml:3:3: warning: ECS has no service `web`"),
+        "{ran:?}"
+    );
 }
 
 #[test]
@@ -213,6 +225,7 @@ fn sync_tells_what_the_functions_answer_and_ends_as_it_is_promised() {
         [("Invoke d".to_owned(), json!({})), ("Invoke b".to_owned(), json!({}))]
     );
 
+    table(&aws);
     aws.says("Invoke b", &answer(&["RegisterTargets"]));
     let ran = aws.run(&folder, &["sync", "prod/web", "--dry-run", "--output", "json"]);
     let report: Value = serde_json::from_str(&ran.out).unwrap();
@@ -318,6 +331,12 @@ fn pause_and_resume_tell_what_holds_and_who_is_not_configured() {
             .starts_with("prod/web: nothing is paused, and no bound is overridden\nnothing was written"),
         "{ran:?}"
     );
+    for (domain, has) in [("scaling", true), ("all", true), ("balancing", false)] {
+        let ran = aws.run(&folder, &["pause", "prod/web", domain, "--for", "1h"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let told = format!("prod/web has no `{domain}`: there is nothing that this holds back");
+        assert_eq!(ran.err.contains(&told), !has, "{ran:?}");
+    }
     for command in [
         &["pause", "prod/wbe"][..],
         &["resume", "prod/wbe"],
@@ -339,6 +358,8 @@ fn a_count_that_application_auto_scaling_moves_is_refused_unless_that_cannot_be_
         "w.yaml",
         "version: 1\nservices:\n  prod/web:\n    scaling: { min: 1, max: 2 }\n",
     );
+    let service = json!({ "serviceName": "web", "status": "ACTIVE" });
+    aws.says("DescribeServices", &json!({ "services": [service] }));
     let target = json!({ "ResourceId": "service/prod/web", "MinCapacity": 1, "MaxCapacity": 4 });
     aws.says("DescribeScalableTargets", &json!({ "ScalableTargets": [target] }));
     let ran = aws.run(&folder, &["check", "w.yaml", "--online"]);
@@ -406,4 +427,68 @@ fn status_asks_for_the_targets_once_and_twice_for_each() {
         ran.err.contains("prod/wbe is not configured (there is prod/web)"),
         "{ran:?}"
     );
+}
+
+#[test]
+fn history_and_sync_tell_who_is_not_configured() {
+    let (folder, aws) = (shop(), Aws::start(&FUNCTIONS));
+    table(&aws);
+    for command in ["history", "sync"] {
+        let ran = aws.run(&folder, &[command, "prod/wbe"]);
+        assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{ran:?}");
+        assert!(
+            ran.err.contains("prod/wbe is not configured (there is prod/web)"),
+            "{ran:?}"
+        );
+    }
+    assert_eq!(invoked(&aws), []);
+    let ran = aws.run(&folder, &["history", "prod/web", "--domain", "scaling"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.starts_with("nothing was decided yet for scaling; "), "{ran:?}");
+    for (arguments, told) in [
+        (&["-n", "0"][..], "must be 1 or more"),
+        (&["-n", "-1"], "must not be negative: write a whole number, 1 or more"),
+        (&["--domain", "scalign"], "a similar value exists: 'scaling'"),
+    ] {
+        let ran = aws.run(&folder, &[&["history"], arguments].concat());
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{ran:?}");
+        assert!(ran.err.contains(told), "{ran:?}");
+    }
+    // Who may not read the table may still invoke.
+    let other = Aws::start(&FUNCTIONS);
+    other.says_text("Query", "{".to_owned());
+    other.says("Invoke d", &answer(&[]));
+    other.says("Invoke b", &answer(&[]));
+    let ran = other.run(&folder, &["sync", "prod/web"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.err
+            .contains("warning: whether prod/web is configured cannot be told: "),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn history_prints_the_newest_records_of_a_domain() {
+    let (folder, aws) = (shop(), Aws::start(&[]));
+    let record = |second: u32, domain: &str| {
+        let text = |text: &str| json!({ "S": text });
+        let record = json!({
+            "at": text(&format!("2026-01-05T10:00:0{second}Z")), "domain": text(domain), "target": text("prod/web"),
+            "cause": text("a test"), "outcome": text("ignore"), "actions": { "L": [] }, "reasons": { "L": [] },
+        });
+        let sort = second.to_string();
+        json!({ "pk": text("history#prod/web"), "sk": text(&sort), "record": { "M": record } })
+    };
+    let items = [
+        record(1, "scaling"),
+        record(2, "discovery"),
+        record(3, "scaling"),
+        record(4, "delivery"),
+    ];
+    aws.says("Query", &json!({ "Items": items, "Count": 4 }));
+    let ran = aws.run(&folder, &["history", "prod/web", "--domain", "scaling", "-n", "1"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+    assert!(ran.out.starts_with("2026-01-05T10:00:03Z prod/web scaling "), "{ran:?}");
+    assert_eq!(ran.out.lines().count(), 2, "{ran:?}");
 }

@@ -332,6 +332,12 @@ pub trait Attachments {
     async fn attached(&self, cluster: &str, names: &[String]) -> Result<BTreeMap<String, Attached>, CloudError>;
 }
 
+/// Repositories of this account's and Region's registry, for the command.
+pub trait Repositories {
+    /// `DescribeRepositories` of one: whether it is there.
+    async fn has_repository(&self, name: &str) -> Result<bool, CloudError>;
+}
+
 /// What a function answered.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answered {

@@ -239,13 +239,16 @@ impl ServiceFacts {
     }
 }
 
-/// Where ECS itself registers the tasks of a service, by ARN.
+/// Where ECS itself registers the tasks of a service, by ARN, and where they have their addresses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attached {
     /// Target groups.
     pub target_groups: BTreeSet<String>,
     /// Cloud Map services, those of Service Connect included.
     pub registries: BTreeSet<String>,
+    /// Whether its tasks have network interfaces of their own: `networkConfiguration` is for network mode `awsvpc` alone
+    /// (ECS API reference, `Service`).
+    pub awsvpc: bool,
 }
 
 impl Attached {
@@ -255,7 +258,12 @@ impl Attached {
     pub fn parse(service: &Value) -> Self {
         let list = |value: &Value, field: &str| value.get(field).and_then(Value::as_array).cloned().unwrap_or_default();
         let text = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        let mut attached = Self::default();
+        let mut attached = Self {
+            awsvpc: service
+                .pointer("/networkConfiguration/awsvpcConfiguration")
+                .is_some_and(Value::is_object),
+            ..Self::default()
+        };
         for owner in std::iter::once(service.clone()).chain(list(service, "taskSets")) {
             for balancer in list(&owner, "loadBalancers") {
                 let groups = ["/targetGroupArn", "/advancedConfiguration/alternateTargetGroupArn"];
@@ -395,5 +403,7 @@ mod tests {
         );
         assert_eq!(attached.registries.into_iter().collect::<Vec<_>>(), ["a", "b", "c"]);
         assert_eq!(Attached::parse(&json!({})), Attached::default());
+        let network = json!({ "networkConfiguration": { "awsvpcConfiguration": { "subnets": ["a"] } } });
+        assert!(Attached::parse(&network).awsvpc);
     }
 }

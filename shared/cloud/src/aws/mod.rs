@@ -26,6 +26,7 @@ mod queues;
 pub mod raw;
 #[cfg(test)]
 mod replay;
+mod repositories;
 mod scalable;
 mod sdk;
 #[cfg(feature = "servicediscovery")]

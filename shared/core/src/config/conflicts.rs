@@ -86,14 +86,23 @@ fn of_group(
         );
         return Some(Problem::error(path, message));
     }
+    let attached = attached?;
     let arn = known.map_or(name.as_str(), |group| group.arn.as_str());
     let is_it = |owned: &String| owned == arn || (!arn.starts_with("arn:") && group_name(owned) == Some(arn));
-    attached?.target_groups.iter().any(is_it).then(|| {
+    if attached.target_groups.iter().any(is_it) {
         let message = format!(
             "ECS registers the tasks of {service} in `{name}` itself (loadBalancers): two owners of one target fight over \
              it; take this entry out, or that of the ECS service"
         );
-        Problem::error(path, message)
+        return Some(Problem::error(path, message));
+    }
+    let by_instance = known.is_some_and(|group| group.target_type == TargetType::Instance);
+    (by_instance && attached.awsvpc).then(|| {
+        let message = format!(
+            "`{name}` takes instances, and the tasks of {service} have network interfaces of their own (`awsvpc`): none \
+             can join; take a target group of type `ip`"
+        );
+        Problem::warning(path, message)
     })
 }
 
@@ -191,6 +200,31 @@ mod tests {
             "{told:?}"
         );
         assert!(told[0].ends_with("--resource-id service/prod/web"), "{told:?}");
+    }
+
+    #[test]
+    fn a_group_of_instances_takes_no_task_with_an_interface_of_its_own() {
+        for (target_type, awsvpc, expected) in [
+            (TargetType::Instance, true, 2),
+            (TargetType::Instance, false, 0),
+            (TargetType::Ip, true, 0),
+        ] {
+            let mut names = Resolved::default();
+            let arn = GROUP.to_owned();
+            for name in ["web", GROUP] {
+                let arn = arn.clone();
+                names
+                    .target_groups
+                    .insert(name.into(), TargetGroup { arn, target_type });
+            }
+            let attached = Attached {
+                awsvpc,
+                ..Attached::default()
+            };
+            let told = told(&names, &attached);
+            assert_eq!(told.len(), expected, "{told:?}");
+            assert!(told.iter().all(|line| line.contains("takes instances")), "{told:?}");
+        }
     }
 
     #[test]

@@ -131,6 +131,8 @@ pub(super) enum Standing {
     Not(Outcome, Reason),
     /// Its image is to be brought out once these gates are open.
     Closed(String, Wish, Vec<Closed>),
+    /// The service was sent to it; ECS does not show that yet.
+    Sent,
     /// The target has it.
     Deployed(String, Wish, Reason),
 }
@@ -172,6 +174,13 @@ pub(super) fn standing(
         let message = format!("{} of {} has {} already", names.join(", "), base.short(), wish.name());
         let reason = Reason::new(Code::AlreadyDeployed, message);
         return Standing::Deployed(wanted.key.clone(), wish.clone(), reason);
+    }
+    if memory
+        .watched
+        .as_ref()
+        .is_some_and(|watched| watched.brings(&wanted.key, &wish.digest))
+    {
+        return Standing::Sent;
     }
     let partly = changes.len() < selected.len();
     if !partly {

@@ -58,6 +58,30 @@ pub struct Moment {
     pub desired: u32,
     /// Why, or why not: of each change since the row before, and of this row.
     pub reasons: Vec<Reason>,
+    /// The changes since the row before, without that of this row.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub between: Vec<Change>,
+}
+
+impl Moment {
+    /// The reasons of this row alone.
+    pub fn own(&self) -> &[Reason] {
+        let others = self.between.iter().map(|change| change.reasons.len()).sum();
+        self.reasons.get(others..).unwrap_or_default()
+    }
+}
+
+/// A change between two rows, by a look of the schedule.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Change {
+    /// When.
+    pub time: Timestamp,
+    /// The count before.
+    pub from: u32,
+    /// The count after.
+    pub to: u32,
+    /// Why.
+    pub reasons: Vec<Reason>,
 }
 
 impl Backtest {
@@ -81,16 +105,18 @@ impl Backtest {
         };
         let mut moments: Vec<Moment> = Vec::new();
         for row in rows {
-            let mut reasons = moments
+            let between = moments
                 .last()
                 .map(|before| world.between(before.time, row.time))
                 .unwrap_or_default();
+            let mut reasons: Vec<_> = between.iter().flat_map(|change| change.reasons.clone()).collect();
             let moved = world.hears(row);
             reasons.extend(world.look(row.time, moved).decision.reasons);
             moments.push(Moment {
                 time: row.time,
                 desired: world.count,
                 reasons,
+                between,
             });
         }
         moments
@@ -134,19 +160,24 @@ impl World<'_> {
         moved
     }
 
-    /// The looks of the schedule between two rows; the reasons of those that changed the count.
-    fn between(&mut self, from: Timestamp, to: Timestamp) -> Vec<Reason> {
-        let mut reasons = Vec::new();
+    /// The looks of the schedule between two rows, as far as they changed the count.
+    fn between(&mut self, from: Timestamp, to: Timestamp) -> Vec<Change> {
+        let mut changes = Vec::new();
         let end = to.min(from.saturating_add(LONGEST_GAP).unwrap_or(to));
         let ticks = std::iter::successors(Some(from), |at| at.checked_add(TICK).ok());
         for at in ticks.skip(1).take_while(|at| *at < end) {
             let before = self.count;
             let decided = self.look(at, false);
             if self.count != before {
-                reasons.extend(decided.decision.reasons);
+                changes.push(Change {
+                    time: at,
+                    from: before,
+                    to: self.count,
+                    reasons: decided.decision.reasons,
+                });
             }
         }
-        reasons
+        changes
     }
 
     /// One look of the schedule: at the rules alone, and at the service when one asks for something.

@@ -86,18 +86,14 @@ impl AlarmDefinition {
     /// Reads one of the `MetricAlarms` of `DescribeAlarms`: its name and its definition.
     ///
     /// # Errors
-    /// When it has no name, threshold, comparison with a threshold, or number of periods.
+    /// When it has no name, threshold, comparison with a threshold, or number of periods, or when one of its numbers is
+    /// out of range.
     pub fn from_describe_alarms(alarm: &Value) -> Result<(String, Self), Incomplete> {
         let lacks = |field: &str| Incomplete(format!("`{field}` is missing or not of its type"));
-        let whole = |field: &str| {
-            alarm
-                .get(field)
-                .and_then(Value::as_u64)
-                .and_then(|n| u32::try_from(n).ok())
-        };
+        let whole = |field: &str| whole(alarm, field);
         let name = alarm.get("AlarmName").and_then(Value::as_str);
-        let comparison = alarm.get("ComparisonOperator").map(Comparison::deserialize);
-        let evaluation_periods = whole("EvaluationPeriods").ok_or_else(|| lacks("EvaluationPeriods"))?;
+        let comparison = comparison(alarm)?;
+        let evaluation_periods = whole("EvaluationPeriods")?.ok_or_else(|| lacks("EvaluationPeriods"))?;
         let missing = match alarm.get("TreatMissingData") {
             None | Some(Value::Null) => Missing::default(),
             Some(missing) => Missing::deserialize(missing).map_err(|_| lacks("TreatMissingData"))?,
@@ -107,15 +103,35 @@ impl AlarmDefinition {
                 .get("Threshold")
                 .and_then(Value::as_f64)
                 .ok_or_else(|| lacks("Threshold"))?,
-            comparison: comparison
-                .and_then(Result::ok)
-                .ok_or_else(|| lacks("ComparisonOperator"))?,
+            comparison,
             evaluation_periods,
-            datapoints_to_alarm: whole("DatapointsToAlarm").unwrap_or(evaluation_periods),
+            datapoints_to_alarm: whole("DatapointsToAlarm")?.unwrap_or(evaluation_periods),
             missing,
-            period: SignedDuration::from_secs(whole("Period").unwrap_or(60).into()),
+            period: SignedDuration::from_secs(whole("Period")?.unwrap_or(60).into()),
         };
         Ok((name.ok_or_else(|| lacks("AlarmName"))?.to_owned(), definition))
+    }
+
+    /// The longest time between two values with which the alarm still goes to ALARM and back as it does with one in each
+    /// period; `None` when any will do.
+    pub fn longest_step(&self) -> Option<SignedDuration> {
+        let range = self.evaluation_periods.max(1) as usize + BEYOND;
+        let beyond = match self.comparison {
+            Comparison::GreaterThanOrEqualToThreshold | Comparison::GreaterThanThreshold => f64::INFINITY,
+            Comparison::LessThanThreshold | Comparison::LessThanOrEqualToThreshold => f64::NEG_INFINITY,
+        };
+        let serves = |step: usize| {
+            let after = |value: f64, before| {
+                let points: Vec<_> = (0..range).map(|i| (i % step == 0).then_some(value)).collect();
+                self.evaluate(&points, before)
+            };
+            let (goes, comes) = (after(beyond, AlarmValue::Ok), after(-beyond, AlarmValue::Alarm));
+            goes == AlarmValue::Alarm && comes == AlarmValue::Ok
+        };
+        // Of a longer step each has one value alone.
+        let failing = (2..=range).find(|step| !serves(*step))?;
+        let periods = i32::try_from(failing - 1).unwrap_or(i32::MAX);
+        Some(self.period.saturating_mul(periods))
     }
 
     /// The state that these datapoints give, newest first; a missing one is `None`, and so are all after the last.
@@ -159,6 +175,29 @@ impl AlarmDefinition {
             Missing::Missing | Missing::Ignore => before,
         }
     }
+}
+
+/// A number that counts something, 1 or more; `None` when it is not there.
+fn whole(alarm: &Value, field: &str) -> Result<Option<u32>, Incomplete> {
+    let Some(value) = alarm.get(field).filter(|value| !value.is_null()) else {
+        return Ok(None);
+    };
+    let number = value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
+    let wrong = || Incomplete(format!("`{field}` is {value}, and must be a whole number, 1 or more"));
+    number.map(Some).ok_or_else(wrong)
+}
+
+/// How the value is compared. Operators of anomaly detection have a band in place of the threshold.
+fn comparison(alarm: &Value) -> Result<Comparison, Incomplete> {
+    const FIELD: &str = "ComparisonOperator";
+    let named = alarm.get(FIELD).and_then(Value::as_str);
+    let named = named.ok_or_else(|| Incomplete(format!("`{FIELD}` is missing or not of its type")))?;
+    Comparison::deserialize(&Value::from(named)).map_err(|_| {
+        Incomplete(format!(
+            "`{FIELD}` is `{named}`, which cannot be tried: only comparisons with a fixed threshold can, not with the \
+             band of an anomaly detection"
+        ))
+    })
 }
 
 /// An alarm in the course of time.
@@ -245,6 +284,34 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_longest_step_is_what_moves_the_alarm_as_each_period_does() {
+        for (n, m, missing, minutes) in [
+            (3, 3, Missing::Missing, Some(4)),
+            (3, 3, Missing::NotBreaching, Some(2)),
+            (3, 3, Missing::Ignore, Some(2)),
+            (5, 5, Missing::Missing, Some(6)),
+            (1, 1, Missing::Missing, None),
+            (3, 1, Missing::Missing, None),
+            (3, 3, Missing::Breaching, None),
+            (3, 2, Missing::Breaching, Some(4)),
+        ] {
+            let definition = AlarmDefinition {
+                evaluation_periods: n,
+                datapoints_to_alarm: m,
+                missing,
+                ..definition()
+            };
+            let expected = minutes.map(SignedDuration::from_mins);
+            assert_eq!(definition.longest_step(), expected, "{m} of {n} {missing:?}");
+            let below = AlarmDefinition {
+                comparison: Comparison::LessThanOrEqualToThreshold,
+                ..definition
+            };
+            assert_eq!(below.longest_step(), expected, "{m} of {n} {missing:?}");
+        }
+    }
 
     /// The tables of the user guide: oldest first, `0` is within, `X` beyond, `-` missing.
     #[test]
@@ -355,6 +422,34 @@ mod tests {
             alarm[field] = Value::Null;
             let error = AlarmDefinition::from_describe_alarms(&alarm).unwrap_err();
             assert_eq!(error.to_string(), format!("`{field}` is missing or not of its type"));
+        }
+        for (field, value, told) in [
+            (
+                "Period",
+                json!(-5),
+                "`Period` is -5, and must be a whole number, 1 or more",
+            ),
+            ("Period", json!(0), "`Period` is 0, and must be"),
+            (
+                "EvaluationPeriods",
+                json!(1.5),
+                "`EvaluationPeriods` is 1.5, and must be",
+            ),
+            (
+                "DatapointsToAlarm",
+                json!("2"),
+                "`DatapointsToAlarm` is \"2\", and must be",
+            ),
+            (
+                "ComparisonOperator",
+                json!("GreaterThanUpperThreshold"),
+                "`ComparisonOperator` is `GreaterThanUpperThreshold`, which cannot be tried",
+            ),
+        ] {
+            let mut alarm = alarm.clone();
+            alarm[field] = value;
+            let error = AlarmDefinition::from_describe_alarms(&alarm).unwrap_err().to_string();
+            assert!(error.starts_with(told), "{error}");
         }
     }
 }

@@ -83,6 +83,35 @@ fn between_two_rows_the_schedule_goes_on() {
             AlreadyAtMaxCapacity
         ]
     );
+    let own: Vec<_> = moments[1].own().iter().map(|reason| reason.code).collect();
+    assert_eq!(own, told[3..]);
+}
+
+#[test]
+fn every_change_between_two_rows_has_its_time() {
+    let scaling = json!({ "min": 2, "max": 20, "rules": [{ "alarm": "high", "add": 3 }], "cooldown": { "out": "1m" } });
+    let mut coarse = backtest(scaling);
+    for alarm in coarse.alarms.values_mut() {
+        alarm.evaluation_periods = 1;
+        alarm.datapoints_to_alarm = 1;
+        alarm.period = SignedDuration::from_secs(300);
+    }
+    let moments = coarse.run(&rows(300, ALARMS, &[Some(90.0), Some(90.0), Some(90.0)]));
+    let changes = |moment: &crate::scaling::backtest::Moment| -> Vec<_> {
+        let changes = moment.between.iter();
+        changes
+            .map(|change| (change.time.duration_since(at(0)).as_secs(), change.from, change.to))
+            .collect()
+    };
+    assert_eq!(moments.iter().map(|m| m.desired).collect::<Vec<_>>(), [5, 20, 20]);
+    assert_eq!(
+        changes(&moments[1]),
+        [(60, 5, 8), (120, 8, 11), (180, 11, 14), (240, 14, 17)]
+    );
+    assert_eq!(changes(&moments[2]), []);
+    let json = serde_json::to_value(&moments).unwrap();
+    assert_eq!(json[1]["between"][0]["to"], 8);
+    assert!(json[2].get("between").is_none(), "{json}");
 }
 
 #[test]

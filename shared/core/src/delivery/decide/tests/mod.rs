@@ -1,8 +1,10 @@
 #![allow(clippy::too_many_lines, reason = "a table is as long as its cases")]
 
+mod gated;
 mod lingering;
 mod remembered;
 mod table;
+mod watched;
 
 use std::collections::BTreeMap;
 
