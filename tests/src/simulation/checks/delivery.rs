@@ -87,7 +87,29 @@ impl Watch {
         Ok(())
     }
 
-    pub(super) fn look_at_rollout(
+    /// A service is sent to a revision: back from one that does not come up, or out with an image.
+    pub(super) fn look_at_update(
+        &mut self,
+        world: &World,
+        scenario: &Scenario,
+        item: &Item,
+        (target, from, to): (&Target, &str, &str),
+        did: &Did,
+    ) -> Result<(), Violation> {
+        let memory: Memory = attribute(item, "delivery").ok().flatten().unwrap_or_default();
+        let watched = memory.watched.filter(|w| w.ending.is_some() && w.from == to);
+        let Some(watched) = watched else {
+            return self.look_at_rollout(world, scenario, item, (target, from, to), did);
+        };
+        let deployments = world.services.get(target).map(|s| s.deployments.as_slice());
+        let ended = deployments
+            .unwrap_or_default()
+            .iter()
+            .find(|d| d.definition == watched.to);
+        ended.map_or(Ok(()), |ended| self.look_at_end(world, target, ended, did))
+    }
+
+    fn look_at_rollout(
         &mut self,
         world: &World,
         scenario: &Scenario,
@@ -98,14 +120,6 @@ impl Watch {
         let what = format!("{} sends {target} from {} to {}", did.caller, short(from), short(to));
         let wrong = |why: String| Err(Violation::new(format!("{what}: {why}")));
         let memory: Memory = attribute(item, "delivery").ok().flatten().unwrap_or_default();
-        if let Some(watched) = memory.watched.as_ref().filter(|w| w.ending.is_some() && w.from == to) {
-            let deployments = world.services.get(target).map(|s| s.deployments.as_slice());
-            let ended = deployments
-                .unwrap_or_default()
-                .iter()
-                .find(|d| d.definition == watched.to);
-            return ended.map_or(Ok(()), |ended| self.look_at_end(world, target, ended, did));
-        }
         let Some(intent) = memory.intent.filter(|i| i.registered.as_deref() == Some(to)) else {
             return wrong("no such intent is stored".into());
         };

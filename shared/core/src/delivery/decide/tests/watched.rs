@@ -166,7 +166,7 @@ fn a_deployment_that_bakes_by_its_own_configuration_has_that_time_besides() {
     let Known::Yes(Some(service)) = &mut facts.service else {
         panic!()
     };
-    service.deployment_patience = std::time::Duration::from_secs(600);
+    service.deployment_patience = std::time::Duration::from_mins(10);
     assert_eq!(
         codes(&decide(&facts, now()).decision),
         [RolloutInProgress, AlreadyDeployed]
