@@ -464,3 +464,185 @@ fn the_example_event_is_explained_with_the_example_configuration() {
     assert_eq!((ran.code, &answer["outcome"]), (0, &json!("act")), "{answer}");
     assert_eq!(answer["actions"][0]["call"], "RegisterInstance");
 }
+
+/// The configuration with a gate, and the facts of a service that could be rolled out at once.
+fn gated(folder: &Folder, gate: &str, more: &[(&str, Value)]) -> Value {
+    folder.write("w.yaml", &CONFIG.replace("tags: {", &format!("{gate}, tags: {{")));
+    let definition = json!({
+        "taskDefinitionArn": "arn:aws:ecs:eu-west-1:111122223333:task-definition/shop-web:3", "family": "shop-web",
+        "containerDefinitions": [{ "name": "web", "image": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop/web:1.4.0" }],
+    });
+    let mut facts = json!({
+        "DescribeServices": { "services": [service()] }, "DescribeTaskDefinition": { "taskDefinition": definition },
+    });
+    for (operation, answer) in more {
+        facts[*operation] = answer.clone();
+    }
+    folder.write_json("facts.json", &facts);
+    let (code, answer) = folder.explain(&push(), &["--facts", "facts.json"]);
+    assert_eq!(code, 0, "{answer}");
+    answer
+}
+
+#[test]
+fn explain_says_which_gate_is_closed() {
+    let folder = Folder::new();
+    let check = |gate: &str, expect: &[&str]| {
+        let answer = gated(&folder, gate, &[]);
+        let outcome = if expect == ["RolloutStarts"] { "act" } else { "wait" };
+        assert_eq!(
+            (&answer["outcome"], codes(&answer)),
+            (&json!(outcome), expect.to_vec()),
+            "{gate}"
+        );
+        assert_eq!(answer["missing"], json!([]), "{gate}");
+    };
+    check("approval: none", &["RolloutStarts"]);
+    check("approval: required", &["ApprovalNeeded"]);
+    check("after: staging/web, bake: 1h", &["NotProved"]);
+    check("mature: 1h, approval: required", &["Maturing", "ApprovalNeeded"]);
+    // A single target is in the first wave, which waits for nobody.
+    check("waves: '50%, 100%'", &["RolloutStarts"]);
+}
+
+#[test]
+fn explain_knows_the_waves_of_a_repository() {
+    let folder = Folder::new();
+    let rule = "delivery: [{ repository: shop/web, tags: { exact: 1.5.0 }, waves: '50%, 100%' }]";
+    folder.write(
+        "w.yaml",
+        &format!("version: 1\nservices:\n  prod/a: {{ {rule} }}\n  prod/web: {{ {rule} }}\n"),
+    );
+    let definition = json!({
+        "taskDefinitionArn": "arn:aws:ecs:eu-west-1:111122223333:task-definition/shop-web:3", "family": "shop-web",
+        "containerDefinitions": [{ "name": "web", "image": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop/web:1.4.0" }],
+    });
+    let facts = json!({
+        "DescribeServices": { "services": [service()] }, "DescribeTaskDefinition": { "taskDefinition": definition },
+    });
+    folder.write_json("facts.json", &facts);
+    let (_, answer) = folder.explain(&push(), &["--facts", "facts.json"]);
+    let reasons = answer["reasons"].as_array().unwrap();
+    let waits = reasons.iter().find(|reason| reason["code"] == "WaveWaits").unwrap();
+    let message = waits["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("prod/web: wave 2 of 2 waits: 1 of the 1 targets before it have not proved "),
+        "{message}"
+    );
+}
+
+#[test]
+fn explain_takes_what_the_registry_says_from_the_facts() {
+    let folder = Folder::new();
+    let digest = format!("sha256:{}", "7f".repeat(32));
+    let child = |hex: &str| format!("sha256:{}", hex.repeat(64));
+    let findings = |digest: &str, counts: Value| {
+        json!({
+            "repositoryName": "shop/web", "imageId": { "imageDigest": digest }, "imageScanStatus": { "status": "COMPLETE" },
+            "imageScanFindings": { "imageScanCompletedAt": 1_735_689_600, "findingSeverityCounts": counts },
+        })
+    };
+    let gate = "scan: { block: HIGH }";
+    let check = |more: &[(&str, Value)], outcome: &str, expect: &[&str], missing: Value| {
+        let answer = gated(&folder, gate, more);
+        assert_eq!(
+            (&answer["outcome"], codes(&answer)),
+            (&json!(outcome), expect.to_vec()),
+            "{more:?}"
+        );
+        assert_eq!(answer["missing"], missing, "{more:?}");
+    };
+    let scans = "DescribeImageScanFindings";
+    check(&[], "wait", &["ScanPending"], json!([scans, "BatchGetImage"]));
+    check(
+        &[(scans, findings(&digest, json!({ "LOW": 3 })))],
+        "act",
+        &["RolloutStarts"],
+        json!([]),
+    );
+    check(
+        &[(scans, findings(&digest, json!({ "HIGH": 1 })))],
+        "wait",
+        &["ScanBlocked"],
+        json!([]),
+    );
+    // An index is as good as the worst of its images.
+    let media = "application/vnd.oci.image.manifest.v1+json";
+    let manifests: Vec<_> = ["a", "b"]
+        .map(|hex| json!({ "mediaType": media, "digest": child(hex) }))
+        .into();
+    let index = "application/vnd.oci.image.index.v1+json";
+    let manifest = json!({ "mediaType": index, "manifests": manifests }).to_string();
+    let manifest = json!({ "images": [{
+        "repositoryName": "shop/web", "imageId": { "imageDigest": digest }, "imageManifest": manifest,
+        "imageManifestMediaType": index,
+    }] });
+    let both = |worst: Value| json!([findings(&child("a"), json!({})), findings(&child("b"), worst)]);
+    let one = findings(&child("a"), json!({}));
+    check(
+        &[("BatchGetImage", manifest.clone()), (scans, one)],
+        "wait",
+        &["ScanPending"],
+        json!([scans]),
+    );
+    check(
+        &[
+            ("BatchGetImage", manifest.clone()),
+            (scans, both(json!({ "CRITICAL": 1 }))),
+        ],
+        "wait",
+        &["ScanBlocked"],
+        json!([]),
+    );
+    check(
+        &[("BatchGetImage", manifest), (scans, both(json!({})))],
+        "act",
+        &["RolloutStarts"],
+        json!([]),
+    );
+}
+
+#[test]
+fn explain_rolls_out_no_image_that_cannot_be_pulled() {
+    let folder = Folder::new();
+    let digest = format!("sha256:{}", "7f".repeat(32));
+    let listed = |tags: Value, status: &str| {
+        json!({ "imageDetails": [{
+            "repositoryName": "shop/web", "imageDigest": digest, "imageTags": tags, "imageStatus": status,
+            "imagePushedAt": "2026-01-31T10:00:00Z",
+        }] })
+    };
+    let failure = json!({ "imageId": { "imageDigest": digest }, "failureCode": "ImageNotFound" });
+    let check = |operation: &str, answer: Value, outcome: &str, code: &str| {
+        let answer = gated(&folder, "approval: none", &[(operation, answer)]);
+        assert_eq!(
+            (&answer["outcome"], codes(&answer)[0]),
+            (&json!(outcome), code),
+            "{answer}"
+        );
+    };
+    check(
+        "DescribeImages",
+        listed(json!(["1.5.0"]), "ACTIVE"),
+        "act",
+        "RolloutStarts",
+    );
+    check(
+        "DescribeImages",
+        listed(json!(["1.5.0"]), "ARCHIVED"),
+        "ignore",
+        "ImageUnavailable",
+    );
+    check(
+        "DescribeImages",
+        listed(json!(["other"]), "ACTIVE"),
+        "stale",
+        "Superseded",
+    );
+    check(
+        "BatchGetImage",
+        json!({ "images": [], "failures": [failure] }),
+        "ignore",
+        "ImageUnavailable",
+    );
+}
