@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::Value;
-use wharfinger_core::config::Document;
+use wharfinger_core::config::{Document, validate};
 use wharfinger_core::delivery::Compiled;
 
 use crate::template::{root, words};
@@ -77,6 +77,7 @@ fn pipelines_push_the_tags_that_the_policies_expect() {
         assert_eq!(pushed, words(TAGS), "{name}");
     }
     let document: Document = serde_saphyr::from_str(&read("wharfinger.yaml")).unwrap();
+    assert_eq!(validate(&document), []);
     for (service, expected) in [
         ("staging/web", "main-12"),
         ("staging/api", "sha-5d1c1f0"),
