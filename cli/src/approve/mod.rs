@@ -15,7 +15,7 @@ use wharfinger_core::config::Span;
 use wharfinger_core::config::asked::Approved;
 use wharfinger_core::config::changes::Stamp;
 use wharfinger_core::config::holds::Holds;
-use wharfinger_core::delivery::Proof;
+use wharfinger_core::delivery::{Proof, Wish};
 use wharfinger_core::ids::Target;
 use wharfinger_core::report::Code;
 
@@ -152,7 +152,7 @@ impl Report {
         let runs = |proof: &Proof| format!("{} since {}", proof.wish.name(), proof.since);
         self.running.extend(memory.proved.values().map(runs));
         let under_way = memory.watched.iter().flat_map(|watched| watched.wishes.values());
-        self.rolls_out.extend(under_way.map(|wish| wish.name()));
+        self.rolls_out.extend(under_way.map(Wish::name));
         self.waiting
             .extend(memory.waiting.iter().flat_map(|waiting| waiting.why.clone()));
         let kept = memory.quarantine.iter();

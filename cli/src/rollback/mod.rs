@@ -79,7 +79,7 @@ impl Args {
     /// Looks, and stores what is asked for. `None` when there is no such target, which is told.
     async fn go(&self, cloud: &impl World, stamp: &Stamp) -> anyhow::Result<Option<Result<Told, Refused>>> {
         let targets = table::read(cloud).await?.targets;
-        let names: Vec<_> = targets.keys().map(Target::to_string).collect();
+        let known: Vec<_> = targets.keys().map(Target::to_string).collect();
         let mut named: Vec<_> = targets
             .into_iter()
             .filter(|(target, _)| target.to_string() == self.target.to_string())
@@ -88,7 +88,7 @@ impl Args {
         // A service of that name goes before a family: it is what runs.
         named.sort_by_key(|managed| (managed.stored.config.delivery.is_empty(), !managed.is_service()));
         let Some(managed) = named.into_iter().next() else {
-            note(holds::unknown(&names, &self.target));
+            note(holds::unknown(&known, &self.target));
             return Ok(None);
         };
         let plan = match plan(cloud, &managed, self.to.as_ref(), stamp).await? {

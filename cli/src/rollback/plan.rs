@@ -10,7 +10,8 @@ use wharfinger_core::config::asked::{Back, BackTo};
 use wharfinger_core::config::changes::Stamp;
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::delivery::{
-    Decided, Facts, ImageChange, ImageRef, Memory, Quarantined, Repository, containers, decide, task_definition_arn,
+    Decided, Facts, ImageChange, ImageRef, Memory, Quarantined, Repository, Wish, containers, decide,
+    task_definition_arn,
 };
 use wharfinger_core::ids::{Arn, TargetKind, TaskDefinitionRef};
 use wharfinger_core::known::Known;
@@ -99,7 +100,7 @@ fn preview(managed: &Managed, facts: &Facts, back: Back, now: Timestamp) -> Resu
         let words: Vec<_> = decision.reasons.into_iter().map(|reason| reason.message).collect();
         return Err(words.join("; "));
     };
-    let images = intent.wishes.values().map(|wish| wish.name()).collect::<Vec<_>>();
+    let images = intent.wishes.values().map(Wish::name).collect::<Vec<_>>();
     let to = intent.registered.as_deref().map(|to| short(to).to_owned());
     let known = &facts.memory.quarantine;
     Ok(Plan {
@@ -190,14 +191,13 @@ async fn unpullable(cloud: &impl Images, facts: &Facts, to: &BackTo) -> anyhow::
             continue;
         }
         let unasked = || format!("whether {} can be pulled cannot be told", image.short());
-        let digest = match &image.digest {
-            Some(digest) => Some(digest.clone()),
-            None => {
-                let tag = image.tag.as_deref().unwrap_or("latest");
-                let tagged = cloud.tagged_images(path).await.with_context(unasked)?;
-                let named = tagged.into_iter().flatten().find(|tagged| tagged.tag == tag);
-                named.map(|named| named.digest)
-            }
+        let digest = if let Some(digest) = &image.digest {
+            Some(digest.clone())
+        } else {
+            let tag = image.tag.as_deref().unwrap_or("latest");
+            let tagged = cloud.tagged_images(path).await.with_context(unasked)?;
+            let named = tagged.into_iter().flatten().find(|tagged| tagged.tag == tag);
+            named.map(|named| named.digest)
         };
         let why = match digest {
             None => Some("is not in the repository any more"),

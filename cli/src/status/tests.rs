@@ -168,33 +168,42 @@ async fn rollouts_are_told_and_what_cannot_be_read_hides_nothing() {
     assert_eq!(of_web(&table).await["delivery"]["unfinished"], Value::Null);
 }
 
-#[tokio::test]
-async fn a_rollout_is_told_from_its_wait_to_its_quarantine() {
-    let check = async |memory: Value, state: &str, told: &str| {
-        let table = applied(SHOP).await;
-        let typed: wharfinger_core::delivery::Memory = serde_json::from_value(memory).unwrap();
-        remember(&table, "delivery", &typed).await;
-        let reason = Code::RolloutInProgress;
-        record(&table, 60, "delivery", Outcome::Ignore, reason).await;
-        let all = printed(&read(&table, None).await.unwrap().unwrap());
-        let line = all.lines().find(|line| line.starts_with("prod/web ")).unwrap();
-        assert!(line.ends_with(&format!("  {state}")), "{line}");
-        let one = read(&table, Some(&Target::service("prod", "web")))
-            .await
-            .unwrap()
-            .unwrap();
-        let one = printed(&one);
-        assert!(one.contains(told), "{one}");
-    };
+fn wish() -> Value {
     let digest = format!("sha256:{}", "7f".repeat(32));
-    let wish = json!({ "repository": "shop/web", "tag": "v1", "digest": digest, "pushed-at": "1970-01-01T00:00:00Z" });
-    let arn = |revision: u32| format!("arn:aws:ecs:eu-west-1:111122223333:task-definition/web:{revision}");
+    json!({ "repository": "shop/web", "tag": "v1", "digest": digest, "pushed-at": "1970-01-01T00:00:00Z" })
+}
+
+fn arn(revision: u32) -> String {
+    format!("arn:aws:ecs:eu-west-1:111122223333:task-definition/web:{revision}")
+}
+
+/// What the list and the target alone tell of this memory.
+async fn check_rollouts(memory: Value, state: &str, told: &str) {
+    let table = applied(SHOP).await;
+    let typed: wharfinger_core::delivery::Memory = serde_json::from_value(memory).unwrap();
+    remember(&table, "delivery", &typed).await;
+    let reason = Code::RolloutInProgress;
+    record(&table, 60, "delivery", Outcome::Ignore, reason).await;
+    let all = printed(&read(&table, None).await.unwrap().unwrap());
+    let line = all.lines().find(|line| line.starts_with("prod/web ")).unwrap();
+    assert!(line.ends_with(&format!("  {state}")), "{line}");
+    let one = read(&table, Some(&Target::service("prod", "web")))
+        .await
+        .unwrap()
+        .unwrap();
+    let one = printed(&one);
+    assert!(one.contains(told), "{one}");
+}
+
+#[tokio::test]
+async fn a_rollout_is_told_as_it_waits_goes_and_is_ended() {
+    let wish = wish();
     let mut watched = json!({
         "wishes": { "shop/web": wish }, "changes": [], "from": arn(1), "to": arn(2), "at": "1970-01-01T00:00:30Z",
         "sent": "1970-01-01T00:00:40Z",
     });
     let goes = "    goes from web:1 to web:2 with shop/web:v1@sha256:7f7f7f7f7f7f since 1970-01-01T00:00:40Z";
-    check(
+    check_rollouts(
         json!({ "watched": watched }),
         "rolls out",
         &format!("{goes}\n        last\n"),
@@ -203,7 +212,7 @@ async fn a_rollout_is_told_from_its_wait_to_its_quarantine() {
     watched["ending"] = json!({ "why": "it took too long", "since": "1970-01-01T00:00:50Z" });
     watched["back"] = json!({ "to": { "revision": "web:2" }, "at": "1970-01-01T00:00:20Z", "by": "ann" });
     let ended = "        is ended since 1970-01-01T00:00:50Z: it took too long\n";
-    check(
+    check_rollouts(
         json!({ "watched": watched }),
         "goes back",
         &format!("{goes}, as ann asked\n        last\n{ended}"),
@@ -213,12 +222,18 @@ async fn a_rollout_is_told_from_its_wait_to_its_quarantine() {
         "wishes": { "shop/web": wish }, "codes": ["Baking"], "why": ["it bakes"], "since": "1970-01-01T00:00:10Z",
         "until": "1970-01-01T00:10:00Z",
     });
-    check(
+    check_rollouts(
         json!({ "waiting": waiting }),
         "waits",
         "    shop/web:v1@sha256:7f7f7f7f7f7f waits since 1970-01-01T00:00:10Z; looked at again at 1970-01-01T00:10:00Z\n        it bakes\n",
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_rollout_that_failed_is_told_with_what_was_proved_before() {
+    let wish = wish();
+    let digest = &wish["digest"];
     let failed = json!({
         "past": [{ "stage": "failed", "from": arn(1), "to": arn(2), "changes": [], "began": "1970-01-01T00:00:01Z",
             "at": "1970-01-01T00:00:09Z" }],
@@ -226,7 +241,7 @@ async fn a_rollout_is_told_from_its_wait_to_its_quarantine() {
             "at": "1970-01-01T00:00:09Z", "why": "it came back" }],
         "proved": { "shop/web": { "wish": wish, "revision": arn(1), "since": "1970-01-01T00:00:00Z" } },
     });
-    check(
+    check_rollouts(
         failed,
         "a rollout failed",
         "    in quarantine since 1970-01-01T00:00:09Z: shop/web:v1@sha256:7f7f7f7f7f7f: it came back\n    \
