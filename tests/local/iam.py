@@ -2,8 +2,9 @@
 
 With IAM enforced, each function has the rights of its role in template.yaml and no other. Sources:
 Service Authorization Reference, "Actions, resources, and condition keys for Amazon Elastic
-Container Service", "… for Amazon EventBridge", "… for Amazon EventBridge Scheduler"; Amazon ECS developer guide, "Grant permission to tag resources on creation";
-IAM user guide, "Grant a user permissions to pass a role to an AWS service".
+Container Service", "… for Amazon EventBridge", "… for Amazon EventBridge Scheduler"; Amazon ECS
+developer guide, "Grant permission to tag resources on creation"; IAM user guide, "Grant a user
+permissions to pass a role to an AWS service".
 """
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ def install() -> None:
     ) -> Any:
         from ministack.core.responses import get_account_id
 
-        operation, request, account = iam_action.split(":", 1)[1], _parse(_body.get()), get_account_id()
+        operation, account = iam_action.split(":", 1)[1], get_account_id()
+        request = _parse(_body.get())
         if service == "ecs":
             needed = checks(operation, request, region, account)
         elif service == "events":

@@ -6,6 +6,8 @@
     reason = "a test may stop at the first thing that is wrong"
 )]
 
+#[path = "docs/ci.rs"]
+mod ci;
 #[path = "docs/pages.rs"]
 mod pages;
 #[path = "template/document.rs"]

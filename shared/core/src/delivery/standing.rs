@@ -79,7 +79,8 @@ pub(super) fn wanted(facts: &Facts) -> (Vec<Wanted<'_>>, Vec<(Outcome, Reason)>)
 }
 
 /// The image that a rule wants: the best of the pushes; with `after` the best of what that service has proved, and only as
-/// long as there is none the pushed one, which waits.
+/// long as there is none the pushed one, which waits. What proves an image is its digest: that service may have it under
+/// another tag, by which this rule would not take it.
 fn promoted<'a>(
     rule: &Delivery,
     policy: &Compiled,
@@ -96,19 +97,21 @@ fn promoted<'a>(
         .flat_map(|source| &source.proved)
         .filter(|proof| proof.wish.repository == path)
         .collect();
-    let best = policy.best(proofs.iter().map(|proof| &proof.wish));
-    let Some(proof) = best.and_then(|best| proofs.iter().find(|proof| proof.wish == *best)) else {
+    let proof = |wish: &Wish| proofs.iter().find(|proof| proof.wish.digest == wish.digest);
+    let released = pushed.filter(|wish| proof(wish).is_some());
+    let best = policy.best(proofs.iter().map(|proof| &proof.wish).chain(released));
+    let Some((wish, proof)) = best.and_then(|best| Some((best, proof(best)?))) else {
         return pushed.map(|wish| (wish, Promotion::Unproved));
     };
     if let Some(pushed) = pushed
         && policy.select(&pushed.tag).is_ok()
-        && policy.wins(&proof.wish, pushed) == Verdict::Wins
-        && pushed.digest != proof.wish.digest
+        && policy.wins(wish, pushed) == Verdict::Wins
+        && pushed.digest != wish.digest
     {
         let message = format!("{after} has not proved {}", pushed.name());
         others.push((Outcome::Wait, Reason::new(Code::NotProved, message)));
     }
-    Some((&proof.wish, Promotion::Proved(proof.since)))
+    Some((wish, Promotion::Proved(proof.since)))
 }
 
 fn readable(rule: &Delivery, facts: &Facts) -> Result<(Repository, Compiled), Reason> {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::delivery::fixtures::{HOST, ago, arn, definition, digest, event, facts, now, rule, wish};
-use crate::delivery::{Refusal, Rollout, Wish};
+use crate::delivery::{Neighbour, Proof, Refusal, Rollout, Wish};
 use crate::ids::Target;
 use crate::known::Known;
 use crate::report::Code::*;
