@@ -225,7 +225,8 @@ impl World {
             return refused(400, "RepositoryNotFoundException", "there is no such repository");
         };
         let asked = request["imageIds"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let is_asked = |image: &&Value| asked.is_empty() || asked.iter().any(|id| id["imageDigest"] == image["imageDigest"]);
+        let is_asked =
+            |image: &&Value| asked.is_empty() || asked.iter().any(|id| id["imageDigest"] == image["imageDigest"]);
         let found: Vec<_> = images.iter().filter(is_asked).collect();
         match operation {
             "DescribeImages" if found.is_empty() && !asked.is_empty() => {
@@ -237,7 +238,10 @@ impl World {
                     "digest": format!("sha256:{:064x}", 1), "platform": { "os": "linux", "architecture": "amd64" },
                 }] });
                 let image = |found: &&Value| json!({ "imageId": { "imageDigest": found["imageDigest"] }, "imageManifest": manifest.to_string() });
-                (200, json!({ "images": found.iter().map(image).collect::<Vec<_>>(), "failures": [] }))
+                (
+                    200,
+                    json!({ "images": found.iter().map(image).collect::<Vec<_>>(), "failures": [] }),
+                )
             }
             "DescribeImageScanFindings" => refused(400, "ScanNotFoundException", "there is no scan of the image"),
             _ => unknown(operation),

@@ -67,12 +67,17 @@ fn a_push_is_rolled_out_by_its_digest_once() {
         UpdateItem
         DescribeServices Query
         DescribeTaskDefinition
+        BatchGetImage DescribeImages
+        UpdateItem
         UpdateItem
         RegisterTaskDefinition
         DescribeTaskDefinition
         UpdateItem
+        UpdateItem
         UpdateService
-        PutItem Query
+        PutEvents PutItem
+        Query
+        UpdateItem
         UpdateItem
         UpdateItem"#]]
     .assert_eq(&in_turn(&pushed).join("\n"));
