@@ -23,6 +23,8 @@ pub(super) struct Delivery {
     unfinished: Option<Rollout>,
     /// The rollout that ECS carries out.
     under_way: Option<UnderWay>,
+    /// The family's new revision to which its schedules are still to move.
+    following: Option<String>,
     /// What waits, for what, and until when.
     waiting: Option<Waits>,
     /// The images that are not rolled out again before someone agrees to them, the newest last.
@@ -108,6 +110,7 @@ impl Delivery {
             last: last.collect(),
             under_way: memory.watched.map(|watched| UnderWay::of(watched, decision.as_ref())),
             unfinished: memory.intent.map(Rollout::of),
+            following: memory.following,
             waiting: memory.waiting.map(Waits::of),
             proved: memory.proved.into_values().collect(),
             past: memory.past,
@@ -134,7 +137,7 @@ impl Delivery {
             Some("a rollout was given up")
         } else if self.under_way.as_ref().is_some_and(|of| of.ending.is_some()) {
             Some("goes back")
-        } else if self.under_way.is_some() || self.unfinished.is_some() {
+        } else if self.under_way.is_some() || self.unfinished.is_some() || self.following.is_some() {
             Some("rolls out")
         } else if self.waiting.is_some() {
             Some("waits")
@@ -156,6 +159,13 @@ impl Delivery {
         }
         if let Some(under_way) = &self.under_way {
             under_way.text(out)?;
+        }
+        if let Some(revision) = &self.following {
+            let revision = short(revision);
+            writeln!(
+                out,
+                "    {YELLOW}what runs it on a schedule is still to move to {revision}{YELLOW:#}"
+            )?;
         }
         if let Some(waits) = &self.waiting {
             waits.text(out)?;

@@ -92,7 +92,7 @@ async fn keys_are_the_same_whatever_is_known() {
                 "no-fewer-before": null, "decision": null,
             },
             "delivery": {
-                "unfinished": null, "under-way": null, "waiting": null, "quarantine": [], "proved": [], "past": [],
+                "unfinished": null, "under-way": null, "following": null, "waiting": null, "quarantine": [], "proved": [], "past": [],
                 "last": [], "refused": null, "approvals": [], "back": null, "decision": null,
             },
             "discovery": { "decision": null }, "balancing": null,
@@ -207,6 +207,12 @@ async fn a_rollout_is_told_as_it_waits_goes_and_is_ended() {
         json!({ "watched": watched }),
         "rolls out",
         &format!("{goes}\n        last\n"),
+    )
+    .await;
+    check_rollouts(
+        json!({ "following": arn(2) }),
+        "rolls out",
+        "    what runs it on a schedule is still to move to web:2\n",
     )
     .await;
     watched["ending"] = json!({ "why": "it took too long", "since": "1970-01-01T00:00:50Z" });
