@@ -84,14 +84,14 @@ pub(super) fn candidates(
     let mut found = Vec::new();
     for rule in &stored.config.delivery {
         found.extend(waiting(stored, rule, rollouts, now).map(Candidate::of));
-        found.extend(stopped(stored, rule, rollouts, drifted).map(Candidate::of));
+        found.extend(stopped(stored, rule, rollouts, drifted, now).map(Candidate::of));
     }
     if choice.digest.is_some() {
         let memory = &rollouts.memory;
         let kept = memory
             .quarantine
             .iter()
-            .filter(|q| memory.quarantined(&q.digest, &stored.approvals) == Some(*q));
+            .filter(|q| memory.quarantined(&q.digest, &stored.approvals, now) == Some(*q));
         found.extend(kept.map(|q| Candidate {
             repository: q.image.split([':', '@']).next().unwrap_or_default().to_owned(),
             digest: q.digest.clone(),
@@ -116,20 +116,26 @@ fn waiting<'r>(stored: &StoredTarget, rule: &Delivery, rollouts: &'r Rollouts, n
 }
 
 /// The image that a rule wants and that is not rolled out again by itself.
-fn stopped<'r>(stored: &StoredTarget, rule: &Delivery, rollouts: &'r Rollouts, drifted: bool) -> Option<&'r Wish> {
+fn stopped<'r>(
+    stored: &StoredTarget,
+    rule: &Delivery,
+    rollouts: &'r Rollouts,
+    drifted: bool,
+    now: Timestamp,
+) -> Option<&'r Wish> {
     let key = rule_key(rule);
     let memory = &rollouts.memory;
     let promoted = memory.waiting.as_ref().and_then(|waiting| waiting.wishes.get(&key));
     let wish = promoted.or_else(|| rollouts.wishes.get(&key))?;
     let left = || {
         let done = memory.done.get(&key).filter(|done| done.digest == wish.digest);
-        let agreed = |at| stored.approvals.iter().any(|a| a.digest == wish.digest && a.at > at);
+        let agreed = |at| stored.approvals.iter().any(|a| a.holds(&wish.digest, now) && a.at > at);
         drifted && !memory.is_under_way() && done.is_some_and(|done| !agreed(done.at))
     };
     let is_proved = memory
         .proved
         .get(&key)
         .is_some_and(|proof| proof.wish.digest == wish.digest);
-    let is_kept = memory.quarantined(&wish.digest, &stored.approvals).is_some();
+    let is_kept = memory.quarantined(&wish.digest, &stored.approvals, now).is_some();
     (is_kept || !is_proved && left()).then_some(wish)
 }

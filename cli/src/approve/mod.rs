@@ -99,7 +99,7 @@ impl Args {
             let rollouts = Rollouts::read(cloud, &target).await?;
             let drifted = drifted(cloud, &target).await?;
             let chosen = candidates(&stored, &rollouts, drifted, &self.choice, stamp.at);
-            report.tell(&rollouts, &Holds::of(&stored, stamp.at));
+            report.tell(&rollouts, &Holds::of(&stored, stamp.at), stamp.at);
             found.insert(target, chosen);
         }
         let approved = |candidate: &Candidate| Approved {
@@ -147,7 +147,7 @@ impl Report {
     }
 
     /// How the rollouts of the target stand.
-    fn tell(&mut self, rollouts: &Rollouts, holds: &Holds) {
+    fn tell(&mut self, rollouts: &Rollouts, holds: &Holds, now: jiff::Timestamp) {
         let memory = &rollouts.memory;
         let runs = |proof: &Proof| format!("{} since {}", proof.wish.name(), proof.since);
         self.running.extend(memory.proved.values().map(runs));
@@ -156,7 +156,7 @@ impl Report {
         self.waiting
             .extend(memory.waiting.iter().flat_map(|waiting| waiting.why.clone()));
         let kept = memory.quarantine.iter();
-        let kept = kept.filter(|q| memory.quarantined(&q.digest, &holds.approvals) == Some(*q));
+        let kept = kept.filter(|q| memory.quarantined(&q.digest, &holds.approvals, now) == Some(*q));
         self.quarantine
             .extend(kept.map(|q| format!("{} since {}: {}", q.image, q.at, q.why)));
         self.before.extend(holds.approvals.clone());

@@ -98,8 +98,8 @@ struct Waits {
 }
 
 impl Delivery {
-    pub(super) fn of(memory: Memory, holds: &Holds, decision: Option<Decided>) -> Self {
-        let in_force = |q: &&Quarantined| memory.quarantined(&q.digest, &holds.approvals) == Some(*q);
+    pub(super) fn of(memory: Memory, holds: &Holds, decision: Option<Decided>, now: Timestamp) -> Self {
+        let in_force = |q: &&Quarantined| memory.quarantined(&q.digest, &holds.approvals, now) == Some(*q);
         let last = memory.done.values().map(|rollout| Rollout {
             images: vec![rollout.digest.to_string()],
             revision: Some(rollout.revision.clone()),

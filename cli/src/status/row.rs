@@ -90,7 +90,7 @@ impl Row {
         });
         let delivery = (!config.delivery.is_empty()).then(|| {
             let memory = remembered(item, DELIVERY, &mut malformed);
-            Delivery::of(memory, &holds, last("delivery"))
+            Delivery::of(memory, &holds, last("delivery"), now)
         });
         let endpoints = |domain, configured: bool| configured.then(|| Endpoints { decision: last(domain) });
         let row = Self {

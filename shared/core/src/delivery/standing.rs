@@ -187,8 +187,8 @@ pub(super) fn standing(
         notice_return(wanted, base, memory, now);
     }
     let held_back = superseded(wanted, base, memory, &selected)
-        .or_else(|| quarantined(wanted, facts, memory))
-        .or_else(|| drifted(wanted, base, facts, memory).filter(|_| !partly))
+        .or_else(|| quarantined(wanted, facts, memory, now))
+        .or_else(|| drifted(wanted, base, facts, memory, now).filter(|_| !partly))
         .or_else(|| {
             facts
                 .images
@@ -284,8 +284,8 @@ fn notice_return(wanted: &Wanted<'_>, base: &Base<'_>, memory: &mut Memory, now:
     }
 }
 
-fn quarantined(wanted: &Wanted<'_>, facts: &Facts, memory: &Memory) -> Option<(Outcome, Reason)> {
-    let found = memory.quarantined(&wanted.wish.digest, &facts.approvals)?;
+fn quarantined(wanted: &Wanted<'_>, facts: &Facts, memory: &Memory, now: Timestamp) -> Option<(Outcome, Reason)> {
+    let found = memory.quarantined(&wanted.wish.digest, &facts.approvals, now)?;
     let message = format!(
         "{} is in quarantine since {}: {}; `wharfinger approve {}` or another push ends this",
         wanted.wish.name(),
@@ -298,10 +298,16 @@ fn quarantined(wanted: &Wanted<'_>, facts: &Facts, memory: &Memory) -> Option<(O
 
 /// The image was out, and someone deployed a newer revision with another one: Terraform, a pipeline. To roll it out again
 /// would be a fight that nobody wins (terraform-provider-aws #632).
-fn drifted(wanted: &Wanted<'_>, base: &Base<'_>, facts: &Facts, memory: &Memory) -> Option<(Outcome, Reason)> {
+fn drifted(
+    wanted: &Wanted<'_>,
+    base: &Base<'_>,
+    facts: &Facts,
+    memory: &Memory,
+    now: Timestamp,
+) -> Option<(Outcome, Reason)> {
     let digest = &wanted.wish.digest;
     let done = memory.done.get(&wanted.key).filter(|d| d.digest == *digest)?;
-    let agreed = facts.approvals.iter().any(|a| a.digest == *digest && a.at > done.at);
+    let agreed = facts.approvals.iter().any(|a| a.holds(digest, now) && a.at > done.at);
     if agreed || !is_before(&done.revision, base.arn) {
         return None;
     }
