@@ -4,7 +4,9 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use wharfinger_core::config::{Span, SpanError};
 
-use crate::{apply, backtest, check, completions, diff, explain, history, pause, scale, status, sync, tags};
+use crate::{
+    apply, approve, backtest, check, completions, diff, explain, history, pause, rollback, scale, status, sync, tags,
+};
 
 /// Keeps what is around an Amazon ECS cluster true: service discovery, load balancing, scaling, delivery.
 #[derive(Debug, Parser)]
@@ -101,6 +103,10 @@ pub(crate) enum Command {
     /// Tell which of some tags a delivery rule would deploy, and why not the others, offline.
     #[command(after_help = tags::HELP)]
     Tags(tags::Args),
+    /// Agree to the images that wait for it or are in quarantine.
+    Approve(approve::Args),
+    /// Send a target back to a revision or an image that it had.
+    Rollback(rollback::Args),
     /// Have nothing done for a target, or for a domain of it, for a while.
     Pause(pause::Pause),
     /// End a pause.

@@ -24,7 +24,7 @@ pub(crate) struct Told {
     target: String,
     /// Whether anything was written.
     pub(crate) changed: bool,
-    version: u64,
+    pub(crate) version: u64,
     #[serde(flatten)]
     pub(crate) holds: Holds,
 }
@@ -61,6 +61,8 @@ pub(crate) async fn change(
     let holds = plan.holds.into_values().reduce(|mut all, other| {
         all.paused.extend(other.paused);
         all.scale = all.scale.or(other.scale);
+        all.approvals.extend(other.approvals);
+        all.back = all.back.or(other.back);
         all
     });
     Ok(holds.map(|holds| Told {
@@ -146,7 +148,7 @@ impl Show for Told {
         if let Some(over) = &holds.scale {
             writeln!(out, "{target}: {}", overridden(over))?;
         }
-        if *holds == Holds::default() {
+        if holds.is_idle() {
             writeln!(out, "{target}: nothing is paused, and no bound is overridden")?;
         }
         if *changed {

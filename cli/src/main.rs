@@ -5,6 +5,7 @@
 //! something was found (a problem, a difference, a rejected event), and 2 when the command could not do its work.
 
 mod apply;
+mod approve;
 mod args;
 mod backtest;
 mod check;
@@ -20,8 +21,11 @@ mod history;
 mod holds;
 mod input;
 mod names;
+mod nudge;
 mod output;
 mod pause;
+mod rollback;
+mod rollouts;
 mod scale;
 mod schema;
 mod status;
@@ -62,6 +66,8 @@ fn run(cli: Cli) -> anyhow::Result<Verdict> {
         Command::Explain(args) => explain::run(&global, &args),
         Command::Backtest(args) => backtest::run(&global, &args),
         Command::Tags(args) => tags::run(&global, &args),
+        Command::Approve(args) => approve::run(&global, &args),
+        Command::Rollback(args) => rollback::run(&global, &args),
         Command::Pause(args) => pause::pause(&global, &args),
         Command::Resume(args) => pause::resume(&global, &args),
         Command::Scale(args) => scale::run(&global, &args),

@@ -1,9 +1,10 @@
-"""What AWS authorises of an ECS call, where ministack's IAM knows the cluster only.
+"""What AWS authorises of calls to ECS and EventBridge, where ministack's IAM knows less.
 
 With IAM enforced, each function has the rights of its role in template.yaml and no other. Sources:
 Service Authorization Reference, "Actions, resources, and condition keys for Amazon Elastic
-Container Service"; Amazon ECS developer guide, "Grant permission to tag resources on creation";
-IAM user guide, "Grant a user permissions to pass a role to an AWS service".
+Container Service", "… for Amazon EventBridge", "… for Amazon EventBridge Scheduler"; Amazon ECS
+developer guide, "Grant permission to tag resources on creation"; IAM user guide, "Grant a user
+permissions to pass a role to an AWS service".
 """
 from __future__ import annotations
 
@@ -43,11 +44,18 @@ def install() -> None:
     ) -> Any:
         from ministack.core.responses import get_account_id
 
-        if service != "ecs":
-            return plain_enforce(
-                access_key_id, iam_action, service, region, resource_arn, service_context)
+        operation, account = iam_action.split(":", 1)[1], get_account_id()
         request = _parse(_body.get())
-        for check in checks(iam_action.split(":", 1)[1], request, region, get_account_id()):
+        if service == "ecs":
+            needed = checks(operation, request, region, account)
+        elif service == "events":
+            needed = event_checks(operation, request, region, account)
+        elif service == "scheduler":
+            needed = [Check(iam_action, resource_arn, {}), *_passes(
+                [request.get("Target") or {}], "scheduler.amazonaws.com")]
+        else:
+            needed = [Check(iam_action, resource_arn, {})]
+        for check in needed:
             context = {**(service_context or {}), **check.context}
             denied = plain_enforce(
                 access_key_id, check.action, service, region, check.resource, context)
@@ -80,9 +88,41 @@ def checks(
             for i in request.get("containerInstances") or ["*"]]
     if operation == "RegisterTaskDefinition":
         return _register(request, prefix)
+    if operation == "StopServiceDeployment":
+        return [Check(action, str(request.get("serviceDeploymentArn", "*")), {})]
     if operation in ("DescribeTaskDefinition", "DeregisterTaskDefinition"):
         return [Check(action, "*", {})]
     return [Check(action, "*", keys)]
+
+
+def event_checks(
+    operation: str, request: Mapping[str, Any], region: str, account: str
+) -> List[Check]:
+    """Everything that the caller of this operation of EventBridge must be allowed."""
+    prefix, action = f"arn:aws:events:{region}:{account}", f"events:{operation}"
+    if operation == "PutEvents":
+        return [
+            Check(action, f"{prefix}:event-bus/{entry.get('EventBusName') or 'default'}",
+                  {"events:source": str(entry.get("Source", "")),
+                   "events:detail-type": str(entry.get("DetailType", ""))})
+            for entry in request.get("Entries") or [{}]]
+    rule = request.get("Rule") or request.get("Name")
+    if rule is None:
+        return [Check(action, "*", {})]
+    bus = request.get("EventBusName") or "default"
+    arn = f"{prefix}:rule/{rule}" if bus == "default" else f"{prefix}:rule/{bus}/{rule}"
+    if operation != "PutTargets":
+        return [Check(action, arn, {})]
+    targets = request.get("Targets") or [{}]
+    return [
+        *(Check(action, arn, {"events:TargetArn": str(t.get("Arn", ""))}) for t in targets),
+        *_passes(targets, "events.amazonaws.com")]
+
+
+def _passes(targets: List[Mapping[str, Any]], service: str) -> List[Check]:
+    return [
+        Check("iam:PassRole", t["RoleArn"], {"iam:PassedToService": service})
+        for t in targets if t.get("RoleArn")]
 
 
 def _register(request: Mapping[str, Any], prefix: str) -> List[Check]:

@@ -1,4 +1,4 @@
-"""With IAM enforced, a role may do what its policies say of ECS, and no more."""
+"""With IAM enforced, a role may do what its policies say of ECS and EventBridge, and no more."""
 from __future__ import annotations
 
 import json
@@ -41,14 +41,18 @@ class IamTest(unittest.TestCase):
             driver.create_service("prod", name, {**_DEFINITION, "family": name}, 1)
 
     def allowed(self, *statements: Dict[str, Any]) -> Any:
-        """An ECS client of the role with these statements as its policy."""
+        """An ECS client of the role, which has these statements as its policy from now on."""
         self.iam.put_role_policy(
             RoleName="tested", PolicyName="p", PolicyDocument=json.dumps({
                 "Version": "2012-10-17",
                 "Statement": [{"Effect": "Allow", **s} for s in statements]}))
+        return self.client("ecs")
+
+    def client(self, service: str) -> Any:
+        """A client of the role."""
         session = self.cloud.client("sts").assume_role(
             RoleArn=f"arn:aws:iam::{ACCOUNT}:role/tested", RoleSessionName="test")["Credentials"]
-        return self.cloud.client_as("ecs", session)
+        return self.cloud.client_as(service, session)
 
     def assert_denied(self, call: Any) -> None:
         with self.assertRaises(ClientError) as refused:
@@ -92,6 +96,47 @@ class IamTest(unittest.TestCase):
                 self.assert_denied(lambda ecs=ecs: ecs.register_task_definition(**tagged))
             else:
                 ecs.register_task_definition(**tagged)
+
+    def test_events_are_bound_to_their_source(self) -> None:
+        self.allowed({"Action": "events:PutEvents", "Condition": {
+            "StringEquals": {"events:source": "ours"}},
+            "Resource": f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"})
+        events = self.client("events")
+
+        def put(*sources: str) -> Any:
+            return lambda: events.put_events(Entries=[
+                {"Source": source, "DetailType": "d", "Detail": "{}"} for source in sources])
+
+        put("ours")()
+        self.assert_denied(put("ours", "theirs"))
+
+    def test_moving_a_rule_needs_its_target_and_its_role(self) -> None:
+        cluster, role = f"{_PREFIX}:cluster/prod", _DEFINITION["executionRoleArn"]
+        self.cloud.client("events").put_rule(Name="nightly", ScheduleExpression="rate(1 day)")
+        put: Dict[str, Any] = {
+            "Action": ["events:PutTargets", "events:ListTargetsByRule"],
+            "Resource": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/*"}
+        narrowed = {"ArnLike": {"events:TargetArn": f"{_PREFIX}:cluster/*"}}
+        pass_role = {"Action": "iam:PassRole", "Resource": role, "Condition": {
+            "StringEquals": {"iam:PassedToService": ["events.amazonaws.com"]}}}
+        target = {"Id": "1", "Arn": cluster, "RoleArn": role,
+                  "EcsParameters": {"TaskDefinitionArn": f"{_PREFIX}:task-definition/web:1"}}
+        other = {**target, "Arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:f"}
+        move = {**put, "Action": "events:PutTargets", "Condition": narrowed}
+        cases: List[Any] = [
+            ([move], target, True), ([move, pass_role], target, False),
+            ([move, pass_role], other, True)]
+        for statements, moved, denied in cases:
+            self.allowed(*statements)
+            events = self.client("events")
+            call = lambda events=events, moved=moved: events.put_targets(
+                Rule="nightly", Targets=[moved])
+            if denied:
+                self.assert_denied(call)
+            else:
+                call()
+        self.allowed(put)
+        self.client("events").list_targets_by_rule(Rule="nightly")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@
     reason = "a test may stop at the first thing that is wrong"
 )]
 
+#[path = "docs/ci.rs"]
+mod ci;
 #[path = "docs/pages.rs"]
 mod pages;
 #[path = "template/document.rs"]
@@ -44,8 +46,8 @@ fn every_configuration_in_a_page_passes_the_check() {
 
 #[test]
 fn the_check_of_configurations_sees_what_is_wrong() {
-    let gate = "version: 1\nservices:\n  a/b:\n    delivery:\n      - { repository: r, tags: { exact: x }, approval: required }\n";
-    let document: Document = serde_saphyr::from_str(gate).unwrap();
+    let storage = "version: 1\nservices:\n  a/b:\n    storage:\n      - { volume: v }\n";
+    let document: Document = serde_saphyr::from_str(storage).unwrap();
     let problems = unsupported::unsupported(&document);
     assert_eq!(problems.iter().map(|p| p.level).collect::<Vec<_>>(), [Level::Warning]);
 }

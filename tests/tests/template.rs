@@ -13,6 +13,8 @@ mod document;
 mod pattern;
 #[path = "template/rights.rs"]
 mod rights;
+#[path = "template/rollouts.rs"]
+mod rollouts;
 #[path = "template/rules.rs"]
 mod rules;
 
@@ -22,6 +24,7 @@ use std::fs;
 use serde_json::{Value, json};
 use wharfinger_cloud::sweep::Scope;
 use wharfinger_core::event::{Detail, Event};
+use wharfinger_delivery as delivery;
 use wharfinger_endpoints as endpoints;
 use wharfinger_scaling as scaling;
 
@@ -78,7 +81,13 @@ fn parameters_are_the_contract() {
     let names: BTreeSet<_> = words(parameters.as_object().unwrap().keys());
     assert_eq!(
         names,
-        words(["AlarmTopicArn", "Architecture", "AwsEndpointUrl", "LogLevel"])
+        words([
+            "AlarmTopicArn",
+            "Architecture",
+            "AwsEndpointUrl",
+            "LogLevel",
+            "RolloutTopicArn"
+        ])
     );
     assert_eq!(parameters["Architecture"]["Default"], "arm64");
     assert_eq!(parameters["Architecture"]["AllowedValues"], json!(["arm64", "x86_64"]));
@@ -89,6 +98,7 @@ fn parameters_are_the_contract() {
     );
     assert_eq!(parameters["AwsEndpointUrl"]["Default"], "");
     assert_eq!(parameters["AlarmTopicArn"]["Default"], "");
+    assert_eq!(parameters["RolloutTopicArn"]["Default"], "");
 }
 
 #[test]
@@ -218,11 +228,9 @@ fn what_makes_no_event_is_looked_at_every_minute() {
         // The function reads it as it reads EventBridge's own.
         let askable = match id {
             "BalancingFunction" | "DiscoveryFunction" => endpoints::sweep::ASKABLE,
+            "DeliveryFunction" => delivery::sweep::ASKABLE,
             "ScalingFunction" => scaling::sweep::ASKABLE,
-            _ => {
-                assert!(inputs.is_empty(), "{id} has nothing to look at every minute");
-                continue;
-            }
+            _ => panic!("{id} has no sweep of its own"),
         };
         let [(rate, input)] = inputs[..] else {
             panic!("{id}: {inputs:?}")

@@ -246,7 +246,6 @@ fn what_the_types_cannot_say_has_its_place_too() {
         "delivery:\n- repository: a\n  tags: { regex: '(' }\n  approval: required",
         expect![[r#"
             w.yaml:6:22: `(` is not a regular expression: unclosed group (in services.prod/web.delivery[0].tags.regex)
-            w.yaml:7:17: warning: this version cannot open this gate, so the rule rolls nothing out: take `approval` out to roll out each push at once (in services.prod/web.delivery[0].approval)
         "#]],
     );
     check(

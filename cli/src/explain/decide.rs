@@ -5,13 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
+use wharfinger_core::config::Rule;
 use wharfinger_core::config::stored::Managed;
-use wharfinger_core::config::{Delivery, Rule};
-use wharfinger_core::delivery::{self, Compiled, Repository, rule_key};
-use wharfinger_core::event::{AlarmState, AlarmStateChange, Envelope, ImageAction, ImageScanned};
+use wharfinger_core::event::{AlarmState, AlarmStateChange};
 use wharfinger_core::guard::{Guard, Removes};
-use wharfinger_core::ids::TargetKind;
-use wharfinger_core::known::Known;
 use wharfinger_core::report::{Code, Decision, Effect, Outcome, Reason};
 use wharfinger_core::scaling::{self, AlarmFacts};
 
@@ -31,6 +28,8 @@ pub(super) struct Call {
 pub(super) struct Context<'a> {
     /// What AWS answered.
     pub answers: &'a Answers,
+    /// Every configured target.
+    pub targets: &'a [Managed],
     /// Whether the configuration is from a file, in which names stand for ids.
     pub offline: bool,
     /// Our owner mark.
@@ -130,82 +129,6 @@ impl Context<'_> {
             }
             _ => Ok(AlarmFacts::told(state.clone())),
         }
-    }
-
-    /// Something was done with an image.
-    pub(super) fn image(
-        &self,
-        managed: &Managed,
-        envelope: &Envelope,
-        event: &ImageAction,
-    ) -> anyhow::Result<Decision<Call>> {
-        let facts = self.delivery_facts(managed, envelope)?;
-        let decided = delivery::decide_push(envelope, event, &facts, self.now);
-        Ok(self.guarded("delivery", managed, decided.decision))
-    }
-
-    /// The scan of an image moved: what waited for its end may go on.
-    pub(super) fn scan(
-        &self,
-        managed: &Managed,
-        envelope: &Envelope,
-        event: &ImageScanned,
-    ) -> anyhow::Result<Decision<Call>> {
-        let waits = |rule: &Delivery| rule.scan.is_some();
-        let why = if !event.complete {
-            format!("the scan of {} has not ended", event.name())
-        } else if !managed.stored.config.delivery.iter().any(waits) {
-            format!("no delivery rule of {} waits for a scan", managed.target)
-        } else {
-            return self.deployment(managed, envelope);
-        };
-        let reason = Reason::new(Code::NothingWaiting, why);
-        Ok(Decision::without_calls(Outcome::Ignore, reason))
-    }
-
-    /// A deployment moved: what waited for it may go on.
-    pub(super) fn deployment(&self, managed: &Managed, envelope: &Envelope) -> anyhow::Result<Decision<Call>> {
-        let facts = self.delivery_facts(managed, envelope)?;
-        let decided = delivery::decide(&facts, self.now);
-        Ok(self.guarded("delivery", managed, decided.decision))
-    }
-
-    fn delivery_facts(&self, managed: &Managed, envelope: &Envelope) -> anyhow::Result<delivery::Facts> {
-        let target = &managed.target;
-        let (account, region) = (envelope.account.clone(), envelope.region.clone());
-        let rules = managed.stored.config.delivery.clone();
-        let mut wishes = BTreeMap::new();
-        for rule in &rules {
-            // A rule that cannot be read is told by the decider.
-            let Ok(repository) = Repository::configured(&rule.repository, &account, &region) else {
-                continue;
-            };
-            let Ok(policy) = Compiled::new(&rule.tags) else {
-                continue;
-            };
-            let pushed = self.answers.images(&repository.path)?;
-            wishes.extend(policy.best(&pushed).map(|wish| (rule_key(rule), wish.clone())));
-        }
-        let service = match target.kind {
-            TargetKind::Service => self.answers.service(target)?,
-            TargetKind::Task => Known::Yes(None),
-        };
-        let mut facts = delivery::Facts {
-            target: target.clone(),
-            rules,
-            account,
-            region,
-            wishes,
-            service,
-            definition: Known::No,
-            linger: delivery::Linger::of(&managed.stored.config),
-            linger_asked: None,
-            memory: delivery::Memory::default(),
-        };
-        if let Some(name) = facts.base_name() {
-            facts.definition = self.answers.task_definition(name);
-        }
-        Ok(facts)
     }
 
     pub(super) fn guarded<A: Effect + Removes>(

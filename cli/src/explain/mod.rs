@@ -2,6 +2,7 @@
 
 mod answer;
 mod decide;
+mod delivery;
 mod endpoints;
 
 use std::path::PathBuf;
@@ -26,10 +27,10 @@ use decide::Context;
 /// What the options do not say.
 pub(crate) const HELP: &str = r#"Facts:
   --facts FILE holds what AWS answers: { "DescribeServices": { "services": [ … ] }, … }.
-  DescribeAlarms, DescribeContainerInstances, DescribeImages, DescribeInstanceInformation,
-  DescribeInstances, DescribeNetworkInterfaces, DescribeServices, DescribeTargetGroups,
-  DescribeTaskDefinition, DescribeTasks, ListNamespaces and ListServices are read. The answer
-  names those that are missing.
+  BatchGetImage, DescribeAlarms, DescribeContainerInstances, DescribeImages,
+  DescribeImageScanFindings, DescribeInstanceInformation, DescribeInstances,
+  DescribeNetworkInterfaces, DescribeServices, DescribeTargetGroups, DescribeTaskDefinition,
+  DescribeTasks, ListNamespaces and ListServices are read. The answer names those that are missing.
 
 Stale events:
   Offline nothing is known of what came before, so no event is stale by itself. To try one that
@@ -74,6 +75,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
             let now = args.now.or(event.envelope.time).unwrap_or_else(|| moment(&event));
             let context = Context {
                 answers: &answers,
+                targets: &config.targets,
                 offline: args.config.is_some(),
                 owner: &global.stack,
                 now,

@@ -1,6 +1,7 @@
 //! What `--facts` supplies: answers of AWS, as `aws … --output json` prints them, by the operation's name.
 
 mod hosts;
+mod images;
 mod names;
 mod scaling;
 
@@ -23,9 +24,11 @@ use crate::output::warning;
 pub(crate) use hosts::Placed;
 
 /// The operations whose answers are read, and what of them.
-const OPERATIONS: [(&str, &[&str]); 15] = [
+const OPERATIONS: [(&str, &[&str]); 17] = [
+    ("BatchGetImage", &["images", "failures"]),
     ("DescribeAlarms", &["MetricAlarms", "CompositeAlarms"]),
     ("DescribeContainerInstances", &["containerInstances", "failures"]),
+    ("DescribeImageScanFindings", &["imageScanStatus", "imageScanFindings"]),
     ("DescribeImages", &["imageDetails"]),
     ("DescribeInstanceInformation", &["InstanceInformationList"]),
     ("DescribeInstances", &["Reservations"]),

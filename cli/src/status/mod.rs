@@ -1,5 +1,6 @@
 //! `wharfinger status [TARGET]`: what is known of each target, from the two tables.
 
+mod delivery;
 mod row;
 mod text;
 
@@ -107,4 +108,4 @@ async fn look(cloud: &(impl Table + Newest + Clock), managed: Managed) -> anyhow
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -8,10 +8,11 @@ use wharfinger_cloud::table::{Item, Malformed, attribute};
 use wharfinger_core::config::Scaling as Configured;
 use wharfinger_core::config::holds::Holds;
 use wharfinger_core::config::stored::Managed;
-use wharfinger_core::delivery;
 use wharfinger_core::ids::TargetKind;
 use wharfinger_core::report::{Code, Outcome, Reason};
 use wharfinger_core::scaling::{self, Bounds, Change, bounds, next_change};
+
+use super::delivery::Delivery;
 
 /// The attributes with what scaling and delivery remember, as the reference has them.
 const SCALING: &str = "scaling";
@@ -54,32 +55,6 @@ pub(super) struct Scaling {
     pub(super) decision: Option<Decided>,
 }
 
-/// What is known of its rollouts.
-#[derive(Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) struct Delivery {
-    /// The rollout that has begun and is not through.
-    pub(super) unfinished: Option<Rollout>,
-    /// What each rule brought out last, or was first seen with.
-    pub(super) last: Vec<Rollout>,
-    /// The revision that was given up, since it was not what was asked for.
-    pub(super) refused: Option<String>,
-    /// The last decision in the history.
-    pub(super) decision: Option<Decided>,
-}
-
-/// A rollout.
-#[derive(Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) struct Rollout {
-    /// The images, or their digests.
-    pub(super) images: Vec<String>,
-    /// The task definition, once it is registered.
-    pub(super) revision: Option<String>,
-    /// When it was begun, brought out or first seen.
-    pub(super) at: Timestamp,
-}
-
 /// What is known of its endpoints.
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Endpoints {
@@ -115,7 +90,7 @@ impl Row {
         });
         let delivery = (!config.delivery.is_empty()).then(|| {
             let memory = remembered(item, DELIVERY, &mut malformed);
-            Delivery::of(memory, last("delivery"))
+            Delivery::of(memory, &holds, last("delivery"), now)
         });
         let endpoints = |domain, configured: bool| configured.then(|| Endpoints { decision: last(domain) });
         let row = Self {
@@ -145,10 +120,9 @@ impl Row {
     /// Whether there is something to tell: a pause, an override, what waits, is not finished or has failed.
     pub(super) fn is_notable(&self) -> bool {
         let open = |of: &Scaling| of.unfinished.is_some();
-        let rolls = |of: &Delivery| of.unfinished.is_some() || of.refused.is_some();
-        self.holds != Holds::default()
+        !self.holds.is_idle()
             || self.scaling.as_ref().is_some_and(open)
-            || self.delivery.as_ref().is_some_and(rolls)
+            || self.delivery.as_ref().is_some_and(Delivery::is_notable)
             || self.decisions().any(|(_, decided)| decided.is_open())
     }
 }
@@ -194,27 +168,6 @@ impl Scaling {
             unfinished,
             no_more_before: later(memory.cooling_out(&configured.cooldown)),
             no_fewer_before: later(memory.cooling_in(&configured.cooldown)),
-            decision,
-        }
-    }
-}
-
-impl Delivery {
-    fn of(memory: delivery::Memory, decision: Option<Decided>) -> Self {
-        let unfinished = memory.intent.map(|intent| Rollout {
-            images: intent.changes.into_iter().map(|change| change.to).collect(),
-            revision: intent.registered,
-            at: intent.at,
-        });
-        let last = memory.done.into_values().map(|rollout| Rollout {
-            images: vec![rollout.digest.to_string()],
-            revision: Some(rollout.revision),
-            at: rollout.at,
-        });
-        Self {
-            unfinished,
-            last: last.collect(),
-            refused: memory.refused.map(|refused| refused.revision),
             decision,
         }
     }

@@ -22,7 +22,7 @@ tasks:
 ";
 
 /// The tables with a configuration, of which some targets hold something.
-async fn applied(document: &str) -> Busy {
+pub(crate) async fn applied(document: &str) -> Busy {
     let table = Busy::default();
     let document = crate::document::load("w.yaml", document).document.unwrap();
     let stamp = Stamp {
@@ -36,7 +36,7 @@ async fn applied(document: &str) -> Busy {
     table
 }
 
-async fn remember(table: &Busy, attribute: &str, value: &impl Serialize) {
+pub(crate) async fn remember(table: &Busy, attribute: &str, value: &impl Serialize) {
     let mut item = Item::default();
     item.insert("pk".into(), text("service#prod/web"));
     item.insert("sk".into(), text("state"));
@@ -44,7 +44,7 @@ async fn remember(table: &Busy, attribute: &str, value: &impl Serialize) {
     table.put(TableName::State, item).await.unwrap();
 }
 
-async fn record(table: &Busy, second: i64, domain: &str, outcome: Outcome, code: Code) {
+pub(crate) async fn record(table: &Busy, second: i64, domain: &str, outcome: Outcome, code: Code) {
     let target = Target::service("prod", "web");
     let record = Record {
         at: Timestamp::from_second(second).unwrap(),
@@ -91,7 +91,10 @@ async fn keys_are_the_same_whatever_is_known() {
                 "next-bounds": null, "last-change": null, "unfinished": null, "no-more-before": null,
                 "no-fewer-before": null, "decision": null,
             },
-            "delivery": { "unfinished": null, "last": [], "refused": null, "decision": null },
+            "delivery": {
+                "unfinished": null, "under-way": null, "following": null, "waiting": null, "quarantine": [], "proved": [], "past": [],
+                "last": [], "refused": null, "approvals": [], "back": null, "decision": null,
+            },
             "discovery": { "decision": null }, "balancing": null,
         })
     );
@@ -147,7 +150,7 @@ async fn rollouts_are_told_and_what_cannot_be_read_hides_nothing() {
     let table = applied(SHOP).await;
     let digest = format!("sha256:{}", "7f".repeat(32));
     let memory = json!({
-        "intent": { "digests": {}, "changes": [{ "container": 0, "name": "web", "from": "a", "to": "shop/web@b" }],
+        "intent": { "wishes": {}, "changes": [{ "container": 0, "name": "web", "from": "a", "to": "shop/web@b" }],
             "base": "web:1", "at": "1970-01-01T00:00:00Z" },
         "done": { "shop/web": { "digest": digest, "revision": "web:1", "at": "1970-01-01T00:00:00Z" } },
     });
@@ -163,6 +166,95 @@ async fn rollouts_are_told_and_what_cannot_be_read_hides_nothing() {
     assert!(printed(&report).contains("rolls out\n"), "{}", printed(&report));
     remember(&table, "delivery", &"?").await;
     assert_eq!(of_web(&table).await["delivery"]["unfinished"], Value::Null);
+}
+
+fn wish() -> Value {
+    let digest = format!("sha256:{}", "7f".repeat(32));
+    json!({ "repository": "shop/web", "tag": "v1", "digest": digest, "pushed-at": "1970-01-01T00:00:00Z" })
+}
+
+fn arn(revision: u32) -> String {
+    format!("arn:aws:ecs:eu-west-1:111122223333:task-definition/web:{revision}")
+}
+
+/// What the list and the target alone tell of this memory.
+async fn check_rollouts(memory: Value, state: &str, told: &str) {
+    let table = applied(SHOP).await;
+    let typed: wharfinger_core::delivery::Memory = serde_json::from_value(memory).unwrap();
+    remember(&table, "delivery", &typed).await;
+    let reason = Code::RolloutInProgress;
+    record(&table, 60, "delivery", Outcome::Ignore, reason).await;
+    let all = printed(&read(&table, None).await.unwrap().unwrap());
+    let line = all.lines().find(|line| line.starts_with("prod/web ")).unwrap();
+    assert!(line.ends_with(&format!("  {state}")), "{line}");
+    let one = read(&table, Some(&Target::service("prod", "web")))
+        .await
+        .unwrap()
+        .unwrap();
+    let one = printed(&one);
+    assert!(one.contains(told), "{one}");
+}
+
+#[tokio::test]
+async fn a_rollout_is_told_as_it_waits_goes_and_is_ended() {
+    let wish = wish();
+    let mut watched = json!({
+        "wishes": { "shop/web": wish }, "changes": [], "from": arn(1), "to": arn(2), "at": "1970-01-01T00:00:30Z",
+        "sent": "1970-01-01T00:00:40Z",
+    });
+    let goes = "    goes from web:1 to web:2 with shop/web:v1@sha256:7f7f7f7f7f7f since 1970-01-01T00:00:40Z";
+    check_rollouts(
+        json!({ "watched": watched }),
+        "rolls out",
+        &format!("{goes}\n        last\n"),
+    )
+    .await;
+    check_rollouts(
+        json!({ "following": arn(2) }),
+        "rolls out",
+        "    what runs it on a schedule is still to move to web:2\n",
+    )
+    .await;
+    watched["ending"] = json!({ "why": "it took too long", "since": "1970-01-01T00:00:50Z" });
+    watched["back"] = json!({ "to": { "revision": "web:2" }, "at": "1970-01-01T00:00:20Z", "by": "ann" });
+    let ended = "        is ended since 1970-01-01T00:00:50Z: it took too long\n";
+    check_rollouts(
+        json!({ "watched": watched }),
+        "goes back",
+        &format!("{goes}, as ann asked\n        last\n{ended}"),
+    )
+    .await;
+    let waiting = json!({
+        "wishes": { "shop/web": wish }, "codes": ["Baking"], "why": ["it bakes"], "since": "1970-01-01T00:00:10Z",
+        "until": "1970-01-01T00:10:00Z",
+    });
+    check_rollouts(
+        json!({ "waiting": waiting }),
+        "waits",
+        "    shop/web:v1@sha256:7f7f7f7f7f7f waits since 1970-01-01T00:00:10Z; looked at again at 1970-01-01T00:10:00Z\n        it bakes\n",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_rollout_that_failed_is_told_with_what_was_proved_before() {
+    let wish = wish();
+    let digest = &wish["digest"];
+    let failed = json!({
+        "past": [{ "stage": "failed", "from": arn(1), "to": arn(2), "changes": [], "began": "1970-01-01T00:00:01Z",
+            "at": "1970-01-01T00:00:09Z" }],
+        "quarantine": [{ "digest": digest, "image": "shop/web:v1@sha256:7f7f7f7f7f7f", "revision": arn(2),
+            "at": "1970-01-01T00:00:09Z", "why": "it came back" }],
+        "proved": { "shop/web": { "wish": wish, "revision": arn(1), "since": "1970-01-01T00:00:00Z" } },
+    });
+    check_rollouts(
+        failed,
+        "a rollout failed",
+        "    in quarantine since 1970-01-01T00:00:09Z: shop/web:v1@sha256:7f7f7f7f7f7f: it came back\n    \
+         proved since 1970-01-01T00:00:00Z: shop/web:v1@sha256:7f7f7f7f7f7f, web:1\n    \
+         rollout failed: web:1 -> web:2, from 1970-01-01T00:00:01Z to 1970-01-01T00:00:09Z\n",
+    )
+    .await;
 }
 
 #[tokio::test]

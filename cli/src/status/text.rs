@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use wharfinger_core::scaling::Change;
 
 use super::Report;
-use super::row::{Decided, Delivery, Rollout, Row, Scaling};
+use super::delivery::Delivery;
+use super::row::{Decided, Row, Scaling};
 use crate::holds::{overridden, pause};
 use crate::output::{BOLD, DIM, GREEN, Show, YELLOW};
 
@@ -56,13 +57,11 @@ impl Show for Report {
 
 /// The most notable of a target, in a word.
 fn state(row: &Row) -> (anstyle::Style, &'static str) {
-    let rolls = row.delivery.as_ref();
+    let rolls = row.delivery.as_ref().and_then(Delivery::state);
     if !row.holds.paused.is_empty() {
         (YELLOW, "paused")
-    } else if rolls.is_some_and(|of| of.refused.is_some()) {
-        (YELLOW, "a rollout was given up")
-    } else if rolls.is_some_and(|of| of.unfinished.is_some()) {
-        (YELLOW, "rolls out")
+    } else if let Some(state) = rolls {
+        (YELLOW, state)
     } else if row.scaling.as_ref().is_some_and(|of| of.unfinished.is_some()) {
         (YELLOW, "scales")
     } else if row.decisions().any(|(_, decided)| decided.is_open()) {
@@ -85,7 +84,7 @@ fn details(out: &mut dyn Write, row: &Row, whole: bool) -> io::Result<()> {
         scaling(out, of)?;
     }
     if let Some(of) = &row.delivery {
-        delivery(out, of, whole)?;
+        of.text(out, whole)?;
     }
     for (domain, decided) in row.decisions().filter(|(_, decided)| whole || decided.is_open()) {
         decision(out, domain, decided, whole)?;
@@ -117,26 +116,6 @@ fn scaling(out: &mut dyn Write, of: &Scaling) -> io::Result<()> {
     }
     if let Some(until) = of.no_fewer_before {
         writeln!(out, "    cooldown: no task is removed before {until}")?;
-    }
-    Ok(())
-}
-
-fn delivery(out: &mut dyn Write, of: &Delivery, whole: bool) -> io::Result<()> {
-    let told = |Rollout { images, revision, at }: &Rollout| {
-        let revision = revision.as_deref().unwrap_or("no revision yet");
-        format!("{} at {at}, {revision}", images.join(", "))
-    };
-    if let Some(rollout) = &of.unfinished {
-        writeln!(out, "    {YELLOW}rollout of {} is not through{YELLOW:#}", told(rollout))?;
-    }
-    if let Some(revision) = &of.refused {
-        writeln!(
-            out,
-            "    {YELLOW}{revision} was given up: it differs in more than was asked for{YELLOW:#}"
-        )?;
-    }
-    for rollout in of.last.iter().filter(|_| whole) {
-        writeln!(out, "    brought out {}", told(rollout))?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::events::{TASK, alarm, event, push, replication, scan, service, task};
 use crate::folder::{CONFIG, Folder};
 
-fn codes(answer: &Value) -> Vec<&str> {
+pub(crate) fn codes(answer: &Value) -> Vec<&str> {
     answer["reasons"]
         .as_array()
         .unwrap()

@@ -13,5 +13,7 @@ mod events;
 mod explain;
 mod files;
 mod folder;
+mod gates;
 mod online;
+mod rollouts;
 mod tags;

@@ -54,6 +54,8 @@ impl World {
             "Route53AutoNaming" => self.cloud_map(operation, request),
             "AmazonEC2ContainerServiceV20141113" => self.ecs(operation, request),
             "AmazonEC2ContainerRegistry" => self.ecr(operation, request),
+            "AWSEvents" if operation == "PutEvents" => (200, json!({ "FailedEntryCount": 0, "Entries": [] })),
+            "AmazonSSM" if operation == "PutParameter" => (200, json!({ "Version": 1 })),
             "AmazonSQS" => self.sqs(operation, request),
             "AnyScaleFrontendService" => self.application_auto_scaling(operation, request),
             _ => unknown(operation),
@@ -219,11 +221,37 @@ impl World {
             .get("repositoryName")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        match (operation, self.images.get(repository)) {
-            ("DescribeImages", Some(details)) => (200, json!({ "imageDetails": details })),
-            ("DescribeImages", None) => refused(400, "RepositoryNotFoundException", "there is no such repository"),
+        let Some(images) = self.images.get(repository) else {
+            return refused(400, "RepositoryNotFoundException", "there is no such repository");
+        };
+        let asked = request["imageIds"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let is_asked =
+            |image: &&Value| asked.is_empty() || asked.iter().any(|id| id["imageDigest"] == image["imageDigest"]);
+        let found: Vec<_> = images.iter().filter(is_asked).collect();
+        match operation {
+            "DescribeImages" if found.is_empty() && !asked.is_empty() => {
+                refused(400, "ImageNotFoundException", "there is no such image")
+            }
+            "DescribeImages" => (200, json!({ "imageDetails": found })),
+            "BatchGetImage" => {
+                let manifest = json!({ "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [{
+                    "digest": format!("sha256:{:064x}", 1), "platform": { "os": "linux", "architecture": "amd64" },
+                }] });
+                let image = |found: &&Value| json!({ "imageId": { "imageDigest": found["imageDigest"] }, "imageManifest": manifest.to_string() });
+                (
+                    200,
+                    json!({ "images": found.iter().map(image).collect::<Vec<_>>(), "failures": [] }),
+                )
+            }
+            "DescribeImageScanFindings" => refused(400, "ScanNotFoundException", "there is no scan of the image"),
             _ => unknown(operation),
         }
+    }
+
+    /// Someone pushed an image.
+    pub fn push(&mut self, repository: &str, tag: &str, digest: &str) {
+        let image = json!({ "imageDigest": digest, "imageTags": [tag], "imagePushedAt": 1_760_000_000 });
+        self.images.entry(repository.to_owned()).or_default().push(image);
     }
 }
 

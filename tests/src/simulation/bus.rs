@@ -42,8 +42,7 @@ impl Domain {
     pub fn looks_at(self) -> Option<&'static str> {
         match self {
             Self::Discovery | Self::Balancing => Some("waiting"),
-            Self::Scaling => Some("active"),
-            Self::Delivery => None,
+            Self::Scaling | Self::Delivery => Some("active"),
         }
     }
 

@@ -8,15 +8,16 @@ use serde_json::Value;
 use wharfinger_cloud::CloudError;
 use wharfinger_cloud::ledger::{ORDER, SAID, SETTLED};
 use wharfinger_cloud::ports::{
-    Alarms, Attempt, Clock, DescribedTasks, Hosts, Images, Instance, Metrics, OperationStatus, QueueDepth, Queues,
-    Registry, Scalable, ServiceChange, Services, Submitted, TaggedImage, TargetGroups, TaskDefinitions, Tasks,
+    Alarms, Attempt, Bus, Clock, Deployments, DescribedTasks, Followers, Hosts, Images, Instance, Metrics, Moved,
+    Notice, OperationStatus, Parameters, QueueDepth, Queues, Registry, Scalable, ServiceChange, Services, Stopping,
+    Submitted, TaggedImage, TargetGroups, TaskDefinitions, Tasks,
 };
 use wharfinger_cloud::table::{
     AttributeValue, Condition, Item, Key, Table, TableName, Transacted, Update, Updated, Write,
 };
 use wharfinger_cloud::world::Caller;
 use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth};
-use wharfinger_core::delivery::{ImageScan, ImageState, Manifest, Platform};
+use wharfinger_core::delivery::{Follower, ImageScan, ImageState, Manifest, Move, Platform};
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
 use wharfinger_core::endpoint::Host;
 use wharfinger_core::event::{AlarmStateChange, MetricQuery, Reading};
@@ -317,5 +318,37 @@ impl Images for Client {
 
     async fn image_scan(&self, repository: &str, digest: &Digest) -> Result<ImageScan, CloudError> {
         self.caller.image_scan(repository, digest).await
+    }
+}
+
+impl Deployments for Client {
+    async fn stop_service_deployment(&self, arn: &str) -> Result<Stopping, CloudError> {
+        self.caller.stop_service_deployment(arn).await
+    }
+}
+
+impl Followers for Client {
+    async fn followers(&self, cluster_arn: &str) -> Result<Vec<(Follower, Value)>, CloudError> {
+        self.caller.followers(cluster_arn).await
+    }
+
+    async fn move_follower(&self, to: &Move) -> Result<Moved, CloudError> {
+        self.caller.move_follower(to).await
+    }
+}
+
+impl Bus for Client {
+    async fn put_events(&self, notices: &[Notice]) -> Result<(), CloudError> {
+        self.caller.put_events(notices).await
+    }
+}
+
+impl Parameters for Client {
+    async fn put_parameter(&self, name: &str, value: &str) -> Result<(), CloudError> {
+        self.caller.put_parameter(name, value).await
+    }
+
+    async fn parameter(&self, name: &str) -> Result<Option<String>, CloudError> {
+        self.caller.parameter(name).await
     }
 }

@@ -19,6 +19,7 @@ fn rig() -> Rig {
         world.services.insert("web".into(), service("web", 2));
         world.task_definitions.push(task_definition("web", "shop/web:1.0.0"));
         configure(world, "prod/web", &config).unwrap();
+        world.push("shop/web", "1.2.0", DIGEST);
     });
     rig
 }
@@ -66,12 +67,17 @@ fn a_push_is_rolled_out_by_its_digest_once() {
         UpdateItem
         DescribeServices Query
         DescribeTaskDefinition
+        BatchGetImage DescribeImages
+        UpdateItem
         UpdateItem
         RegisterTaskDefinition
         DescribeTaskDefinition
         UpdateItem
+        UpdateItem
         UpdateService
-        PutItem Query
+        PutEvents PutItem
+        Query
+        UpdateItem
         UpdateItem
         UpdateItem"#]]
     .assert_eq(&in_turn(&pushed).join("\n"));
@@ -118,6 +124,7 @@ fn the_end_of_a_scan_concerns_who_waits_for_one() {
         world.services.insert("api".into(), service("api", 2));
         world.task_definitions.push(task_definition("api", "shop/api:1.0.0"));
         configure(world, "prod/api", &json!({ "delivery": [rule] })).unwrap();
+        world.push("shop/api", "1.2.0", DIGEST);
     });
     let scan = scan_event("shop/api", DIGEST);
     let quiet = rig.done(&scan);

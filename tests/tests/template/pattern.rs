@@ -27,6 +27,9 @@ fn fits(wanted: &Value, found: Option<&Value>) -> bool {
             Some((name, Value::String(suffix))) if name == "suffix" => {
                 found.and_then(Value::as_str).is_some_and(|text| text.ends_with(suffix))
             }
+            Some((name, Value::String(prefix))) if name == "prefix" => found
+                .and_then(Value::as_str)
+                .is_some_and(|text| text.starts_with(prefix)),
             other => panic!("this matcher does not know {other:?}"),
         },
         value => match found {
@@ -65,6 +68,14 @@ mod tests {
         assert!(matches(&pattern, &json!({ "status": "SCAN_COMPLETE" })));
         assert!(!matches(&pattern, &json!({ "status": "COMPLETED" })));
         assert!(!matches(&pattern, &json!({ "status": 7 })));
+        assert!(!matches(&pattern, &json!({})));
+    }
+
+    #[test]
+    fn a_prefix_begins_a_text() {
+        let pattern = json!({ "kind": [{ "prefix": "Rollout " }] });
+        assert!(matches(&pattern, &json!({ "kind": "Rollout Failed" })));
+        assert!(!matches(&pattern, &json!({ "kind": "Rollout" })));
         assert!(!matches(&pattern, &json!({})));
     }
 

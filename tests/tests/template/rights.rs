@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use wharfinger_cloud::ports::SOURCE;
 
 use crate::document::{Template, list, words};
 
@@ -73,6 +74,7 @@ const OWN: [(&str, &[&str]); 4] = [
     (
         "DeliveryFunction",
         &[
+            "dynamodb:BatchGetItem",
             "ecr:BatchGetImage",
             "ecr:DescribeImageScanFindings",
             "ecr:DescribeImages",
@@ -80,19 +82,28 @@ const OWN: [(&str, &[&str]); 4] = [
             "ecs:DescribeServices",
             "ecs:DescribeTaskDefinition",
             "ecs:RegisterTaskDefinition",
+            "ecs:StopServiceDeployment",
             "ecs:TagResource",
             "ecs:UpdateService",
+            "events:ListRuleNamesByTarget",
+            "events:ListTargetsByRule",
+            "events:PutEvents",
+            "events:PutTargets",
             "iam:PassRole",
             // ECR asks Inspector in the caller's name.
             "inspector2:ListCoverage",
             "inspector2:ListFindings",
+            "scheduler:GetSchedule",
+            "scheduler:ListSchedules",
+            "scheduler:UpdateSchedule",
+            "ssm:PutParameter",
         ],
     ),
 ];
 
 /// Actions that name no resource, so that `*` is all there is to say; each is narrowed by a condition if it can be.
 /// Source: Service Authorization Reference; for alarms the CloudWatch API reference, DescribeAlarms.
-const WITHOUT_RESOURCE: [(&str, bool); 13] = [
+const WITHOUT_RESOURCE: [(&str, bool); 15] = [
     ("application-autoscaling:DescribeScalableTargets", true),
     ("cloudwatch:DescribeAlarms", true),
     ("cloudwatch:GetMetricData", true),
@@ -101,8 +112,10 @@ const WITHOUT_RESOURCE: [(&str, bool); 13] = [
     ("ecs:DescribeTaskDefinition", true),
     ("ecs:ListTasks", true),
     ("elasticloadbalancing:DescribeTargetHealth", true),
+    ("events:ListRuleNamesByTarget", true),
     ("inspector2:ListCoverage", true),
     ("inspector2:ListFindings", true),
+    ("scheduler:ListSchedules", true),
     ("servicediscovery:GetOperation", true),
     ("ssm:DescribeInstanceInformation", true),
     // Made for Cloud Map in Route 53, which has no Region that could be asked for.
@@ -214,7 +227,8 @@ fn functions_only_read_the_configuration() {
                     assert_eq!(
                         list(&statement["Action"]),
                         match id {
-                            "ScalingFunction" => vec!["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"],
+                            "DeliveryFunction" | "ScalingFunction" =>
+                                vec!["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"],
                             _ => vec!["dynamodb:GetItem", "dynamodb:Query"],
                         },
                         "{id}"
@@ -229,24 +243,44 @@ fn functions_only_read_the_configuration() {
 }
 
 #[test]
-fn roles_are_passed_to_tasks_only_and_tags_given_to_new_revisions_only() {
+fn what_delivery_may_change_is_narrowed_by_conditions() {
     let template = Template::load();
-    let condition = |action: &str| {
-        let statement = statements(&template, "DeliveryFunction")
-            .into_iter()
-            .find(|statement| list(&statement["Action"]).contains(&action))
-            .unwrap();
-        assert_eq!(list(&statement["Action"]), [action]);
-        statement["Condition"]["StringEquals"].clone()
-    };
-    assert_eq!(
-        condition("iam:PassRole"),
-        json!({ "iam:PassedToService": "ecs-tasks.amazonaws.com" })
-    );
-    assert_eq!(
-        condition("ecs:TagResource"),
-        json!({ "ecs:CreateAction": "RegisterTaskDefinition" })
-    );
+    for (action, sid, condition) in [
+        (
+            "iam:PassRole",
+            "PassRolesToTasks",
+            json!({ "StringEquals": { "iam:PassedToService": "ecs-tasks.amazonaws.com" } }),
+        ),
+        (
+            "iam:PassRole",
+            "PassRolesToSchedules",
+            json!({ "StringEquals": { "iam:PassedToService": ["events.amazonaws.com", "scheduler.amazonaws.com"] } }),
+        ),
+        (
+            "ecs:TagResource",
+            "TagNewTaskDefinitions",
+            json!({ "StringEquals": { "ecs:CreateAction": "RegisterTaskDefinition" } }),
+        ),
+        (
+            "events:PutEvents",
+            "TellOfRollouts",
+            json!({ "StringEquals": { "events:source": SOURCE } }),
+        ),
+        (
+            "events:PutTargets",
+            "MoveRules",
+            json!({ "ArnLike": {
+                "events:TargetArn": "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:cluster/*",
+            } }),
+        ),
+    ] {
+        let statements = statements(&template, "DeliveryFunction");
+        let statement = statements.iter().find(|statement| statement["Sid"] == sid).unwrap();
+        assert_eq!(list(&statement["Action"]), [action], "{sid}");
+        assert_eq!(statement["Condition"], condition, "{sid}");
+        let also = statements.iter().filter(|s| list(&s["Action"]).contains(&action));
+        assert_eq!(also.count(), if action == "iam:PassRole" { 2 } else { 1 }, "{action}");
+    }
 }
 
 #[test]

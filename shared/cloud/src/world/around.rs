@@ -58,12 +58,13 @@ impl World {
         let Some(target) = self.services.iter().find_map(running) else {
             return Stopping::Refused(format!("{arn} does not run"));
         };
-        let before = self.services.get(&target).and_then(|s| s.primary()).cloned();
+        let primary = |world: &Self| world.services.get(&target).and_then(|s| s.primary()).cloned();
+        let before = primary(self);
         self.fail(&target);
-        if self.services.get(&target).and_then(|s| s.primary()).cloned() == before {
+        let Some(ended) = before.filter(|before| primary(self).as_ref() != Some(before)) else {
             return Stopping::Refused(format!("{arn} has nothing to go back to"));
-        }
-        self.did(Change::StopServiceDeployment(arn.to_owned()));
+        };
+        self.did(Change::StopServiceDeployment { target, ended });
         Stopping::Asked
     }
 }

@@ -167,8 +167,13 @@ pub enum Change {
     RegisterTaskDefinition(String),
     /// `PutTargets` or `UpdateSchedule` was taken.
     MoveFollower(wharfinger_core::delivery::Move),
-    /// `StopServiceDeployment` was taken, of this ARN.
-    StopServiceDeployment(String),
+    /// `StopServiceDeployment` was taken.
+    StopServiceDeployment {
+        /// The service.
+        target: Target,
+        /// The deployment that ends.
+        ended: services::Deployment,
+    },
 }
 
 impl World {

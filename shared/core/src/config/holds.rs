@@ -1,10 +1,12 @@
-//! What holds for a target besides its configuration: pauses, and other bounds for a while.
+//! What holds for a target besides its configuration: pauses, other bounds for a while, and what people asked of its
+//! rollouts.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::asked::{Approved, Back};
 use super::stored::{EVERY_DOMAIN, Override, StoredTarget};
 
 /// The domains that can be paused, as the configuration names them.
@@ -19,6 +21,12 @@ pub struct Holds {
     /// Other bounds of its count.
     #[serde(rename = "override")]
     pub scale: Option<Override>,
+    /// The images that people agreed to. Not among what `pause` and `scale` print.
+    #[serde(skip)]
+    pub approvals: Vec<Approved>,
+    /// The last `wharfinger rollback`, likewise.
+    #[serde(skip)]
+    pub back: Option<Back>,
 }
 
 impl Holds {
@@ -29,7 +37,21 @@ impl Holds {
         Self {
             paused: paused.map(|(domain, until)| (domain.clone(), *until)).collect(),
             scale: stored.scale.filter(|over| now < over.until),
+            approvals: stored.approvals.iter().filter(|a| now < a.until).cloned().collect(),
+            back: stored.back.clone(),
         }
+    }
+
+    /// Whether nothing is paused, and no bound is overridden.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.paused.is_empty() && self.scale.is_none()
+    }
+
+    /// Someone agreed to an image; what was agreed of it before is replaced.
+    pub fn approve(&mut self, approved: Approved) {
+        self.approvals.retain(|known| known.digest != approved.digest);
+        self.approvals.push(approved);
     }
 
     /// Pauses a domain, or [`EVERY_DOMAIN`], until then; a pause of it before is replaced.
@@ -86,11 +108,35 @@ mod tests {
     }
 
     #[test]
+    fn an_approval_takes_the_place_of_the_one_before_and_ends() {
+        let digest = |hex: &str| format!("sha256:{}", hex.repeat(64)).parse().unwrap();
+        let approved = |hex: &str, second: i64| Approved {
+            digest: digest(hex),
+            image: None,
+            at: at(second),
+            by: None,
+            until: at(second + 10),
+        };
+        let mut holds = Holds::default();
+        assert!(holds.is_idle());
+        holds.approve(approved("a", 0));
+        holds.approve(approved("b", 1));
+        holds.approve(approved("a", 5));
+        assert_eq!(holds.approvals, [approved("b", 1), approved("a", 5)]);
+        assert!(holds.is_idle());
+        let mut stored = StoredTarget::new(Service::default());
+        stored.approvals.clone_from(&holds.approvals);
+        assert_eq!(Holds::of(&stored, at(10)), holds);
+        assert_eq!(Holds::of(&stored, at(11)).approvals, [approved("a", 5)]);
+        assert_eq!(Holds::of(&stored, at(15)).approvals, []);
+    }
+
+    #[test]
     fn a_domain_is_resumed_alone() {
         let check = |before: &[(&str, Option<i64>)], domain: &str, after: &[(&str, Option<i64>)]| {
             let mut holds = Holds {
                 paused: paused(before),
-                scale: None,
+                ..Holds::default()
             };
             holds.resume(domain);
             assert_eq!(holds.paused, paused(after), "{before:?} {domain}");

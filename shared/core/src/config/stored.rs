@@ -180,8 +180,8 @@ impl StoredTarget {
         self.paused = before.paused.clone();
         self.scale = before.scale;
         self.linger_asked = before.linger_asked;
-        self.approvals = before.approvals.clone();
-        self.back = before.back.clone();
+        self.approvals.clone_from(&before.approvals);
+        self.back.clone_from(&before.back);
     }
 
     /// The partitions under which it stands: its own, and one per alarm and repository.

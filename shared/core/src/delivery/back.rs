@@ -11,7 +11,7 @@ use super::revision::{containers, task_definition_arn};
 use super::standing::{short, takes_of};
 use super::{Facts, ImageRef, Side, Wish, rule_key};
 use crate::config::asked::{Back, BackTo};
-use crate::ids::same_revision;
+use crate::ids::{TargetKind, same_revision};
 use crate::known::Known;
 use crate::report::{Code, Decision, Outcome, Reason};
 
@@ -29,6 +29,12 @@ pub(super) enum Way {
 pub(super) fn way(facts: &Facts, base: &Base<'_>, back: &Back, memory: &mut Memory, now: Timestamp) -> Way {
     let refused = |message: String| Way::Answered(Outcome::Ignore, Reason::new(Code::RollbackRefused, message));
     let planned = match &back.to {
+        BackTo::Revision(_) if facts.target.kind == TargetKind::Task => {
+            return refused(format!(
+                "{} is a family: its newest revision is what runs next, so name an image to go back to",
+                facts.target
+            ));
+        }
         BackTo::Revision(name) => match &facts.back_to {
             Known::No => {
                 let message = format!("{} is to go back to {name}, which is not known", facts.target);

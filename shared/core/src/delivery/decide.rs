@@ -251,6 +251,8 @@ impl<'a> Look<'a> {
         for wanted in wanted {
             match standing(wanted, self.base, self.facts, &mut self.memory, &mut taken, self.now) {
                 Standing::Due(one) => due.push(one),
+                // What follows the rollout has told it.
+                Standing::Sent => {}
                 Standing::Not(outcome, reason) => self.others.push((outcome, reason)),
                 Standing::Closed(key, wish, closed) => {
                     for Closed { reason, until, missing } in closed {
@@ -329,6 +331,9 @@ impl<'a> Look<'a> {
     fn in_the_way(&self, intent: &Intent, due: &[Due]) -> Result<Option<Reason>, Decision<Action>> {
         if let Some(reason) = refused(&self.memory, intent, self.base) {
             return Err(Decision::without_calls(Outcome::Ignore, reason));
+        }
+        if let Some(unseen) = unseen(&self.memory, self.base) {
+            return Err(Decision::without_calls(Outcome::Wait, unseen));
         }
         let timed_out = match in_progress(self.base, due, self.now) {
             Some(Progress::Running(reason)) => return Err(Decision::without_calls(Outcome::Wait, reason)),
@@ -432,6 +437,16 @@ fn resumed(memory: &Memory, intent: &Intent, base: &Base<'_>) -> Option<(String,
         .filter(|k| k.back.is_none() && k.digests() == intent.digests())
         .filter(|k| k.side == intent.side && k.base == intent.base)?;
     Some((known.registered.clone()?, known.at))
+}
+
+/// The service was sent to a revision a moment ago, and ECS does not show it yet: what it shows is no base for the next.
+fn unseen(memory: &Memory, base: &Base<'_>) -> Option<Reason> {
+    let watched = memory.watched.as_ref()?;
+    let message = format!(
+        "the service was sent to {}, which ECS does not show yet",
+        short(&watched.to)
+    );
+    (!base.service?.has_had(&watched.to)).then(|| Reason::new(Code::DeploymentInProgress, message))
 }
 
 fn refused(memory: &Memory, intent: &Intent, base: &Base<'_>) -> Option<Reason> {

@@ -14,7 +14,7 @@
 //! | each such container has the digest | `AlreadyDeployed` | ignore |
 //! | a container has a tag that the policy ranks higher | `Superseded` | stale |
 //! | the image was out, and the target is on an older revision again | `RolledBack` | ignore |
-//! | the rule has a gate | `GateClosed` | wait |
+//! | a gate of the rule is closed | its own code | wait |
 //! | the same rollout made a revision that was not what was asked for | `RevisionDiffers` | ignore |
 //! | a deployment is in progress, not longer than `rollback.timeout` | `DeploymentInProgress` | wait |
 //! | otherwise | `RolloutStarts` | act |

@@ -52,10 +52,10 @@ impl Memory {
             .any(|q| q.digest == *digest && q.revision == revision)
     }
 
-    /// The quarantine that an image is in, unless someone agreed to it later.
+    /// The quarantine that an image is in, unless someone agreed to it later and that still holds.
     #[must_use]
-    pub fn quarantined(&self, digest: &Digest, approvals: &[Approved]) -> Option<&Quarantined> {
-        let agreed = |q: &Quarantined| approvals.iter().any(|a| a.digest == *digest && a.at > q.at);
+    pub fn quarantined(&self, digest: &Digest, approvals: &[Approved], now: Timestamp) -> Option<&Quarantined> {
+        let agreed = |q: &Quarantined| approvals.iter().any(|a| a.holds(digest, now) && a.at > q.at);
         self.quarantine
             .iter()
             .rev()

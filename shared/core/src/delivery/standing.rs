@@ -79,7 +79,8 @@ pub(super) fn wanted(facts: &Facts) -> (Vec<Wanted<'_>>, Vec<(Outcome, Reason)>)
 }
 
 /// The image that a rule wants: the best of the pushes; with `after` the best of what that service has proved, and only as
-/// long as there is none the pushed one, which waits.
+/// long as there is none the pushed one, which waits. What proves an image is its digest: that service may have it under
+/// another tag, by which this rule would not take it.
 fn promoted<'a>(
     rule: &Delivery,
     policy: &Compiled,
@@ -96,19 +97,21 @@ fn promoted<'a>(
         .flat_map(|source| &source.proved)
         .filter(|proof| proof.wish.repository == path)
         .collect();
-    let best = policy.best(proofs.iter().map(|proof| &proof.wish));
-    let Some(proof) = best.and_then(|best| proofs.iter().find(|proof| proof.wish == *best)) else {
+    let proof = |wish: &Wish| proofs.iter().find(|proof| proof.wish.digest == wish.digest);
+    let released = pushed.filter(|wish| proof(wish).is_some());
+    let best = policy.best(proofs.iter().map(|proof| &proof.wish).chain(released));
+    let Some((wish, proof)) = best.and_then(|best| Some((best, proof(best)?))) else {
         return pushed.map(|wish| (wish, Promotion::Unproved));
     };
     if let Some(pushed) = pushed
         && policy.select(&pushed.tag).is_ok()
-        && policy.wins(&proof.wish, pushed) == Verdict::Wins
-        && pushed.digest != proof.wish.digest
+        && policy.wins(wish, pushed) == Verdict::Wins
+        && pushed.digest != wish.digest
     {
         let message = format!("{after} has not proved {}", pushed.name());
         others.push((Outcome::Wait, Reason::new(Code::NotProved, message)));
     }
-    Some((&proof.wish, Promotion::Proved(proof.since)))
+    Some((wish, Promotion::Proved(proof.since)))
 }
 
 fn readable(rule: &Delivery, facts: &Facts) -> Result<(Repository, Compiled), Reason> {
@@ -128,6 +131,8 @@ pub(super) enum Standing {
     Not(Outcome, Reason),
     /// Its image is to be brought out once these gates are open.
     Closed(String, Wish, Vec<Closed>),
+    /// The service was sent to it; ECS does not show that yet.
+    Sent,
     /// The target has it.
     Deployed(String, Wish, Reason),
 }
@@ -170,13 +175,20 @@ pub(super) fn standing(
         let reason = Reason::new(Code::AlreadyDeployed, message);
         return Standing::Deployed(wanted.key.clone(), wish.clone(), reason);
     }
+    if memory
+        .watched
+        .as_ref()
+        .is_some_and(|watched| watched.brings(&wanted.key, &wish.digest))
+    {
+        return Standing::Sent;
+    }
     let partly = changes.len() < selected.len();
     if !partly {
         notice_return(wanted, base, memory, now);
     }
     let held_back = superseded(wanted, base, memory, &selected)
-        .or_else(|| quarantined(wanted, facts, memory))
-        .or_else(|| drifted(wanted, base, facts, memory).filter(|_| !partly))
+        .or_else(|| quarantined(wanted, facts, memory, now))
+        .or_else(|| drifted(wanted, base, facts, memory, now).filter(|_| !partly))
         .or_else(|| {
             facts
                 .images
@@ -272,8 +284,8 @@ fn notice_return(wanted: &Wanted<'_>, base: &Base<'_>, memory: &mut Memory, now:
     }
 }
 
-fn quarantined(wanted: &Wanted<'_>, facts: &Facts, memory: &Memory) -> Option<(Outcome, Reason)> {
-    let found = memory.quarantined(&wanted.wish.digest, &facts.approvals)?;
+fn quarantined(wanted: &Wanted<'_>, facts: &Facts, memory: &Memory, now: Timestamp) -> Option<(Outcome, Reason)> {
+    let found = memory.quarantined(&wanted.wish.digest, &facts.approvals, now)?;
     let message = format!(
         "{} is in quarantine since {}: {}; `wharfinger approve {}` or another push ends this",
         wanted.wish.name(),
@@ -286,10 +298,16 @@ fn quarantined(wanted: &Wanted<'_>, facts: &Facts, memory: &Memory) -> Option<(O
 
 /// The image was out, and someone deployed a newer revision with another one: Terraform, a pipeline. To roll it out again
 /// would be a fight that nobody wins (terraform-provider-aws #632).
-fn drifted(wanted: &Wanted<'_>, base: &Base<'_>, facts: &Facts, memory: &Memory) -> Option<(Outcome, Reason)> {
+fn drifted(
+    wanted: &Wanted<'_>,
+    base: &Base<'_>,
+    facts: &Facts,
+    memory: &Memory,
+    now: Timestamp,
+) -> Option<(Outcome, Reason)> {
     let digest = &wanted.wish.digest;
     let done = memory.done.get(&wanted.key).filter(|d| d.digest == *digest)?;
-    let agreed = facts.approvals.iter().any(|a| a.digest == *digest && a.at > done.at);
+    let agreed = facts.approvals.iter().any(|a| a.holds(digest, now) && a.at > done.at);
     if agreed || !is_before(&done.revision, base.arn) {
         return None;
     }

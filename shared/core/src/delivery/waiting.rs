@@ -70,17 +70,14 @@ impl Waits {
             since: now,
             until: self.until,
         };
-        match before.filter(|b| (&b.wishes, &b.codes) == (&waiting.wishes, &waiting.codes)) {
-            Some(before) => {
-                let since = before.since;
-                (Some(Waiting { since, ..waiting }), notices)
-            }
-            None => {
-                let names = waiting.wishes.values().map(Wish::name).collect();
-                notices.push(notice(facts, Stage::Waiting, names, waiting.why.join("; "), now, now));
-                (Some(waiting), notices)
-            }
+        let same = before.filter(|b| (&b.wishes, &b.codes) == (&waiting.wishes, &waiting.codes));
+        if let Some(before) = same {
+            let since = before.since;
+            return (Some(Waiting { since, ..waiting }), notices);
         }
+        let names = waiting.wishes.values().map(Wish::name).collect();
+        notices.push(notice(facts, Stage::Waiting, names, waiting.why.join("; "), now, now));
+        (Some(waiting), notices)
     }
 }
 

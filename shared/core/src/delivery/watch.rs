@@ -22,7 +22,7 @@ use super::notice::{Notice, Stage};
 use super::standing::short;
 use super::{Back, Memory, Wish};
 use crate::config::is_default;
-use crate::ids::{Target, same_revision};
+use crate::ids::{Digest, Target, same_revision};
 use crate::report::Code;
 use crate::service::{DeploymentFacts, ServiceFacts};
 
@@ -108,6 +108,11 @@ impl Watched {
             back: intent.back,
             ending: None,
         }
+    }
+
+    /// Whether it brings this image out for a rule, and is not to be ended.
+    pub(super) fn brings(&self, key: &str, digest: &Digest) -> bool {
+        self.ending.is_none() && self.wishes.get(key).is_some_and(|wish| wish.digest == *digest)
     }
 
     /// The same, as it is ended.

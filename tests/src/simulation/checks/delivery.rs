@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use wharfinger_cloud::table::{Item, attribute};
-use wharfinger_cloud::world::{Did, Rollout, World};
+use wharfinger_cloud::world::{Deployment, Did, Rollout, World};
 use wharfinger_core::delivery::Memory;
 use wharfinger_core::ids::{Digest, Target};
 
@@ -87,7 +87,29 @@ impl Watch {
         Ok(())
     }
 
-    pub(super) fn look_at_rollout(
+    /// A service is sent to a revision: back from one that does not come up, or out with an image.
+    pub(super) fn look_at_update(
+        &mut self,
+        world: &World,
+        scenario: &Scenario,
+        item: &Item,
+        (target, from, to): (&Target, &str, &str),
+        did: &Did,
+    ) -> Result<(), Violation> {
+        let memory: Memory = attribute(item, "delivery").ok().flatten().unwrap_or_default();
+        let watched = memory.watched.filter(|w| w.ending.is_some() && w.from == to);
+        let Some(watched) = watched else {
+            return self.look_at_rollout(world, scenario, item, (target, from, to), did);
+        };
+        let deployments = world.services.get(target).map(|s| s.deployments.as_slice());
+        let ended = deployments
+            .unwrap_or_default()
+            .iter()
+            .find(|d| d.definition == watched.to);
+        ended.map_or(Ok(()), |ended| self.look_at_end(world, target, ended, did))
+    }
+
+    fn look_at_rollout(
         &mut self,
         world: &World,
         scenario: &Scenario,
@@ -149,6 +171,28 @@ impl Watch {
         );
         if times > 1 {
             return wrong(format!("{} is rolled out {times} times", digest.short()));
+        }
+        Ok(())
+    }
+
+    /// A function ends a deployment that does not come up.
+    pub(super) fn look_at_end(
+        &mut self,
+        world: &World,
+        target: &Target,
+        ended: &Deployment,
+        did: &Did,
+    ) -> Result<(), Violation> {
+        let age = world.now.duration_since(ended.since);
+        if ended.rollout != Rollout::Failed && age < TIMEOUT - INVOCATION {
+            return Err(Violation::new(format!(
+                "{} ends the deployment of {} in {target} after {age:#}",
+                did.caller,
+                short(&ended.definition)
+            )));
+        }
+        if let Some(digest) = digest(world, &ended.definition) {
+            self.given_up.insert((target.clone(), digest));
         }
         Ok(())
     }

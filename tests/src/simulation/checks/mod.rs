@@ -171,6 +171,23 @@ impl Watch {
                 discovery::not_foreign(scenario, did, service_id, instance_id)?;
                 discovery::not_wanted(world, scenario, self, did, (service_id, instance_id))
             }
+            Change::MoveFollower(to) => {
+                tally.change(to.operation());
+                Ok(())
+            }
+            _ => self.look_at_service(world, scenario, did, tally),
+        }
+    }
+
+    /// Looks at a change of a service, or of what it is to run.
+    fn look_at_service(
+        &mut self,
+        world: &World,
+        scenario: &Scenario,
+        did: &Did,
+        tally: &mut Tally,
+    ) -> Result<(), Violation> {
+        match &did.change {
             Change::UpdateService {
                 target,
                 change: ServiceChange::DesiredCount(to),
@@ -189,15 +206,12 @@ impl Watch {
             } => {
                 tally.change("UpdateService: task definition");
                 let item = held(world, target, did)?;
-                self.look_at_rollout(world, scenario, item, (target, definition, to), did)
+                self.look_at_update(world, scenario, item, (target, definition, to), did)
             }
-            Change::MoveFollower(to) => {
-                tally.change(to.operation());
-                Ok(())
-            }
-            Change::StopServiceDeployment(_) => {
+            Change::StopServiceDeployment { target, ended } => {
                 tally.change("StopServiceDeployment");
-                Ok(())
+                held(world, target, did)?;
+                self.look_at_end(world, target, ended, did)
             }
             Change::RegisterTaskDefinition(arn) => {
                 tally.change("RegisterTaskDefinition");
@@ -209,6 +223,7 @@ impl Watch {
                 let item = held(world, &Target::service(CLUSTER, family), did)?;
                 Self::look_at_revision(item, arn, did)
             }
+            _ => Ok(()),
         }
     }
 

@@ -20,6 +20,8 @@ pub fn rewrite(current: &Current, holds: &BTreeMap<Target, Holds>, stamp: &Stamp
         let mut stored = before.clone();
         stored.paused.clone_from(&holds.paused);
         stored.scale = holds.scale;
+        stored.approvals.clone_from(&holds.approvals);
+        stored.back.clone_from(&holds.back);
         let put = |partition| Write::PutTarget {
             partition,
             target: target.clone(),

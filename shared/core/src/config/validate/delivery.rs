@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::Found;
+use crate::config::stored::repository_path;
 use crate::config::{Delivery, Document, Entry, Path, TagPolicy, Windows};
 use crate::delivery::{self, Compiled, Registry, Repository};
 use crate::ids::TargetKind;
@@ -28,6 +29,7 @@ pub(super) fn check(document: &Document, entry: &Entry, found: &mut Found) {
         }
         tags(&path.at("tags"), &rule.tags, found);
         promotion(document, entry, &path, rule, found);
+        waves(document, entry, &path, rule, found);
         if let Some(windows) = &rule.windows {
             gate(&path.at("windows"), windows, found);
         }
@@ -87,11 +89,28 @@ fn promotion(document: &Document, entry: &Entry, path: &Path, rule: &Delivery, f
         } else if entry.kind == TargetKind::Service && *after == entry.name {
             found.error(path.at("after"), "a service cannot wait for itself");
         }
-    } else if rule.bake.is_some() {
+    } else if rule.bake.is_some() && rule.waves.is_none() {
         found.error(
             path.at("bake"),
-            "`bake` goes with `after`: it is for how long that service must have proved the image",
+            "`bake` goes with `after` or `waves`: it is for how long that service, or the wave before, must have proved the image",
         );
+    }
+}
+
+/// The waves of a repository are of the targets that have `waves` for it.
+fn waves(document: &Document, entry: &Entry, path: &Path, rule: &Delivery, found: &mut Found) {
+    if rule.waves.is_none() {
+        return;
+    }
+    let repository = repository_path(&rule.repository);
+    let takes_part = |other: &Delivery| other.waves.is_some() && repository_path(&other.repository) == repository;
+    let others = document
+        .entries()
+        .filter(|other| other.path != entry.path)
+        .any(|other| other.config.delivery.iter().any(takes_part));
+    if !others {
+        let message = format!("has no effect: no other service or family here takes images of `{repository}` in waves");
+        found.warning(path.at("waves"), message);
     }
 }
 

@@ -353,7 +353,7 @@ fn repositories_and_promotions() {
             Error services.prod/web.delivery[1].after: a service cannot wait for itself
             Error services.prod/web.delivery[2]: another rule takes images of `a` for the same container: join them, or give each its own `container`
             Warning services.prod/web.delivery[2].after: `prod/api` is not among the `services` of this document: nothing proves an image there
-            Error services.prod/web.delivery[3].bake: `bake` goes with `after`: it is for how long that service must have proved the image
+            Error services.prod/web.delivery[3].bake: `bake` goes with `after` or `waves`: it is for how long that service, or the wave before, must have proved the image
         "#]],
     );
 }
@@ -443,7 +443,31 @@ fn lingering() {
 }
 
 #[test]
-fn what_has_no_effect_is_told_and_gates_are_errors() {
+fn waves_are_of_several_targets() {
+    let rule = |repository: &str, more: Value| {
+        let mut rule = json!({ "repository": repository, "tags": { "exact": "x" } });
+        rule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        rule
+    };
+    let waves = || json!({ "waves": "50%, 100%", "bake": "5m" });
+    let host = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/a";
+    let json = json!({
+        "version": 1,
+        "services": {
+            "prod/one": { "delivery": [rule("a", waves()), rule("b", waves())] },
+            "prod/two": { "delivery": [rule(host, waves()), rule("b", json!({}))] },
+        },
+        "tasks": { "prod/job": { "delivery": [rule("c", waves())] } },
+    });
+    expect![[r#"
+        Warning services.prod/one.delivery[1].waves: has no effect: no other service or family here takes images of `b` in waves
+        Warning tasks.prod/job.delivery[0].waves: has no effect: no other service or family here takes images of `c` in waves
+    "#]]
+    .assert_eq(&lines(&validate(&document(json))));
+}
+
+#[test]
+fn what_has_no_effect_is_told() {
     let delivery = json!([{
         "repository": "a", "tags": { "exact": "x" }, "after": "prod/api", "bake": "1m", "approval": "required",
         "scan": { "block": "HIGH" }, "mature": "1m", "windows": {},
@@ -469,14 +493,7 @@ fn what_has_no_effect_is_told_and_gates_are_errors() {
         "Warning services.prod/web.delivery[0].windows: has no effect: write `allow`, `freeze` or both\n"
     );
     expect![[r#"
-        Warning services.prod/web.delivery[0].after: this version cannot open this gate, so the rule rolls nothing out: take `after` out to roll out each push at once
-        Warning services.prod/web.delivery[0].bake: this version cannot open this gate, so the rule rolls nothing out: take `bake` out to roll out each push at once
-        Warning services.prod/web.delivery[0].approval: this version cannot open this gate, so the rule rolls nothing out: take `approval` out to roll out each push at once
-        Warning services.prod/web.delivery[0].scan: this version cannot open this gate, so the rule rolls nothing out: take `scan` out to roll out each push at once
-        Warning services.prod/web.delivery[0].mature: this version cannot open this gate, so the rule rolls nothing out: take `mature` out to roll out each push at once
-        Warning services.prod/web.delivery[0].windows: this version cannot open this gate, so the rule rolls nothing out: take `windows` out to roll out each push at once
         Warning services.prod/web.storage: has no effect in this version: no snapshots are made
-        Warning tasks.prod/nightly.delivery[0].approval: this version cannot open this gate, so the rule rolls nothing out: take `approval` out to roll out each push at once
         Warning clusters.prod.capacity: has no effect in this version: instances are not drained or replaced
     "#]]
     .assert_eq(&lines(&unsupported(&document(json))));

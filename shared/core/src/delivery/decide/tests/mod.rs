@@ -1,8 +1,10 @@
 #![allow(clippy::too_many_lines, reason = "a table is as long as its cases")]
 
+mod gated;
 mod lingering;
 mod remembered;
 mod table;
+mod watched;
 
 use std::collections::BTreeMap;
 
@@ -11,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::delivery::fixtures::{HOST, ago, arn, definition, digest, event, facts, now, rule, wish};
-use crate::delivery::{Refusal, Rollout, Wish};
+use crate::delivery::{Neighbour, Proof, Refusal, Rollout, Wish};
 use crate::ids::Target;
 use crate::known::Known;
 use crate::report::Code::*;

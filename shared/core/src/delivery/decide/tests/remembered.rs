@@ -7,6 +7,7 @@ fn a_family_gets_a_revision_and_no_service_is_touched() {
     let facts = Facts {
         target: Target::task("prod", "shop-web"),
         service: Known::No,
+        followers: Known::Yes(vec![]),
         ..facts()
     };
     assert_eq!(facts.base_name(), Some("shop-web"));

@@ -320,3 +320,26 @@ fn every_row_of_the_table() {
         assert_eq!(decided.intent.is_some(), acts, "{name}");
     }
 }
+
+#[test]
+fn what_proves_a_release_is_its_digest_under_whatever_tag() {
+    let staging = |tag: &str, n: u64| Neighbour {
+        proved: vec![Proof {
+            wish: wish(tag, n, ago(500)),
+            revision: arn(3),
+            since: ago(100),
+        }],
+        failed: vec![],
+    };
+    let promoted = |source: Neighbour, bake: &str| {
+        let mut facts = facts().with_rule(json!({ "after": "staging/web", "bake": bake }));
+        facts.sources.insert("staging/web".into(), source);
+        let decided = decide(&facts, now());
+        (codes(&decided.decision), calls(&decided.decision).len())
+    };
+    // The push is `1.2.4` of digest 4.
+    assert_eq!(promoted(staging("main-12", 4), "1m"), (vec![RolloutStarts], 2));
+    assert_eq!(promoted(staging("main-12", 4), "1h"), (vec![Baking], 0));
+    assert_eq!(promoted(staging("main-12", 5), "1m"), (vec![NotProved], 0));
+    assert_eq!(promoted(staging("1.2.4", 4), "1m"), (vec![RolloutStarts], 2));
+}

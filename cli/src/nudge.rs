@@ -1,0 +1,102 @@
+//! Has the delivery function look at a target at once, when what people ask of it was stored.
+
+use anyhow::Context;
+use wharfinger_cloud::aws::Aws;
+use wharfinger_cloud::ports::{Answered, Clock, Functions};
+use wharfinger_core::ids::Target;
+
+use crate::output::{note, warning};
+use crate::sync::{SETTLED, event};
+
+/// The stack's output that names the function.
+const OUTPUT: &str = "DeliveryFunctionName";
+
+/// How the function is asked.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Nudge {
+    /// Do not have delivery look at the target at once: its next look does.
+    #[arg(long)]
+    no_sync: bool,
+    /// The delivery function, instead of the stack's.
+    #[arg(
+        long,
+        env = "WHARFINGER_DELIVERY_FUNCTION",
+        hide_env_values = true,
+        value_name = "NAME"
+    )]
+    delivery_function: Option<String>,
+}
+
+impl Nudge {
+    /// Has the function look, unless that is not wanted. What stands in the way is told: its next look does it.
+    pub(crate) async fn ask(&self, aws: &Aws, stack: &str, target: &Target) {
+        if self.no_sync {
+            return;
+        }
+        let result = match self.function(aws, stack).await {
+            Ok(function) => look(aws, &function, target).await,
+            Err(error) => Err(format!("{error:#}")),
+        };
+        match result {
+            Ok(()) => note(format_args!(
+                "the delivery function has looked at {target}; if it still had the configuration before, it goes on by \
+                 itself within a minute or so"
+            )),
+            Err(why) => warning(format_args!(
+                "delivery does not look at {target} at once, but at its next looks, in 5 minutes at most: {why}"
+            )),
+        }
+    }
+
+    async fn function(&self, aws: &Aws, stack: &str) -> anyhow::Result<String> {
+        if let Some(given) = self.delivery_function.as_ref().filter(|name| !name.is_empty()) {
+            return Ok(given.clone());
+        }
+        let outputs = aws.stack_outputs(stack).await.with_context(|| {
+            format!(
+                "the delivery function of the stack `{stack}` cannot be found: name another with --stack, or the function \
+                 with WHARFINGER_DELIVERY_FUNCTION"
+            )
+        })?;
+        let name = outputs.get(OUTPUT).cloned();
+        name.with_context(|| format!("the stack `{stack}` has no output `{OUTPUT}`: deploy it anew"))
+    }
+}
+
+/// One look of the function; why it did not go through.
+async fn look(cloud: &(impl Functions + Clock), function: &str, target: &Target) -> Result<(), String> {
+    cloud.sleep(SETTLED).await;
+    match cloud.invoke(function, &event(cloud, Some(target), false)).await {
+        Ok(Answered::Done(_)) => Ok(()),
+        Ok(Answered::Failed { kind, message }) => Err(format!("it failed ({kind}): {message}")),
+        Err(error) => Err(format!("it could not be invoked: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::sync::tests::Fake;
+
+    #[tokio::test]
+    async fn the_function_is_asked_like_a_sweep_of_one_target() {
+        let failed = Answered::Failed {
+            kind: "Partly".into(),
+            message: "no".into(),
+        };
+        let fake = Fake::new(&[("good", Answered::Done(Value::Null)), ("bad", failed)]);
+        let target = Target::service("prod", "web");
+        assert_eq!(look(&fake, "good", &target).await, Ok(()));
+        let (name, asked) = fake.asked.borrow()[0].clone();
+        assert_eq!(
+            (name.as_str(), &asked["detail"], &asked["detail-type"]),
+            ("good", &json!({ "target": "prod/web" }), &json!("Scheduled Event"))
+        );
+        assert_eq!(fake.slept.get(), SETTLED);
+        assert_eq!(look(&fake, "bad", &target).await, Err("it failed (Partly): no".into()));
+        let error = look(&fake, "none", &target).await.unwrap_err();
+        assert!(error.starts_with("it could not be invoked: "), "{error}");
+    }
+}

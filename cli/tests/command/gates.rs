@@ -1,0 +1,183 @@
+//! `explain` of pushes that wait behind gates, with what the registry says among the facts.
+
+use serde_json::{Value, json};
+
+use crate::events::{push, service};
+use crate::explain::codes;
+use crate::folder::{CONFIG, Folder};
+
+/// The image that is pushed.
+fn digest() -> String {
+    format!("sha256:{}", "7f".repeat(32))
+}
+
+/// The configuration with a gate, and the facts of a service that could be rolled out at once.
+fn gated(folder: &Folder, gate: &str, more: &[(&str, Value)]) -> Value {
+    folder.write("w.yaml", &CONFIG.replace("tags: {", &format!("{gate}, tags: {{")));
+    let definition = json!({
+        "taskDefinitionArn": "arn:aws:ecs:eu-west-1:111122223333:task-definition/shop-web:3", "family": "shop-web",
+        "containerDefinitions": [{ "name": "web", "image": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop/web:1.4.0" }],
+    });
+    let mut facts = json!({
+        "DescribeServices": { "services": [service()] }, "DescribeTaskDefinition": { "taskDefinition": definition },
+    });
+    for (operation, answer) in more {
+        facts[*operation] = answer.clone();
+    }
+    folder.write_json("facts.json", &facts);
+    let (code, answer) = folder.explain(&push(), &["--facts", "facts.json"]);
+    assert_eq!(code, 0, "{answer}");
+    answer
+}
+
+#[test]
+fn explain_says_which_gate_is_closed() {
+    let folder = Folder::new();
+    let check = |gate: &str, expect: &[&str]| {
+        let answer = gated(&folder, gate, &[]);
+        let outcome = if expect == ["RolloutStarts"] { "act" } else { "wait" };
+        assert_eq!(
+            (&answer["outcome"], codes(&answer)),
+            (&json!(outcome), expect.to_vec()),
+            "{gate}"
+        );
+        assert_eq!(answer["missing"], json!([]), "{gate}");
+    };
+    check("approval: none", &["RolloutStarts"]);
+    check("approval: required", &["ApprovalNeeded"]);
+    check("after: staging/web, bake: 1h", &["NotProved"]);
+    check("mature: 1h, approval: required", &["Maturing", "ApprovalNeeded"]);
+    // A single target is in the first wave, which waits for nobody.
+    check("waves: '50%, 100%'", &["RolloutStarts"]);
+}
+
+#[test]
+fn explain_knows_the_waves_of_a_repository() {
+    let folder = Folder::new();
+    let rule = "delivery: [{ repository: shop/web, tags: { exact: 1.5.0 }, waves: '50%, 100%' }]";
+    folder.write(
+        "w.yaml",
+        &format!("version: 1\nservices:\n  prod/a: {{ {rule} }}\n  prod/web: {{ {rule} }}\n"),
+    );
+    let definition = json!({
+        "taskDefinitionArn": "arn:aws:ecs:eu-west-1:111122223333:task-definition/shop-web:3", "family": "shop-web",
+        "containerDefinitions": [{ "name": "web", "image": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop/web:1.4.0" }],
+    });
+    let facts = json!({
+        "DescribeServices": { "services": [service()] }, "DescribeTaskDefinition": { "taskDefinition": definition },
+    });
+    folder.write_json("facts.json", &facts);
+    let (_, answer) = folder.explain(&push(), &["--facts", "facts.json"]);
+    let reasons = answer["reasons"].as_array().unwrap();
+    let waits = reasons.iter().find(|reason| reason["code"] == "WaveWaits").unwrap();
+    let message = waits["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("prod/web: wave 2 of 2 waits: 1 of the 1 targets before it have not proved "),
+        "{message}"
+    );
+}
+
+const SCANS: &str = "DescribeImageScanFindings";
+
+fn scanned(digest: &str, counts: &Value) -> Value {
+    json!({
+        "repositoryName": "shop/web", "imageId": { "imageDigest": digest }, "imageScanStatus": { "status": "COMPLETE" },
+        "imageScanFindings": { "imageScanCompletedAt": 1_735_689_600, "findingSeverityCounts": counts },
+    })
+}
+
+fn check_scan(more: &[(&str, Value)], outcome: &str, expect: &str, missing: &[&str]) {
+    let answer = gated(&Folder::new(), "scan: { block: HIGH }", more);
+    assert_eq!(
+        (&answer["outcome"], codes(&answer)),
+        (&json!(outcome), vec![expect]),
+        "{more:?}"
+    );
+    assert_eq!(answer["missing"], json!(missing), "{more:?}");
+}
+
+#[test]
+fn explain_takes_scans_from_the_facts() {
+    let findings = |counts: Value| [(SCANS, scanned(&digest(), &counts))];
+    check_scan(&[], "wait", "ScanPending", &[SCANS, "BatchGetImage"]);
+    check_scan(&findings(json!({ "LOW": 3 })), "act", "RolloutStarts", &[]);
+    check_scan(&findings(json!({ "HIGH": 1 })), "wait", "ScanBlocked", &[]);
+}
+
+#[test]
+fn explain_takes_an_index_for_as_good_as_the_worst_of_its_images() {
+    let child = |hex: &str| format!("sha256:{}", hex.repeat(64));
+    let media = "application/vnd.oci.image.manifest.v1+json";
+    let manifests: Vec<_> = ["a", "b"]
+        .map(|hex| json!({ "mediaType": media, "digest": child(hex) }))
+        .into();
+    let index = "application/vnd.oci.image.index.v1+json";
+    let manifest = json!({ "mediaType": index, "manifests": manifests }).to_string();
+    let manifest = json!({ "images": [{
+        "repositoryName": "shop/web", "imageId": { "imageDigest": digest() }, "imageManifest": manifest,
+        "imageManifestMediaType": index,
+    }] });
+    let check = |scans: Value, outcome: &str, expect: &str, missing: &[&str]| {
+        check_scan(
+            &[("BatchGetImage", manifest.clone()), (SCANS, scans)],
+            outcome,
+            expect,
+            missing,
+        );
+    };
+    let good = || scanned(&child("a"), &json!({}));
+    check(good(), "wait", "ScanPending", &[SCANS]);
+    let bad = scanned(&child("b"), &json!({ "CRITICAL": 1 }));
+    check(json!([good(), bad]), "wait", "ScanBlocked", &[]);
+    check(
+        json!([good(), scanned(&child("b"), &json!({}))]),
+        "act",
+        "RolloutStarts",
+        &[],
+    );
+}
+
+#[test]
+fn explain_rolls_out_no_image_that_cannot_be_pulled() {
+    let folder = Folder::new();
+    let digest = digest();
+    let listed = |tags: Value, status: &str| {
+        json!({ "imageDetails": [{
+            "repositoryName": "shop/web", "imageDigest": digest, "imageTags": tags, "imageStatus": status,
+            "imagePushedAt": "2026-01-31T10:00:00Z",
+        }] })
+    };
+    let failure = json!({ "imageId": { "imageDigest": digest }, "failureCode": "ImageNotFound" });
+    let check = |operation: &str, answer: Value, outcome: &str, code: &str| {
+        let answer = gated(&folder, "approval: none", &[(operation, answer)]);
+        assert_eq!(
+            (&answer["outcome"], codes(&answer)[0]),
+            (&json!(outcome), code),
+            "{answer}"
+        );
+    };
+    check(
+        "DescribeImages",
+        listed(json!(["1.5.0"]), "ACTIVE"),
+        "act",
+        "RolloutStarts",
+    );
+    check(
+        "DescribeImages",
+        listed(json!(["1.5.0"]), "ARCHIVED"),
+        "ignore",
+        "ImageUnavailable",
+    );
+    check(
+        "DescribeImages",
+        listed(json!(["other"]), "ACTIVE"),
+        "stale",
+        "Superseded",
+    );
+    check(
+        "BatchGetImage",
+        json!({ "images": [], "failures": [failure] }),
+        "ignore",
+        "ImageUnavailable",
+    );
+}

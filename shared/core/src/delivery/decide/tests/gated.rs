@@ -1,0 +1,227 @@
+//! What waits for other targets and for people.
+
+use super::*;
+use crate::config::asked::{Approved, Back, BackTo};
+use crate::delivery::{ImageFacts, ImageState, Neighbour, Peer, Proof, Pullable};
+
+fn proof(tag: &str, n: u64, seconds: i64) -> Proof {
+    Proof {
+        wish: wish(tag, n, ago(3_600)),
+        revision: arn(70),
+        since: ago(seconds),
+    }
+}
+
+fn neighbour(proved: Vec<Proof>, failed: &[u64]) -> Neighbour {
+    Neighbour {
+        proved,
+        failed: failed.iter().map(|n| digest(*n)).collect(),
+    }
+}
+
+#[test]
+fn only_what_the_other_service_has_proved_for_long_enough_is_promoted() {
+    let after = |neighbour: Neighbour| {
+        let mut facts = facts().with_rule(json!({ "after": "staging/web", "bake": "10m" }));
+        facts.sources.insert("staging/web".into(), neighbour);
+        facts
+    };
+    let cases: Vec<(&str, Facts, Outcome, &[Code])> = vec![
+        (
+            "nothing proved",
+            after(neighbour(vec![], &[])),
+            Outcome::Wait,
+            &[NotProved],
+        ),
+        (
+            "proved just now",
+            after(neighbour(vec![proof("1.2.4", 4, 599)], &[])),
+            Outcome::Wait,
+            &[Baking],
+        ),
+        (
+            "baked",
+            after(neighbour(vec![proof("1.2.4", 4, 600)], &[])),
+            Outcome::Act,
+            &[RolloutStarts],
+        ),
+        (
+            "an older one is baked, and the newest is not proved yet",
+            after(neighbour(vec![proof("1.2.3", 3, 600)], &[])),
+            Outcome::Act,
+            &[RolloutStarts, NotProved],
+        ),
+        (
+            "of another range",
+            after(neighbour(vec![proof("2.0.0", 9, 600)], &[])),
+            Outcome::Wait,
+            &[NotProved],
+        ),
+        (
+            "of another repository",
+            after(neighbour(
+                vec![Proof {
+                    wish: Wish {
+                        repository: "shop/api".into(),
+                        ..wish("1.2.4", 4, ago(1))
+                    },
+                    ..proof("1.2.4", 4, 600)
+                }],
+                &[],
+            )),
+            Outcome::Wait,
+            &[NotProved],
+        ),
+    ];
+    for (name, facts, outcome, expected) in cases {
+        let decided = decide(&facts, now());
+        assert_eq!(
+            (decided.decision.outcome, codes(&decided.decision)),
+            (outcome, expected.to_vec()),
+            "{name}"
+        );
+    }
+    // Staging went back to an older image: what was promoted since stays.
+    let mut went_back = after(neighbour(vec![proof("1.2.3", 3, 600)], &[])).with_images(&[("web", &pinned(4))]);
+    went_back.wishes.clear();
+    went_back.memory.proved.insert("shop/web".into(), proof("1.2.4", 4, 60));
+    assert_eq!(codes(&decide(&went_back, now()).decision), [Superseded]);
+}
+
+#[test]
+fn a_wave_begins_when_those_before_have_proved_the_image() {
+    // Ten targets, this one at a place; those before it are as the function says.
+    let wave = |place: usize, before: &dyn Fn(usize) -> Known<Neighbour>| {
+        let mut facts = facts().with_rule(json!({ "waves": "10%, 50%, 100%", "bake": "10m" }));
+        let peers = (0..10).map(|n| {
+            let target = if n == place {
+                facts.target.clone()
+            } else {
+                Target::service("prod", format!("web-{n}"))
+            };
+            Peer {
+                target,
+                neighbour: before(n),
+            }
+        });
+        facts.peers.insert("shop/web".into(), peers.collect());
+        codes(&decide(&facts, now()).decision)
+    };
+    let proved = |seconds| move |_| Known::Yes(neighbour(vec![proof("1.2.4", 4, seconds)], &[]));
+    let nothing = |_| Known::Yes(Neighbour::default());
+    assert_eq!(wave(0, &nothing), [RolloutStarts]);
+    assert_eq!(wave(1, &nothing), [WaveWaits]);
+    assert_eq!(wave(1, &|_| Known::No), [WaveWaits]);
+    assert_eq!(wave(1, &proved(599)), [Baking]);
+    assert_eq!(wave(1, &proved(600)), [RolloutStarts]);
+    let first = |n| if n == 0 { proved(600)(n) } else { nothing(n) };
+    assert_eq!(wave(4, &first), [RolloutStarts]);
+    assert_eq!(wave(5, &first), [WaveWaits]);
+    let failed = |n| {
+        if n == 0 {
+            Known::Yes(neighbour(vec![], &[4]))
+        } else {
+            nothing(n)
+        }
+    };
+    assert_eq!(wave(1, &failed), [WaveHalted]);
+}
+
+#[test]
+fn an_approval_is_of_one_image_and_ends() {
+    let with = |n: u64, hours: i64| {
+        let mut facts = facts().with_rule(json!({ "approval": "required" }));
+        facts.approvals.push(Approved {
+            digest: digest(n),
+            image: None,
+            at: ago(60),
+            by: None,
+            until: now() + jiff::SignedDuration::from_hours(hours),
+        });
+        codes(&decide(&facts, now()).decision)
+    };
+    assert_eq!(with(4, 1), [RolloutStarts]);
+    assert_eq!(with(5, 1), [ApprovalNeeded]);
+    assert_eq!(with(4, 0), [ApprovalNeeded]);
+}
+
+#[test]
+fn an_image_that_is_gone_or_was_overtaken_is_not_rolled_out() {
+    let image = |pullable, tags: &[&str]| {
+        let mut facts = facts();
+        let state = ImageState {
+            pullable,
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        };
+        facts.images.insert(digest(4), ImageFacts { state, manifest: None });
+        codes(&decide(&facts, now()).decision)
+    };
+    assert_eq!(image(Pullable::Yes, &["1.2", "1.2.4"]), [RolloutStarts]);
+    assert_eq!(image(Pullable::Yes, &["1.2"]), [Superseded]);
+    assert_eq!(image(Pullable::Archived, &["1.2.4"]), [ImageUnavailable]);
+    assert_eq!(image(Pullable::Absent, &[]), [ImageUnavailable]);
+}
+
+#[test]
+fn nothing_is_called_while_the_rate_leaves_no_room() {
+    let facts = Facts {
+        paced: Some(now()),
+        ..facts()
+    };
+    let decided = decide(&facts, now());
+    assert_eq!(
+        (decided.decision.outcome, codes(&decided.decision)),
+        (Outcome::Wait, vec![Paced])
+    );
+    assert_eq!(decided.memory.next_look(), Some(jiff::Timestamp::UNIX_EPOCH));
+}
+
+#[test]
+fn a_person_sends_the_service_back_and_it_stays() {
+    let asked = |to: BackTo, back_to: Known<Option<Value>>| {
+        let mut facts = facts().with_images(&[("web", &pinned(4))]);
+        facts.memory.proved.insert("shop/web".into(), proof("1.2.4", 4, 60));
+        let back = Back {
+            to,
+            at: ago(5),
+            by: Some("ada".into()),
+        };
+        Facts {
+            back: Some(back),
+            back_to,
+            ..facts
+        }
+    };
+    let revision = || BackTo::Revision(arn(6));
+    let six = || definition(6, &[("web", &pinned(3))]);
+    let decided = decide(&asked(revision(), Known::No), now());
+    assert_eq!(decided.decision.missing, ["DescribeTaskDefinition"]);
+    let mut inactive = six();
+    inactive["taskDefinition"]["status"] = json!("INACTIVE");
+    for refused in [Known::Yes(None), Known::Yes(Some(inactive))] {
+        let decided = decide(&asked(revision(), refused), now());
+        assert_eq!(codes(&decided.decision), [RollbackRefused, AlreadyDeployed]);
+        assert_eq!(decided.memory.went_back, Some(ago(5)));
+    }
+    let facts = asked(revision(), Known::Yes(Some(six())));
+    let decided = decide(&facts, now());
+    assert_eq!(codes(&decided.decision), [RollbackStarts]);
+    assert_eq!(calls(&decided.decision), ["UpdateService"]);
+    assert_eq!(decided.decision.actions[0].input()["taskDefinition"], arn(6));
+    let mut memory = decided.before_call();
+    let notices = memory.settle(&facts.target, now());
+    assert_eq!((notices[0].actor.as_str(), memory.went_back), ("ada", Some(ago(5))));
+    // There it stays: the image that was left is in quarantine.
+    let mut there = asked(revision(), Known::Yes(Some(six()))).with_service(|s| s["taskDefinition"] = json!(arn(6)));
+    there.definition = Known::Yes(Some(six()));
+    let decided = decide(&Facts { memory, ..there }, now());
+    assert_eq!(codes(&decided.decision), [RolloutSucceeded, RolledBack]);
+    // To an image: it goes into the revision that the service has.
+    let image = BackTo::Image {
+        rule: "shop/web".into(),
+        wish: wish("1.2.3", 3, ago(9_000)),
+    };
+    let decided = decide(&asked(image, Known::No), now());
+    assert_eq!(calls(&decided.decision), ["RegisterTaskDefinition", "UpdateService"]);
+    assert_eq!(decided.memory.quarantine[0].digest, digest(4));
+}
