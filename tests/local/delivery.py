@@ -148,10 +148,10 @@ class Delivery:
         """What `wharfinger status` tells of a target's delivery."""
         return self.cli.json("status", target)["targets"][0]["delivery"]
 
-    def waits_for(self, target: str, code: str, digest: str) -> bool:
-        """Whether this image waits, and for this."""
+    def waiting(self, target: str, digest: str) -> List[str]:
+        """For what this image waits."""
         waiting = self.status(target)["waiting"] or {"codes": [], "images": []}
-        return code in waiting["codes"] and any(short(digest) in name for name in waiting["images"])
+        return waiting["codes"] if any(short(digest) in name for name in waiting["images"]) else []
 
     def is_quarantined(self, target: str, digest: str) -> bool:
         """Whether an image is not rolled out again by itself."""
@@ -337,7 +337,7 @@ def _is_frozen(delivery: Delivery) -> str:
     target = "prod/frozen"
     digest = delivery.push(target, "1.1.0")
     delivery.must("a push within a freeze waits: WindowClosed",
-                  lambda: delivery.waits_for(target, "WindowClosed", digest), _nothing)
+                  lambda: "WindowClosed" in delivery.waiting(target, digest), _nothing)
     delivery.sweep()
     delivery.now("and nothing is rolled out", delivery.revision(target) == 1)
     return digest
@@ -355,14 +355,13 @@ def _promoted(delivery: Delivery) -> None:
     staging, prod = "staging/web", "prod/web"
     digest = delivery.push(staging, "1.1.0")
     delivery.must("what staging/web has not proved waits: NotProved",
-                  lambda: delivery.waits_for(prod, "NotProved", digest), _nothing)
+                  lambda: "NotProved" in delivery.waiting(prod, digest), _nothing)
     delivery.roll()
     delivery.now("staging/web runs it", delivery.image(staging) == f"@{digest}")
     delivery.must("it has not run there for long enough: Baking",
-                  lambda: delivery.waits_for(prod, "Baking", digest), _nothing)
+                  lambda: "Baking" in delivery.waiting(prod, digest), _nothing)
     delivery.must("baked, it waits for a person: ApprovalNeeded",
-                  lambda: not delivery.waits_for(prod, "Baking", digest)
-                  and: delivery.waits_for(prod, "ApprovalNeeded", digest), delivery.minutes)
+                  lambda: delivery.waiting(prod, digest) == ["ApprovalNeeded"], delivery.minutes)
     delivery.now("and nothing is rolled out", delivery.revision(prod) == 1)
     told = delivery.cli("approve", prod)
     delivery.now("`wharfinger approve prod/web` names the image", short(digest) in told)
@@ -372,7 +371,7 @@ def _promoted(delivery: Delivery) -> None:
     newer = delivery.push(staging, "1.2.0")
     delivery.roll()
     delivery.must("the next image waits for a person again",
-                  lambda: delivery.waits_for(prod, "ApprovalNeeded", newer), delivery.minutes)
+                  lambda: "ApprovalNeeded" in delivery.waiting(prod, newer), delivery.minutes)
     delivery.now("and prod/web stays on the one that was agreed to", delivery.image(prod) == f"@{digest}")
 
 
