@@ -5,12 +5,12 @@ use std::fmt::Write;
 use super::{Day, MINUTES, TARGET, Who};
 
 const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 300.0;
+const HEIGHT: f64 = 316.0;
 
-/// Where the axes begin, and what is left free to the right and above.
-const LEFT: f64 = 30.0;
-const BOTTOM: f64 = 24.0;
-const RIGHT: f64 = 8.0;
+/// Where the axes begin, and what is left free to the right, for half of the last hour's label, and above.
+const LEFT: f64 = 44.0;
+const BOTTOM: f64 = 40.0;
+const RIGHT: f64 = 20.0;
 const TOP: f64 = 30.0;
 
 /// How many tasks the picture shows.
@@ -65,10 +65,17 @@ fn axes(text: &mut String) {
         let _ = writeln!(
             text,
             "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{hour}:00</text>",
-            x(hour * 60).min(WIDTH - RIGHT - 12.0),
+            x(hour * 60),
             HEIGHT - BOTTOM + 16.0
         );
     }
+    let (middle, centre) = (x(MINUTES / 2), y(f64::from(MOST) / 2.0));
+    let _ = writeln!(
+        text,
+        "<text x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\">time of the day</text>\
+         <text transform=\"translate(12 {centre:.1}) rotate(-90)\" text-anchor=\"middle\">tasks</text>",
+        HEIGHT - 6.0
+    );
 }
 
 fn legend(text: &mut String) {
@@ -77,7 +84,7 @@ fn legend(text: &mut String) {
         "<rect class=\"l\" x=\"{LEFT}\" y=\"8\" width=\"16\" height=\"10\"/><text x=\"{}\" y=\"17\">the load asks for</text>",
         LEFT + 21.0
     );
-    for (at, (_, class, name)) in [160.0, 270.0, 395.0].into_iter().zip(LINES) {
+    for (at, (_, class, name)) in [174.0, 284.0, 409.0].into_iter().zip(LINES) {
         let _ = writeln!(
             text,
             "<path class=\"{class}\" d=\"M{at} 13h16\"/><text x=\"{}\" y=\"17\">{name}</text>",
