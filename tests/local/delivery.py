@@ -166,9 +166,11 @@ class Delivery:
             for message in messages:
                 self._told.append(json.loads(message["Body"]))
                 self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
-        return any(event["source"] == "wharfinger" and event["detail-type"] == f"Rollout {step}"
-                   and event["detail"]["target"] == target and any(short(digest) in i for i in event["detail"]["images"])
-                   for event in self._told)
+        return any(
+            event["source"] == "wharfinger" and event["detail-type"] == f"Rollout {step}"
+            and event["detail"]["target"] == target
+            and any(short(digest) in name for name in event["detail"]["images"])
+            for event in self._told)
 
     def made(self, operation: str, since: int = 0) -> List[Dict[str, Any]]:
         """The calls of an operation that the function made."""
@@ -359,7 +361,7 @@ def _promoted(delivery: Delivery) -> None:
     delivery.roll()
     delivery.now("staging/web runs it", delivery.image(staging) == f"@{digest}")
     delivery.must("it has not run there for long enough: Baking",
-                  lambda: "Baking" in delivery.waiting(prod, digest), _nothing)
+                  lambda: "Baking" in delivery.waiting(prod, digest), delivery.minutes)
     delivery.must("baked, it waits for a person: ApprovalNeeded",
                   lambda: delivery.waiting(prod, digest) == ["ApprovalNeeded"], delivery.minutes)
     delivery.now("and nothing is rolled out", delivery.revision(prod) == 1)
@@ -383,7 +385,7 @@ def _back(delivery: Delivery) -> None:
     delivery.roll()
     delivery.cli("rollback", target)
     delivery.must("`wharfinger rollback prod/plain` brings the second back", lambda: delivery.revision(target) == 2,
-                  delivery.minutes)
+                  delivery.sweep)
     delivery.roll()
     delivery.sweep()
     delivery.sweep()
