@@ -88,7 +88,8 @@ fn remembered(cloud: &impl Cloud, item: Option<&Item>) -> Memory {
     }
 }
 
-/// The targets that wait for what this one proves: their rules name it in `after`, or take part in the same waves.
+/// The targets that wait for what this one proves: their rules name it in `after`. Those of a later wave are looked at every
+/// minute as it is, and there may be hundreds of them.
 ///
 /// # Errors
 /// When the configuration cannot be read.
@@ -99,9 +100,8 @@ pub async fn dependants(function: &Delivery, cloud: &impl Cloud, managed: &Manag
         let path = repository_path(&rule.repository);
         let found = function.config.by_repository(cloud, path).await?;
         for other in found.targets {
-            let waits =
-                |r: &wharfinger_core::config::Delivery| r.after.as_deref() == Some(name.as_str()) || r.waves.is_some();
-            if other.target != managed.target && other.stored.config.delivery.iter().any(waits) {
+            let mut rules = other.stored.config.delivery.iter();
+            if rules.any(|rule| rule.after.as_deref() == Some(name.as_str())) {
                 dependants.insert(other.target);
             }
         }
