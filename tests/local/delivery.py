@@ -368,7 +368,7 @@ def _promoted(delivery: Delivery) -> None:
     told = delivery.cli("approve", prod)
     delivery.now("`wharfinger approve prod/web` names the image", short(digest) in told)
     delivery.must("it lets exactly that digest through", lambda: delivery.image(prod) == f"@{digest}",
-                  delivery.minutes)
+                  delivery.sweep)
     delivery.roll()
     newer = delivery.push(staging, "1.2.0")
     delivery.roll()
