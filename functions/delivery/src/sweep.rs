@@ -40,7 +40,11 @@ pub async fn sweep(
     if scope.often {
         return look_again(function, cloud, attempt, event_id).await;
     }
-    let mut found = function.config.all(cloud).await?;
+    // Who names a target has just changed what is stored of it.
+    let mut found = match scope.target {
+        Some(_) => function.config.all_anew(cloud).await?,
+        None => function.config.all(cloud).await?,
+    };
     found.targets.retain(|managed| scope.covers(&managed.target));
     let mut pass = Pass::of(NAME);
     pass.report(cloud, &found.malformed);

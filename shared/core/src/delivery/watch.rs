@@ -170,7 +170,9 @@ impl Watched {
 
     fn elsewhere(&self, service: &ServiceFacts, now: Timestamp) -> Course {
         let is = &service.task_definition;
-        let unseen = !service.has_had(&self.to) && now.duration_since(self.sent) < UNSEEN;
+        // What is to be ended was seen there.
+        let fresh = self.ending.is_none() && now.duration_since(self.sent) < UNSEEN;
+        let unseen = fresh && !service.has_had(&self.to);
         if unseen {
             return Course::Running(format!("ECS does not show {} yet", short(&self.to)));
         }

@@ -148,7 +148,14 @@ fn what_does_not_come_up_is_ended_and_goes_into_quarantine() {
         let mut refused = decided.memory.clone();
         refused.refuse_to_stop();
         assert_eq!(calls(&next(1, &refused).decision), ["UpdateService"]);
-        // Back on revision 7 it is over; that it failed was told.
+        // Back on revision 7 it is over, however soon; that it failed was told.
+        let mut quick = later.memory.clone();
+        quick.watched.as_mut().unwrap().sent = ago(5);
+        let quick = Facts {
+            memory: quick,
+            ..super::facts()
+        };
+        assert_eq!(codes(&decide(&quick, now()).decision), [RolloutFailed, RolledBack]);
         let back = Facts {
             memory: later.memory,
             ..super::facts()
