@@ -67,11 +67,18 @@ pub(crate) fn applicable_document(file: &Path) -> anyhow::Result<(Loaded, Docume
 
 /// Adds which schedules contradict themselves in the year from now on.
 pub(crate) fn add_contradictions(loaded: &mut Loaded) {
-    #[expect(clippy::disallowed_methods, reason = "the year that comes begins now, also offline")]
-    let now = Timestamp::now();
     if let Some(document) = loaded.valid() {
-        loaded.add(contradictions(document, now));
+        loaded.add(contradictions(document, now()));
     }
+}
+
+/// The time of the command, where it works offline.
+pub(crate) fn now() -> Timestamp {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "offline there is no cloud whose clock could be asked"
+    )]
+    Timestamp::now()
 }
 
 /// Ends an apply when AWS is not what the document needs; each problem is told at its place, and what only surprises too.

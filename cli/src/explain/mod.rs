@@ -96,11 +96,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
 fn moment(event: &Event) -> Timestamp {
     match &event.detail {
         Detail::Alarm(alarm) => alarm.state.timestamp,
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "such an event is explained at the time of the command"
-        )]
-        _ => Timestamp::now(),
+        _ => crate::input::now(),
     }
 }
 
