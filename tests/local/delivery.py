@@ -20,7 +20,7 @@ from .ecs import Driver, image
 
 # A function may have the configuration of 30 seconds ago, and calls take turns.
 _PATIENCE = 150.0
-_MANY = [f"many-{number:02}" for number in range(20)]
+_MANY = [f"many-{number:02}" for number in range(50)]
 _SERVICES = ["prod/plain", "prod/fails", "staging/web", "prod/web", "prod/frozen", *(f"prod/{n}" for n in _MANY)]
 _FAMILY = "nightly"
 # At once, and the one that may come within the second (`Paced::limit`).
