@@ -63,8 +63,8 @@ impl Nudge {
     }
 }
 
-/// One look of the function; why it did not go through.
-async fn look(cloud: &(impl Functions + Clock), function: &str, target: &Target) -> Result<(), String> {
+/// One look of a function at a target; why it did not go through.
+pub(crate) async fn look(cloud: &(impl Functions + Clock), function: &str, target: &Target) -> Result<(), String> {
     cloud.sleep(SETTLED).await;
     match cloud.invoke(function, &event(cloud, Some(target), false)).await {
         Ok(Answered::Done(_)) => Ok(()),

@@ -6,7 +6,6 @@ use anyhow::{Context, bail};
 use clap::ArgGroup;
 use jiff::Timestamp;
 use wharfinger_cloud::aws::Aws;
-use wharfinger_cloud::ports::{Answered, Clock, Functions};
 use wharfinger_cloud::table::{Table, TableName};
 use wharfinger_core::config::changes::Stamp;
 use wharfinger_core::config::stored::{Override, StoredTarget};
@@ -16,8 +15,8 @@ use wharfinger_core::scaling::bounds;
 
 use crate::args::{Global, span, tasks};
 use crate::holds::Told;
+use crate::nudge::look;
 use crate::output::{Verdict, note, show, warning};
-use crate::sync::{SETTLED, event};
 use crate::{cloud, holds, pause};
 
 #[derive(Debug, clap::Args)]
@@ -159,25 +158,14 @@ impl Args {
     }
 }
 
-/// One look of the function; why it did not go through.
-async fn look(cloud: &(impl Functions + Clock), function: &str, target: &Target) -> Result<(), String> {
-    cloud.sleep(SETTLED).await;
-    match cloud.invoke(function, &event(cloud, Some(target), false)).await {
-        Ok(Answered::Done(_)) => Ok(()),
-        Ok(Answered::Failed { kind, message }) => Err(format!("it failed ({kind}): {message}")),
-        Err(error) => Err(format!("it could not be invoked: {error}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::args::{Cli, Command};
     use crate::holds::tests::{held, shop, stamp, text};
-    use crate::sync::tests::Fake;
 
     fn args(line: &str) -> Result<Args, String> {
         let words = ["wharfinger", "scale"].into_iter().chain(line.split(' '));
@@ -258,26 +246,5 @@ mod tests {
         let error = scaled(&table, "prod/nightly --max 3 --for 1h").await.unwrap_err();
         assert!(error.contains("only services have a count"), "{error}");
         assert_eq!(*table.items.borrow(), before);
-    }
-
-    #[tokio::test]
-    async fn the_function_is_asked_like_a_sweep() {
-        let failed = Answered::Failed {
-            kind: "Partly".into(),
-            message: "no".into(),
-        };
-        let fake = Fake::new(&[("good", Answered::Done(Value::Null)), ("bad", failed)]);
-        let target = Target::service("prod", "web");
-        assert_eq!(look(&fake, "good", &target).await, Ok(()));
-        let (name, asked) = fake.asked.borrow()[0].clone();
-        assert_eq!(
-            (name.as_str(), &asked["detail"]),
-            ("good", &json!({ "target": "prod/web" }))
-        );
-        assert_eq!(asked["detail-type"], "Scheduled Event");
-        assert_eq!(fake.slept.get(), SETTLED);
-        assert_eq!(look(&fake, "bad", &target).await, Err("it failed (Partly): no".into()));
-        let error = look(&fake, "none", &target).await.unwrap_err();
-        assert!(error.starts_with("it could not be invoked: "), "{error}");
     }
 }
