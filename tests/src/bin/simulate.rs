@@ -27,6 +27,9 @@ struct Options {
     /// Move counts by alarms alone, with nothing that slows them down but cooldowns.
     #[arg(long)]
     alarms_only: bool,
+    /// Leave histories of delivery alone out: gates, families, what people ask of rollouts.
+    #[arg(long)]
+    no_fleets: bool,
     /// Take a part of the design out: a violation must then be found.
     #[arg(long, value_enum)]
     without: Option<Part>,
@@ -52,6 +55,30 @@ enum Part {
     Window,
     /// Scaling forgets which bounds held before.
     Bounds,
+    /// Delivery forgets the rollout that it has begun.
+    Begun,
+    /// Delivery forgets what is in quarantine, and what it brought out last.
+    Quarantine,
+    /// Delivery does not know that a push is older than the one that it knows.
+    Order,
+    /// Delivery does not see that a push must be of some age.
+    Mature,
+    /// Delivery does not see windows.
+    Windows,
+    /// Delivery does not see that a scan is to be waited for.
+    Scan,
+    /// Delivery does not see that a person must agree.
+    Approval,
+    /// Delivery does not see that another service must have proved the image.
+    After,
+    /// Delivery does not see for how long it must have been proved.
+    Bake,
+    /// Delivery does not see that others go first.
+    Waves,
+    /// Nothing is told on the bus.
+    Told,
+    /// What runs a family on a schedule stays.
+    Followers,
 }
 
 impl From<Part> for Without {
@@ -66,6 +93,18 @@ impl From<Part> for Without {
             Part::Limit => Self::Limit,
             Part::Window => Self::Window,
             Part::Bounds => Self::Bounds,
+            Part::Begun => Self::Begun,
+            Part::Quarantine => Self::Quarantine,
+            Part::Order => Self::Order,
+            Part::Mature => Self::Mature,
+            Part::Windows => Self::Windows,
+            Part::Scan => Self::Scan,
+            Part::Approval => Self::Approval,
+            Part::After => Self::After,
+            Part::Bake => Self::Bake,
+            Part::Waves => Self::Waves,
+            Part::Told => Self::Told,
+            Part::Followers => Self::Followers,
         }
     }
 }
@@ -76,6 +115,7 @@ fn main() -> ExitCode {
         without: options.without.map(Without::from),
         plain: options.plain,
         alarms_only: options.alarms_only,
+        no_fleets: options.no_fleets,
         trace: options.trace,
     };
     let begun = Instant::now();

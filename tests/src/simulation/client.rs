@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_cloud::CloudError;
+use wharfinger_cloud::config::TARGET_ATTRIBUTE;
 use wharfinger_cloud::ledger::{ORDER, SAID, SETTLED};
 use wharfinger_cloud::ports::{
     Alarms, Attempt, Bus, Clock, Deployments, DescribedTasks, Followers, Hosts, Images, Instance, Metrics, Moved,
@@ -23,6 +24,7 @@ use wharfinger_core::endpoint::Host;
 use wharfinger_core::event::{AlarmStateChange, MetricQuery, Reading};
 use wharfinger_core::ids::{Digest, Target, TaskArn};
 use wharfinger_core::service::ServiceFacts;
+use wharfinger_delivery::wishes as rollouts;
 use wharfinger_scaling::observe::MEMORY;
 
 use super::checks::FENCE;
@@ -48,19 +50,67 @@ pub enum Without {
     Window,
     /// Scaling forgets that its bounds have changed: they always have.
     Bounds,
+    /// Delivery forgets the rollout that it has begun.
+    Begun,
+    /// Delivery forgets what is in quarantine, and what it brought out last.
+    Quarantine,
+    /// Delivery does not know that a push is older than the one that it knows.
+    Order,
+    /// Delivery does not see that a push must be of some age.
+    Mature,
+    /// Delivery does not see windows.
+    Windows,
+    /// Delivery does not see that a scan is to be waited for.
+    Scan,
+    /// Delivery does not see that a person must agree.
+    Approval,
+    /// Delivery does not see that another service must have proved the image.
+    After,
+    /// Delivery does not see for how long it must have been proved.
+    Bake,
+    /// Delivery does not see that others go first.
+    Waves,
+    /// Nothing is told on the bus.
+    Told,
+    /// What runs a family on a schedule stays.
+    Followers,
 }
 
 impl Without {
-    /// The parts of what scaling remembers that are forgotten.
+    /// The parts of what is remembered that are forgotten.
     fn forgotten(self) -> &'static [&'static str] {
         match self {
-            Self::Version | Self::Confirm | Self::Fencing | Self::Claims => &[],
+            Self::Begun => &["intent"],
+            Self::Quarantine => &["quarantine", "done"],
             Self::Intent => &["intent"],
             Self::Cooldown => &["last", "rise"],
             Self::Limit => &["moves"],
             Self::Window => &["wishes"],
             Self::Bounds => &["bounds"],
+            _ => &[],
         }
+    }
+
+    /// The attribute of a service's item from which something is forgotten.
+    fn of(self) -> &'static str {
+        match self {
+            Self::Begun | Self::Quarantine => rollouts::MEMORY,
+            _ => MEMORY,
+        }
+    }
+
+    /// The key of a rule of delivery that is not seen.
+    fn unseen(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Mature => "mature",
+            Self::Windows => "windows",
+            Self::Scan => "scan",
+            Self::Approval => "approval",
+            Self::After => "after",
+            Self::Bake => "bake",
+            Self::Waves => "waves",
+            _ => return None,
+        })
     }
 }
 
@@ -80,9 +130,6 @@ impl Client {
 
     fn weaken(&self, mut update: Update) -> Update {
         let drop = match self.without {
-            None | Some(Without::Intent | Without::Cooldown | Without::Limit | Without::Window | Without::Bounds) => {
-                false
-            }
             Some(Without::Version) => orders(&update.condition),
             Some(Without::Confirm) => {
                 matches!(update.condition, Condition::Equal(ORDER, _))
@@ -93,6 +140,7 @@ impl Client {
                 matches!(update.condition, Condition::Equal(FENCE, _))
                     || update.add.iter().any(|(name, _)| *name == FENCE)
             }
+            _ => false,
         };
         if drop {
             update.condition = Condition::Always;
@@ -102,9 +150,26 @@ impl Client {
 
     /// What is read of an item.
     fn recall(&self, mut item: Item) -> Item {
-        let forgotten = self.without.map_or(&[][..], Without::forgotten);
-        if let Some(AttributeValue::M(memory)) = item.get_mut(MEMORY) {
+        let Some(without) = self.without else { return item };
+        let forgotten = without.forgotten();
+        if let Some(AttributeValue::M(memory)) = item.get_mut(without.of()) {
             memory.retain(|name, _| !forgotten.contains(&name.as_str()));
+        }
+        if let Some(key) = without.unseen()
+            && let Some(AttributeValue::M(target)) = item.get_mut(TARGET_ATTRIBUTE)
+            && let Some(AttributeValue::M(config)) = target.get_mut("config")
+            && let Some(AttributeValue::L(rules)) = config.get_mut("delivery")
+        {
+            for rule in rules {
+                if let AttributeValue::M(rule) = rule {
+                    rule.remove(key);
+                }
+            }
+        }
+        if without == Without::Order
+            && let Some(AttributeValue::M(wish)) = item.get_mut("wish")
+        {
+            wish.insert("pushed-at".into(), AttributeValue::S(Timestamp::UNIX_EPOCH.to_string()));
         }
         item
     }
@@ -142,7 +207,10 @@ impl Table for Client {
 
     async fn query(&self, table: TableName, pk: &str) -> Result<Vec<Item>, CloudError> {
         let found = self.caller.query(table, pk).await?;
-        Ok(if self.is_ignored(pk) { Vec::new() } else { found })
+        if self.is_ignored(pk) {
+            return Ok(Vec::new());
+        }
+        Ok(found.into_iter().map(|item| self.recall(item)).collect())
     }
 
     async fn update(&self, table: TableName, update: Update) -> Result<Updated, CloudError> {
@@ -333,12 +401,18 @@ impl Followers for Client {
     }
 
     async fn move_follower(&self, to: &Move) -> Result<Moved, CloudError> {
+        if self.without == Some(Without::Followers) {
+            return Ok(Moved::Managed("left".into()));
+        }
         self.caller.move_follower(to).await
     }
 }
 
 impl Bus for Client {
     async fn put_events(&self, notices: &[Notice]) -> Result<(), CloudError> {
+        if self.without == Some(Without::Told) {
+            return Ok(());
+        }
         self.caller.put_events(notices).await
     }
 }

@@ -147,7 +147,7 @@ impl History {
         self.say(|_| format!("someone pushes {}:{tag} (image {number:x})", plan.repository));
         self.world.borrow_mut().push(&plan.repository, &tag, &digest);
         let now = self.now();
-        self.watch.pushed(&plan, &tag, &digest, now);
+        self.watch.pushed_to(&plan.repository, &tag, &digest, now);
     }
 
     fn set_count(&mut self) {

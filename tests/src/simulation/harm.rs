@@ -3,6 +3,7 @@
 use wharfinger_cloud::error::Kind;
 use wharfinger_cloud::world::Fate;
 
+use super::fleet::CALLS;
 use super::history::History;
 
 impl History {
@@ -19,7 +20,9 @@ impl History {
             self.tally.fault("answer that may lag behind the last change");
             return Fate::Lagging;
         }
-        if !self.dice.chance(self.temper.faults) {
+        let of_fleet = self.fleet.is_some() && CALLS.contains(&operation);
+        let share = if of_fleet { 2 * self.temper.faults } else { self.temper.faults };
+        if !self.dice.chance(share) {
             return Fate::Fine;
         }
         let (kind, patience) = match self.dice.index(4) {
@@ -43,6 +46,9 @@ impl History {
         self.watch.fault(&self.last, operation, now);
         self.tally.unanswered(operation);
         self.tally.fault(name);
+        if of_fleet {
+            self.tally.struck(operation, name);
+        }
         fate
     }
 

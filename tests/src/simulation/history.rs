@@ -14,6 +14,7 @@ use super::checks::{Violation, Watch};
 use super::client::Without;
 use super::counts;
 use super::dice::Dice;
+use super::fleet::{self, Fleet};
 use super::groups;
 use super::heard;
 use super::invocation::{Environment, Running};
@@ -27,6 +28,9 @@ const PATIENCE: u64 = 100_000;
 /// What tells the dice of counts from the others.
 const COUNTS: u64 = 0x5ca1_ab1e;
 
+/// What tells the dice that make a history one of delivery alone.
+const FLEETS: u64 = 0xf1ee_7000_0000;
+
 /// What kind of history it is, besides its seed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -36,6 +40,8 @@ pub struct Settings {
     pub plain: bool,
     /// Whether counts move by alarms alone, with nothing that slows them down but cooldowns.
     pub alarms_only: bool,
+    /// Whether images go out as soon as they are pushed: no gates, no families, nobody who asks for anything.
+    pub no_fleets: bool,
     /// Whether it is told what happens.
     pub trace: bool,
 }
@@ -48,6 +54,10 @@ pub struct History {
     pub(super) more: Dice,
     /// For what moves counts besides alarms.
     pub(super) counts: Dice,
+    /// What a history of delivery alone has.
+    pub(super) fleet: Option<Fleet>,
+    /// The operation that was let through last.
+    pub(super) last_call: Option<&'static str>,
     /// Whether there is any such thing.
     pub(super) silent: bool,
     pub(super) settings: Settings,
@@ -84,14 +94,23 @@ impl History {
         let mut counts = Dice::of(seed.rotate_left(32) ^ COUNTS);
         let temper = Temper::draw(&mut dice);
         let mut world = World::new(beginning());
-        let mut scenario = Scenario::draw(&mut dice, &temper, &mut world);
+        let only_others = settings.plain || settings.alarms_only || settings.no_fleets;
+        let fleet = !only_others && Dice::of(seed ^ FLEETS).chance(fleet::SHARE);
+        let mut scenario = if fleet {
+            Scenario::fleet(&mut dice, &mut world)
+        } else {
+            Scenario::draw(&mut dice, &temper, &mut world)
+        };
         let world = world.shared();
-        if !settings.plain {
+        if !settings.plain && !fleet {
             groups::add(&mut more, &temper, &world, &mut scenario);
         }
         let mut watch = Watch::default();
-        if !settings.plain && !settings.alarms_only {
+        if !settings.plain && !settings.alarms_only && !fleet {
             counts::add(&mut counts, &world, &mut scenario, &mut watch);
+        }
+        if fleet {
+            watch.fleet(&world.borrow(), &scenario, beginning());
         }
         let silent = scenario.is_silent();
         world.borrow_mut().talkative = settings.trace;
@@ -99,6 +118,8 @@ impl History {
             dice,
             more,
             counts,
+            fleet: fleet.then(Fleet::default),
+            last_call: None,
             silent,
             settings,
             clean: temper.gentle,
@@ -138,8 +159,12 @@ impl History {
 
     /// The functions that are there.
     pub(super) fn domains(&self) -> impl Iterator<Item = Domain> + use<> {
-        let plain = self.settings.plain;
-        let there = move |domain: &Domain| !(plain && *domain == Domain::Balancing);
+        let (plain, fleet) = (self.settings.plain, self.fleet.is_some());
+        let there = move |domain: &Domain| match domain {
+            Domain::Delivery => true,
+            Domain::Balancing => !plain && !fleet,
+            Domain::Discovery | Domain::Scaling => !fleet,
+        };
         Domain::ALL.into_iter().filter(there)
     }
 
@@ -292,6 +317,7 @@ impl History {
             }
             What::Call { operation, writes } => {
                 self.tally.calls += 1;
+                self.last_call = Some(operation);
                 self.millis(2, 30);
                 self.fate(operation, writes)
             }
@@ -349,6 +375,9 @@ impl History {
         self.collect();
         if self.silent {
             self.watch.leases(&self.world.borrow(), &self.scenario);
+        }
+        if self.fleet.is_some() {
+            self.watch.sees(&self.world.borrow());
         }
         let journal = std::mem::take(&mut self.world.borrow_mut().journal);
         for did in journal {

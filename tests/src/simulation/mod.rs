@@ -4,7 +4,7 @@
 //! and a seeded source of chance decides what happens next: which invocation takes its next step, whether its call fails
 //! before or after its effect, whether an event is late, doubled or lost, whether an invocation is killed, what ECS, people
 //! and alarms do meanwhile. Then the world falls quiet, what is on its way arrives, the sweeps run, and the [`checks`] look
-//! whether everything is as configuration and living tasks ask for.
+//! whether everything is as configuration and living tasks ask for. Some histories are of delivery alone ([`fleet`]).
 //!
 //! A violation names its seed; the same seed gives the same history again, with a trace.
 
@@ -14,6 +14,7 @@ pub mod client;
 pub mod counts;
 pub mod dice;
 mod disturb;
+pub mod fleet;
 pub mod groups;
 mod harm;
 pub mod heard;

@@ -54,7 +54,7 @@ impl History {
         self.deliver(to, Rc::clone(event));
     }
 
-    fn deliver(&mut self, to: Domain, event: Rc<Value>) {
+    pub(super) fn deliver(&mut self, to: Domain, event: Rc<Value>) {
         let due = self.now();
         self.parcels.push(Parcel {
             to,

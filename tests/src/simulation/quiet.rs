@@ -40,6 +40,9 @@ impl History {
     /// # Errors
     /// When something must not be.
     pub fn run(&mut self, seed: u64) -> Result<(), Violation> {
+        if self.fleet.is_some() {
+            return self.run_fleet();
+        }
         self.noise()?;
         self.drain()?;
         let clean = self.clean;
@@ -105,7 +108,7 @@ impl History {
         };
     }
 
-    fn sweep(&mut self, domain: Domain) -> Result<(), Violation> {
+    pub(super) fn sweep(&mut self, domain: Domain) -> Result<(), Violation> {
         let tick = self.tick();
         self.run_alone(domain, tick)
     }
@@ -275,7 +278,7 @@ impl History {
         Ok(())
     }
 
-    fn still(&mut self, what: &str, run: impl FnOnce(&mut Self) -> Result<(), Violation>) -> Result<(), Violation> {
+    pub(super) fn still(&mut self, what: &str, run: impl FnOnce(&mut Self) -> Result<(), Violation>) -> Result<(), Violation> {
         let (before, changes) = (self.picture(), self.tally.changes.clone());
         run(self)?;
         if self.tally.changes != changes {

@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 use wharfinger_cloud::config::TARGET_ATTRIBUTE;
 use wharfinger_cloud::table::{Item, TableName, text, to_attribute};
 use wharfinger_cloud::world::{World, registry};
+use wharfinger_core::config::asked::{Approved, Back};
 use wharfinger_core::config::stored::{StoredTarget, TARGETS};
 use wharfinger_core::discovery::{OWNER_ATTRIBUTE, TASK_ATTRIBUTE};
 use wharfinger_core::ids::{Digest, Target, TargetKind};
 
 use super::counts::ScalingPlan;
 use super::dice::Dice;
+use super::fleet::Gates;
 use super::groups;
 use super::temper::Temper;
 
@@ -65,6 +67,12 @@ pub struct Plan {
     pub checked: bool,
     /// Whether it is not configured at all.
     pub pruned: bool,
+    /// Whether ECS's circuit breaker goes back from what does not come up.
+    pub breaker: bool,
+    /// The images that people agreed to.
+    pub approvals: Vec<Approved>,
+    /// The last way back that people asked for.
+    pub back: Option<Back>,
 }
 
 /// An entry of `discovery`.
@@ -81,12 +89,16 @@ pub struct Entry {
 }
 
 /// `delivery`: one rule.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryPlan {
     /// The repository.
     pub repository: String,
     /// Which tags.
     pub tags: Tags,
+    /// What must come before.
+    pub gates: Gates,
+    /// After how many minutes a rollout is ended; 30 when it is not written.
+    pub timeout: Option<i64>,
 }
 
 /// A tag policy.
@@ -186,25 +198,18 @@ impl Plan {
         let count = u32::try_from(dice.between(1, 3)).unwrap_or(1);
         world.make_service(&target, &definition, count, healthy);
         Self {
-            target,
             entries,
             scaling,
             delivery,
-            paused: None,
-            groups: Vec::new(),
-            changed: None,
-            first: None,
-            checked: false,
-            pruned: false,
+            ..Self::bare(target)
         }
     }
 
-    fn draw_family(dice: &mut Dice, world: &mut World, name: &str) -> Self {
-        define(world, name, "docker.io/library/nightly:1");
-        let entries = vec![Entry::draw(dice, "srv-jobs", Some(9000), false)];
+    /// A target of which nothing is configured.
+    pub fn bare(target: Target) -> Self {
         Self {
-            target: Target::task(CLUSTER, name),
-            entries,
+            target,
+            entries: Vec::new(),
             scaling: None,
             delivery: None,
             paused: None,
@@ -213,6 +218,18 @@ impl Plan {
             first: None,
             checked: false,
             pruned: false,
+            breaker: true,
+            approvals: Vec::new(),
+            back: None,
+        }
+    }
+
+    fn draw_family(dice: &mut Dice, world: &mut World, name: &str) -> Self {
+        define(world, name, "docker.io/library/nightly:1");
+        let entries = vec![Entry::draw(dice, "srv-jobs", Some(9000), false)];
+        Self {
+            entries,
+            ..Self::bare(Target::task(CLUSTER, name))
         }
     }
 
@@ -254,6 +271,8 @@ impl Plan {
         if let Some((_, until)) = self.paused {
             stored.paused.insert("all".into(), Some(until));
         }
+        stored.approvals.clone_from(&self.approvals);
+        stored.back.clone_from(&self.back);
         let Ok(attribute) = to_attribute("a target", &stored) else {
             return;
         };
@@ -307,9 +326,16 @@ impl Entry {
 impl DeliveryPlan {
     fn draw(dice: &mut Dice, name: &str) -> Self {
         let tags = if dice.chance(500) { Tags::Versions } else { Tags::Main };
+        Self::plain(&format!("shop/{name}"), tags)
+    }
+
+    /// A rule that waits for nothing.
+    pub fn plain(repository: &str, tags: Tags) -> Self {
         Self {
-            repository: format!("shop/{name}"),
+            repository: repository.to_owned(),
             tags,
+            gates: Gates::default(),
+            timeout: None,
         }
     }
 
@@ -318,7 +344,12 @@ impl DeliveryPlan {
             Tags::Versions => json!({ "semver": "1.x" }),
             Tags::Main => json!({ "exact": "main" }),
         };
-        json!({ "repository": self.repository, "tags": tags })
+        let mut rule = json!({ "repository": self.repository, "tags": tags });
+        self.gates.write(&mut rule);
+        if let Some(minutes) = self.timeout {
+            rule["rollback"] = json!({ "timeout": format!("{minutes}m") });
+        }
+        rule
     }
 }
 
@@ -327,7 +358,8 @@ pub fn digest(number: u64) -> Option<Digest> {
     format!("sha256:{number:012x}{:052x}", 0).parse().ok()
 }
 
-fn define(world: &mut World, family: &str, image: &str) -> String {
+/// Registers a revision as a person would.
+pub fn define(world: &mut World, family: &str, image: &str) -> String {
     let request = json!({
         "family": family,
         "networkMode": "awsvpc",

@@ -35,6 +35,10 @@ pub struct Tally {
     pub faults: BTreeMap<&'static str, u64>,
     /// Calls that failed of those that say why a count is to move: among the faults already.
     pub unanswered: BTreeMap<&'static str, u64>,
+    /// What became of rollouts, and for what they waited.
+    pub rollouts: BTreeMap<&'static str, u64>,
+    /// What was done to the calls of rollouts: among the faults already.
+    pub struck: BTreeMap<(&'static str, &'static str), u64>,
     /// The slowest way back to what is asked for, after the world fell quiet.
     pub slowest: Slowest,
 }
@@ -80,6 +84,16 @@ impl Tally {
         *self.moves.entry(how).or_default() += 1;
     }
 
+    /// Counts what became of a rollout, or that one waits.
+    pub fn rollout(&mut self, what: &'static str) {
+        *self.rollouts.entry(what).or_default() += 1;
+    }
+
+    /// Counts what was done to a call of a rollout.
+    pub fn struck(&mut self, operation: &'static str, how: &'static str) {
+        *self.struck.entry((operation, how)).or_default() += 1;
+    }
+
     /// Counts what people and the world did.
     pub fn deed(&mut self, kind: &'static str) {
         *self.deeds.entry(kind).or_default() += 1;
@@ -100,6 +114,12 @@ impl Tally {
         }
         for (kind, n) in &other.unanswered {
             *self.unanswered.entry(kind).or_default() += n;
+        }
+        for (kind, n) in &other.rollouts {
+            *self.rollouts.entry(kind).or_default() += n;
+        }
+        for (kind, n) in &other.struck {
+            *self.struck.entry(*kind).or_default() += n;
         }
         for (kind, n) in &other.deeds {
             *self.deeds.entry(kind).or_default() += n;
@@ -135,6 +155,10 @@ impl fmt::Display for Tally {
         for (kind, n) in &self.moves {
             writeln!(f, "                 {n:>12}   {kind}")?;
         }
+        writeln!(f, "rollouts")?;
+        for (kind, n) in &self.rollouts {
+            writeln!(f, "                 {n:>12}   {kind}")?;
+        }
         writeln!(f, "deeds of others  {:>12}", self.deeds.values().sum::<u64>())?;
         for (kind, n) in &self.deeds {
             writeln!(f, "                 {n:>12}   {kind}")?;
@@ -142,6 +166,10 @@ impl fmt::Display for Tally {
         writeln!(f, "faults injected  {:>12}", self.faults.values().sum::<u64>())?;
         for (kind, n) in &self.faults {
             writeln!(f, "                 {n:>12}   {kind}")?;
+        }
+        writeln!(f, "of these, calls of rollouts")?;
+        for ((operation, how), n) in &self.struck {
+            writeln!(f, "                 {n:>12}   {operation}: {how}")?;
         }
         writeln!(f, "of these, calls that say why a count is to move")?;
         for (kind, n) in &self.unanswered {

@@ -1,6 +1,6 @@
 //! What is around services: rules and schedules that run tasks, the event bus, parameters, and how deployments are stopped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use wharfinger_core::delivery::{Follower, Move};
@@ -15,6 +15,8 @@ use crate::ports::{Bus, Deployments, Followers, Moved, Notice, Parameters, Stopp
 pub struct Around {
     /// Targets of rules as `ListTargetsByRule` answers them, and schedules as `GetSchedule` does.
     pub followers: BTreeMap<Follower, Value>,
+    /// Those of them that an AWS service manages, and nobody else may move.
+    pub managed: BTreeSet<Follower>,
     /// The events that were put, in order.
     pub notices: Vec<Notice>,
     /// The parameters, by name.
@@ -37,6 +39,9 @@ fn cluster(follower: &Follower, raw: &Value) -> Option<String> {
 
 impl World {
     fn move_follower(&mut self, to: &Move) -> Result<Moved, CloudError> {
+        if self.around.managed.contains(&to.follower) {
+            return Ok(Moved::Managed(format!("{} is managed by an AWS service", to.follower)));
+        }
         let invalid = |kind, words| CloudError::new(to.operation(), kind, words);
         let known = self.around.followers.get_mut(&to.follower);
         let known = known.ok_or_else(|| invalid(Kind::NotFound, "no such rule or schedule"))?;

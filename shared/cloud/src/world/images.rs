@@ -26,6 +26,7 @@ struct Kept {
     manifest: Manifest,
     pullable: Pullable,
     scan: Option<ImageScan>,
+    pushed: Option<Timestamp>,
 }
 
 impl Default for Kept {
@@ -37,6 +38,7 @@ impl Default for Kept {
             },
             pullable: Pullable::Yes,
             scan: None,
+            pushed: None,
         }
     }
 }
@@ -94,11 +96,13 @@ pub fn registry() -> String {
 }
 
 impl World {
-    /// Pushes an image under a tag, and tells it.
+    /// Pushes an image under a tag, and tells it. An image that is there already keeps the time at which it was pushed
+    /// first (ECR API reference, `ImageDetail`): only the tag moves.
     pub fn push(&mut self, repository: &str, tag: &str, digest: &Digest) {
+        let now = self.now;
+        let pushed = *self.repositories.kept(repository, digest).pushed.get_or_insert(now);
         let tags = self.repositories.tags.entry(repository.to_owned()).or_default();
-        tags.insert(tag.to_owned(), (digest.clone(), self.now));
-        self.repositories.kept(repository, digest);
+        tags.insert(tag.to_owned(), (digest.clone(), pushed));
         let detail = json!({
             "result": "SUCCESS",
             "repository-name": repository,

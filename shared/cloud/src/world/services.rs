@@ -1,6 +1,7 @@
 //! ECS services and their rolling deployments.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -25,6 +26,8 @@ pub struct Service {
     pub health_check: bool,
     /// The task definition of the last deployment that was completed: the circuit breaker goes back to it.
     pub proved: Option<String>,
+    /// How long its deployment configuration makes a healthy deployment wait: a PAUSE hook.
+    pub patience: Duration,
 }
 
 /// A deployment.
@@ -85,6 +88,7 @@ impl World {
             deployments: Vec::new(),
             health_check,
             proved: None,
+            patience: Duration::ZERO,
         };
         self.services.insert(target.clone(), service);
         self.deploy(target, definition, "in progress");
@@ -94,6 +98,14 @@ impl World {
     pub fn set_count(&mut self, target: &Target, desired: u32) {
         if let Some(service) = self.services.get_mut(target) {
             service.desired = desired;
+        }
+    }
+
+    /// Sends a service to a revision as a person would, past every port. One that it has already changes nothing.
+    pub fn deploy_by_hand(&mut self, target: &Target, definition: &str) {
+        let has = self.services.get(target).and_then(Service::primary);
+        if has.is_some_and(|primary| primary.definition != definition) {
+            self.deploy(target, definition, "in progress");
         }
     }
 
@@ -222,6 +234,7 @@ impl World {
                 .filter(|d| d.rollout == Rollout::InProgress)
                 .map(|d| super::around::deployment_arn(target, &d.id)),
             scheduling_strategy: Some("REPLICA".into()),
+            deployment_patience: service.patience,
             ..ServiceFacts::default()
         })
     }

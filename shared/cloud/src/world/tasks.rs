@@ -260,6 +260,7 @@ impl World {
                 deployments: Vec::new(),
                 health_check: false,
                 proved: None,
+                patience: std::time::Duration::ZERO,
             };
             self.services.insert(task.target.clone(), service);
         }

@@ -12,21 +12,23 @@ mod endpoints;
 mod looks;
 mod scaling;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use wharfinger_cloud::lease::service_key;
 use wharfinger_cloud::ports::ServiceChange;
-use wharfinger_cloud::table::{Item, as_number, as_text};
+use wharfinger_cloud::table::{Item, TableName, as_number, as_text};
 use wharfinger_cloud::world::{Change, Did, World};
-use wharfinger_core::ids::{Digest, Target};
+use wharfinger_core::ids::{Target, TargetKind};
 
+use super::fleet::FAMILY;
 use super::groups::SOMEONE;
-use super::scenario::{CLUSTER, DeliveryPlan, Plan, Scenario};
+use super::scenario::{CLUSTER, Plan, Scenario};
 use super::tally::Tally;
 
 pub use balancing::{Leeway, compare as compare_targets};
+pub use delivery::{Scanned, pinned};
 pub use discovery::compare as compare_endpoints;
 
 /// The attribute of a service's item that holds the fencing number.
@@ -75,11 +77,7 @@ pub struct Watch {
     someone: Vec<(Target, Timestamp, u32)>,
     looks: looks::Looks,
     counts: Vec<scaling::Count>,
-    images: u64,
-    pushes: BTreeMap<Digest, delivery::Pushed>,
-    rollouts: BTreeMap<(Target, Digest), delivery::Times>,
-    given_up: BTreeSet<(Target, Digest)>,
-    used: BTreeSet<String>,
+    ships: delivery::Ships,
     seen: endpoints::Seen,
 }
 
@@ -115,29 +113,6 @@ impl Watch {
         }
     }
 
-    /// The number of the next image.
-    pub fn next_image(&mut self) -> u64 {
-        self.images += 1;
-        self.images
-    }
-
-    /// Someone pushed an image.
-    pub fn pushed(&mut self, plan: &DeliveryPlan, tag: &str, digest: &Digest, at: Timestamp) {
-        self.pushes.insert(digest.clone(), delivery::Pushed::new(plan, tag, at));
-    }
-
-    /// The circuit breaker is about to end a deployment.
-    pub fn gave_up(&mut self, world: &World, target: &Target) {
-        if let Some(digest) = world
-            .services
-            .get(target)
-            .and_then(|s| s.primary())
-            .and_then(|d| delivery::digest(world, &d.definition))
-        {
-            self.given_up.insert((target.clone(), digest));
-        }
-    }
-
     /// Looks at a change that a function just made.
     ///
     /// # Errors
@@ -147,6 +122,12 @@ impl Watch {
             endpoints::not_paused(world, scenario, self, did)?;
         }
         match &did.change {
+            Change::Wrote(TableName::State, key) if key.sk == "state" => {
+                if let Some(item) = world.tables.state.get(key) {
+                    self.look_at_memory(world, &key.pk, item, tally);
+                }
+                Ok(())
+            }
             Change::Wrote(..) => Ok(()),
             Change::RegisterTargets { group, targets } => {
                 tally.changes("RegisterTargets: targets", targets.len());
@@ -173,7 +154,7 @@ impl Watch {
             }
             Change::MoveFollower(to) => {
                 tally.change(to.operation());
-                Ok(())
+                self.look_at_move(world, to, did, tally)
             }
             _ => self.look_at_service(world, scenario, did, tally),
         }
@@ -206,12 +187,13 @@ impl Watch {
             } => {
                 tally.change("UpdateService: task definition");
                 let item = held(world, target, did)?;
-                self.look_at_update(world, scenario, item, (target, definition, to), did)
+                self.look_at_update((world, scenario), item, (target, definition, to), did, tally)
             }
             Change::StopServiceDeployment { target, ended } => {
                 tally.change("StopServiceDeployment");
                 held(world, target, did)?;
-                self.look_at_end(world, target, ended, did)
+                tally.rollout("ended, since it did not come up");
+                self.look_at_end(world, scenario, (target, ended), did)
             }
             Change::RegisterTaskDefinition(arn) => {
                 tally.change("RegisterTaskDefinition");
@@ -220,8 +202,12 @@ impl Watch {
                     .next()
                     .and_then(|n| n.split(':').next())
                     .unwrap_or_default();
-                let item = held(world, &Target::service(CLUSTER, family), did)?;
-                Self::look_at_revision(item, arn, did)
+                let target = of_family(family);
+                let item = held(world, &target, did)?;
+                match target.kind {
+                    TargetKind::Service => Self::look_at_revision(item, arn, did),
+                    TargetKind::Task => self.look_at_family((world, scenario), item, (&target, arn), did, tally),
+                }
             }
             _ => Ok(()),
         }
@@ -240,9 +226,7 @@ impl Watch {
             {
                 self.count_at_rest(world, &plan.target, scaling)?;
             }
-            if let Some(delivery) = &plan.delivery {
-                self.revision_at_rest(world, &plan.target, delivery)?;
-            }
+            self.revision_at_rest(world, scenario, plan)?;
         }
         Ok(())
     }
@@ -270,6 +254,15 @@ fn held<'a>(world: &'a World, target: &Target, did: &Did) -> Result<&'a Item, Vi
         )));
     }
     Ok(item)
+}
+
+/// The target whose revisions a family holds.
+fn of_family(family: &str) -> Target {
+    if family == FAMILY {
+        Target::task(CLUSTER, family)
+    } else {
+        Target::service(CLUSTER, family)
+    }
 }
 
 fn plan<'a>(scenario: &'a Scenario, target: &Target) -> Option<&'a Plan> {

@@ -1,0 +1,137 @@
+//! What must hold once the world is quiet.
+
+use wharfinger_cloud::lease::service_key;
+use wharfinger_cloud::world::{Rollout, World};
+use wharfinger_core::delivery::Memory;
+use wharfinger_core::ids::{Digest, Target, TargetKind};
+
+use super::super::{Violation, Watch};
+use super::{Pushed, Ships, memory, pinned, short};
+use crate::simulation::scenario::{DeliveryPlan, Plan, Scenario};
+
+/// The image that a rule wants of those that the registry has.
+pub(super) fn best(world: &World, rule: &DeliveryPlan) -> Option<Digest> {
+    let tags = world.repositories.tags(&rule.repository);
+    let wanted = tags.filter_map(|(tag, digest, at)| Some((Pushed::new(rule, tag, at)?, digest.clone())));
+    wanted.max().map(|(_, digest)| digest)
+}
+
+fn remembered(world: &World, target: &Target) -> Memory {
+    world.tables.state.get(&service_key(target)).map(memory).unwrap_or_default()
+}
+
+/// The revision that a target has.
+fn revision(world: &World, target: &Target) -> Option<String> {
+    match target.kind {
+        TargetKind::Service => Some(world.services.get(target)?.primary()?.definition.clone()),
+        TargetKind::Task => {
+            let answer = world.definitions.find(&target.name)?;
+            let arn = answer.pointer("/taskDefinition/taskDefinitionArn")?;
+            Some(arn.as_str()?.to_owned())
+        }
+    }
+}
+
+impl Ships {
+    /// The image that a rule asks for.
+    fn wanted(&self, world: &World, rule: &DeliveryPlan) -> Option<Digest> {
+        let Some(source) = &rule.gates.after else {
+            return best(world, rule);
+        };
+        let proved = remembered(world, source).proved.into_values().map(|proof| proof.wish.digest);
+        let ranked = proved.filter_map(|digest| Some((self.rank(rule, &digest)?, digest)));
+        ranked.max().map(|(_, digest)| digest)
+    }
+
+    /// Whether the status says why a target does not have what it is to have, and that is so.
+    fn is_explained(&self, world: &World, scenario: &Scenario, plan: &Plan, wanted: &Digest) -> Result<(), String> {
+        let target = &plan.target;
+        let Some(rule) = &plan.delivery else { return Ok(()) };
+        let key = (target.clone(), wanted.clone());
+        let memory = remembered(world, target);
+        let kept = memory.quarantined(wanted, &plan.approvals, world.now).is_some();
+        let done = memory.done.get(&rule.repository);
+        let drifted = self.handed.contains_key(target) && done.is_some_and(|done| done.digest == *wanted);
+        if self.archived.contains(wanted) || drifted || kept && self.left.contains(&key) {
+            return Ok(());
+        }
+        let waiting = memory.waiting.as_ref();
+        let wish = waiting.and_then(|waiting| waiting.wishes.get(&rule.repository));
+        if wish.is_none_or(|wish| wish.digest != *wanted) {
+            return Err(format!("nothing says why it has not {wanted}; it remembers {memory:?}"));
+        }
+        match self.gates(scenario, (target, rule), wanted, world.now) {
+            Err(_) => Ok(()),
+            Ok(_) => Err(format!("it waits though every gate is open to {wanted}: {waiting:?}")),
+        }
+    }
+}
+
+impl Watch {
+    pub(in super::super) fn revision_at_rest(
+        &self,
+        world: &World,
+        scenario: &Scenario,
+        plan: &Plan,
+    ) -> Result<(), Violation> {
+        let (target, Some(rule)) = (&plan.target, &plan.delivery) else {
+            return Ok(());
+        };
+        let Some(has) = revision(world, target) else {
+            return Ok(());
+        };
+        let wrong = |why: String| Violation::new(format!("{target} rests on {}: {why}", short(&has)));
+        let digest = pinned(world, &has);
+        if let Some(wanted) = self.ships.wanted(world, rule)
+            && digest.as_ref() != Some(&wanted)
+        {
+            let better = |has: &Digest| self.ships.rank(rule, has) > self.ships.rank(rule, &wanted);
+            if !(rule.gates.after.is_some() && digest.as_ref().is_some_and(better)) {
+                let explained = self.ships.is_explained(world, scenario, plan, &wanted);
+                explained.map_err(wrong)?;
+            }
+        }
+        let made = world.definitions.revisions(&target.name).saturating_sub(1);
+        let of = |arn: &&String| short(arn).split(':').next() == Some(&target.name);
+        let used = self.ships.used.union(&self.ships.by_hand).filter(of).count();
+        let faults = self.faults.get("delivery").copied().unwrap_or_default();
+        if (made - used.min(made)) as u64 > faults {
+            return Err(wrong(format!("{made} revisions were registered, {used} used, {faults} faults")));
+        }
+        Ok(())
+    }
+
+    /// What must hold of a fleet.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn fleet_at_rest(&self, world: &World, scenario: &Scenario) -> Result<(), Violation> {
+        for plan in &scenario.targets {
+            self.revision_at_rest(world, scenario, plan)?;
+            self.proves_what_it_has(world, plan)?;
+            self.told_at_rest(world, &plan.target, &remembered(world, &plan.target))?;
+            if plan.target.kind == TargetKind::Task {
+                self.followers_at_rest(world, &plan.target)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a service runs as it is wanted is proved.
+    fn proves_what_it_has(&self, world: &World, plan: &Plan) -> Result<(), Violation> {
+        let (target, Some(rule)) = (&plan.target, &plan.delivery) else {
+            return Ok(());
+        };
+        let up = world.services.get(target).and_then(|s| s.primary());
+        let up = up.filter(|d| d.rollout == Rollout::Completed);
+        let Some(has) = up.and_then(|d| pinned(world, &d.definition)) else {
+            return Ok(());
+        };
+        let proves = |p: &wharfinger_core::delivery::Proof| p.wish.digest == has;
+        let wants = self.ships.wanted(world, rule).as_ref() == Some(&has);
+        if wants && !remembered(world, target).proved.values().any(proves) {
+            return Err(Violation::new(format!("{target} has {has}, as it is to, and has not proved it")));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,42 @@
+//! What others are told: each rollout that began, and each that ended, at least once.
+
+use serde_json::Value;
+use wharfinger_cloud::world::{Rollout, World};
+use wharfinger_core::delivery::Memory;
+use wharfinger_core::ids::Target;
+
+use super::super::{Violation, Watch};
+use super::{pinned, short};
+
+/// How a rollout ends.
+const ENDS: [&str; 3] = ["Rollout Succeeded", "Rollout Failed", "Rollout Superseded"];
+
+impl Watch {
+    pub(super) fn told_at_rest(&self, world: &World, target: &Target, memory: &Memory) -> Result<(), Violation> {
+        let told = |to: &str, kinds: &[&str]| {
+            let of = |detail: &Value| detail["toTaskDefinition"].as_str() == Some(to);
+            let mut notices = world.around.notices.iter();
+            notices.any(|n| of(&n.detail) && kinds.contains(&n.detail_type.as_str()))
+        };
+        let wrong = |to: &str, what: &str| {
+            let message = format!("{target} was sent to {}, and nobody was told that it {what}", short(to));
+            Err(Violation::new(message))
+        };
+        for sent in self.ships.rollouts.iter().filter(|sent| sent.target == *target) {
+            let to = sent.to.as_str();
+            if !told(to, &["Rollout Started"]) {
+                return wrong(to, "began");
+            }
+            if memory.watched.as_ref().is_none_or(|w| w.to != to) && !told(to, &ENDS) {
+                return wrong(to, "ended");
+            }
+            let up = world.services.get(target).and_then(|s| s.primary());
+            let up = up.filter(|d| d.rollout == Rollout::Completed && d.definition == to);
+            let left = pinned(world, to).is_some_and(|d| self.ships.left.contains(&(target.clone(), d)));
+            if up.is_some() && !left && !sent.back && !told(to, &ENDS[..1]) {
+                return wrong(to, "succeeded");
+            }
+        }
+        Ok(())
+    }
+}
