@@ -51,7 +51,7 @@ pub struct Note {
     /// What is to be told.
     notices: RefCell<Vec<Notice>>,
     /// What is to be published.
-    published: Published,
+    published: RefCell<Published>,
 }
 
 impl<C: Cloud> Domain for Rollouts<'_, C> {
@@ -83,13 +83,15 @@ impl<C: Cloud> Domain for Rollouts<'_, C> {
             intended: RefCell::new(decided.before_call()),
             otherwise: decided.memory,
             notices: RefCell::new(decided.notices),
-            published: decided.published,
+            published: RefCell::new(decided.published),
         };
         (decided.decision, note)
     }
 
     async fn apply(&self, look: &Look, decision: &Decision<Action>, note: &Note) -> Result<Applied<Look>, Fault> {
         let mut memory = note.intended.borrow().clone();
+        // What the look found is not found again once it is stored.
+        self.tell(look, note).await?;
         self.remember(&memory).await?;
         for action in &decision.actions {
             match self.call(look, action, &mut memory).await? {
@@ -117,12 +119,12 @@ impl<C: Cloud> Domain for Rollouts<'_, C> {
         said: String,
     ) -> Result<Confirmed<Look>, Fault> {
         let acted = !decision.actions.is_empty();
+        self.tell(&look, &note).await?;
         let memory = if acted {
             note.intended.into_inner()
         } else {
             note.otherwise
         };
-        tell::tell(self.cloud, &look, note.notices.into_inner(), &note.published).await?;
         if acted && memory.following.is_some() {
             // The family has a new revision: its schedules are next, and are looked at until each is where it should be.
             self.remember(&memory).await?;
@@ -186,6 +188,12 @@ fn again(look: &Look, memory: Memory, found: impl FnOnce(&mut Facts)) -> Applied
 }
 
 impl<C: Cloud> Rollouts<'_, C> {
+    /// Tells what is not told yet.
+    async fn tell(&self, look: &Look, note: &Note) -> Result<(), Fault> {
+        let (notices, published) = (note.notices.take(), note.published.take());
+        tell::tell(self.cloud, look, notices, &published).await
+    }
+
     async fn remember(&self, memory: &Memory) -> Result<(), Fault> {
         self.lease.store(self.cloud, MEMORY, to_attribute(WHAT, memory)?).await
     }

@@ -20,12 +20,13 @@ pub(super) enum Progress {
 /// The deployment that is in the way. One at a time: while one runs or rolls back, a second leaves ECS's circuit breaker
 /// without a completed deployment to go back to (ECS developer guide, "How the deployment circuit breaker works").
 ///
-/// The rules of one revision wait as long as the most patient of them says; the side container alone as long as a rule that
-/// says nothing.
+/// The rules of one revision wait as long as the most patient of them says, and what the service's own deployment
+/// configuration makes a healthy deployment last; the side container alone as long as a rule that says nothing.
 pub(super) fn in_progress(base: &Base<'_>, due: &[Due], now: Timestamp) -> Option<Progress> {
     let patience = due.iter().map(|d| d.timeout).max();
-    let timeout = patience.unwrap_or_else(|| Rollback::default().timeout.duration());
-    let deployment = base.service?.in_progress()?;
+    let service = base.service?;
+    let timeout = patience.unwrap_or_else(|| Rollback::default().timeout.duration()) + service.deployment_patience;
+    let deployment = service.in_progress()?;
     let since = deployment
         .created_at
         .map_or_else(String::new, |at| format!(" since {at}"));
@@ -39,7 +40,7 @@ pub(super) fn in_progress(base: &Base<'_>, due: &[Due], now: Timestamp) -> Optio
         .and_then(|at| Duration::try_from(now.duration_since(at)).ok());
     if age.is_some_and(|age| age > timeout) {
         let message = format!(
-            "{running}, longer than the {} s of `rollback.timeout`: nothing waits for it",
+            "{running}, longer than the {} s that `rollback.timeout` lets it: nothing waits for it",
             timeout.as_secs()
         );
         return Some(Progress::TimedOut(Reason::new(Code::DeploymentTimedOut, message)));

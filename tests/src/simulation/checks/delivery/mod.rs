@@ -51,6 +51,8 @@ pub(super) struct Ships {
     /// Revisions to which a service was sent.
     used: BTreeSet<String>,
     rollouts: Vec<Sent>,
+    /// The revisions of which the memory has said that the service was sent there.
+    settled: BTreeSet<String>,
     /// The rules of each target.
     rules: Timeline<DeliveryPlan>,
     /// How far the scan of each image is.
@@ -103,6 +105,7 @@ struct Approval {
 struct Sent {
     target: Target,
     to: String,
+    digest: Option<Digest>,
     back: bool,
 }
 
@@ -182,7 +185,9 @@ impl Ships {
         };
         let key = (target.clone(), digest);
         self.left.insert(key.clone());
-        if self.used.contains(definition) && !self.is_back(target, definition) {
+        // What ECS ended before anyone looked may be out of sight: then it is the same as if it had never been sent.
+        let unseen = !self.settled.contains(definition);
+        if self.used.contains(definition) && !unseen && !self.is_back(target, definition) {
             self.held.insert(key, (world.now, Hold::Failed));
         }
     }
@@ -298,10 +303,11 @@ impl Watch {
         let Some(name) = pk.split_once('#').map(|(_, name)| name.to_owned()) else {
             return;
         };
+        let memory = memory(item);
+        self.ships.settled.extend(memory.watched.iter().map(|watched| watched.to.clone()));
         if !self.ships.on {
             return;
         }
-        let memory = memory(item);
         let proofs: BTreeMap<_, _> = memory.proved.values().map(|p| (p.wish.digest.clone(), p.since)).collect();
         let known = self.ships.proofs.entry(name.clone()).or_default();
         if known.last().is_none_or(|(_, last)| *last != proofs) {

@@ -74,6 +74,7 @@ impl Watch {
         self.ships.rollouts.push(Sent {
             target: target.clone(),
             to: to.to_owned(),
+            digest: pinned(world, to),
             back: intent.back.is_some(),
         });
         if let Some(asked) = &intent.back {
@@ -226,7 +227,12 @@ impl Ships {
             }
             _ => {}
         }
-        match self.sent.get(&key) {
+        // The answer of the call was lost, and ECS went back before anyone looked: what DescribeServices says is then the
+        // same as if the call had never been made.
+        let last = self.rollouts.iter().rev().skip(1);
+        let mut last = last.filter(|sent| sent.target == key.0 && sent.digest.as_ref() == Some(&key.1));
+        let unseen = last.next().is_some_and(|sent| !self.settled.contains(&sent.to));
+        match self.sent.get(&key).filter(|_| !unseen) {
             Some(at) if !agreed(*at) && !asked(*at) => Err(format!(
                 "{digest} went out at {at} already, and goes out again at {now} by the intent of {}",
                 intent.at
@@ -260,13 +266,12 @@ impl Ships {
             let Some(next) = next else { continue };
             let key = (target.clone(), next);
             if leaves.as_ref() == Some(&key.1) && self.sent.contains_key(&key) {
-                self.held.insert(key.clone(), (world.now, Hold::Failed));
+                self.held.insert(key, (world.now, Hold::Failed));
             }
-            self.left.insert(key);
         }
-        if let Some(digest) = leaves.filter(|digest| Some(digest) != goes_to.as_ref()) {
-            self.left.insert((target.clone(), digest));
-        }
+        // Which was next by what was heard of by then is not known here.
+        let all = self.pushes.keys().map(|(_, digest)| (target.clone(), digest.clone()));
+        self.left.extend(all.filter(|(_, digest)| Some(digest) != goes_to.as_ref()));
         if let Some(digest) = goes_to {
             self.held.remove(&(target.clone(), digest));
         }

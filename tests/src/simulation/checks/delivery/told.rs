@@ -22,7 +22,8 @@ impl Watch {
             let message = format!("{target} was sent to {}, and nobody was told that it {what}", short(to));
             Err(Violation::new(message))
         };
-        for sent in self.ships.rollouts.iter().filter(|sent| sent.target == *target) {
+        let known = |to: &str| self.ships.settled.contains(to);
+        for sent in self.ships.rollouts.iter().filter(|sent| sent.target == *target && known(&sent.to)) {
             let to = sent.to.as_str();
             if !told(to, &["Rollout Started"]) {
                 return wrong(to, "began");

@@ -178,6 +178,12 @@ fn a_deployment_that_bakes_by_its_own_configuration_has_that_time_besides() {
         codes(&decide(&facts, now()).decision),
         [RolloutInProgress, AlreadyDeployed]
     );
+    // Nor does a newer push take its place: not before someone may have let it go on.
+    facts.wishes = super::facts().with_wish(5).wishes;
+    assert_eq!(
+        codes(&decide(&facts, now()).decision),
+        [DeploymentInProgress, RolloutInProgress]
+    );
 }
 
 #[test]
