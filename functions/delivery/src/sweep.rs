@@ -165,7 +165,7 @@ async fn waits(
             news = true;
         }
     }
-    Ok(news || !stored.is_quiet(attempt, managed))
+    Ok(news || !stored.is_quiet(attempt, managed, cloud.now()))
 }
 
 fn wish(repository: &str, image: &TaggedImage) -> Wish {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use wharfinger_cloud::table::{
     Condition, Item, Key, Malformed, TableName, Update, Updated, as_number, as_text, attribute, number, to_attribute,
 };
@@ -90,11 +91,12 @@ impl Stored {
         !self.memory.is_under_way() && self.revisions.values().all(|(_, settled)| *settled)
     }
 
-    /// Whether the target asks for nothing: its wishes were dealt with, and so was what people asked of it last.
+    /// Whether the target asks for nothing: its wishes were dealt with, and so was what people asked of it and agreed to.
     #[must_use]
-    pub fn is_quiet(&self, attempt: &Attempt, managed: &Managed) -> bool {
+    pub fn is_quiet(&self, attempt: &Attempt, managed: &Managed, now: Timestamp) -> bool {
         let facts = facts(attempt, managed, self);
-        self.is_settled() && facts.asks_to_linger().is_none() && facts.asks_back().is_none()
+        let asked = facts.asks_to_linger().is_some() || facts.asks_back().is_some();
+        self.is_settled() && !asked && !facts.is_agreed_anew(now)
     }
 
     /// Puts a wish in the place of the one that was read. `false` when another invocation was quicker.

@@ -15,7 +15,7 @@ use super::notice::Notice;
 use super::progress::{Progress, in_progress};
 use super::push::{Heard, hear};
 use super::revision::revise;
-use super::schedules::moves;
+use super::schedules::{moves, recognise};
 use super::standing::{Due, Standing, Wanted, short, standing, wanted};
 use super::waiting::Waits;
 use super::{Facts, Published, rule_key};
@@ -143,6 +143,7 @@ impl<'a> Look<'a> {
 
     /// What the look tells of what was remembered.
     fn remember(&mut self) {
+        recognise(&mut self.memory, self.base);
         if self.memory.has_arrived(self.base.service) {
             self.notices.extend(self.memory.settle(&self.facts.target, self.now));
         }

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Memory, Wish};
+use super::{Facts, Memory, Wish};
 use crate::config::asked::Approved;
 use crate::ids::Digest;
 
@@ -61,5 +61,22 @@ impl Memory {
             .rev()
             .find(|q| q.digest == *digest)
             .filter(|q| !agreed(q))
+    }
+}
+
+impl Facts {
+    /// Whether someone agreed to an image that was held back, and it is not out again: nothing else may tell that a look is
+    /// worth while.
+    #[must_use]
+    pub fn is_agreed_anew(&self, now: Timestamp) -> bool {
+        let memory = &self.memory;
+        let mut open = self.approvals.iter().filter(|a| a.holds(&a.digest, now));
+        open.any(|agreed| {
+            let is_out = memory.proved.values().any(|proof| proof.wish.digest == agreed.digest);
+            let kept = memory.quarantine.iter().filter(|q| q.digest == agreed.digest).map(|q| q.at);
+            let done = memory.done.values().filter(|done| done.digest == agreed.digest).map(|done| done.at);
+            let held = kept.chain(done).max();
+            !is_out && held.is_some_and(|at| agreed.at > at)
+        })
     }
 }

@@ -1,6 +1,8 @@
 //! The schedules of a family move to its new revision.
 
+use super::Memory;
 use super::action::Action;
+use super::base::Base;
 use super::decide::{Calls, Look};
 use super::follow::{Follow, follow};
 use super::standing::short;
@@ -48,6 +50,17 @@ pub(super) fn moves(look: &mut Look<'_>) -> Option<Calls> {
         return None;
     }
     Some(calls)
+}
+
+/// The answer of a family's registration was lost: its newest revision has just the images that were to be brought out, so it
+/// is that one. Nothing else would tell that its schedules are still to move.
+pub(super) fn recognise(memory: &mut Memory, base: &Base<'_>) {
+    let Some(intent) = &memory.intent else { return };
+    let has = |index: usize, image: &str| base.containers.iter().any(|c| c.index == index && c.image == image);
+    let unanswered = base.service.is_none() && intent.registered.is_none() && intent.base != base.arn;
+    if unanswered && !intent.changes.is_empty() && intent.changes.iter().all(|c| has(c.container, &c.to)) {
+        memory.registered(base.arn);
+    }
 }
 
 /// The ARN of a cluster in the account and Region of a revision.

@@ -55,12 +55,12 @@ impl Watch {
         let Some(digest) = pinned(world, arn) else {
             return Err(wrong("its image is not pinned".into()));
         };
+        self.ships.used.insert(arn.to_owned());
         let again = (digest.clone(), did.caller.to_string());
         // The SDK repeats a call whose answer was lost.
         if self.ships.registered.insert(target.clone(), again.clone()) == Some(again) {
             return Ok(());
         }
-        self.ships.used.insert(arn.to_owned());
         if let Some(asked) = &intent.back {
             tally.rollout("family sent back as someone asked");
             return self.ships.goes_back(world, scenario, (target, &intent.base, arn), asked).map_err(wrong);

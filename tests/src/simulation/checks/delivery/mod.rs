@@ -155,10 +155,11 @@ fn timeout(rule: &DeliveryPlan) -> SignedDuration {
 }
 
 impl Ships {
-    /// How an image ranks by a rule; nothing when the rule does not want it.
-    fn rank(&self, rule: &DeliveryPlan, digest: &Digest) -> Option<Pushed> {
+    /// How an image ranks by a rule and the pushes until then; nothing when the rule does not want it.
+    fn rank(&self, rule: &DeliveryPlan, digest: &Digest, until: Timestamp) -> Option<Pushed> {
         let pushes = self.pushes.get(&(rule.repository.clone(), digest.clone()))?;
-        pushes.iter().filter_map(|(tag, at)| Pushed::new(rule, tag, *at)).max()
+        let known = pushes.iter().filter(|(_, at)| *at <= until);
+        known.filter_map(|(tag, at)| Pushed::new(rule, tag, *at)).max()
     }
 
     /// The rules by which a function may act now.

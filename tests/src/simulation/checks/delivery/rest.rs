@@ -39,7 +39,7 @@ impl Ships {
             return best(world, rule);
         };
         let proved = remembered(world, source).proved.into_values().map(|proof| proof.wish.digest);
-        let ranked = proved.filter_map(|digest| Some((self.rank(rule, &digest)?, digest)));
+        let ranked = proved.filter_map(|digest| Some((self.rank(rule, &digest, world.now)?, digest)));
         ranked.max().map(|(_, digest)| digest)
     }
 
@@ -52,7 +52,10 @@ impl Ships {
         let kept = memory.quarantined(wanted, &plan.approvals, world.now).is_some();
         let done = memory.done.get(&rule.repository);
         let drifted = self.handed.contains_key(target) && done.is_some_and(|done| done.digest == *wanted);
-        if self.archived.contains(wanted) || drifted || kept && self.left.contains(&key) {
+        // A promoted image whose tag has moved on waits for what the tag names now.
+        let mut tags = world.repositories.tags(&rule.repository);
+        let tagged = tags.any(|(tag, digest, at)| digest == wanted && Pushed::new(rule, tag, at).is_some());
+        if !tagged || self.archived.contains(wanted) || drifted || kept && self.left.contains(&key) {
             return Ok(());
         }
         let waiting = memory.waiting.as_ref();
@@ -85,7 +88,7 @@ impl Watch {
         if let Some(wanted) = self.ships.wanted(world, rule)
             && digest.as_ref() != Some(&wanted)
         {
-            let better = |has: &Digest| self.ships.rank(rule, has) > self.ships.rank(rule, &wanted);
+            let better = |has: &Digest| self.ships.rank(rule, has, world.now) > self.ships.rank(rule, &wanted, world.now);
             if !(rule.gates.after.is_some() && digest.as_ref().is_some_and(better)) {
                 let explained = self.ships.is_explained(world, scenario, plan, &wanted);
                 explained.map_err(wrong)?;

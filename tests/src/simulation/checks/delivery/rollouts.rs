@@ -167,10 +167,11 @@ impl Ships {
         step: &Step<'_>,
         rule: &DeliveryPlan,
     ) -> Result<Vec<&'static str>, String> {
-        let Some(pushed) = self.rank(rule, step.digest) else {
+        let Some(pushed) = self.rank(rule, step.digest, world.now) else {
             return Err(format!("its tag is not wanted by {:?}", rule.tags));
         };
-        let before = pinned(world, step.from).and_then(|d| self.rank(rule, &d));
+        let looked = back(world.now, INVOCATION);
+        let before = pinned(world, step.from).and_then(|d| self.rank(rule, &d, looked));
         // What someone else deployed may be newer than what another service has proved.
         let handed = rule.gates.after.is_some() && self.handed.contains_key(step.target);
         if before.is_some_and(|before| before > pushed) && !handed {

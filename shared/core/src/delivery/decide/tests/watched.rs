@@ -179,7 +179,7 @@ fn a_deployment_that_bakes_by_its_own_configuration_has_that_time_besides() {
         [RolloutInProgress, AlreadyDeployed]
     );
     // Nor does a newer push take its place: not before someone may have let it go on.
-    facts.wishes = super::facts().with_wish(5).wishes;
+    facts.wishes = [("shop/web".into(), wish("1.2.5", 5, ago(5)))].into();
     assert_eq!(
         codes(&decide(&facts, now()).decision),
         [DeploymentInProgress, RolloutInProgress]
@@ -244,4 +244,56 @@ fn a_newer_push_waits_for_the_rollout_and_is_told_once() {
     facts.memory = again.memory;
     facts.wishes.insert("shop/web".into(), wish("1.2.6", 6, now()));
     assert_eq!(stages(&decide(&facts, now())), [Stage::Superseded, Stage::Waiting]);
+}
+
+#[test]
+fn an_agreement_is_worth_a_look_until_the_image_is_out_again() {
+    let mut memory = sent();
+    memory.watched = None;
+    let done = memory.done["shop/web"].at;
+    let agreed = |digest, at, until| Approved {
+        digest,
+        image: None,
+        at,
+        by: None,
+        until,
+    };
+    let check = |memory: &Memory, approval: Approved, expect| {
+        let facts = Facts {
+            memory: memory.clone(),
+            approvals: vec![approval],
+            ..facts()
+        };
+        assert_eq!(facts.is_agreed_anew(now()), expect, "{:?}", facts.approvals);
+    };
+    check(&memory, agreed(digest(4), ago(10), ago(-60)), true);
+    check(&memory, agreed(digest(4), ago(10), ago(5)), false);
+    check(&memory, agreed(digest(4), done, ago(-60)), false);
+    check(&memory, agreed(digest(5), ago(10), ago(-60)), false);
+    memory.quarantine(&wish("1.2.5", 5, ago(100)), &arn(9), "it failed", ago(20));
+    check(&memory, agreed(digest(5), ago(10), ago(-60)), true);
+    check(&memory, agreed(digest(5), ago(30), ago(-60)), false);
+    memory.prove(&[("shop/web".into(), wish("1.2.5", 5, ago(100)))].into(), &arn(10), ago(1));
+    check(&memory, agreed(digest(5), ago(10), ago(-60)), false);
+}
+
+#[test]
+fn a_family_whose_answer_was_lost_is_known_by_its_image() {
+    let facts = Facts {
+        target: Target::task("prod", "shop-web"),
+        service: Known::No,
+        ..facts()
+    };
+    let intended = decide(&facts, now()).before_call();
+    for (image, follows) in [(pinned(4), Some(arn(8))), (pinned(5), None)] {
+        let next = Facts {
+            memory: intended.clone(),
+            definition: Known::Yes(Some(definition(8, &[("web", &image)]))),
+            ..facts.clone()
+        };
+        let decided = decide(&next, now());
+        assert_eq!(decided.memory.following, follows);
+        let told: &[Stage] = if follows.is_some() { &[Stage::Started] } else { &[] };
+        assert_eq!(stages(&decided), told);
+    }
 }
