@@ -90,12 +90,9 @@ pub(super) async fn plan(
 
 /// What the function would do.
 fn preview(managed: &Managed, facts: &Facts, back: Back, now: Timestamp) -> Result<Plan, String> {
-    let Decided {
-        decision,
-        memory,
-        intent,
-        ..
-    } = decide(facts, now);
+    let decided = decide(facts, now);
+    let quarantine = decided.before_call().quarantine;
+    let Decided { decision, intent, .. } = decided;
     let Some(intent) = intent.filter(|intent| intent.back.is_some()) else {
         let words: Vec<_> = decision.reasons.into_iter().map(|reason| reason.message).collect();
         return Err(words.join("; "));
@@ -107,7 +104,7 @@ fn preview(managed: &Managed, facts: &Facts, back: Back, now: Timestamp) -> Resu
         from: short(&intent.base).to_owned(),
         to: to.unwrap_or_else(|| images.join(", ")),
         changes: intent.changes,
-        left: memory.quarantine.into_iter().filter(|q| !known.contains(q)).collect(),
+        left: quarantine.into_iter().filter(|q| !known.contains(q)).collect(),
         paused: managed
             .stored
             .paused("delivery", now)

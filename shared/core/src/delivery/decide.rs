@@ -14,6 +14,7 @@ use super::memory::{Intent, Memory};
 use super::notice::Notice;
 use super::progress::{Progress, in_progress};
 use super::push::{Heard, hear};
+use super::quarantine::Quarantined;
 use super::revision::revise;
 use super::schedules::{moves, recognise};
 use super::standing::{Due, Standing, Wanted, short, standing, wanted};
@@ -36,6 +37,8 @@ pub struct Decided {
     pub notices: Vec<Notice>,
     /// The images that are out now: where others read which, before the memory is stored.
     pub published: Published,
+    /// What is in quarantine once the calls are made, where that differs: a way back that is held back leaves nothing.
+    left: Option<Vec<Quarantined>>,
 }
 
 impl Decided {
@@ -43,6 +46,9 @@ impl Decided {
     pub fn before_call(&self) -> Memory {
         let mut memory = self.memory.clone();
         memory.intent.clone_from(&self.intent);
+        if let Some(left) = &self.left {
+            memory.quarantine.clone_from(left);
+        }
         memory
     }
 
@@ -53,6 +59,7 @@ impl Decided {
             intent: None,
             notices: Vec::new(),
             published: Published::default(),
+            left: None,
         }
     }
 }
@@ -170,6 +177,7 @@ impl<'a> Look<'a> {
             intent: calls.intent,
             notices: self.notices,
             published: self.published,
+            left: None,
         }
     }
 
@@ -189,6 +197,7 @@ impl<'a> Look<'a> {
             intent: None,
             notices: self.notices,
             published: self.published,
+            left: None,
         }
     }
 
@@ -196,8 +205,12 @@ impl<'a> Look<'a> {
     fn next(mut self, wanted: &[Wanted<'_>]) -> Decided {
         let facts = self.facts;
         if let Some(back) = facts.asks_back() {
+            let kept = self.memory.quarantine.clone();
             match way(facts, self.base, back, &mut self.memory, self.now) {
-                Way::Go(intent, reason) => return self.go_back(*intent, reason),
+                Way::Go(intent, reason) => {
+                    let left = std::mem::replace(&mut self.memory.quarantine, kept);
+                    return self.go_back(*intent, reason, left);
+                }
                 Way::Unknown(decision) => return self.hold(decision),
                 Way::Answered(outcome, reason) => {
                     self.memory.went_back = Some(back.at);
@@ -227,7 +240,7 @@ impl<'a> Look<'a> {
         self.roll_out(Next { due, lingering, asked })
     }
 
-    fn go_back(mut self, intent: Intent, reason: Reason) -> Decided {
+    fn go_back(mut self, intent: Intent, reason: Reason, left: Vec<Quarantined>) -> Decided {
         match actions(self.facts, self.base, &intent) {
             Err(decision) => self.hold(decision),
             Ok(_) if self.facts.paced.is_some() => {
@@ -236,11 +249,15 @@ impl<'a> Look<'a> {
             }
             Ok(actions) => {
                 self.memory.intent = None;
-                self.make(Calls {
+                let calls = Calls {
                     actions,
                     reasons: vec![reason],
                     intent: Some(intent),
-                })
+                };
+                Decided {
+                    left: Some(left),
+                    ..self.make(calls)
+                }
             }
         }
     }
@@ -264,11 +281,14 @@ impl<'a> Look<'a> {
                 }
                 Standing::Deployed(key, wish, reason) => {
                     self.memory.seen(&key, &wish.digest, self.base.arn, self.now);
+                    let wishes = BTreeMap::from([(key, wish)]);
                     if self.base.is_at_rest() {
-                        self.memory
-                            .prove(&BTreeMap::from([(key, wish)]), self.base.arn, self.now);
+                        self.memory.prove(&wishes, self.base.arn, self.now);
                     }
-                    self.others.push((Outcome::Ignore, reason));
+                    // Others may wait for its proof, which is to be seen once its tasks run.
+                    let proved = self.memory.has_proved(&wishes);
+                    let outcome = if proved { Outcome::Ignore } else { Outcome::Wait };
+                    self.others.push((outcome, reason));
                 }
             }
         }

@@ -37,6 +37,12 @@ impl Memory {
         }
     }
 
+    /// Whether these images are known to run.
+    pub(super) fn has_proved(&self, wishes: &BTreeMap<String, Wish>) -> bool {
+        let mut wishes = wishes.iter();
+        wishes.all(|(key, wish)| self.proved.get(key).is_some_and(|p| p.wish.digest == wish.digest))
+    }
+
     /// Forgets what was proved and is in no container any more: it did not stay so.
     pub(super) fn disprove(&mut self, base: &Base<'_>) {
         let images: Vec<ImageRef> = base.containers.iter().filter_map(|c| c.image.parse().ok()).collect();

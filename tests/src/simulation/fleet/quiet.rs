@@ -17,12 +17,14 @@ const REST: SignedDuration = SignedDuration::from_secs(100);
 /// How many passes a quiet world may take to come to rest.
 const PASSES: usize = 400;
 
+/// How many gates open without anything that comes of it before nothing is expected any more.
+const OPENINGS: usize = 8;
+
 /// What is the same when nothing happens any more.
 #[derive(Debug, PartialEq)]
 struct Picture {
     services: Vec<String>,
     revisions: usize,
-    notices: usize,
     followers: BTreeMap<String, String>,
     waiting: Vec<Option<String>>,
 }
@@ -48,23 +50,25 @@ impl History {
 
     /// Pass after pass, until neither ECS nor the function changes anything and no gate is to open.
     fn come_to_port(&mut self, people: bool) -> Result<(), Violation> {
-        let mut same = 0;
+        let (mut same, mut openings) = (0, 0);
         for pass in 0..PASSES {
             let before = self.picture_of_fleet();
             self.fleet_settles()?;
+            if people {
+                self.agree_to_all();
+            }
             self.look_at(Domain::Delivery)?;
             if pass % 5 == 0 || same > 1 {
                 self.sweep(Domain::Delivery)?;
             }
-            if people {
-                self.agree_to_all();
-            }
             same = if self.picture_of_fleet() == before { same + 1 } else { 0 };
             let under_way = self.scenario.targets.iter().any(|p| self.memory(&p.target).is_under_way());
-            let next = self.next_opening();
+            // A window opens every hour, and may change nothing: someone has to agree as well.
+            let next = self.next_opening().filter(|_| openings < OPENINGS);
             if same > 2 && !under_way && next.is_none() {
                 return Ok(());
             }
+            openings = if same > 2 && next.is_some() { openings + 1 } else { openings.min(same * OPENINGS) };
             // What hangs is ended after its time, and the last call for that is repeated every two minutes.
             let wait = match next {
                 Some(at) if same > 2 => at.duration_since(self.now()) + SignedDuration::from_secs(2),
@@ -139,7 +143,6 @@ impl History {
                 .map(|d| format!("{} {:?}", d.definition, d.rollout))
                 .collect(),
             revisions: targets.iter().map(|p| world.definitions.revisions(&p.target.name)).sum(),
-            notices: world.around.notices.len(),
             followers: world
                 .around
                 .followers
@@ -148,7 +151,7 @@ impl History {
                 .collect(),
             waiting: targets
                 .iter()
-                .map(|p| self.memory(&p.target).waiting.map(|w| format!("{:?} {:?}", w.wishes.keys(), w.codes)))
+                .map(|p| self.memory(&p.target).waiting.map(|w| format!("{:?}", w.wishes)))
                 .collect(),
         }
     }

@@ -8,7 +8,7 @@ use wharfinger_core::ids::Target;
 
 use super::super::{Violation, Watch, held};
 use super::rollouts::Step;
-use super::{memory, number, pinned, short};
+use super::{Sent, memory, number, pinned, short};
 use crate::simulation::fleet::FAMILY;
 use crate::simulation::scenario::{CLUSTER, Scenario};
 use crate::simulation::tally::Tally;
@@ -61,6 +61,12 @@ impl Watch {
         if self.ships.registered.insert(target.clone(), again.clone()) == Some(again) {
             return Ok(());
         }
+        self.ships.rollouts.push(Sent {
+            target: target.clone(),
+            to: arn.to_owned(),
+            digest: Some(digest.clone()),
+            back: intent.back.is_some(),
+        });
         if let Some(asked) = &intent.back {
             tally.rollout("family sent back as someone asked");
             return self.ships.goes_back(world, scenario, (target, &intent.base, arn), asked).map_err(wrong);

@@ -268,7 +268,8 @@ impl Watch {
         if let Some(digest) = pinned(world, &from.definition) {
             let key = (target.clone(), digest);
             self.ships.left.insert(key.clone());
-            if number(to) < number(&from.definition) && self.ships.sent.contains_key(&key) {
+            let sent = self.ships.sent.contains_key(&key) && self.ships.settled.contains(&from.definition);
+            if number(to) < number(&from.definition) && sent {
                 self.ships.held.entry(key).or_insert((at, Hold::Left));
             }
         }
@@ -305,7 +306,9 @@ impl Watch {
             return;
         };
         let memory = memory(item);
-        self.ships.settled.extend(memory.watched.iter().map(|watched| watched.to.clone()));
+        let watched = memory.watched.iter().map(|watched| &watched.to);
+        let done = memory.done.values().map(|done| &done.revision);
+        self.ships.settled.extend(watched.chain(done).cloned());
         if !self.ships.on {
             return;
         }

@@ -38,8 +38,13 @@ impl Ships {
         let Some(source) = &rule.gates.after else {
             return best(world, rule);
         };
-        let proved = remembered(world, source).proved.into_values().map(|proof| proof.wish.digest);
-        let ranked = proved.filter_map(|digest| Some((self.rank(rule, &digest, world.now)?, digest)));
+        // By the tag under which it was proved, or by the newest push.
+        let newest = best(world, rule);
+        let proved = remembered(world, source).proved.into_values().map(|proof| proof.wish);
+        let proved = proved.filter(|wish| {
+            Pushed::new(rule, &wish.tag, wish.pushed_at).is_some() || newest.as_ref() == Some(&wish.digest)
+        });
+        let ranked = proved.filter_map(|wish| Some((self.rank(rule, &wish.digest, world.now)?, wish.digest)));
         ranked.max().map(|(_, digest)| digest)
     }
 

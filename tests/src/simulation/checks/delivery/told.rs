@@ -3,7 +3,7 @@
 use serde_json::Value;
 use wharfinger_cloud::world::{Rollout, World};
 use wharfinger_core::delivery::Memory;
-use wharfinger_core::ids::Target;
+use wharfinger_core::ids::{Target, TargetKind};
 
 use super::super::{Violation, Watch};
 use super::{pinned, short};
@@ -27,6 +27,10 @@ impl Watch {
             let to = sent.to.as_str();
             if !told(to, &["Rollout Started"]) {
                 return wrong(to, "began");
+            }
+            // A family has no tasks whose end could be told.
+            if target.kind == TargetKind::Task {
+                continue;
             }
             if memory.watched.as_ref().is_none_or(|w| w.to != to) && !told(to, &ENDS) {
                 return wrong(to, "ended");
