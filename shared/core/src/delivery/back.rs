@@ -70,6 +70,8 @@ pub(super) fn way(facts: &Facts, base: &Base<'_>, back: &Back, memory: &mut Memo
         asked: None,
         back: Some(back.clone()),
         base: base.arn.to_owned(),
+        made_of: None,
+        keeps: Vec::new(),
         at: now,
         registered: plan.registered,
     };

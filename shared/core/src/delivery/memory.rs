@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::compare::Difference;
 use super::linger::Side;
+use super::newest::Newer;
 use super::notice::{Notice, Stage};
 use super::proof::Proof;
 use super::quarantine::Quarantined;
@@ -70,6 +71,9 @@ pub struct Memory {
     /// The last `apply --linger` that was dealt with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lingered: Option<Timestamp>,
+    /// What someone else registered since, and is not out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newer: Option<Newer>,
 }
 
 /// A rollout that has begun.
@@ -89,8 +93,14 @@ pub struct Intent {
     /// The `wharfinger rollback` that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back: Option<Back>,
-    /// The ARN of the revision that it is made of.
+    /// The ARN of the revision before.
     pub base: String,
+    /// The ARN of the revision that its own is made of, unless that is the one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_of: Option<String>,
+    /// The containers that keep the image that they have, since `made_of` has another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keeps: Vec<ImageChange>,
     /// When it began.
     pub at: Timestamp,
     /// The ARN of the revision that was registered for it.
@@ -107,7 +117,13 @@ impl Intent {
 
     /// The images, as [`super::revise`] and [`super::differences`] take them.
     pub fn images(&self) -> Images {
-        self.changes.iter().map(|c| (c.container, c.to.clone())).collect()
+        let all = self.changes.iter().chain(&self.keeps);
+        all.map(|c| (c.container, c.to.clone())).collect()
+    }
+
+    /// The ARN of the revision that its own is made of.
+    pub fn source(&self) -> &str {
+        self.made_of.as_deref().unwrap_or(&self.base)
     }
 }
 
@@ -226,6 +242,9 @@ impl Memory {
         }
         self.refused = None;
         self.waiting = None;
+        if intent.made_of.is_some() {
+            self.newer = None;
+        }
         let watched = Watched::new(intent, revision, now);
         let mut notices = Vec::new();
         if let Some(before) = self.watched.take() {
@@ -265,8 +284,8 @@ impl Memory {
         let Some(intent) = self.intent.take() else { return };
         self.refused = Some(Refusal {
             digests: intent.digests(),
+            base: intent.source().to_owned(),
             side: intent.side,
-            base: intent.base,
             revision: intent.registered.unwrap_or_default(),
             differences: differences.iter().map(ToString::to_string).collect(),
         });
