@@ -269,3 +269,29 @@ fn two_tasks_at_one_address_that_both_leave() {
         report(&format!("{} of two tasks that both leave", side.name()), &seen);
     }
 }
+
+/// One has joined and leaves; another gets its address, and leaves before its start was dealt with.
+fn second_leaves_at_once(side: Side) -> Play {
+    let (mut world, target) = world(Some(TargetType::Ip));
+    let (first, joins) = start(&mut world, &target);
+    let world = world.shared();
+    stage::hear_now(side, &world, &joins).unwrap();
+    let mut inner = world.borrow_mut();
+    let leaves = stop(&mut inner, &first);
+    let (second, joins) = start(&mut inner, &target);
+    let leaves_too = stop(&mut inner, &second);
+    drop(inner);
+    Play {
+        world,
+        starts: starts([("leave", leaves), ("join", joins), ("leave too", leaves_too)]),
+    }
+}
+
+#[test]
+fn two_tasks_at_one_address_the_second_of_which_leaves_at_once() {
+    // Three at once in Cloud Map, where operations end at any time, take minutes: that is the simulation's.
+    let side = Side::Balancing;
+    let play = || second_leaves_at_once(side);
+    let seen = search::all(side, 0, &warm(Some(TargetType::Ip)), &play, &ends(side, BTreeSet::new()));
+    report(&format!("{} of two tasks, the second leaves at once", side.name()), &seen);
+}

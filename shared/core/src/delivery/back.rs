@@ -74,6 +74,7 @@ pub(super) fn way(facts: &Facts, base: &Base<'_>, back: &Back, memory: &mut Memo
         keeps: Vec::new(),
         at: now,
         registered: plan.registered,
+        sent: None,
     };
     Way::Go(Box::new(intent), Reason::new(Code::RollbackStarts, message))
 }

@@ -23,6 +23,7 @@ use super::waiting::Waits;
 use super::{Facts, Published, rule_key};
 use crate::event::{Envelope, ImageAction};
 use crate::ids::same_revision;
+use crate::known::Known;
 use crate::report::{Code, Decision, Outcome, Reason};
 
 /// What [`decide()`] says.
@@ -146,8 +147,12 @@ impl<'a> Look<'a> {
 
     /// What the look tells of what was remembered.
     fn remember(&mut self) {
-        if self.memory.has_arrived(self.base.service) {
+        if self.memory.has_arrived(self.base.service, &self.facts.sent_to) {
+            let sent = self.memory.intent.as_ref().and_then(|intent| intent.sent);
             self.notices.extend(self.memory.settle(&self.facts.target, self.now));
+            if let (Some(watched), Some(sent)) = (&mut self.memory.watched, sent) {
+                watched.sent = sent;
+            }
         }
         let keys: BTreeSet<_> = self.facts.rules.iter().map(rule_key).collect();
         self.memory.done.retain(|key, _| keys.contains(key));
@@ -217,7 +222,7 @@ impl<'a> Look<'a> {
         let lingering = lingering(facts, self.base, self.base.answer);
         if due.is_empty() && !(asked.is_some() && lingering.side.changes()) {
             // Whatever was begun is through, or no longer wanted.
-            self.memory.intent = None;
+            self.memory.give_up(self.now);
             if asked.is_some() {
                 self.memory.lingered = asked;
                 let said = unchanged(facts, lingering).map(|reason| (Outcome::Ignore, reason));
@@ -296,6 +301,7 @@ impl<'a> Look<'a> {
             keeps: taken.map_or_else(Vec::new, |newest| newest.keeps(due, self.facts, self.base)),
             at: self.now,
             registered: None,
+            sent: None,
         }
     }
 
@@ -350,8 +356,16 @@ impl<'a> Look<'a> {
         if let Some(reason) = refused(&self.memory, intent, self.base) {
             return Err(Decision::without_calls(Outcome::Ignore, reason));
         }
-        if let Some(unseen) = unseen(&self.memory, self.base) {
+        if let Some(unseen) = unseen(&self.memory, self.base, self.now) {
             return Err(Decision::without_calls(Outcome::Wait, unseen));
+        }
+        if self.facts.sent_since().is_some() && self.facts.sent_to == Known::No {
+            let message = format!(
+                "whether {} was sent to its next revision is not known",
+                self.facts.target
+            );
+            let reason = Reason::new(Code::FactsMissing, message);
+            return Err(Decision::needs("ListServiceDeployments", reason));
         }
         let timed_out = match in_progress(self.base, due, self.now) {
             Some(Progress::Running(reason)) => return Err(Decision::without_calls(Outcome::Wait, reason)),
@@ -476,14 +490,22 @@ fn resumed(memory: &Memory, intent: &Intent, base: &Base<'_>) -> Option<(Intent,
     same.then_some((resumed, registered))
 }
 
-/// The service was sent to a revision a moment ago, and ECS does not show it yet: what it shows is no base for the next.
-fn unseen(memory: &Memory, base: &Base<'_>) -> Option<Reason> {
-    let watched = memory.watched.as_ref()?;
-    let message = format!(
-        "the service was sent to {}, which ECS does not show yet",
-        short(&watched.to)
-    );
-    (!base.service?.has_had(&watched.to)).then(|| Reason::new(Code::DeploymentInProgress, message))
+/// The service was sent to a revision a moment ago, or may have been, and ECS does not show it yet: what it shows is no base
+/// for the next.
+fn unseen(memory: &Memory, base: &Base<'_>, now: Timestamp) -> Option<Reason> {
+    let service = base.service?;
+    let message = match (&memory.watched, &memory.intent) {
+        (_, Some(intent)) if intent.may_show(now) => {
+            let to = intent.registered.as_deref().map_or("another revision", short);
+            format!("the service may have been sent to {to}, which ECS does not show yet")
+        }
+        (Some(watched), _) if !service.has_had(&watched.to) => {
+            let to = short(&watched.to);
+            format!("the service was sent to {to}, which ECS does not show yet")
+        }
+        _ => return None,
+    };
+    Some(Reason::new(Code::DeploymentInProgress, message))
 }
 
 fn refused(memory: &Memory, intent: &Intent, base: &Base<'_>) -> Option<Reason> {

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::gate::ScanReport;
 use super::{Follower, ImageFacts, Intent, Linger, Memory, Proof, Wish};
-use crate::config::{Base, Delivery};
 use crate::config::asked::{Approved, Back, BackTo};
 use crate::config::stored::Managed;
+use crate::config::{Base, Delivery};
 use crate::ids::{Digest, Target, TargetKind, TaskDefinitionRef};
 use crate::known::Known;
 use crate::service::ServiceFacts;
@@ -35,6 +35,8 @@ pub struct Facts {
     pub latest: Known<Option<Value>>,
     /// The same of the revision that `wharfinger rollback` names.
     pub back_to: Known<Option<Value>>,
+    /// The revisions that the service was sent to since [`Facts::sent_since`].
+    pub sent_to: Known<Vec<String>>,
     /// How long its tasks are to linger.
     pub linger: Option<Linger>,
     /// When `apply --linger` last asked that this be rolled out without an image to wait for.
@@ -94,6 +96,7 @@ impl Facts {
             definition: Known::No,
             latest: Known::No,
             back_to: Known::No,
+            sent_to: Known::No,
             linger: Linger::of(&stored.config),
             linger_asked: stored.linger_asked,
             approvals: stored.approvals.clone(),
@@ -157,6 +160,17 @@ impl Facts {
         };
         match answer {
             Known::Yes(Some(answer)) => Some(answer),
+            Known::Yes(None) | Known::No => None,
+        }
+    }
+
+    /// Since when `ListServiceDeployments` is to be asked for what the service was sent to: it may have been sent to the
+    /// revision of a rollout that broke off, and `DescribeServices` does not show it there.
+    pub fn sent_since(&self) -> Option<Timestamp> {
+        let intent = self.memory.intent.as_ref()?;
+        let (registered, sent) = (intent.registered.as_deref()?, intent.sent?);
+        match &self.service {
+            Known::Yes(Some(service)) => (!service.has_had(registered)).then_some(sent),
             Known::Yes(None) | Known::No => None,
         }
     }

@@ -25,7 +25,13 @@ fn old() -> String {
 
 /// Terraform's revision 8, with an image that is long out of date.
 fn terraform() -> Value {
-    registered(8, &[("log", "public.ecr.aws/log:2"), ("web", &format!("{HOST}/shop/web:1.0.0"))])
+    registered(
+        8,
+        &[
+            ("log", "public.ecr.aws/log:2"),
+            ("web", &format!("{HOST}/shop/web:1.0.0")),
+        ],
+    )
 }
 
 fn request(decided: &Decided) -> Value {
@@ -63,10 +69,17 @@ fn every_row_of_what_is_registered_beside() {
         ("a side container alone", beside(facts(), side), &[RolloutStarts]),
         (
             "the image of no rule",
-            beside(facts(), definition(8, &[("web", &old()), ("log", "public.ecr.aws/log:2")])),
+            beside(
+                facts(),
+                definition(8, &[("web", &old()), ("log", "public.ecr.aws/log:2")]),
+            ),
             &[RolloutStarts, NewerRevision],
         ),
-        ("Terraform's", beside(facts(), terraform()), &[RolloutStarts, NewerRevision]),
+        (
+            "Terraform's",
+            beside(facts(), terraform()),
+            &[RolloutStarts, NewerRevision],
+        ),
         (
             "Terraform's, said",
             beside(facts(), terraform()).with_rule(json!({ "base": "service" })),
@@ -109,7 +122,12 @@ fn every_row_of_what_is_registered_beside() {
     ];
     for (name, facts, expected) in cases {
         let decided = decide(&facts, now());
-        assert_eq!(codes(&decided.decision), expected, "{name}: {:?}", decided.decision.reasons);
+        assert_eq!(
+            codes(&decided.decision),
+            expected,
+            "{name}: {:?}",
+            decided.decision.reasons
+        );
         let missing: &[&str] = match expected {
             [FactsMissing] => &["DescribeTaskDefinition"],
             _ => &[],
@@ -126,7 +144,12 @@ fn of_the_service_nothing_goes_out_but_the_image_and_of_the_latest_all_but_the_i
         let intent = decided.intent.clone().unwrap();
         assert_eq!(intent.base, arn(7), "what is gone back to");
         let telling = decided.decision.reasons[1].message.clone();
-        (request(&decided), intent, facts.source_of(&decided.intent.unwrap()).cloned(), telling)
+        (
+            request(&decided),
+            intent,
+            facts.source_of(&decided.intent.unwrap()).cloned(),
+            telling,
+        )
     };
     let (request, intent, source, telling) = of("service");
     assert_eq!(request["cpu"], "256");
@@ -144,7 +167,10 @@ fn of_the_service_nothing_goes_out_but_the_image_and_of_the_latest_all_but_the_i
     assert_eq!(request["containerDefinitions"][0]["image"], "public.ecr.aws/log:2");
     assert_eq!(request["containerDefinitions"][1]["image"], pinned(4));
     // Told is what changes for the service: from the image that it runs.
-    assert_eq!((intent.changes[0].container, intent.changes[0].from.clone()), (1, old()));
+    assert_eq!(
+        (intent.changes[0].container, intent.changes[0].from.clone()),
+        (1, old())
+    );
     assert_eq!((intent.made_of, intent.keeps), (Some(arn(8)), vec![]));
     assert_eq!(source.unwrap()["taskDefinition"]["revision"], 8);
     assert_eq!(
@@ -178,14 +204,16 @@ fn the_images_of_rules_that_are_not_due_stay_as_the_service_runs_them() {
     let decided = decide(&beside(facts, newest.clone()), now());
     assert_eq!(codes(&decided.decision), [RolloutStarts, NewerRevision, ApprovalNeeded]);
     let request = request(&decided);
-    let images: Vec<_> = (0..3).map(|i| request["containerDefinitions"][i]["image"].clone()).collect();
+    let images: Vec<_> = (0..3)
+        .map(|i| request["containerDefinitions"][i]["image"].clone())
+        .collect();
     assert_eq!(images, [pinned(4), api, pinned(4)]);
     let intent = decided.intent.unwrap();
     let names = |changes: &[crate::delivery::ImageChange]| changes.iter().map(|c| c.name.clone()).collect::<Vec<_>>();
-    assert_eq!((names(&intent.changes), names(&intent.keeps)), (
-        vec!["web".to_owned(), "migrate".to_owned()],
-        vec!["api".to_owned()]
-    ));
+    assert_eq!(
+        (names(&intent.changes), names(&intent.keeps)),
+        (vec!["web".to_owned(), "migrate".to_owned()], vec!["api".to_owned()])
+    );
     // And that is what the registered revision is compared with.
     let mut made = newest;
     for (i, image) in images.iter().enumerate() {
@@ -224,7 +252,10 @@ fn an_image_is_held_against_the_platform_of_the_revision_that_it_goes_into() {
 
 /// The service on revision 9, which was made for the wish while Terraform's 8 was there.
 fn rolled_out(base: &str) -> (Facts, Memory) {
-    let begun = decide(&beside(facts(), terraform()).with_rule(json!({ "base": base })), ago(600));
+    let begun = decide(
+        &beside(facts(), terraform()).with_rule(json!({ "base": base })),
+        ago(600),
+    );
     let mut memory = begun.before_call();
     memory.registered(&arn(9));
     memory.settle(&facts().target, ago(590));
@@ -242,12 +273,18 @@ fn what_is_passed_over_is_remembered_until_it_is_out() {
     let newer = |memory: &Memory| memory.newer.as_ref().map(|newer| newer.revision.clone());
     let look = |facts: Facts, memory: &Memory, seconds: i64| {
         let memory = memory.clone();
-        decide(&Facts { memory, ..facts }, now() + jiff::SignedDuration::from_secs(seconds))
+        decide(
+            &Facts { memory, ..facts },
+            now() + jiff::SignedDuration::from_secs(seconds),
+        )
     };
     // Of the latest it is out with the rollout.
     let (facts, memory) = rolled_out("latest");
     assert_eq!(newer(&memory), None);
-    assert_eq!(codes(&look(facts, &memory, 0).decision), [RolloutSucceeded, AlreadyDeployed]);
+    assert_eq!(
+        codes(&look(facts, &memory, 0).decision),
+        [RolloutSucceeded, AlreadyDeployed]
+    );
 
     // Of the service it is passed over: a revision of ours after it does not bring it out.
     let (facts, memory) = rolled_out("service");
@@ -258,7 +295,10 @@ fn what_is_passed_over_is_remembered_until_it_is_out() {
     };
     assert_eq!(memory.newer, Some(expected.clone()));
     let after = look(facts.clone(), &memory, 0);
-    assert_eq!(codes(&after.decision), [RolloutSucceeded, AlreadyDeployed, NewerRevision]);
+    assert_eq!(
+        codes(&after.decision),
+        [RolloutSucceeded, AlreadyDeployed, NewerRevision]
+    );
     let again = look(facts.clone(), &after.memory, 60);
     assert_eq!(codes(&again.decision), [AlreadyDeployed, NewerRevision]);
     assert_eq!(again.memory.newer, Some(expected), "it keeps its time");
@@ -269,7 +309,10 @@ fn what_is_passed_over_is_remembered_until_it_is_out() {
     // One that is like what runs ends it; so does one that they deploy.
     let mut like = definition(11, &[("web", "x"), ("log", "public.ecr.aws/log:1")]);
     like["taskDefinition"]["containerDefinitions"][0]["image"] = json!(old());
-    assert_eq!(newer(&look(beside(facts.clone(), like), &again.memory, 60).memory), None);
+    assert_eq!(
+        newer(&look(beside(facts.clone(), like), &again.memory, 60).memory),
+        None
+    );
     let mut theirs = facts.with_service(|s| s["taskDefinition"] = json!(arn(10)));
     theirs.definition = Known::Yes(Some(registered(10, &[("web", &old())])));
     theirs.latest = theirs.definition.clone();
@@ -281,7 +324,10 @@ fn what_is_passed_over_is_remembered_until_it_is_out() {
     let mut ours = after.memory;
     ours.newer = None;
     let decided = look(back, &ours, 60);
-    assert_eq!((codes(&decided.decision), newer(&decided.memory)), (vec![RolledBack], None));
+    assert_eq!(
+        (codes(&decided.decision), newer(&decided.memory)),
+        (vec![RolledBack], None)
+    );
 }
 
 #[test]
@@ -303,7 +349,10 @@ fn a_rollout_of_the_latest_that_broke_off_goes_on_and_one_that_was_spoilt_is_not
         assert_eq!(decided.before_call().intent, memory.intent);
     }
     // Something else was registered since: it is made of that.
-    let decided = decide(&with(&memory, &beside(facts.clone(), registered(10, &[("web", &old())]))), now());
+    let decided = decide(
+        &with(&memory, &beside(facts.clone(), registered(10, &[("web", &old())]))),
+        now(),
+    );
     assert_eq!(calls(&decided.decision), ["RegisterTaskDefinition", "UpdateService"]);
     let made_of = |intent: &Option<Intent>| intent.as_ref().unwrap().made_of.clone();
     assert_eq!(made_of(&decided.intent), Some(arn(10)));
@@ -317,8 +366,14 @@ fn a_rollout_of_the_latest_that_broke_off_goes_on_and_one_that_was_spoilt_is_not
     let mut another = spoilt.clone();
     another.wishes.insert("shop/web".into(), wish("1.2.5", 5, now()));
     for facts in [&facts, &spoilt, &another] {
-        assert_eq!(codes(&decide(&with(&memory, facts), now()).decision)[0], RevisionDiffers);
+        assert_eq!(
+            codes(&decide(&with(&memory, facts), now()).decision)[0],
+            RevisionDiffers
+        );
     }
     another.latest = facts.latest;
-    assert_eq!(codes(&decide(&with(&memory, &another), now()).decision)[0], RolloutStarts);
+    assert_eq!(
+        codes(&decide(&with(&memory, &another), now()).decision)[0],
+        RolloutStarts
+    );
 }
