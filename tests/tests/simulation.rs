@@ -60,7 +60,8 @@ fn nothing_is_violated() {
 
 /// Each gate, each thing that people ask of rollouts, and each call of a rollout that fails.
 fn images_were_rolled_out(tally: &Tally) {
-    let gates = ["after", "approval", "bake", "mature", "scan", "waves", "windows"].map(|gate| format!("through {gate}"));
+    let gates =
+        ["after", "approval", "bake", "mature", "scan", "waves", "windows"].map(|gate| format!("through {gate}"));
     let waits = [
         "ApprovalNeeded",
         "Baking",
@@ -106,7 +107,10 @@ fn images_were_rolled_out(tally: &Tally) {
     ] {
         assert!(tally.deeds.get(kind).is_some_and(|n| *n > 5), "{kind}: {tally}");
     }
-    assert!(tally.faults.get("outage of delivery").is_some_and(|n| *n > 5), "{tally}");
+    assert!(
+        tally.faults.get("outage of delivery").is_some_and(|n| *n > 5),
+        "{tally}"
+    );
     for call in simulation::fleet::CALLS {
         let struck = tally.struck.keys().any(|(operation, _)| *operation == call);
         assert!(struck, "{call}: {tally}");

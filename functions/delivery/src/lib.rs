@@ -200,7 +200,10 @@ impl Delivery {
         managed: Managed,
         moved: &str,
     ) -> Result<(), Fault> {
-        if !Stored::read(cloud, &managed.target).await?.is_quiet(attempt, &managed, cloud.now()) {
+        if !Stored::read(cloud, &managed.target)
+            .await?
+            .is_quiet(attempt, &managed, cloud.now())
+        {
             return self.converge(cloud, attempt, cause, managed).await;
         }
         let message = format!("{moved}; no image waits for it");

@@ -96,7 +96,7 @@ impl Stored {
     pub fn is_quiet(&self, attempt: &Attempt, managed: &Managed, now: Timestamp) -> bool {
         let facts = facts(attempt, managed, self);
         let asked = facts.asks_to_linger().is_some() || facts.asks_back().is_some();
-        self.is_settled() && !asked && !facts.is_agreed_anew(now)
+        self.is_settled() && !asked && !facts.is_agreed_anew(now) && !facts.is_unproved()
     }
 
     /// Puts a wish in the place of the one that was read. `false` when another invocation was quicker.

@@ -21,7 +21,11 @@ impl History {
             return Fate::Lagging;
         }
         let of_fleet = self.fleet.is_some() && CALLS.contains(&operation);
-        let share = if of_fleet { 2 * self.temper.faults } else { self.temper.faults };
+        let share = if of_fleet {
+            2 * self.temper.faults
+        } else {
+            self.temper.faults
+        };
         if !self.dice.chance(share) {
             return Fate::Fine;
         }

@@ -278,7 +278,11 @@ impl History {
         Ok(())
     }
 
-    pub(super) fn still(&mut self, what: &str, run: impl FnOnce(&mut Self) -> Result<(), Violation>) -> Result<(), Violation> {
+    pub(super) fn still(
+        &mut self,
+        what: &str,
+        run: impl FnOnce(&mut Self) -> Result<(), Violation>,
+    ) -> Result<(), Violation> {
         let (before, changes) = (self.picture(), self.tally.changes.clone());
         run(self)?;
         if self.tally.changes != changes {

@@ -28,6 +28,8 @@ pub struct Service {
     pub proved: Option<String>,
     /// How long its deployment configuration makes a healthy deployment wait: a PAUSE hook.
     pub patience: Duration,
+    /// The task definition of each deployment that there ever was, and when it began.
+    pub sent_to: Vec<(Timestamp, String)>,
 }
 
 /// A deployment.
@@ -89,6 +91,7 @@ impl World {
             health_check,
             proved: None,
             patience: Duration::ZERO,
+            sent_to: Vec::new(),
         };
         self.services.insert(target.clone(), service);
         self.deploy(target, definition, "in progress");
@@ -119,6 +122,7 @@ impl World {
         };
         if let Some(service) = self.services.get_mut(target) {
             service.deployments.insert(0, deployment);
+            service.sent_to.push((since, definition.to_owned()));
         }
         self.tell_deployment(target, &id, "SERVICE_DEPLOYMENT_IN_PROGRESS", reason);
     }

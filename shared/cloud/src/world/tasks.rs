@@ -261,6 +261,7 @@ impl World {
                 health_check: false,
                 proved: None,
                 patience: std::time::Duration::ZERO,
+                sent_to: Vec::new(),
             };
             self.services.insert(task.target.clone(), service);
         }

@@ -73,10 +73,30 @@ impl Facts {
         let mut open = self.approvals.iter().filter(|a| a.holds(&a.digest, now));
         open.any(|agreed| {
             let is_out = memory.proved.values().any(|proof| proof.wish.digest == agreed.digest);
-            let kept = memory.quarantine.iter().filter(|q| q.digest == agreed.digest).map(|q| q.at);
-            let done = memory.done.values().filter(|done| done.digest == agreed.digest).map(|done| done.at);
+            let kept = memory
+                .quarantine
+                .iter()
+                .filter(|q| q.digest == agreed.digest)
+                .map(|q| q.at);
+            let done = memory
+                .done
+                .values()
+                .filter(|done| done.digest == agreed.digest)
+                .map(|done| done.at);
             let held = kept.chain(done).max();
             !is_out && held.is_some_and(|at| agreed.at > at)
+        })
+    }
+
+    /// Whether an image is out that nobody has seen come up, and that is not in quarantine: others may wait for its proof.
+    #[must_use]
+    pub fn is_unproved(&self) -> bool {
+        let memory = &self.memory;
+        self.wishes.iter().any(|(key, wish)| {
+            let is = |digest: &Digest| *digest == wish.digest;
+            memory.done.get(key).is_some_and(|done| is(&done.digest))
+                && !memory.proved.values().any(|proof| is(&proof.wish.digest))
+                && !memory.quarantine.iter().any(|q| is(&q.digest))
         })
     }
 }

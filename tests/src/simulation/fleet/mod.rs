@@ -96,7 +96,9 @@ impl History {
         let name = running.name.clone();
         let calls = self.tally.calls;
         self.step_one(place)?;
-        let last = self.last_call.filter(|call| CALLS.contains(call) && self.tally.calls != calls);
+        let last = self
+            .last_call
+            .filter(|call| CALLS.contains(call) && self.tally.calls != calls);
         if let (Some(call), Some(place)) = (last, self.running.iter().position(|r| r.name == name))
             && self.dice.chance(self.temper.kills)
         {

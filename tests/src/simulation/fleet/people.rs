@@ -51,7 +51,10 @@ impl History {
     pub(super) fn approve(&mut self, place: usize, digest: Digest) {
         let now = self.now();
         let spans = [60, 900, WEEK, WEEK];
-        let seconds = *self.dice.pick(if self.quiet { &spans[2..] } else { &spans }).unwrap_or(&WEEK);
+        let seconds = *self
+            .dice
+            .pick(if self.quiet { &spans[2..] } else { &spans })
+            .unwrap_or(&WEEK);
         let until = now.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(now);
         let Some(plan) = self.scenario.targets.get_mut(place) else {
             return;
@@ -122,7 +125,11 @@ impl History {
         let now = self.world.borrow().services.get(target)?.primary()?.definition.clone();
         let (family, number) = now.rsplit_once(':')?;
         let number: u64 = number.parse().ok().filter(|n| *n > 1)?;
-        let by = if self.dice.chance(600) { 1 } else { self.dice.between(1, number - 1) };
+        let by = if self.dice.chance(600) {
+            1
+        } else {
+            self.dice.between(1, number - 1)
+        };
         Some(format!("{family}:{}", number - by))
     }
 
@@ -151,7 +158,8 @@ impl History {
         let until = now.saturating_add(SignedDuration::from_mins(minutes)).unwrap_or(now);
         plan.paused = (!was).then_some((now, until));
         let target = plan.target.clone();
-        self.tally.deed(if was { "delivery resumed" } else { "delivery paused" });
+        self.tally
+            .deed(if was { "delivery resumed" } else { "delivery paused" });
         self.say(|_| format!("someone {} {target}", if was { "resumes" } else { "pauses" }));
         self.apply(place);
     }

@@ -62,13 +62,21 @@ impl History {
                 self.sweep(Domain::Delivery)?;
             }
             same = if self.picture_of_fleet() == before { same + 1 } else { 0 };
-            let under_way = self.scenario.targets.iter().any(|p| self.memory(&p.target).is_under_way());
+            let under_way = self
+                .scenario
+                .targets
+                .iter()
+                .any(|p| self.memory(&p.target).is_under_way());
             // A window opens every hour, and may change nothing: someone has to agree as well.
             let next = self.next_opening().filter(|_| openings < OPENINGS);
             if same > 2 && !under_way && next.is_none() {
                 return Ok(());
             }
-            openings = if same > 2 && next.is_some() { openings + 1 } else { openings.min(same * OPENINGS) };
+            openings = if same > 2 && next.is_some() {
+                openings + 1
+            } else {
+                openings.min(same * OPENINGS)
+            };
             // What hangs is ended after its time, and the last call for that is repeated every two minutes.
             let wait = match next {
                 Some(at) if same > 2 => at.duration_since(self.now()) + SignedDuration::from_secs(2),
@@ -98,7 +106,8 @@ impl History {
             let Some(wish) = waiting.and_then(|w| w.wishes.into_values().next()) else {
                 continue;
             };
-            let holds = |p: &super::super::scenario::Plan| p.approvals.iter().any(|a| a.holds(&wish.digest, self.now()));
+            let holds =
+                |p: &super::super::scenario::Plan| p.approvals.iter().any(|a| a.holds(&wish.digest, self.now()));
             if !holds(&self.scenario.targets[place]) {
                 self.approve(place, wish.digest);
             }
@@ -142,7 +151,10 @@ impl History {
                 .into_values()
                 .map(|d| format!("{} {:?}", d.definition, d.rollout))
                 .collect(),
-            revisions: targets.iter().map(|p| world.definitions.revisions(&p.target.name)).sum(),
+            revisions: targets
+                .iter()
+                .map(|p| world.definitions.revisions(&p.target.name))
+                .sum(),
             followers: world
                 .around
                 .followers
@@ -164,7 +176,11 @@ impl History {
             let Some(parcel) = self.dice.pick(&self.handled).cloned() else {
                 return Ok(());
             };
-            if parcel.event.get("detail-type").is_some_and(|kind| kind == "Scheduled Event") {
+            if parcel
+                .event
+                .get("detail-type")
+                .is_some_and(|kind| kind == "Scheduled Event")
+            {
                 continue;
             }
             let what = format!("a late copy of `{}`", super::super::bus::title(&parcel.event));

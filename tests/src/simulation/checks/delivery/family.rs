@@ -16,7 +16,10 @@ use crate::simulation::tally::Tally;
 /// What only an answer has, and the one field that may change.
 fn rest(follower: &Follower, raw: &Value) -> Value {
     let mut raw = raw.clone();
-    if let Some(fields) = raw.as_object_mut().filter(|_| matches!(follower, Follower::Schedule { .. })) {
+    if let Some(fields) = raw
+        .as_object_mut()
+        .filter(|_| matches!(follower, Follower::Schedule { .. }))
+    {
         for answered in ["Arn", "CreationDate", "LastModificationDate"] {
             fields.remove(answered);
         }
@@ -35,7 +38,9 @@ const fn pointer(follower: &Follower) -> &'static str {
 }
 
 fn runs<'a>(follower: &Follower, raw: &'a Value) -> &'a str {
-    raw.pointer(pointer(follower)).and_then(Value::as_str).unwrap_or_default()
+    raw.pointer(pointer(follower))
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 impl Watch {
@@ -69,7 +74,10 @@ impl Watch {
         });
         if let Some(asked) = &intent.back {
             tally.rollout("family sent back as someone asked");
-            return self.ships.goes_back(world, scenario, (target, &intent.base, arn), asked).map_err(wrong);
+            return self
+                .ships
+                .goes_back(world, scenario, (target, &intent.base, arn), asked)
+                .map_err(wrong);
         }
         tally.rollout("image given to a family");
         if pinned(world, &intent.base).as_ref() == Some(&digest) {
@@ -80,11 +88,19 @@ impl Watch {
             from: &intent.base,
             digest: &digest,
         };
-        self.ships.goes_out(world, scenario, &step, &intent, tally).map_err(wrong)
+        self.ships
+            .goes_out(world, scenario, &step, &intent, tally)
+            .map_err(wrong)
     }
 
     /// What runs the family on a schedule moves to a newer revision, and nothing else of it changes.
-    pub(in super::super) fn look_at_move(&mut self, world: &World, to: &Move, did: &Did, tally: &mut Tally) -> Result<(), Violation> {
+    pub(in super::super) fn look_at_move(
+        &mut self,
+        world: &World,
+        to: &Move,
+        did: &Did,
+        tally: &mut Tally,
+    ) -> Result<(), Violation> {
         let target = Target::task(CLUSTER, FAMILY);
         held(world, &target, did)?;
         let wrong = |why: String| Err(Violation::new(format!("{} moves {}: {why}", did.caller, to.follower)));
@@ -113,7 +129,9 @@ impl Watch {
 
     /// What runs an older revision of the family than our newest one is left behind.
     pub(super) fn followers_at_rest(&self, world: &World, target: &Target) -> Result<(), Violation> {
-        let ours = self.ships.used.iter().filter(|arn| arn.contains(&format!("/{}:", target.name)));
+        // One whose answer was lost is not known once someone has registered another.
+        let ours = self.ships.used.intersection(&self.ships.settled);
+        let ours = ours.filter(|arn| arn.contains(&format!("/{}:", target.name)));
         let Some(newest) = ours.max_by_key(|arn| number(arn)) else {
             return Ok(());
         };
@@ -122,7 +140,11 @@ impl Watch {
             let cluster = raw.to_string().contains(&format!("cluster/{CLUSTER}\""));
             let pinned = is.contains(&format!("/{}:", target.name));
             if cluster && pinned && number(is) < number(newest) && !world.around.managed.contains(follower) {
-                return Err(Violation::new(format!("{follower} still runs {}, not {}", short(is), short(newest))));
+                return Err(Violation::new(format!(
+                    "{follower} still runs {}, not {}",
+                    short(is),
+                    short(newest)
+                )));
             }
         }
         Ok(())

@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use wharfinger_core::ids::{Digest, Target};
 
-use super::super::asked::{back, later, seconds, within};
 use super::super::SKEW;
+use super::super::asked::{back, later, seconds, within};
 use super::{INVOCATION, Scanned, Ships};
 use crate::simulation::fleet::Gates;
 use crate::simulation::scenario::{DeliveryPlan, Scenario};
@@ -64,7 +64,13 @@ impl Ships {
         Ok(through)
     }
 
-    fn matured(&self, rule: &DeliveryPlan, digest: &Digest, span: SignedDuration, now: Timestamp) -> Result<(), String> {
+    fn matured(
+        &self,
+        rule: &DeliveryPlan,
+        digest: &Digest,
+        span: SignedDuration,
+        now: Timestamp,
+    ) -> Result<(), String> {
         let pushes = self.pushes.get(&(rule.repository.clone(), digest.clone()));
         let first = pushes.into_iter().flatten().map(|(_, at)| *at).min();
         let old = first.is_some_and(|at| later(at, span) <= later(now, ROUGHLY));
@@ -81,9 +87,14 @@ impl Ships {
         since.retain(|at| later(*at, seconds(bake.unwrap_or_default())) <= later(now, ROUGHLY));
         check(!since.is_empty(), || format!("{name} has not proved it for {bake:?} s"))?;
         let ups = self.ups.get(&name).into_iter().flatten();
-        let first = ups.filter(|(_, up)| up.as_ref() == Some(digest)).map(|(at, _)| *at).min();
+        let first = ups
+            .filter(|(_, up)| up.as_ref() == Some(digest))
+            .map(|(at, _)| *at)
+            .min();
         let really = first.is_some_and(|first| since.iter().any(|at| first <= later(*at, ROUGHLY)));
-        check(really, || format!("{name} says it has proved it, and has not come up with it"))
+        check(really, || {
+            format!("{name} says it has proved it, and has not come up with it")
+        })
     }
 }
 
@@ -113,7 +124,12 @@ fn before(scenario: &Scenario, target: &Target, repository: &str, shares: &[usiz
     all.sort();
     let ends: Vec<_> = shares.iter().map(|share| (all.len() * share).div_ceil(100)).collect();
     let place = all.iter().position(|one| one == target).unwrap_or_default();
-    let begin = ends.iter().rev().find(|end| **end <= place).copied().unwrap_or_default();
+    let begin = ends
+        .iter()
+        .rev()
+        .find(|end| **end <= place)
+        .copied()
+        .unwrap_or_default();
     all.truncate(begin);
     all
 }

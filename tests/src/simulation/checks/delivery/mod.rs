@@ -189,7 +189,8 @@ impl Ships {
         // What ECS ended before anyone looked may be out of sight: then it is the same as if it had never been sent.
         let unseen = !self.settled.contains(definition);
         if self.used.contains(definition) && !unseen && !self.is_back(target, definition) {
-            self.held.insert(key, (world.now, Hold::Failed));
+            self.held
+                .insert(key, (super::asked::back(world.now, INVOCATION), Hold::Failed));
         }
     }
 }
@@ -212,9 +213,9 @@ impl Watch {
         let Some(service) = world.services.get(target) else {
             return;
         };
-        let ends = service
-            .primary()
-            .filter(|d| d.rollout == Rollout::InProgress && service.proved.as_ref().is_some_and(|p| *p != d.definition));
+        let ends = service.primary().filter(|d| {
+            d.rollout == Rollout::InProgress && service.proved.as_ref().is_some_and(|p| *p != d.definition)
+        });
         if let Some(ends) = ends {
             self.ships.failed(world, target, &ends.definition);
         }
@@ -307,12 +308,18 @@ impl Watch {
         };
         let memory = memory(item);
         let watched = memory.watched.iter().map(|watched| &watched.to);
-        let done = memory.done.values().map(|done| &done.revision);
+        // Of a family nothing is watched.
+        let family = pk.starts_with("task#");
+        let done = memory.done.values().filter(|_| family).map(|done| &done.revision);
         self.ships.settled.extend(watched.chain(done).cloned());
         if !self.ships.on {
             return;
         }
-        let proofs: BTreeMap<_, _> = memory.proved.values().map(|p| (p.wish.digest.clone(), p.since)).collect();
+        let proofs: BTreeMap<_, _> = memory
+            .proved
+            .values()
+            .map(|p| (p.wish.digest.clone(), p.since))
+            .collect();
         let known = self.ships.proofs.entry(name.clone()).or_default();
         if known.last().is_none_or(|(_, last)| *last != proofs) {
             known.push((world.now, proofs));

@@ -17,7 +17,12 @@ pub(super) fn best(world: &World, rule: &DeliveryPlan) -> Option<Digest> {
 }
 
 fn remembered(world: &World, target: &Target) -> Memory {
-    world.tables.state.get(&service_key(target)).map(memory).unwrap_or_default()
+    world
+        .tables
+        .state
+        .get(&service_key(target))
+        .map(memory)
+        .unwrap_or_default()
 }
 
 /// The revision that a target has.
@@ -93,7 +98,8 @@ impl Watch {
         if let Some(wanted) = self.ships.wanted(world, rule)
             && digest.as_ref() != Some(&wanted)
         {
-            let better = |has: &Digest| self.ships.rank(rule, has, world.now) > self.ships.rank(rule, &wanted, world.now);
+            let better =
+                |has: &Digest| self.ships.rank(rule, has, world.now) > self.ships.rank(rule, &wanted, world.now);
             if !(rule.gates.after.is_some() && digest.as_ref().is_some_and(better)) {
                 let explained = self.ships.is_explained(world, scenario, plan, &wanted);
                 explained.map_err(wrong)?;
@@ -104,7 +110,9 @@ impl Watch {
         let used = self.ships.used.union(&self.ships.by_hand).filter(of).count();
         let faults = self.faults.get("delivery").copied().unwrap_or_default();
         if (made - used.min(made)) as u64 > faults {
-            return Err(wrong(format!("{made} revisions were registered, {used} used, {faults} faults")));
+            return Err(wrong(format!(
+                "{made} revisions were registered, {used} used, {faults} faults"
+            )));
         }
         Ok(())
     }
@@ -138,7 +146,9 @@ impl Watch {
         let proves = |p: &wharfinger_core::delivery::Proof| p.wish.digest == has;
         let wants = self.ships.wanted(world, rule).as_ref() == Some(&has);
         if wants && !remembered(world, target).proved.values().any(proves) {
-            return Err(Violation::new(format!("{target} has {has}, as it is to, and has not proved it")));
+            return Err(Violation::new(format!(
+                "{target} has {has}, as it is to, and has not proved it"
+            )));
         }
         Ok(())
     }

@@ -94,7 +94,9 @@ impl Watch {
             digest: &digest,
         };
         tally.rollout("image rolled out");
-        self.ships.goes_out(world, scenario, &step, &intent, tally).map_err(wrong)
+        self.ships
+            .goes_out(world, scenario, &step, &intent, tally)
+            .map_err(wrong)
     }
 
     /// A function ends a deployment that does not come up.
@@ -189,8 +191,13 @@ impl Ships {
         };
         let age = world.now.duration_since(other.since);
         let until = timeout(rule) + patience(world, step.target) - INVOCATION;
-        let ours = self.used.contains(&other.definition);
-        let seen = if ours { SignedDuration::ZERO } else { INVOCATION + SignedDuration::from_secs(8) };
+        let just = |at: &Timestamp| world.now.duration_since(*at) < INVOCATION;
+        let ours = self.used.contains(&other.definition) && !self.handed.get(step.target).is_some_and(just);
+        let seen = if ours {
+            SignedDuration::ZERO
+        } else {
+            INVOCATION + SignedDuration::from_secs(8)
+        };
         if other.rollout == Rollout::InProgress && (seen..until).contains(&age) {
             let whose = if ours { "of ours " } else { "" };
             return Err(format!(
@@ -221,7 +228,9 @@ impl Ships {
         let digest = step.digest.short();
         match self.held.get(&key) {
             Some((at, Hold::Failed)) if !agreed(*at) => {
-                return Err(format!("{digest} failed or was taken back at {at}, and nobody agreed to it since"));
+                return Err(format!(
+                    "{digest} failed or was taken back at {at}, and nobody agreed to it since"
+                ));
             }
             Some((at, Hold::Left)) if !agreed(*at) && !asked(*at) => {
                 return Err(format!("{digest} was left for an earlier revision at {at}"));
@@ -267,12 +276,13 @@ impl Ships {
             let Some(next) = next else { continue };
             let key = (target.clone(), next);
             if leaves.as_ref() == Some(&key.1) && self.sent.contains_key(&key) {
-                self.held.insert(key, (world.now, Hold::Failed));
+                self.held.insert(key, (back(world.now, INVOCATION), Hold::Failed));
             }
         }
         // Which was next by what was heard of by then is not known here.
         let all = self.pushes.keys().map(|(_, digest)| (target.clone(), digest.clone()));
-        self.left.extend(all.filter(|(_, digest)| Some(digest) != goes_to.as_ref()));
+        self.left
+            .extend(all.filter(|(_, digest)| Some(digest) != goes_to.as_ref()));
         if let Some(digest) = goes_to {
             self.held.remove(&(target.clone(), digest));
         }

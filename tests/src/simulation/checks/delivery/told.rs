@@ -23,7 +23,12 @@ impl Watch {
             Err(Violation::new(message))
         };
         let known = |to: &str| self.ships.settled.contains(to);
-        for sent in self.ships.rollouts.iter().filter(|sent| sent.target == *target && known(&sent.to)) {
+        for sent in self
+            .ships
+            .rollouts
+            .iter()
+            .filter(|sent| sent.target == *target && known(&sent.to))
+        {
             let to = sent.to.as_str();
             if !told(to, &["Rollout Started"]) {
                 return wrong(to, "began");
