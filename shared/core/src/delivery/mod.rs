@@ -11,7 +11,7 @@
 //! | the service is missing, not ACTIVE, or not deployed by ECS | `ServiceNotFound`, `UnsupportedController` | ignore |
 //! | no revision to start from | `TaskDefinitionNotFound` | ignore |
 //! | no container takes the image | `NoMatchingContainer` | ignore |
-//! | each such container has the digest | `AlreadyDeployed` | ignore |
+//! | each such container has the digest | `AlreadyDeployed` | ignore; wait until its tasks run |
 //! | a container has a tag that the policy ranks higher | `Superseded` | stale |
 //! | the image was out, and the target is on an older revision again | `RolledBack` | ignore |
 //! | a gate of the rule is closed | its own code | wait |
