@@ -22,6 +22,9 @@ impl Watch {
             let message = format!("{target} was sent to {}, and nobody was told that it {what}", short(to));
             Err(Violation::new(message))
         };
+        // The service may have come back to an earlier one since.
+        let last = self.ships.rollouts.iter().rev().find(|sent| sent.target == *target);
+        let last = last.map(|sent| sent.to.as_str());
         let known = |to: &str| self.ships.settled.contains(to);
         for sent in self
             .ships
@@ -43,7 +46,7 @@ impl Watch {
             let up = world.services.get(target).and_then(|s| s.primary());
             let up = up.filter(|d| d.rollout == Rollout::Completed && d.definition == to);
             let left = pinned(world, to).is_some_and(|d| self.ships.left.contains(&(target.clone(), d)));
-            if up.is_some() && !left && !sent.back && !told(to, &ENDS[..1]) {
+            if up.is_some() && last == Some(to) && !left && !sent.back && !told(to, &ENDS[..1]) {
                 return wrong(to, "succeeded");
             }
         }
