@@ -158,9 +158,13 @@ impl<'a> Look<'a> {
         self.notices.extend(notices);
     }
 
-    /// A decision with these calls.
+    /// A decision with these calls. What they bring out waits until they are made ([`Memory::settle`]): when there is no
+    /// room for them, its wait goes on, and was told.
     fn make(mut self, calls: Calls) -> Decided {
         self.conclude();
+        if calls.intent.is_some() {
+            self.memory.waiting.clone_from(&self.facts.memory.waiting);
+        }
         let mut reasons = calls.reasons;
         reasons.extend(self.others.into_iter().map(|(_, reason)| reason));
         Decided {
