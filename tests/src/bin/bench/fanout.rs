@@ -188,7 +188,6 @@ impl Account {
             let rests = self.running.is_empty() && self.deployments.is_empty();
             if rests && self.world.borrow().emitted.is_empty() && self.targets.iter().all(|target| self.is_on(target)) {
                 self.did.proved = self.now().duration_since(self.began);
-                let world = self.world.borrow();
                 return Ok(());
             }
             self.wait()?;
@@ -348,5 +347,26 @@ mod tests {
         assert!(did.is_ok(), "{did:?}");
         let did = did.unwrap_or_default();
         print!("{}", crate::report::of_fanout(&did));
+        for operation in ["RegisterTaskDefinition", "UpdateService"] {
+            assert_eq!(did.count(operation), SERVICES, "{operation}");
+            assert!(did.most_in_a_second(operation) <= 10, "{operation}");
+        }
+        for bucket in BUCKETS {
+            assert_eq!(did.refused(bucket), 0, "{bucket:?}");
+        }
+        // At once, and then one each 1.25 seconds: at the end of each pass some are left to the next.
+        assert!(did.sent <= SignedDuration::from_secs(400), "{}", did.sent);
+        assert!(did.passes <= 7, "{}", did.passes);
+    }
+
+    #[test]
+    fn what_a_push_costs_does_not_grow_faster_than_its_services() {
+        let (few, many) = (push(SERVICES / 3), push(SERVICES));
+        assert!(few.is_ok() && many.is_ok(), "{few:?} {many:?}");
+        let (few, many) = (few.unwrap_or_default(), many.unwrap_or_default());
+        let grown = few.calls.keys().map(|o| (o, few.count(o) * 7 / 2, many.count(o)));
+        for (operation, most, calls) in grown {
+            assert!(calls <= most, "{operation}: {calls} calls, at most {most}");
+        }
     }
 }

@@ -185,6 +185,7 @@ fn that_the_rate_leaves_no_room_is_told_once_until_the_calls_are_made() {
     let stages = |decided: &Decided| decided.notices.iter().map(|n| n.stage).collect::<Vec<_>>();
     let first = paced(facts().memory);
     assert_eq!(stages(&first), [Stage::Waiting]);
+    assert!(first.memory.waits_for_room());
     let before = first.memory.waiting.clone();
     let tries = Facts {
         memory: first.memory,
@@ -193,6 +194,7 @@ fn that_the_rate_leaves_no_room_is_told_once_until_the_calls_are_made() {
     let mut tries = decide(&tries, now() + jiff::SignedDuration::from_mins(1)).before_call();
     let again = paced(tries.clone());
     assert_eq!((stages(&again), again.memory.waiting), (vec![], before));
+    assert!(!tries.waits_for_room(), "calls may have been made");
     tries.registered(&arn(8));
     let told = tries.settle(&facts().target, now());
     assert_eq!(told.iter().map(|n| n.stage).collect::<Vec<_>>(), [Stage::Started]);
