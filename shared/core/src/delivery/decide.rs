@@ -316,6 +316,8 @@ impl<'a> Look<'a> {
                         }
                     }
                 }
+                // Of which nothing is registered has not begun.
+                self.memory.intent = self.memory.intent.take().filter(|known| known.registered.is_some());
                 self.hold(held)
             }
             Ok(actions) => {

@@ -264,7 +264,11 @@ impl Account {
                 running.over.entry(stop.id).or_insert_with(|| match stop.what {
                     What::Sleep(until) => until,
                     What::Call { operation, .. } => {
-                        self.did.calls.entry(operation).or_default().push(now.duration_since(self.began));
+                        self.did
+                            .calls
+                            .entry(operation)
+                            .or_default()
+                            .push(now.duration_since(self.began));
                         now + CALL
                     }
                 });
@@ -309,7 +313,10 @@ impl Account {
 
     fn is_on(&self, target: &Target) -> bool {
         let world = self.world.borrow();
-        let primary = world.services.get(target).and_then(wharfinger_cloud::world::Service::primary);
+        let primary = world
+            .services
+            .get(target)
+            .and_then(wharfinger_cloud::world::Service::primary);
         let containers = primary.map(|d| world.definitions.containers(&d.definition));
         containers.is_some_and(|all| all.iter().all(|(_, image)| image.ends_with(self.digest.as_str())))
     }
@@ -360,12 +367,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_push_costs_does_not_grow_faster_than_its_services() {
+    fn what_a_push_costs_grows_with_its_services() {
         let (few, many) = (push(SERVICES / 3), push(SERVICES));
         assert!(few.is_ok() && many.is_ok(), "{few:?} {many:?}");
         let (few, many) = (few.unwrap_or_default(), many.unwrap_or_default());
-        let grown = few.calls.keys().map(|o| (o, few.count(o) * 7 / 2, many.count(o)));
-        for (operation, most, calls) in grown {
+        for operation in many.calls.keys() {
+            // Of a hundred more get their turn at once.
+            let (calls, most) = (many.count(operation), 4 * few.count(operation));
             assert!(calls <= most, "{operation}: {calls} calls, at most {most}");
         }
     }

@@ -220,7 +220,12 @@ pub(crate) fn of_fanout(did: &Did) -> String {
         did.proved.as_secs()
     );
     for bucket in fanout::BUCKETS {
-        let _ = writeln!(table, "ECS would refuse {} of {}", did.refused(bucket), bucket.0.join(" and "));
+        let _ = writeln!(
+            table,
+            "ECS would refuse {} of {}",
+            did.refused(bucket),
+            bucket.0.join(" and ")
+        );
     }
     table
 }

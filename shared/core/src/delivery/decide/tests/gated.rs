@@ -180,7 +180,14 @@ fn nothing_is_called_while_the_rate_leaves_no_room() {
 fn that_the_rate_leaves_no_room_is_told_once_until_the_calls_are_made() {
     let paced = |memory| {
         let paced = Some(now());
-        decide(&Facts { paced, memory, ..facts() }, now())
+        decide(
+            &Facts {
+                paced,
+                memory,
+                ..facts()
+            },
+            now(),
+        )
     };
     let stages = |decided: &Decided| decided.notices.iter().map(|n| n.stage).collect::<Vec<_>>();
     let first = paced(facts().memory);
@@ -193,6 +200,7 @@ fn that_the_rate_leaves_no_room_is_told_once_until_the_calls_are_made() {
     };
     let mut tries = decide(&tries, now() + jiff::SignedDuration::from_mins(1)).before_call();
     let again = paced(tries.clone());
+    assert!(again.memory.waits_for_room());
     assert_eq!((stages(&again), again.memory.waiting), (vec![], before));
     assert!(!tries.waits_for_room(), "calls may have been made");
     tries.registered(&arn(8));
