@@ -54,15 +54,19 @@ pub async fn sweep(
         name: format!("sweep {event_id}"),
         at: None,
     };
-    let (mut listings, mut swept, mut busy) = (Listings::new(), 0, 0);
+    let (mut listings, mut swept, mut busy, mut no_room) = (Listings::new(), 0, 0, false);
     for managed in found.targets.into_iter().filter(concerns) {
         swept += 1;
         let name = managed.target.to_string();
         let result = match waits(cloud, attempt, &managed, &mut listings).await {
-            Ok(false) => Ok(()),
-            Ok(true) => {
+            Ok(None) => Ok(()),
+            Ok(Some(memory)) => {
                 busy += 1;
-                function.converge(cloud, attempt, &cause, managed).await.map(drop)
+                if no_room && memory.waits_for_room() {
+                    continue;
+                }
+                let told = function.converge(cloud, attempt, &cause, managed).await;
+                told.map(|told| no_room |= found_no_room(told.as_ref()))
             }
             Err(fault) => Err(fault),
         };
@@ -98,9 +102,11 @@ async fn look_again(function: &Delivery, cloud: &impl Cloud, attempt: &Attempt, 
             return (target, Ok(Looked::Later));
         }
         let told = function.converge(cloud, attempt, &cause, managed).await;
-        let full = |told: &Told| told.reasons.iter().any(|reason| reason.code == Code::Paced);
-        no_room.set(no_room.get() || matches!(&told, Ok(Some(told)) if full(told)));
-        (target, told.map(|_| Looked::Now))
+        let result = told.map(|told| {
+            no_room.set(no_room.get() || found_no_room(told.as_ref()));
+            Looked::Now
+        });
+        (target, result)
     };
     let targets = found.targets.into_iter().filter(concerns);
     let mut looks = stream::iter(targets).map(look).buffer_unordered(AT_ONCE);
@@ -120,6 +126,11 @@ async fn look_again(function: &Delivery, cloud: &impl Cloud, attempt: &Attempt, 
         }
     }
     pass.result()
+}
+
+/// Whether the rate of calls left no room for a target.
+fn found_no_room(told: Option<&Told>) -> bool {
+    told.is_some_and(|told| told.reasons.iter().any(|reason| reason.code == Code::Paced))
 }
 
 /// Whether a target was looked at.
@@ -145,13 +156,13 @@ pub(crate) fn concerns(managed: &Managed) -> bool {
     !stored.config.delivery.is_empty() || stored.linger_asked.is_some() || stored.back.is_some()
 }
 
-/// Whether a target has something to do, once its wishes were compared with the registry.
+/// What is remembered of a target that has something to do, once its wishes were compared with the registry.
 async fn waits(
     cloud: &impl Cloud,
     attempt: &Attempt,
     managed: &Managed,
     listings: &mut Listings,
-) -> Result<bool, Fault> {
+) -> Result<Option<Memory>, Fault> {
     let stored = Stored::read(cloud, &managed.target).await?;
     let mut news = false;
     for rule in &managed.stored.config.delivery {
@@ -180,7 +191,7 @@ async fn waits(
             news = true;
         }
     }
-    Ok(news || !stored.is_quiet(attempt, managed))
+    Ok((news || !stored.is_quiet(attempt, managed)).then_some(stored.memory))
 }
 
 fn wish(repository: &str, image: &TaggedImage) -> Wish {
