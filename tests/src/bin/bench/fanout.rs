@@ -362,7 +362,9 @@ mod tests {
             assert!(did.most_in_a_second(operation) <= 10, "{operation}");
         }
         for bucket in BUCKETS {
-            assert_eq!(did.refused(bucket), 0, "{bucket:?}");
+            // The push has every service looked at within seconds: what is refused of that, the SDK asks again.
+            let most = if bucket.0.contains(&"DescribeTaskDefinition") { 20 } else { 0 };
+            assert!(did.refused(bucket) <= most, "{bucket:?}: {}", did.refused(bucket));
         }
         // At once, and then one each 1.25 seconds: at the end of each pass some are left to the next.
         assert!(did.sent <= SignedDuration::from_secs(450), "{}", did.sent);
