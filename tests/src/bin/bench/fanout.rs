@@ -363,7 +363,11 @@ mod tests {
         }
         for bucket in BUCKETS {
             // The push has every service looked at within seconds: what is refused of that, the SDK asks again.
-            let most = if bucket.0.contains(&"DescribeTaskDefinition") { 20 } else { 0 };
+            let most = if bucket.0.contains(&"DescribeTaskDefinition") {
+                20
+            } else {
+                0
+            };
             assert!(did.refused(bucket) <= most, "{bucket:?}: {}", did.refused(bucket));
         }
         // At once, and then one each 1.25 seconds: at the end of each pass some are left to the next.
