@@ -2,6 +2,7 @@
 
 mod gated;
 mod lingering;
+mod newest;
 mod remembered;
 mod table;
 mod watched;
