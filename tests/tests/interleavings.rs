@@ -7,6 +7,8 @@
     reason = "a test may stop at the first thing that is wrong"
 )]
 
+#[path = "interleavings/held_up.rs"]
+mod held_up;
 #[path = "interleavings/search.rs"]
 mod search;
 mod stage;

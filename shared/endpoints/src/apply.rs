@@ -26,16 +26,16 @@ use crate::observe::{ATTEMPTS, INTENDED, LEFT, Look, OPERATIONS, REGISTERED, hol
 use crate::{Cloud, Endpoints, Side, claims, waiting};
 
 /// A side and the world, as the pipeline takes them.
-pub struct Converging<'a, S, C> {
+pub struct Converging<'a, S: Side<C>, C: Cloud> {
     /// The function.
     pub function: &'a Endpoints<S>,
     /// The world.
     pub cloud: &'a C,
-    /// The operations that were begun: what becomes of them is not waited for.
-    operations: RefCell<Vec<String>>,
+    /// The operations that were begun, and by which calls: what becomes of them is not waited for.
+    operations: RefCell<Vec<(String, Action<S::Member>)>>,
 }
 
-impl<'a, S, C> Converging<'a, S, C> {
+impl<'a, S: Side<C>, C: Cloud> Converging<'a, S, C> {
     /// A side and the world.
     pub fn new(function: &'a Endpoints<S>, cloud: &'a C) -> Self {
         Self {
@@ -177,7 +177,8 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
         if before.facts.task.is_leaving() && all_gone(before, decision) {
             beside.push((LEFT, number(before.facts.task.order())));
         }
-        let operations = self.operations.take();
+        let begun = self.operations.borrow();
+        let operations: Vec<_> = begun.iter().map(|(id, _)| id).collect();
         if !operations.is_empty() {
             beside.push((OPERATIONS, to_attribute("operations", &operations)?));
         }
@@ -243,7 +244,9 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
             Stand::Own(_) | Stand::Others(_) => None,
         });
         let task = &before.facts.task.task_arn;
-        claims::end(self.cloud, task, &gone.collect::<Vec<_>>(), before.others_join).await
+        let (rivals, again) = claims::end(self.cloud, task, &gone.collect::<Vec<_>>(), before.others_join).await?;
+        // A claim that stays says for ever that something was put back for it. Whoever still joins removes it, or the sweep.
+        Ok((rivals, if before.others_join { Vec::new() } else { again }))
     }
 
     /// Stores what is about to be registered and was not known when the event was merged, and claims its address.
@@ -302,11 +305,22 @@ impl<C: Cloud, S: Side<C>> Converging<'_, S, C> {
     async fn calls(&self, actions: &[Action<S::Member>]) -> Result<Vec<Option<String>>, Fault> {
         let call = |action| self.function.side.call(self.cloud, action);
         let (mut busy, mut full) = (Vec::new(), Vec::new());
+        // While another call waits for what is in its way, all are decided on anew: what this attempt has begun goes on.
+        let is_own = |operation: &Option<String>, action: &Action<S::Member>| {
+            let begun = self.operations.borrow();
+            begun
+                .iter()
+                .any(|(id, by)| Some(id) == operation.as_ref() && by == action)
+        };
         let answers = join_all(actions.iter().map(call)).await;
         for (action, submitted) in actions.iter().zip(answers) {
             match submitted {
+                Ok(Submitted::Busy(operation)) if is_own(&operation, action) => {}
                 Ok(Submitted::Busy(operation)) => busy.push(operation),
-                Ok(Submitted::Operation(operation)) => self.operations.borrow_mut().extend(operation),
+                Ok(Submitted::Operation(operation)) => {
+                    let begun = operation.map(|id| (id, action.clone()));
+                    self.operations.borrow_mut().extend(begun);
+                }
                 Ok(Submitted::Absent) => {}
                 Err(error) if error.kind == Kind::Full && actions.iter().any(Action::is_leave) => full.push(action),
                 Err(error) => return Err(error.into()),
