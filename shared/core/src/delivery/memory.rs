@@ -303,6 +303,8 @@ impl Memory {
                 self.prove(&watched.wishes, &watched.to, now);
                 self.following = Some(watched.to.clone());
                 self.remember(&watched, Stage::Succeeded, now);
+                let why = format!("whoever starts the family next runs {}", short(&watched.to));
+                notices.push(watched.notice(target, Stage::Succeeded, &why, now));
             }
         }
         notices

@@ -186,9 +186,7 @@ impl Ships {
         };
         let key = (target.clone(), digest);
         self.left.insert(key.clone());
-        // What ECS ended before anyone looked may be out of sight: then it is the same as if it had never been sent.
-        let unseen = !self.settled.contains(definition);
-        if self.used.contains(definition) && !unseen && !self.is_back(target, definition) {
+        if self.used.contains(definition) && !self.is_back(target, definition) {
             self.held
                 .insert(key, (super::asked::back(world.now, INVOCATION), Hold::Failed));
         }
@@ -269,8 +267,7 @@ impl Watch {
         if let Some(digest) = pinned(world, &from.definition) {
             let key = (target.clone(), digest);
             self.ships.left.insert(key.clone());
-            let sent = self.ships.sent.contains_key(&key) && self.ships.settled.contains(&from.definition);
-            if number(to) < number(&from.definition) && sent {
+            if number(to) < number(&from.definition) && self.ships.sent.contains_key(&key) {
                 self.ships.held.entry(key).or_insert((at, Hold::Left));
             }
         }

@@ -237,12 +237,7 @@ impl Ships {
             }
             _ => {}
         }
-        // The answer of the call was lost, and ECS went back before anyone looked: what DescribeServices says is then the
-        // same as if the call had never been made.
-        let last = self.rollouts.iter().rev().skip(1);
-        let mut last = last.filter(|sent| sent.target == key.0 && sent.digest.as_ref() == Some(&key.1));
-        let unseen = last.next().is_some_and(|sent| !self.settled.contains(&sent.to));
-        match self.sent.get(&key).filter(|_| !unseen) {
+        match self.sent.get(&key) {
             Some(at) if !agreed(*at) && !asked(*at) => Err(format!(
                 "{digest} went out at {at} already, and goes out again at {now} by the intent of {}",
                 intent.at
