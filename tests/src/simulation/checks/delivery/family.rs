@@ -69,7 +69,6 @@ impl Watch {
         self.ships.rollouts.push(Sent {
             target: target.clone(),
             to: arn.to_owned(),
-            digest: Some(digest.clone()),
             back: intent.back.is_some(),
         });
         if let Some(asked) = &intent.back {

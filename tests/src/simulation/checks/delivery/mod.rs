@@ -105,7 +105,6 @@ struct Approval {
 struct Sent {
     target: Target,
     to: String,
-    digest: Option<Digest>,
     back: bool,
 }
 
@@ -245,6 +244,11 @@ impl Watch {
 
     /// Someone agreed to an image.
     pub fn approved(&mut self, target: &Target, digest: &Digest, at: Timestamp, until: Timestamp) {
+        // The newer one takes its place.
+        let mut known = self.ships.approvals.iter_mut();
+        if let Some(before) = known.rfind(|a| a.target == *target && a.digest == *digest) {
+            before.until = before.until.min(super::asked::later(at, LEARNS));
+        }
         self.ships.approvals.push(Approval {
             target: target.clone(),
             digest: digest.clone(),

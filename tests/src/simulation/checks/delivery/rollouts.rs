@@ -74,7 +74,6 @@ impl Watch {
         self.ships.rollouts.push(Sent {
             target: target.clone(),
             to: to.to_owned(),
-            digest: pinned(world, to),
             back: intent.back.is_some(),
         });
         if let Some(asked) = &intent.back {
