@@ -78,7 +78,7 @@ impl<'a> Newest<'a> {
                 .containers
                 .iter()
                 .filter(|c| owner(c, &owners, facts).as_ref() == Some(&due.key));
-            let changes: Vec<_> = own.filter_map(|c| self.placed(c, &due, facts, base)).collect();
+            let changes: Vec<_> = own.filter_map(|c| Self::placed(c, &due, facts, base)).collect();
             if changes.is_empty() {
                 let message = format!(
                     "{}, of which the next revision is made, has no container for {}",
@@ -94,7 +94,7 @@ impl<'a> Newest<'a> {
     }
 
     /// The change from what the service runs; of a container that it does not have, from what the newest revision has.
-    fn placed(&self, container: &ContainerImage<'_>, due: &Due, facts: &Facts, base: &Base<'_>) -> Option<ImageChange> {
+    fn placed(container: &ContainerImage<'_>, due: &Due, facts: &Facts, base: &Base<'_>) -> Option<ImageChange> {
         let runs = base.containers.iter().find(|c| c.name == container.name);
         if let Some(change) = due.changes.iter().find(|change| change.name == container.name) {
             return Some(ImageChange {

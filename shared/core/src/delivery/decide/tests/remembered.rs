@@ -108,6 +108,9 @@ fn a_rollout_that_broke_off_goes_on_where_it_stopped() {
     assert_eq!(decided.memory.intent, None);
 }
 
+/// What it is, for how many seconds it may have been sent, to what it was sent, what is said and called.
+type Case<'a> = (&'a str, i64, Known<Vec<String>>, &'a [Code], &'a [&'a str]);
+
 #[test]
 fn a_service_that_may_have_been_sent_is_not_sent_again_before_its_deployments_tell() {
     let sent = |seconds: i64| {
@@ -117,7 +120,7 @@ fn a_service_that_may_have_been_sent_is_not_sent_again_before_its_deployments_te
         memory
     };
     let known = |all: &[u64]| Known::Yes(all.iter().map(|revision| arn(*revision)).collect());
-    let cases: Vec<(&str, i64, Known<Vec<String>>, &[Code], &[&str])> = vec![
+    let cases: Vec<Case<'_>> = vec![
         ("a moment ago", 60, Known::No, &[DeploymentInProgress], &[]),
         (
             "a moment ago, and nothing is listed yet",
