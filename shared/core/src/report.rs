@@ -252,6 +252,12 @@ codes! {
     LingerRefused,
     /// The platform stops a container sooner than `drain.linger` asks.
     LingerShortened,
+
+    // Stops, placement and Spot.
+    /// The tasks of one revision stop again and again.
+    CrashLoop,
+    /// They no longer do.
+    CrashLoopOver,
 }
 
 impl std::fmt::Display for Code {

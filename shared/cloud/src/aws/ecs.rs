@@ -122,6 +122,9 @@ fn task(task: Task) -> Option<TaskStateChange> {
         container_instance_arn: task.container_instance_arn,
         availability_zone: task.availability_zone,
         started_at: task.started_at.and_then(timestamp),
+        stopped_at: task.stopped_at.and_then(timestamp),
+        stop_code: task.stop_code.map(|code| code.as_str().to_owned()),
+        stopped_reason: task.stopped_reason,
         containers: containers
             .iter()
             .filter_map(|c| {
@@ -139,6 +142,8 @@ fn task(task: Task) -> Option<TaskStateChange> {
                             container_port_range: b.container_port_range.clone(),
                         })
                         .collect(),
+                    exit_code: c.exit_code.map(i64::from),
+                    reason: c.reason.clone(),
                 })
             })
             .collect(),
