@@ -139,7 +139,7 @@ impl Context<'_> {
     ) -> Decision<Call> {
         let guard = Guard {
             domain,
-            stored: &managed.stored,
+            paused: &managed.stored.paused,
             now: self.now,
             removals: usize::MAX,
         };

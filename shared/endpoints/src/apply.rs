@@ -13,9 +13,10 @@ use wharfinger_cloud::ports::{OperationStatus, Submitted};
 use wharfinger_cloud::table::{
     AttributeValue, Condition, TableName, Update, Updated, Write, number, text, to_attribute,
 };
-use wharfinger_core::config::stored::Managed;
+use wharfinger_core::config::stored::Pauses;
 use wharfinger_core::endpoint::{Action, Member, Rival, decide};
 use wharfinger_core::event::TaskStateChange;
+use wharfinger_core::ids::Target;
 use wharfinger_core::known::Known;
 use wharfinger_core::ledger::{Merge, Ordered};
 use wharfinger_core::report::{Decision, Outcome};
@@ -64,8 +65,12 @@ impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
     type Action = Action<S::Member>;
     type Note = ();
 
-    fn managed<'f>(&self, look: &'f Self::Facts) -> &'f Managed {
-        &look.facts.managed
+    fn target<'f>(&self, look: &'f Self::Facts) -> &'f Target {
+        &look.facts.managed.target
+    }
+
+    fn paused<'f>(&self, look: &'f Self::Facts) -> &'f Pauses {
+        &look.facts.managed.stored.paused
     }
 
     fn subject(&self, look: &Self::Facts) -> Option<String> {

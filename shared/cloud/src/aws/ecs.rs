@@ -32,6 +32,7 @@ impl Tasks for Aws {
             let request = match target.kind {
                 TargetKind::Service => request.service_name(&target.name),
                 TargetKind::Task => request.family(&target.name),
+                TargetKind::Cluster => request,
             };
             let mut pages = request.into_paginator().send();
             let mut tasks = Vec::new();

@@ -149,7 +149,7 @@ impl Task {
     pub(super) fn json(&self, described: bool) -> Value {
         let group = match self.target.kind {
             TargetKind::Service => format!("service:{}", self.target.name),
-            TargetKind::Task => format!("family:{}", self.target.name),
+            TargetKind::Task | TargetKind::Cluster => format!("family:{}", self.target.name),
         };
         let mut task = json!({
             "taskArn": self.arn,
@@ -292,7 +292,7 @@ impl World {
                     service.health_check,
                 )
             }
-            TargetKind::Task => {
+            TargetKind::Task | TargetKind::Cluster => {
                 let revision = self.definitions.revisions(&target.name);
                 let arn = format!(
                     "arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{}:{revision}",
@@ -402,6 +402,7 @@ impl Tasks for Caller {
                     && match target.kind {
                         TargetKind::Service => task.target == *target,
                         TargetKind::Task => task.family() == target.name,
+                        TargetKind::Cluster => true,
                     }
             };
             Ok(world

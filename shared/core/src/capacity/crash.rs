@@ -23,7 +23,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::stopped::{Blame, Class, Stopped, said};
-use super::standin::CrashLoops;
+use crate::config::CrashLoops;
 use crate::event::TaskStateChange;
 use crate::ids::{TaskDefinitionRef, same_revision};
 use crate::service::ServiceFacts;
@@ -130,7 +130,9 @@ impl Stops {
             return Heard::Meant(stopped);
         }
         let at = task.stopped_at.unwrap_or(at);
-        let lived = task.started_at.map_or(SignedDuration::ZERO, |started| at.duration_since(started));
+        let lived = task
+            .started_at
+            .map_or(SignedDuration::ZERO, |started| at.duration_since(started));
         if lived > within(rule) {
             return Heard::Lived(stopped);
         }
@@ -172,17 +174,27 @@ impl Stops {
             let known = self.loops.get(&revision);
             let open = known.filter(|known| known.over.is_none());
             let found = self.found(&revision, rule);
-            let over = found.as_ref().or(open).and_then(|one| ended(one, &revision, rule, service, now));
+            let over = found
+                .as_ref()
+                .or(open)
+                .and_then(|one| ended(one, &revision, rule, service, now));
             let (change, now_is) = match (open, found, over) {
                 (None, Some(_), Some(_)) | (None, None, _) => continue,
                 (None, Some(found), None) => (Some(Change::Began), found),
                 (Some(open), found, Some(why)) => {
                     let last = found.map_or(open.last, |found| found.last);
-                    let over = CrashLoop { last, over: Some(last), ..open.clone() };
+                    let over = CrashLoop {
+                        last,
+                        over: Some(last),
+                        ..open.clone()
+                    };
                     (Some(Change::Over(why)), over)
                 }
                 (Some(open), Some(found), None) => {
-                    let found = CrashLoop { since: open.since.min(found.since), ..found };
+                    let found = CrashLoop {
+                        since: open.since.min(found.since),
+                        ..found
+                    };
                     ((found.class != open.class).then_some(Change::Reason), found)
                 }
                 // Its failures made room for later ones of another revision.
@@ -200,7 +212,9 @@ impl Stops {
         let dealt_with = self.loops.get(revision).and_then(|known| known.over);
         let own = self.failures.iter().filter(|f| f.revision == revision);
         let own: Vec<_> = own.filter(|f| dealt_with.is_none_or(|over| f.at > over)).collect();
-        let pause = own.windows(2).rposition(|two| two[1].at.duration_since(two[0].at) > quiet(rule));
+        let pause = own
+            .windows(2)
+            .rposition(|two| two[1].at.duration_since(two[0].at) > quiet(rule));
         let run = &own[pause.map_or(0, |at| at + 1)..];
         let after = usize::try_from(rule.after.get()).unwrap_or(KEPT).min(KEPT);
         let dense = |window: &&[&Failure]| match window {
@@ -230,8 +244,13 @@ impl Stops {
     /// The loops that are over go first, then the oldest.
     fn forget(&mut self) {
         while self.loops.len() > REVISIONS {
-            let oldest = self.loops.iter().min_by_key(|(_, known)| (known.over.is_none(), known.last));
-            let Some(revision) = oldest.map(|(revision, _)| revision.clone()) else { return };
+            let oldest = self
+                .loops
+                .iter()
+                .min_by_key(|(_, known)| (known.over.is_none(), known.last));
+            let Some(revision) = oldest.map(|(revision, _)| revision.clone()) else {
+                return;
+            };
             self.loops.remove(&revision);
         }
     }

@@ -25,6 +25,12 @@ fn of_target(path: &Path, service: &Service, found: &mut Vec<Problem>) {
     if !service.storage.is_empty() {
         found.push(no_effect(path.at("storage"), "no snapshots are made"));
     }
+    if service.capacity.is_some() {
+        found.push(no_effect(
+            path.at("capacity"),
+            "tasks stay where they are while Spot is short",
+        ));
+    }
 }
 
 fn no_effect(path: Path, instead: &str) -> Problem {

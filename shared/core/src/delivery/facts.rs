@@ -126,7 +126,7 @@ impl Facts {
         match (self.target.kind, &self.service) {
             (TargetKind::Task, _) => Some(&self.target.name),
             (TargetKind::Service, Known::Yes(Some(service))) => Some(&service.task_definition),
-            (TargetKind::Service, Known::Yes(None) | Known::No) => None,
+            (TargetKind::Service, Known::Yes(None) | Known::No) | (TargetKind::Cluster, _) => None,
         }
     }
 

@@ -236,7 +236,7 @@ impl Memory {
         match target.kind {
             TargetKind::Service => self.watched = Some(watched),
             // Whoever starts the family next runs it: there is nothing to be proved.
-            TargetKind::Task => {
+            TargetKind::Task | TargetKind::Cluster => {
                 self.prove(&watched.wishes, &watched.to, now);
                 self.following = Some(watched.to.clone());
                 self.remember(&watched, Stage::Succeeded, now);

@@ -191,6 +191,6 @@ impl Event {
     }
 }
 
-fn text<'a>(json: &'a Value, field: &str) -> Option<&'a str> {
+pub(crate) fn text<'a>(json: &'a Value, field: &str) -> Option<&'a str> {
     json.get(field).and_then(Value::as_str)
 }

@@ -44,7 +44,10 @@ impl Told {
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self.change {
-            Change::Over(why) => Reason::new(Code::CrashLoopOver, format!("tasks of {} no longer stop: {why}", self.revision)),
+            Change::Over(why) => Reason::new(
+                Code::CrashLoopOver,
+                format!("tasks of {} no longer stop: {why}", self.revision),
+            ),
             Change::Began | Change::Reason => Reason::new(Code::CrashLoop, sentence(&self.revision, &self.crash_loop)),
         }
     }

@@ -1,6 +1,7 @@
 #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 #![expect(clippy::needless_pass_by_value, reason = "the cases read better so")]
 
+mod capacity;
 mod gates;
 
 use expect_test::{Expect, expect};
