@@ -13,6 +13,7 @@ use aws_sdk_ecs::types::{
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use wharfinger_core::config::StrategyItem;
 use wharfinger_core::event::{Container, NetworkBinding, TaskStateChange, TaskStatus};
 use wharfinger_core::ids::{Target, TargetKind, TaskArn};
 use wharfinger_core::service::{DeploymentFacts, ServiceFacts, Unplaceable, deployment_patience};
@@ -241,6 +242,16 @@ fn service(service: Service) -> Option<ServiceFacts> {
         current_service_deployment: service.current_service_deployment,
         resource_management_type: service.resource_management_type.map(|t| t.as_str().to_owned()),
         scheduling_strategy: service.scheduling_strategy.map(|s| s.as_str().to_owned()),
+        capacity_provider_strategy: service
+            .capacity_provider_strategy
+            .unwrap_or_default()
+            .into_iter()
+            .map(|item| StrategyItem {
+                capacity_provider: item.capacity_provider,
+                weight: Some(count(item.weight)),
+                base: Some(count(item.base)),
+            })
+            .collect(),
         deployment_patience: service
             .deployment_configuration
             .as_ref()

@@ -2,8 +2,10 @@
 //! are told of.
 
 pub mod crash;
+pub mod fallback;
 mod group;
 mod instance;
+pub mod placement;
 mod provider;
 pub mod stopped;
 
