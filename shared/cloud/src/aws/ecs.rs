@@ -14,6 +14,7 @@ use aws_sdk_ecs::types::{
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use wharfinger_core::config::StrategyItem;
 use wharfinger_core::event::{Container, NetworkBinding, TaskStateChange, TaskStatus};
 use wharfinger_core::ids::{Target, TargetKind, TaskArn};
 use wharfinger_core::service::{DeploymentFacts, ServiceFacts, Unplaceable, deployment_patience};
@@ -126,6 +127,9 @@ fn task(task: Task) -> Option<TaskStateChange> {
         container_instance_arn: task.container_instance_arn,
         availability_zone: task.availability_zone,
         started_at: task.started_at.and_then(timestamp),
+        stopped_at: task.stopped_at.and_then(timestamp),
+        stop_code: task.stop_code.map(|code| code.as_str().to_owned()),
+        stopped_reason: task.stopped_reason,
         containers: containers
             .iter()
             .filter_map(|c| {
@@ -143,6 +147,8 @@ fn task(task: Task) -> Option<TaskStateChange> {
                             container_port_range: b.container_port_range.clone(),
                         })
                         .collect(),
+                    exit_code: c.exit_code.map(i64::from),
+                    reason: c.reason.clone(),
                 })
             })
             .collect(),
@@ -239,6 +245,16 @@ fn service(service: Service) -> Option<ServiceFacts> {
         current_service_deployment: service.current_service_deployment,
         resource_management_type: service.resource_management_type.map(|t| t.as_str().to_owned()),
         scheduling_strategy: service.scheduling_strategy.map(|s| s.as_str().to_owned()),
+        capacity_provider_strategy: service
+            .capacity_provider_strategy
+            .unwrap_or_default()
+            .into_iter()
+            .map(|item| StrategyItem {
+                capacity_provider: item.capacity_provider,
+                weight: Some(count(item.weight)),
+                base: Some(count(item.base)),
+            })
+            .collect(),
         deployment_patience: service
             .deployment_configuration
             .as_ref()
