@@ -132,7 +132,9 @@ impl<C: Cloud> Domain for Instances<'_, C> {
         }
         for (instance, key) in self.over.borrow_mut().drain(..) {
             let known = || seen.facts.going.get(&instance).map(|going| going.did.clone());
-            let did = did.entry(instance.clone()).or_insert_with(|| known().unwrap_or_default());
+            let did = did
+                .entry(instance.clone())
+                .or_insert_with(|| known().unwrap_or_default());
             did.completed.insert(key, self.cloud.now());
         }
         rows::store(self.cloud, &target, self.lease.fence(), &did).await?;
@@ -183,7 +185,11 @@ impl<C: Cloud> Instances<'_, C> {
             }
             Action::StopTask { cluster, task, reason } => {
                 let task: TaskArn = task.parse().map_err(|e| {
-                    CloudError::new("StopTask", Kind::Invalid, format!("what is to be stopped is no task: {e}"))
+                    CloudError::new(
+                        "StopTask",
+                        Kind::Invalid,
+                        format!("what is to be stopped is no task: {e}"),
+                    )
                 })?;
                 Ok(self.cloud.stop_task(cluster, &task, reason).await?)
             }
@@ -215,7 +221,12 @@ impl<C: Cloud> Instances<'_, C> {
 
     fn uphold(&self, waiting: &Waiting, upheld: Upheld) {
         if let Upheld::Over(words) = upheld {
-            tracing::info!(instance = waiting.instance, group = waiting.group, words, "the lifecycle action is over");
+            tracing::info!(
+                instance = waiting.instance,
+                group = waiting.group,
+                words,
+                "the lifecycle action is over"
+            );
             self.over.borrow_mut().push((waiting.instance.clone(), waiting.key()));
         }
     }

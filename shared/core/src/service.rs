@@ -43,6 +43,12 @@ pub struct ServiceFacts {
     /// REPLICA or DAEMON.
     #[serde(default)]
     pub scheduling_strategy: Option<String>,
+    /// `minimumHealthyPercent`: how many of its tasks stay in a deployment, and while an instance is drained.
+    #[serde(default)]
+    pub minimum_healthy_percent: Option<u64>,
+    /// `maximumPercent`: how many of its tasks there may be meanwhile.
+    #[serde(default)]
+    pub maximum_percent: Option<u64>,
     /// From which capacity providers its tasks come; empty where a launch type says it.
     #[serde(default)]
     pub capacity_provider_strategy: Vec<StrategyItem>,
@@ -181,6 +187,7 @@ impl ServiceFacts {
             let found = service.get(field).and_then(Value::as_array);
             found.map(Vec::as_slice).unwrap_or_default()
         };
+        let percent = |field: &str| service.pointer("/deploymentConfiguration")?.get(field)?.as_u64();
         let (deployments, events) = (list("deployments"), list("events"));
         let desired_count = count("desiredCount")?;
         Some(Self {
@@ -203,6 +210,8 @@ impl ServiceFacts {
             current_service_deployment: text(service, "currentServiceDeployment"),
             resource_management_type: text(service, "resourceManagementType"),
             scheduling_strategy: text(service, "schedulingStrategy"),
+            minimum_healthy_percent: percent("minimumHealthyPercent"),
+            maximum_percent: percent("maximumPercent"),
             capacity_provider_strategy: list("capacityProviderStrategy")
                 .iter()
                 .filter_map(|item| {

@@ -8,7 +8,7 @@ use aws_sdk_ecs::operation::describe_services::DescribeServicesError;
 use aws_sdk_ecs::operation::list_tasks::builders::ListTasksFluentBuilder;
 use aws_sdk_ecs::primitives::DateTime;
 use aws_sdk_ecs::types::{
-    CanaryConfiguration, Container as SdkContainer, Deployment, DeploymentConfiguration,
+    CanaryConfiguration, CapacityProviderStrategyItem, Container as SdkContainer, Deployment, DeploymentConfiguration,
     DeploymentLifecycleHookTargetType, DeploymentLifecycleHookTimeoutConfiguration, DeploymentStrategy, DesiredStatus,
     LinearConfiguration, Service, Task, TaskField,
 };
@@ -205,6 +205,9 @@ impl Services for Aws {
                 request.desired_count(count)
             }
             ServiceChange::TaskDefinition(arn) => request.task_definition(arn),
+            ServiceChange::Strategy(items) => request
+                .set_capacity_provider_strategy(Some(strategy(items)?))
+                .force_new_deployment(true),
         };
         let mut request = request.customize();
         // Each attempt counts against the account's rate: whoever paces the call makes the next one too.
@@ -217,8 +220,25 @@ impl Services for Aws {
     }
 }
 
+fn strategy(items: &[StrategyItem]) -> Result<Vec<CapacityProviderStrategyItem>, CloudError> {
+    let number = |number: Option<u32>| i32::try_from(number.unwrap_or_default()).unwrap_or(i32::MAX);
+    let item = |item: &StrategyItem| {
+        CapacityProviderStrategyItem::builder()
+            .capacity_provider(&item.capacity_provider)
+            .weight(number(item.weight))
+            .base(number(item.base))
+            .build()
+            .map_err(|e| CloudError::new("UpdateService", Kind::Invalid, e.to_string()))
+    };
+    items.iter().map(item).collect()
+}
+
 fn service(service: Service) -> Option<ServiceFacts> {
     let count = |n: i32| u32::try_from(n).unwrap_or_default();
+    let configuration = service.deployment_configuration.as_ref();
+    let percent = |of: fn(&DeploymentConfiguration) -> Option<i32>| u64::try_from(configuration.and_then(of)?).ok();
+    let (minimum_healthy_percent, maximum_percent) =
+        (percent(|d| d.minimum_healthy_percent), percent(|d| d.maximum_percent));
     Some(ServiceFacts {
         service_arn: service.service_arn?,
         status: service.status?,
@@ -255,6 +275,8 @@ fn service(service: Service) -> Option<ServiceFacts> {
                 base: Some(count(item.base)),
             })
             .collect(),
+        minimum_healthy_percent,
+        maximum_percent,
         deployment_patience: service
             .deployment_configuration
             .as_ref()

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use wharfinger_core::config::StrategyItem;
 use wharfinger_core::ids::Target;
 use wharfinger_core::service::{DeploymentFacts, ServiceFacts};
 
@@ -25,6 +26,8 @@ pub struct Service {
     pub health_check: bool,
     /// The task definition of the last deployment that was completed: the circuit breaker goes back to it.
     pub proved: Option<String>,
+    /// From which capacity providers its tasks come.
+    pub strategy: Vec<StrategyItem>,
 }
 
 /// A deployment.
@@ -85,6 +88,7 @@ impl World {
             deployments: Vec::new(),
             health_check,
             proved: None,
+            strategy: Vec::new(),
         };
         self.services.insert(target.clone(), service);
         self.deploy(target, definition, "in progress");
@@ -222,6 +226,7 @@ impl World {
                 .filter(|d| d.rollout == Rollout::InProgress)
                 .map(|d| super::around::deployment_arn(target, &d.id)),
             scheduling_strategy: Some("REPLICA".into()),
+            capacity_provider_strategy: service.strategy.clone(),
             ..ServiceFacts::default()
         })
     }
@@ -256,6 +261,12 @@ impl World {
             ServiceChange::DesiredCount(desired) => self.set_count(target, *desired),
             ServiceChange::TaskDefinition(arn) if *arn == definition => {}
             ServiceChange::TaskDefinition(arn) => self.deploy(target, arn, "in progress"),
+            ServiceChange::Strategy(strategy) => {
+                if let Some(service) = self.services.get_mut(target) {
+                    service.strategy.clone_from(strategy);
+                }
+                self.deploy(target, &definition, "in progress");
+            }
         }
         Ok(())
     }
@@ -290,6 +301,10 @@ impl Services for Caller {
             ServiceChange::DesiredCount(count) => format!("{target} desiredCount={count}"),
             ServiceChange::TaskDefinition(arn) => {
                 format!("{target} taskDefinition={}", arn.rsplit('/').next().unwrap_or(arn))
+            }
+            ServiceChange::Strategy(items) => {
+                let names: Vec<_> = items.iter().map(|item| item.capacity_provider.as_str()).collect();
+                format!("{target} capacityProviderStrategy={}", names.join(","))
             }
         };
         let update = |world: &mut World| world.update_service(target, change);

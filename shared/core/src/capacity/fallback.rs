@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::config::{Fallback, Span, SpotFallback, StrategyItem};
+use crate::guard::Removes;
 use crate::ids::Target;
 use crate::known::Known;
 use crate::report::{Code, Decision, Effect, Outcome, Reason};
@@ -161,6 +162,9 @@ impl Effect for Action {
         }
     }
 }
+
+/// Nothing of ours is taken away.
+impl Removes for Action {}
 
 /// What [`decide()`] says.
 #[derive(Debug, Clone, PartialEq)]

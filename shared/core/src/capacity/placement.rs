@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use super::AutoScalingGroup;
 use crate::config::Placement;
+use crate::guard::Removes;
 use crate::known::Known;
 use crate::report::{Code, Decision, Effect, Outcome, Reason};
 
@@ -125,6 +126,9 @@ impl Effect for Action {
         json!({ "AutoScalingGroupName": group, "DesiredCapacity": desired, "HonorCooldown": false })
     }
 }
+
+/// Nothing of ours is taken away.
+impl Removes for Action {}
 
 /// What [`decide()`] says.
 #[derive(Debug, Clone, PartialEq)]
