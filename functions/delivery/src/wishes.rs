@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use wharfinger_cloud::lease::STOPS;
 use wharfinger_cloud::table::{
     Condition, Item, Key, Malformed, TableName, Update, Updated, as_number, as_text, attribute, number, to_attribute,
 };
 use wharfinger_cloud::{Fault, telemetry};
+use wharfinger_core::capacity::crash::Stops;
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::delivery::{Facts, Heard, Memory, Wish, hear as hear_push};
 use wharfinger_core::event::{Envelope, ImageAction};
@@ -38,6 +40,8 @@ pub struct Stored {
     revisions: BTreeMap<String, (i64, bool)>,
     /// What is remembered of its rollouts.
     pub memory: Memory,
+    /// What is known of its tasks that stopped.
+    pub stops: Stops,
     /// What was said last.
     pub said: Option<String>,
 }
@@ -62,6 +66,8 @@ impl Stored {
         if key.sk == "state" {
             self.said = as_text(item, SAID).map(str::to_owned);
             self.memory = attribute(item, MEMORY)?.unwrap_or_default();
+            // The rollouts go on by what ECS says of them when this cannot be read.
+            self.stops = attribute(item, STOPS)?.unwrap_or_default();
         }
         if let Some(rule) = key.sk.strip_prefix(IMAGE) {
             let revision = as_number(item, REVISION).unwrap_or_default();
@@ -90,11 +96,13 @@ impl Stored {
         !self.memory.is_under_way() && self.revisions.values().all(|(_, settled)| *settled)
     }
 
-    /// Whether the target asks for nothing: its wishes were dealt with, and so was what people asked of it last.
+    /// Whether the target asks for nothing: its wishes were dealt with, so was what people asked of it last, and what was
+    /// rolled out stays up.
     #[must_use]
     pub fn is_quiet(&self, attempt: &Attempt, managed: &Managed) -> bool {
         let facts = facts(attempt, managed, self);
-        self.is_settled() && facts.asks_to_linger().is_none() && facts.asks_back().is_none()
+        let asked = facts.asks_to_linger().is_some() || facts.asks_back().is_some();
+        self.is_settled() && !asked && facts.relapse().is_none()
     }
 
     /// Puts a wish in the place of the one that was read. `false` when another invocation was quicker.
@@ -144,6 +152,7 @@ pub fn facts(attempt: &Attempt, managed: &Managed, stored: &Stored) -> Facts {
     Facts {
         wishes: stored.wishes.clone(),
         memory: stored.memory.clone(),
+        stops: stored.stops.clone(),
         ..Facts::of(managed, &attempt.account, &attempt.region)
     }
 }

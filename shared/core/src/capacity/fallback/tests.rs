@@ -441,16 +441,7 @@ fn a_rollout_and_a_deployment_are_not_cut_short() {
 
 #[test]
 fn what_is_not_known_is_asked_for() {
-    let rule = twin_rule();
-    let memory = Memory::default();
-    let facts = |service, twin| Facts {
-        target: &target(),
-        rule: &rule,
-        service,
-        twin,
-        delivering: false,
-        memory: &memory,
-    };
+    let (rule, memory, target) = (twin_rule(), Memory::default(), target());
     let gone = || ServiceFacts {
         status: "INACTIVE".into(),
         ..spot(4, 2)
@@ -472,10 +463,13 @@ fn what_is_not_known_is_asked_for() {
             vec![],
         ),
     ] {
-        let target = target();
         let facts = Facts {
             target: &target,
-            ..facts(service, twin)
+            rule: &rule,
+            service,
+            twin,
+            delivering: false,
+            memory: &memory,
         };
         let decided = decide(&facts, at(0));
         assert_eq!((code(&decided), decided.decision.missing), (expected, missing));
