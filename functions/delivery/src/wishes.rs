@@ -187,3 +187,52 @@ pub async fn hear(
         rounds: ROUNDS,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use wharfinger_cloud::table::{AttributeValue, text};
+    use wharfinger_core::config::Service;
+    use wharfinger_core::ids::Target;
+
+    use super::*;
+
+    fn item(stops: AttributeValue) -> Item {
+        let memory = serde_json::json!({ "fresh": {
+            "wishes": {}, "changes": [], "from": "web:7", "to": "web:8",
+            "at": "2026-03-01T12:00:00Z", "sent": "2026-03-01T12:00:00Z",
+        } });
+        let stored = to_attribute("the memory of delivery", &memory).unwrap();
+        [
+            ("pk", text("service#prod/web")),
+            ("sk", text("state")),
+            (MEMORY, stored),
+            (STOPS, stops),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    #[test]
+    fn a_crash_loop_of_what_was_rolled_out_last_is_no_quiet() {
+        let managed = Managed::unresolved(Target::service("prod", "web"), Service::default());
+        let attempt = Attempt {
+            holder: "a".into(),
+            account: "123456789012".into(),
+            region: "eu-west-1".into(),
+        };
+        for (revision, quiet) in [("web:8", false), ("web:7", true)] {
+            let stops = serde_json::json!({ "loops": { revision: {
+                "since": "2026-03-01T12:01:00Z", "window": "2026-03-01T12:01:00Z", "last": "2026-03-01T12:02:00Z",
+                "failures": 3, "class": "exited",
+            } } });
+            let mut stored = Stored::default();
+            stored.take(&item(to_attribute("stops", &stops).unwrap())).unwrap();
+            assert_eq!(stored.stops.open().count(), 1);
+            assert_eq!(stored.is_quiet(&attempt, &managed), quiet, "{revision}");
+        }
+        // What is remembered counts also when the stops cannot be read.
+        let mut stored = Stored::default();
+        assert!(stored.take(&item(text("no stops"))).is_err());
+        assert!(stored.memory.fresh.is_some() && stored.is_quiet(&attempt, &managed));
+    }
+}
