@@ -30,7 +30,7 @@ use crate::service::{DeploymentFacts, ServiceFacts};
 
 /// For how long `DescribeServices` may not show yet what `UpdateService` did (ECS API reference, `RunTask`: "the Amazon ECS
 /// API follows an eventual consistency model").
-const UNSEEN: SignedDuration = SignedDuration::from_mins(2);
+pub(crate) const UNSEEN: SignedDuration = SignedDuration::from_mins(2);
 
 /// After how long a call that is to end a rollout is made again.
 const AGAIN: SignedDuration = SignedDuration::from_mins(2);

@@ -1,5 +1,7 @@
 //! Tasks run elsewhere while Spot has no room, and come back.
 
+#![allow(clippy::too_many_lines, reason = "a table is as long as its cases")]
+
 use proptest::prelude::*;
 
 use super::*;
@@ -85,11 +87,11 @@ fn provider(decided: &Decided) -> Option<String> {
     })
 }
 
-fn lasting(seconds: i64, tasks: u32) -> Option<Lasting> {
-    Some(Lasting {
+fn lasting(seconds: i64, tasks: u32) -> Lasting {
+    Lasting {
         since: at(seconds),
         tasks,
-    })
+    }
 }
 
 #[test]
@@ -141,7 +143,7 @@ fn the_twin_takes_what_is_lacking_and_gives_it_back() {
             "not for long enough",
             2,
             0,
-            memory(None, lasting(-119, 2), None),
+            memory(None, Some(lasting(-119, 2)), None),
             Code::SpotShort,
             None,
         ),
@@ -149,7 +151,7 @@ fn the_twin_takes_what_is_lacking_and_gives_it_back() {
             "long enough",
             2,
             0,
-            memory(None, lasting(-120, 2), None),
+            memory(None, Some(lasting(-120, 2)), None),
             Code::FallbackStarts,
             Some(2),
         ),
@@ -157,7 +159,7 @@ fn the_twin_takes_what_is_lacking_and_gives_it_back() {
             "it lacked less before",
             0,
             0,
-            memory(None, lasting(-120, 1), None),
+            memory(None, Some(lasting(-120, 1)), None),
             Code::FallbackStarts,
             Some(1),
         ),
@@ -165,7 +167,7 @@ fn the_twin_takes_what_is_lacking_and_gives_it_back() {
             "it lacks less now",
             3,
             0,
-            memory(None, lasting(-120, 4), None),
+            memory(None, Some(lasting(-120, 4)), None),
             Code::FallbackStarts,
             Some(1),
         ),
@@ -173,7 +175,7 @@ fn the_twin_takes_what_is_lacking_and_gives_it_back() {
             "the twin has as many",
             2,
             2,
-            memory(Some(-200), lasting(-120, 2), None),
+            memory(Some(-200), Some(lasting(-120, 2)), None),
             Code::FallbackHolds,
             None,
         ),
@@ -181,7 +183,7 @@ fn the_twin_takes_what_is_lacking_and_gives_it_back() {
             "it lacks more since",
             0,
             2,
-            memory(Some(-200), lasting(-120, 2), None),
+            memory(Some(-200), Some(lasting(-120, 2)), None),
             Code::SpotShort,
             None,
         ),
@@ -189,7 +191,7 @@ fn the_twin_takes_what_is_lacking_and_gives_it_back() {
             "it came back",
             4,
             2,
-            memory(Some(-200), None, lasting(-599, 0)),
+            memory(Some(-200), None, Some(lasting(-599, 0))),
             Code::FallbackHolds,
             None,
         ),
@@ -197,7 +199,7 @@ fn the_twin_takes_what_is_lacking_and_gives_it_back() {
             "and stayed",
             4,
             2,
-            memory(Some(-200), None, lasting(-600, 0)),
+            memory(Some(-200), None, Some(lasting(-600, 0))),
             Code::FallbackReturns,
             Some(0),
         ),
@@ -205,7 +207,7 @@ fn the_twin_takes_what_is_lacking_and_gives_it_back() {
             "it lacked one meanwhile",
             4,
             2,
-            memory(Some(-200), None, lasting(-600, 1)),
+            memory(Some(-200), None, Some(lasting(-600, 1))),
             Code::FallbackReturns,
             Some(1),
         ),
@@ -213,7 +215,7 @@ fn the_twin_takes_what_is_lacking_and_gives_it_back() {
             "it lacked all meanwhile",
             4,
             2,
-            memory(Some(-200), None, lasting(-600, 2)),
+            memory(Some(-200), None, Some(lasting(-600, 2))),
             Code::FallbackHolds,
             None,
         ),
@@ -279,7 +281,7 @@ fn what_is_not_known_is_asked_for() {
 #[test]
 fn the_calls_are_as_the_api_has_them() {
     let memory = Memory {
-        short: lasting(-120, 2),
+        short: Some(lasting(-120, 2)),
         ..Memory::default()
     };
     for (rule, expected) in [

@@ -15,7 +15,7 @@ fn the_service_itself_goes_and_comes_back() {
         ..Memory::default()
     };
     let short = |memory: Memory| Memory {
-        short: lasting(-120, 2),
+        short: Some(lasting(-120, 2)),
         ..memory
     };
     let there = |running, said| service(4, running, said, "FARGATE");
@@ -143,7 +143,7 @@ fn the_service_itself_goes_and_comes_back() {
 #[test]
 fn a_rollout_and_a_deployment_are_not_cut_short() {
     let memory = |at_: i64| Memory {
-        short: lasting(-120, 2),
+        short: Some(lasting(-120, 2)),
         switched: (at_ < 0).then(|| Switched {
             before: spot(4, 2).capacity_provider_strategy,
             at: at(at_),
