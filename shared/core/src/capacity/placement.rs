@@ -44,17 +44,15 @@ impl Unplaced {
     #[must_use]
     pub fn lacks_instances(&self) -> bool {
         let reason = self.reason.to_lowercase();
-        match reason.strip_prefix("resource:") {
-            Some(resource) => resource != "fargate",
-            None => {
-                let lacks = [
-                    "insufficient",
-                    "doesn't have enough",
-                    "no container instances were found",
-                ];
-                lacks.iter().any(|words| reason.contains(words))
-            }
+        if let Some(resource) = reason.strip_prefix("resource:") {
+            return resource != "fargate";
         }
+        let lacks = [
+            "insufficient",
+            "doesn't have enough",
+            "no container instances were found",
+        ];
+        lacks.iter().any(|words| reason.contains(words))
     }
 }
 
@@ -177,19 +175,8 @@ fn raise(facts: &Facts<'_>, memory: &mut Memory, now: Timestamp) -> Result<Decis
         ));
     };
     let most = rule.max.min(group.max_size);
-    if let Some(intent) = &mut memory.intent {
-        if intent.from == group.desired_capacity && intent.to <= most {
-            let message = format!(
-                "the raise of {name} to {} that began at {} goes on",
-                intent.to, intent.at
-            );
-            let reason = Reason::new(Code::IntentResumed, message);
-            // The cooldown counts from the call.
-            intent.at = now;
-            return Ok(set(intent.to, name, reason));
-        }
-        // Someone else moved the group meanwhile. The call may have been made, so its cooldown holds.
-        memory.made();
+    if let Some(resumed) = resume(group, most, memory, now) {
+        return Ok(resumed);
     }
     let cooldown = SignedDuration::try_from(rule.cooldown.duration()).unwrap_or(SignedDuration::MAX);
     if let Some(last) = memory.last.as_ref().filter(|last| last.group == *name)
@@ -218,6 +205,23 @@ fn raise(facts: &Facts<'_>, memory: &mut Memory, now: Timestamp) -> Result<Decis
     });
     let message = format!("{lacking}: {name} goes from {from} to {to} instances");
     Ok(set(to, name, Reason::new(Code::CapacityRaised, message)))
+}
+
+/// The raise that was begun and whose call was not made, as far as the group shows.
+fn resume(group: &AutoScalingGroup, most: u32, memory: &mut Memory, now: Timestamp) -> Option<Decision<Action>> {
+    let intent = memory.intent.as_mut()?;
+    if intent.from != group.desired_capacity || intent.to > most {
+        // Someone else moved the group meanwhile. The call may have been made, so its cooldown holds.
+        memory.made();
+        return None;
+    }
+    let message = format!(
+        "the raise of {} to {} that began at {} goes on",
+        group.name, intent.to, intent.at
+    );
+    // The cooldown counts from the call.
+    intent.at = now;
+    Some(set(intent.to, &intent.group, Reason::new(Code::IntentResumed, message)))
 }
 
 /// Who lacks a place that an instance would give, as half a sentence; else why nothing is done.

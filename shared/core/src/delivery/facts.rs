@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::gate::ScanReport;
 use super::{Follower, ImageFacts, Linger, Memory, Proof, Wish};
+use crate::capacity::crash::{CrashLoop, Stops};
 use crate::config::Delivery;
 use crate::config::asked::{Approved, Back, BackTo};
 use crate::config::stored::Managed;
@@ -56,6 +57,8 @@ pub struct Facts {
     pub unmovable: BTreeSet<Follower>,
     /// Until when the account's rate of calls leaves no room.
     pub paced: Option<Timestamp>,
+    /// What is known of its tasks that stopped.
+    pub stops: Stops,
     /// What was stored of its rollouts.
     pub memory: Memory,
 }
@@ -102,8 +105,15 @@ impl Facts {
             followers: Known::No,
             unmovable: BTreeSet::new(),
             paced: None,
+            stops: Stops::default(),
             memory: Memory::default(),
         }
+    }
+
+    /// The crash loop of the revision that was rolled out last and had come up: it was taken for good too soon.
+    pub fn relapse(&self) -> Option<&CrashLoop> {
+        let fresh = self.memory.fresh.as_ref()?;
+        self.stops.against(&fresh.to, fresh.at)
     }
 
     /// The `apply --linger` that is still to be answered; a family has no tasks to roll out.

@@ -43,6 +43,9 @@ pub struct Memory {
     /// The rollout that ECS carries out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watched: Option<Watched>,
+    /// The last rollout that came up by itself, as long as a crash loop of its tasks would end it all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh: Option<Watched>,
     /// What each rule has brought out last, by [`super::rule_key`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub done: BTreeMap<String, Rollout>,

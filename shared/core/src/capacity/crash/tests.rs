@@ -179,6 +179,28 @@ fn it_is_told_once_per_change() {
 }
 
 #[test]
+fn others_are_told_with_what_may_help() {
+    let mut stops = failing(&[0, 10, 20]);
+    let told = stops.look(&rule(), None, at(20));
+    let target = crate::ids::Target::service("prod", "web");
+    assert_eq!(
+        told[0].detail(&target),
+        json!({
+            "target": "prod/web", "cluster": "prod", "service": "web", "taskDefinition": "web:7", "state": "began",
+            "class": "Exited", "container": "web", "exitCode": 1, "failures": 3,
+            "since": "2026-03-01T12:00:00Z", "last": "2026-03-01T12:00:20Z",
+            "reason": told[0].reason().message, "remedy": Class::Exited.remedy(),
+        })
+    );
+    let over = stops.look(&rule(), Some(&service(8, 2, 2, "COMPLETED")), at(30));
+    assert_eq!(over[0].detail(&target)["state"], "over");
+    assert_eq!(
+        over[0].reason().message,
+        "tasks of web:7 no longer stop: the service has left the revision"
+    );
+}
+
+#[test]
 fn it_ends_when_the_service_leaves_the_revision_or_wants_nothing() {
     for (service, expected) in [
         (

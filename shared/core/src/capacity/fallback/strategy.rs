@@ -22,15 +22,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Action, Facts, Look, Memory, act, at_rest, ignore, length, wait};
 use crate::config::StrategyItem;
+use crate::delivery::UNSEEN;
 use crate::ids::Target;
 use crate::report::{Code, Decision};
 
 /// How often the time before coming back is doubled at most: 16 times `return-after`.
 const MOST: u32 = 4;
-
-/// For how long `DescribeServices` may not show yet what `UpdateService` did (ECS API reference, `RunTask`: "the Amazon ECS
-/// API follows an eventual consistency model").
-const UNSEEN: SignedDuration = SignedDuration::from_mins(2);
 
 /// A service was put on another strategy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

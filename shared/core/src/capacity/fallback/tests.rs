@@ -1,11 +1,14 @@
 //! Tasks run elsewhere while Spot has no room, and come back.
 
+#![allow(clippy::too_many_lines, reason = "a table is as long as its cases")]
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::config::SpotFallback;
 
 mod stories;
+mod strategies;
 
 const NO_PLACE: &str = "(service web) was unable to place a task. Reason: Capacity is unavailable at this time. Please try \
                         again later or in a different availability zone.";
@@ -84,11 +87,11 @@ fn provider(decided: &Decided) -> Option<String> {
     })
 }
 
-fn lasting(seconds: i64, tasks: u32) -> Option<Lasting> {
-    Some(Lasting {
+fn lasting(seconds: i64, tasks: u32) -> Lasting {
+    Lasting {
         since: at(seconds),
         tasks,
-    })
+    }
 }
 
 #[test]
@@ -140,7 +143,7 @@ fn the_twin_takes_what_is_lacking_and_gives_it_back() {
             "not for long enough",
             2,
             0,
-            memory(None, lasting(-119, 2), None),
+            memory(None, Some(lasting(-119, 2)), None),
             Code::SpotShort,
             None,
         ),
@@ -148,7 +151,7 @@ fn the_twin_takes_what_is_lacking_and_gives_it_back() {
             "long enough",
             2,
             0,
-            memory(None, lasting(-120, 2), None),
+            memory(None, Some(lasting(-120, 2)), None),
             Code::FallbackStarts,
             Some(2),
         ),
@@ -156,7 +159,7 @@ fn the_twin_takes_what_is_lacking_and_gives_it_back() {
             "it lacked less before",
             0,
             0,
-            memory(None, lasting(-120, 1), None),
+            memory(None, Some(lasting(-120, 1)), None),
             Code::FallbackStarts,
             Some(1),
         ),
@@ -164,7 +167,7 @@ fn the_twin_takes_what_is_lacking_and_gives_it_back() {
             "it lacks less now",
             3,
             0,
-            memory(None, lasting(-120, 4), None),
+            memory(None, Some(lasting(-120, 4)), None),
             Code::FallbackStarts,
             Some(1),
         ),
@@ -172,7 +175,7 @@ fn the_twin_takes_what_is_lacking_and_gives_it_back() {
             "the twin has as many",
             2,
             2,
-            memory(Some(-200), lasting(-120, 2), None),
+            memory(Some(-200), Some(lasting(-120, 2)), None),
             Code::FallbackHolds,
             None,
         ),
@@ -180,7 +183,7 @@ fn the_twin_takes_what_is_lacking_and_gives_it_back() {
             "it lacks more since",
             0,
             2,
-            memory(Some(-200), lasting(-120, 2), None),
+            memory(Some(-200), Some(lasting(-120, 2)), None),
             Code::SpotShort,
             None,
         ),
@@ -188,7 +191,7 @@ fn the_twin_takes_what_is_lacking_and_gives_it_back() {
             "it came back",
             4,
             2,
-            memory(Some(-200), None, lasting(-599, 0)),
+            memory(Some(-200), None, Some(lasting(-599, 0))),
             Code::FallbackHolds,
             None,
         ),
@@ -196,7 +199,7 @@ fn the_twin_takes_what_is_lacking_and_gives_it_back() {
             "and stayed",
             4,
             2,
-            memory(Some(-200), None, lasting(-600, 0)),
+            memory(Some(-200), None, Some(lasting(-600, 0))),
             Code::FallbackReturns,
             Some(0),
         ),
@@ -204,7 +207,7 @@ fn the_twin_takes_what_is_lacking_and_gives_it_back() {
             "it lacked one meanwhile",
             4,
             2,
-            memory(Some(-200), None, lasting(-600, 1)),
+            memory(Some(-200), None, Some(lasting(-600, 1))),
             Code::FallbackReturns,
             Some(1),
         ),
@@ -212,7 +215,7 @@ fn the_twin_takes_what_is_lacking_and_gives_it_back() {
             "it lacked all meanwhile",
             4,
             2,
-            memory(Some(-200), None, lasting(-600, 2)),
+            memory(Some(-200), None, Some(lasting(-600, 2))),
             Code::FallbackHolds,
             None,
         ),
@@ -239,218 +242,8 @@ fn the_twin_takes_what_is_lacking_and_gives_it_back() {
 }
 
 #[test]
-fn the_service_itself_goes_and_comes_back() {
-    let before = spot(4, 2).capacity_provider_strategy;
-    let switched = |at_: i64, again, back: Option<i64>| Memory {
-        switched: Some(Switched {
-            before: before.clone(),
-            at: at(at_),
-            again,
-            back: back.map(at),
-        }),
-        ..Memory::default()
-    };
-    let short = |memory: Memory| Memory {
-        short: lasting(-120, 2),
-        ..memory
-    };
-    let there = |running, said| service(4, running, said, "FARGATE");
-    for (name, service, memory, expected, asked) in [
-        (
-            "long enough",
-            spot(4, 2),
-            short(Memory::default()),
-            Code::FallbackStarts,
-            Some("FARGATE"),
-        ),
-        (
-            "not on Spot",
-            there(2, Some(NO_PLACE)),
-            Memory::default(),
-            Code::ForeignChange,
-            None,
-        ),
-        (
-            "no strategy",
-            service(4, 2, Some(NO_PLACE), ""),
-            short(Memory::default()),
-            Code::NotOnSpot,
-            None,
-        ),
-        (
-            "not seen yet",
-            spot(4, 2),
-            switched(-119, 0, None),
-            Code::FallbackHolds,
-            None,
-        ),
-        (
-            "never made",
-            spot(4, 2),
-            short(switched(-120, 0, None)),
-            Code::FallbackStarts,
-            Some("FARGATE"),
-        ),
-        (
-            "there",
-            there(4, None),
-            switched(-599, 0, None),
-            Code::FallbackHolds,
-            None,
-        ),
-        (
-            "comes back",
-            there(4, None),
-            switched(-600, 0, None),
-            Code::FallbackReturns,
-            Some("FARGATE_SPOT"),
-        ),
-        (
-            "later",
-            there(4, None),
-            switched(-1_199, 1, None),
-            Code::FallbackHolds,
-            None,
-        ),
-        (
-            "comes back later",
-            there(4, None),
-            switched(-1_200, 1, None),
-            Code::FallbackReturns,
-            Some("FARGATE_SPOT"),
-        ),
-        (
-            "not seen to be back",
-            there(4, None),
-            switched(-800, 0, Some(-119)),
-            Code::FallbackHolds,
-            None,
-        ),
-        (
-            "went back by ECS",
-            there(4, None),
-            switched(-800, 0, Some(-120)),
-            Code::FallbackHolds,
-            None,
-        ),
-        (
-            "is back",
-            spot(4, 4),
-            switched(-800, 0, Some(-200)),
-            Code::NothingUnplaced,
-            None,
-        ),
-        (
-            "short again",
-            spot(4, 2),
-            short(switched(-800, 0, Some(-200))),
-            Code::FallbackStarts,
-            Some("FARGATE"),
-        ),
-        (
-            "elsewhere",
-            service(4, 2, Some(NO_PLACE), "mine"),
-            switched(-800, 0, None),
-            Code::ForeignChange,
-            None,
-        ),
-    ] {
-        let decided = look(&strategy_rule(), &service, 0, &memory, 0);
-        assert_eq!(
-            (code(&decided), provider(&decided).as_deref()),
-            (expected, asked),
-            "{name}"
-        );
-    }
-    let again = |memory: &Memory, service: &ServiceFacts| look(&strategy_rule(), service, 0, memory, 0).memory.switched;
-    assert_eq!(
-        again(&short(switched(-800, 0, Some(-200))), &spot(4, 2)).unwrap().again,
-        1
-    );
-    assert_eq!(
-        again(&short(switched(-800, 4, Some(-200))), &spot(4, 2)).unwrap().again,
-        4
-    );
-    assert_eq!(again(&switched(-800, 0, Some(-120)), &there(4, None)).unwrap().again, 1);
-    assert!(again(&switched(-800, 0, Some(-599)), &spot(4, 4)).is_some());
-    assert_eq!(again(&switched(-800, 0, Some(-600)), &spot(4, 4)), None);
-}
-
-#[test]
-fn a_rollout_and_a_deployment_are_not_cut_short() {
-    let memory = |at_: i64| Memory {
-        short: lasting(-120, 2),
-        switched: (at_ < 0).then(|| Switched {
-            before: spot(4, 2).capacity_provider_strategy,
-            at: at(at_),
-            again: 0,
-            back: None,
-        }),
-        ..Memory::default()
-    };
-    let decided = |service: ServiceFacts, memory: &Memory, delivering| {
-        let facts = Facts {
-            target: &target(),
-            rule: &strategy_rule(),
-            service: Known::Yes(Some(service)),
-            twin: Known::No,
-            delivering,
-            memory,
-        };
-        decide(&facts, at(0))
-    };
-    let deploying = |mut service: ServiceFacts| {
-        service.deployments[0].rollout_state = Some("IN_PROGRESS".into());
-        service
-    };
-    let there = service(4, 4, None, "FARGATE");
-    for (name, service, memory, delivering, expected) in [
-        (
-            "going, a rollout",
-            spot(4, 2),
-            memory(0),
-            true,
-            Code::DeploymentInProgress,
-        ),
-        (
-            "going, a deployment that finds no place",
-            deploying(spot(4, 2)),
-            memory(0),
-            false,
-            Code::FallbackStarts,
-        ),
-        (
-            "coming, a rollout",
-            there.clone(),
-            memory(-900),
-            true,
-            Code::DeploymentInProgress,
-        ),
-        (
-            "coming, a deployment",
-            deploying(there.clone()),
-            memory(-900),
-            false,
-            Code::DeploymentInProgress,
-        ),
-        ("coming", there, memory(-900), false, Code::FallbackReturns),
-    ] {
-        assert_eq!(code(&decided(service, &memory, delivering)), expected, "{name}");
-    }
-}
-
-#[test]
 fn what_is_not_known_is_asked_for() {
-    let rule = twin_rule();
-    let memory = Memory::default();
-    let facts = |service, twin| Facts {
-        target: &target(),
-        rule: &rule,
-        service,
-        twin,
-        delivering: false,
-        memory: &memory,
-    };
+    let (rule, memory, target) = (twin_rule(), Memory::default(), target());
     let gone = || ServiceFacts {
         status: "INACTIVE".into(),
         ..spot(4, 2)
@@ -472,10 +265,13 @@ fn what_is_not_known_is_asked_for() {
             vec![],
         ),
     ] {
-        let target = target();
         let facts = Facts {
             target: &target,
-            ..facts(service, twin)
+            rule: &rule,
+            service,
+            twin,
+            delivering: false,
+            memory: &memory,
         };
         let decided = decide(&facts, at(0));
         assert_eq!((code(&decided), decided.decision.missing), (expected, missing));
@@ -485,7 +281,7 @@ fn what_is_not_known_is_asked_for() {
 #[test]
 fn the_calls_are_as_the_api_has_them() {
     let memory = Memory {
-        short: lasting(-120, 2),
+        short: Some(lasting(-120, 2)),
         ..Memory::default()
     };
     for (rule, expected) in [

@@ -1,5 +1,7 @@
 //! When a group grows, and by how much.
 
+#![allow(clippy::too_many_lines, reason = "a table is as long as its cases")]
+
 use proptest::prelude::*;
 
 use super::*;

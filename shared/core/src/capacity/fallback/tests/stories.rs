@@ -56,17 +56,14 @@ impl Story {
 #[test]
 fn a_shortage_that_comes_and_goes() {
     let mut story = Story::of(10);
-    let room = |minute| match minute {
-        0..10 => 10,
-        // All of it goes, in two steps.
-        10..15 => 6,
-        15..60 => 2,
-        // A little comes back, for too short a while.
-        60..65 => 8,
-        65..90 => 2,
-        // It comes back for good.
-        90..95 => 8,
-        _ => 10,
+    // From when on Spot has room for how many. All of it goes, in two steps; a little comes back, for too short a while; it
+    // comes back for good.
+    let rooms = [(0, 10), (10, 6), (15, 2), (60, 8), (65, 2), (90, 8), (95, 10)];
+    let room = |minute| {
+        rooms
+            .iter()
+            .rfind(|(from, _)| *from <= minute)
+            .map_or(0, |(_, room)| *room)
     };
     for minute in 0..150 {
         story.room = room(minute);
