@@ -15,7 +15,7 @@ use crate::ports::{ServiceChange, Services};
 /// How long an answer may lag behind a change: AWS says "within a few seconds" nearly always.
 pub(super) const LAG: SignedDuration = SignedDuration::from_secs(8);
 
-/// A service with ECS's own deployment controller, 100 % minimum and 200 % maximum.
+/// A service with ECS's own deployment controller.
 #[derive(Debug, Clone)]
 pub struct Service {
     /// How many tasks it is to have.
@@ -28,6 +28,8 @@ pub struct Service {
     pub proved: Option<String>,
     /// From which capacity providers its tasks come.
     pub strategy: Vec<StrategyItem>,
+    /// `minimumHealthyPercent` and `maximumPercent`.
+    pub percents: (u32, u32),
 }
 
 /// A deployment.
@@ -89,6 +91,7 @@ impl World {
             health_check,
             proved: None,
             strategy: Vec::new(),
+            percents: (100, 200),
         };
         self.services.insert(target.clone(), service);
         self.deploy(target, definition, "in progress");
@@ -137,9 +140,14 @@ impl World {
         let (new, old): (Vec<&super::Task>, Vec<&super::Task>) = wanted
             .iter()
             .copied()
-            .partition(|t| t.deployment.as_ref() == Some(&primary.id));
+            .partition(|t| t.deployment.as_ref() == Some(&primary.id) && !self.is_drained(t));
+        let share = |percent: u32, up: u32| {
+            let tasks = (service.desired * percent + up) / 100;
+            usize::try_from(tasks).unwrap_or_default()
+        };
+        let (least, most) = (share(service.percents.0, 99), share(service.percents.1, 0));
         let desired = usize::try_from(service.desired).unwrap_or_default();
-        if new.len() < desired && wanted.len() < 2 * desired && self.has_room(target) {
+        if new.len() < desired && wanted.len() < most && self.has_room(target) {
             moves.push(Move::Start(target.clone()));
         }
         if new.len() > desired {
@@ -147,7 +155,7 @@ impl World {
         }
         let running = wanted.iter().filter(|t| t.is_running()).count();
         for task in &old {
-            if !task.is_running() || running > desired {
+            if !task.is_running() || running > least {
                 moves.push(Move::Stop(task.arn.clone()));
             }
         }
@@ -227,6 +235,8 @@ impl World {
                 .map(|d| super::around::deployment_arn(target, &d.id)),
             scheduling_strategy: Some("REPLICA".into()),
             capacity_provider_strategy: service.strategy.clone(),
+            minimum_healthy_percent: Some(service.percents.0.into()),
+            maximum_percent: Some(service.percents.1.into()),
             ..ServiceFacts::default()
         })
     }
