@@ -230,6 +230,7 @@ fn permissions_are_those_of_the_roles() {
         ("Discovery", "DiscoveryFunction"),
         ("Balancing", "BalancingFunction"),
         ("Scaling", "ScalingFunction"),
+        ("Capacity", "CapacityFunction"),
         ("Delivery", "DeliveryFunction"),
     ] {
         let role = template.function_property(function, "Role").as_str().unwrap();
@@ -274,6 +275,8 @@ fn metrics_are_told_as_they_are_sent() {
         "shared/cloud/src/telemetry.rs",
         "shared/endpoints/src/sweep/report.rs",
         "functions/scaling/src/sweep.rs",
+        "functions/capacity/src/stops.rs",
+        "functions/capacity/src/sweep.rs",
         "functions/delivery/src/sweep.rs",
     ] {
         let source = fs::read_to_string(root().join(file)).unwrap();
