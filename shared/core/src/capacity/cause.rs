@@ -67,8 +67,14 @@ pub(super) fn goes<'a>(facts: &Facts, id: &str, going: &'a Going, now: Timestamp
     let hooks = going.causes.hooks.values().filter(|hook| is_ours(facts, hook));
     let mut hooks = hooks.filter(|hook| !came_back(facts, id, going, hook, now));
     let found = going.did.found_waiting.filter(|_| is_waiting(facts, id));
-    let spot = going.causes.spot.filter(|spot| !spot_came_back(instance, going, *spot, now));
-    let rebalance = going.causes.rebalance.filter(|_| facts.capacity.spot.rebalance == Rebalance::Drain);
+    let spot = going
+        .causes
+        .spot
+        .filter(|spot| !spot_came_back(instance, going, *spot, now));
+    let rebalance = going
+        .causes
+        .rebalance
+        .filter(|_| facts.capacity.spot.rebalance == Rebalance::Drain);
     let state = going.causes.state.filter(|seen| seen.state.is_going());
     hooks
         .next()
@@ -88,7 +94,9 @@ pub(super) fn is_ours(facts: &Facts, hook: &Hook) -> bool {
 
 /// Whether its group waits with an instance, as far as the group was asked.
 pub(super) fn is_waiting(facts: &Facts, id: &str) -> bool {
-    facts.scaling_of(id).is_some_and(|scaling| scaling.lifecycle_state == "Terminating:Wait")
+    facts
+        .scaling_of(id)
+        .is_some_and(|scaling| scaling.lifecycle_state == "Terminating:Wait")
 }
 
 /// Whether an instance serves its group again after a lifecycle action: its root volume was replaced, or it was in the warm
@@ -103,7 +111,10 @@ fn spot_came_back(instance: Option<&ContainerInstance>, going: &Going, spot: Spo
     if spot.action == SpotAction::Terminate {
         return false;
     }
-    let runs = going.causes.state.is_some_and(|seen| seen.state == InstanceState::Running && seen.at > spot.at);
+    let runs = going
+        .causes
+        .state
+        .is_some_and(|seen| seen.state == InstanceState::Running && seen.at > spot.at);
     let was_away = going.did.seen_disconnected.is_some_and(|seen| seen >= spot.at);
     let settled = now.duration_since(spot.at) >= SPOT_RETURNS;
     is_connected(instance) && (runs || (was_away && settled))

@@ -15,7 +15,9 @@ use crate::report::Code;
 
 /// Remembers whose agent is gone, and whose is back.
 pub(super) fn look(facts: &Facts, plan: &mut Plan, now: Timestamp) {
-    let Known::Yes(instances) = &facts.instances else { return };
+    let Known::Yes(instances) = &facts.instances else {
+        return;
+    };
     for (id, instance) in instances.iter().filter(|(_, instance)| !instance.status.is_gone()) {
         let known = plan.did.get(id).and_then(|did| did.disconnected);
         if instance.agent_connected {
@@ -39,7 +41,8 @@ pub(super) fn look(facts: &Facts, plan: &mut Plan, now: Timestamp) {
 
 /// Gives those up that were silent for too long.
 pub(super) fn replace(facts: &Facts, plan: &mut Plan, now: Timestamp) {
-    let (Some(config), Known::Yes(instances), true) = (&facts.capacity.disconnected, &facts.instances, facts.whole) else {
+    let (Some(config), Known::Yes(instances), true) = (&facts.capacity.disconnected, &facts.instances, facts.whole)
+    else {
         return;
     };
     let registered = || instances.iter().filter(|(_, instance)| !instance.status.is_gone());
@@ -52,13 +55,19 @@ pub(super) fn replace(facts: &Facts, plan: &mut Plan, now: Timestamp) {
         if dead.is_empty() {
             return;
         }
-        let message = format!("{silent} of {all} instances are disconnected: no instance is to blame, and none is replaced");
+        let message =
+            format!("{silent} of {all} instances are disconnected: no instance is to blame, and none is replaced");
         plan.said.all(Code::ClusterDisconnected, message);
         return;
     }
     dead.sort_by_key(|(since, id, _)| (*since, *id));
     // What was given up and is still there is being replaced.
-    let begun = registered().filter(|(id, _)| facts.going.get(*id).is_some_and(|going| going.did.unhealthy_at.is_some()));
+    let begun = registered().filter(|(id, _)| {
+        facts
+            .going
+            .get(*id)
+            .is_some_and(|going| going.did.unhealthy_at.is_some())
+    });
     let most = config.at_most.of(all);
     let mut room = most.saturating_sub(begun.count());
     for (since, id, instance) in dead {
@@ -69,10 +78,16 @@ pub(super) fn replace(facts: &Facts, plan: &mut Plan, now: Timestamp) {
         }
         match replaceable(facts, id) {
             Replaceable::Unknown => {
-                plan.said.of(Code::AgentDisconnected, id, format!("{silence}, and what group it is in is not known"));
+                plan.said.of(
+                    Code::AgentDisconnected,
+                    id,
+                    format!("{silence}, and what group it is in is not known"),
+                );
                 plan.missing.push("DescribeAutoScalingInstances");
             }
-            Replaceable::No(why) => plan.said.of(Code::AgentDisconnected, id, format!("{silence}, and {why}")),
+            Replaceable::No(why) => plan
+                .said
+                .of(Code::AgentDisconnected, id, format!("{silence}, and {why}")),
             Replaceable::Yes(_) if room == 0 => {
                 let message = format!("{silence}; {most} of {all} at a time are replaced");
                 plan.said.of(Code::ReplacementPaced, id, message);
@@ -81,7 +96,11 @@ pub(super) fn replace(facts: &Facts, plan: &mut Plan, now: Timestamp) {
             Replaceable::Yes(scaling) => {
                 room -= 1;
                 give_up(facts, plan, id, instance, now);
-                plan.said.of(Code::InstanceReplaced, id, format!("{silence}: {} replaces it", scaling.group));
+                plan.said.of(
+                    Code::InstanceReplaced,
+                    id,
+                    format!("{silence}: {} replaces it", scaling.group),
+                );
             }
         }
     }
@@ -116,9 +135,10 @@ fn replaceable<'a>(facts: &'a Facts, id: &str) -> Replaceable<'a> {
     }
     match facts.scaling_of(id) {
         None => Replaceable::No("it is in no Auto Scaling group: nothing would replace it".to_owned()),
-        Some(scaling) if scaling.is_unhealthy() || !scaling.is_in_service() => {
-            Replaceable::No(format!("its group deals with it: {}, {}", scaling.lifecycle_state, scaling.health_status))
-        }
+        Some(scaling) if scaling.is_unhealthy() || !scaling.is_in_service() => Replaceable::No(format!(
+            "its group deals with it: {}, {}",
+            scaling.lifecycle_state, scaling.health_status
+        )),
         Some(scaling) => Replaceable::Yes(scaling),
     }
 }
@@ -139,8 +159,15 @@ fn again(facts: &Facts, plan: &mut Plan) {
     let lost = begun.filter(|(id, _)| facts.instance(id).is_some());
     let silent = lost.filter(|(id, _)| plan.did.get(*id).is_some_and(|did| did.disconnected.is_some()));
     let silent: Vec<_> = silent.map(|(id, _)| id.clone()).collect();
-    for id in silent.iter().filter(|id| matches!(replaceable(facts, id), Replaceable::Yes(_))) {
+    for id in silent
+        .iter()
+        .filter(|id| matches!(replaceable(facts, id), Replaceable::Yes(_)))
+    {
         plan.given_up.push(id.clone());
-        plan.said.of(Code::InstanceReplaced, id, "its group did not take it yet that it is given up");
+        plan.said.of(
+            Code::InstanceReplaced,
+            id,
+            "its group did not take it yet that it is given up",
+        );
     }
 }

@@ -87,7 +87,11 @@ pub fn decide(facts: &Facts, now: Timestamp) -> Decided {
         return unknown(facts);
     };
     let mut plan = Plan {
-        did: facts.going.iter().map(|(id, going)| (id.clone(), going.did.clone())).collect(),
+        did: facts
+            .going
+            .iter()
+            .map(|(id, going)| (id.clone(), going.did.clone()))
+            .collect(),
         ..Plan::default()
     };
     dead::look(facts, &mut plan, now);

@@ -56,7 +56,11 @@ pub(super) fn drain(
             Left::None => {
                 // What its group, Spot or EC2 does next shows in a look of every 5 minutes.
                 plan.busy = false;
-                plan.said.of(Code::InstanceEmpty, id, format!("{}; no task is left on it", cause.why()));
+                plan.said.of(
+                    Code::InstanceEmpty,
+                    id,
+                    format!("{}; no task is left on it", cause.why()),
+                );
             }
             left => plan.said.of(Code::TasksLeft, id, format!("{}; {left}", cause.why())),
         }
@@ -67,7 +71,7 @@ pub(super) fn drain(
 pub(super) fn unregistered(facts: &Facts, plan: &mut Plan, id: &str, going: &Going, now: Timestamp) {
     if going.did.container_instance.is_none() {
         let message = format!("it is no instance of {}: nothing is done for it", facts.target);
-        plan.said.of(Code::InstanceNotRegistered, id, message);
+        plan.said.of(Code::NotManaged, id, message);
         return;
     }
     let hooks: Vec<_> = waiting(facts, id, going, plan).collect();
@@ -75,7 +79,8 @@ pub(super) fn unregistered(facts: &Facts, plan: &mut Plan, id: &str, going: &Goi
         of_hook(facts, plan, waiting, *since, None, now);
     }
     if hooks.is_empty() {
-        plan.said.of(Code::InstanceNotRegistered, id, format!("it has left {}", facts.target));
+        plan.said
+            .of(Code::InstanceNotRegistered, id, format!("it has left {}", facts.target));
         plan.did(id).over_at = Some(now);
     }
 }
@@ -136,7 +141,10 @@ enum Left {
 
 impl Left {
     fn of(facts: &Facts, instance: &ContainerInstance) -> Self {
-        let listed = facts.tasks.get(&instance.arn).map(|tasks| u32::try_from(tasks.len()).unwrap_or(u32::MAX));
+        let listed = facts
+            .tasks
+            .get(&instance.arn)
+            .map(|tasks| u32::try_from(tasks.len()).unwrap_or(u32::MAX));
         match instance.tasks().or(listed) {
             Some(0) => Self::None,
             Some(tasks) => Self::Tasks(tasks),
@@ -168,15 +176,23 @@ fn of_hook(
     let (id, deadline) = (waiting.instance.as_str(), facts.capacity.drain.deadline);
     let at = since.checked_add(deadline.duration()).unwrap_or(Timestamp::MAX);
     let (code, why) = match stands {
-        None => (Code::InstanceNotRegistered, format!("it is not in {} any more", facts.target)),
+        None => (
+            Code::InstanceNotRegistered,
+            format!("it is not in {} any more", facts.target),
+        ),
         // Counted before it took no more tasks, none is no proof.
         Some((InstanceStatus::Draining, Left::None)) => (Code::InstanceEmpty, "no task is left on it".to_owned()),
-        Some((_, left)) if at <= now => {
-            (Code::DeadlineReached, format!("{deadline} have passed since {since}, and {left}"))
-        }
+        Some((_, left)) if at <= now => (
+            Code::DeadlineReached,
+            format!("{deadline} have passed since {since}, and {left}"),
+        ),
         Some((_, left)) => {
             heartbeat(facts, plan, waiting, since, now);
-            plan.said.of(Code::TasksLeft, id, format!("{left}; {} goes on at {at} at the latest", waiting.group));
+            plan.said.of(
+                Code::TasksLeft,
+                id,
+                format!("{left}; {} goes on at {at} at the latest", waiting.group),
+            );
             plan.waits = true;
             if left == Left::Unknown {
                 plan.missing.push("DescribeContainerInstances");
@@ -185,16 +201,22 @@ fn of_hook(
         }
     };
     plan.busy = true;
-    plan.said.of(code, id, format!("{why}: {} goes on ({})", waiting.group, waiting.hook));
+    plan.said
+        .of(code, id, format!("{why}: {} goes on ({})", waiting.group, waiting.hook));
     plan.completed.push(Action::CompleteLifecycleAction(waiting.clone()));
     plan.did(id).completed.insert(waiting.key(), now);
 }
 
 fn heartbeat(facts: &Facts, plan: &mut Plan, waiting: &Waiting, since: Timestamp, now: Timestamp) {
     let id = waiting.instance.as_str();
-    let last = facts.going.get(id).and_then(|going| going.did.heartbeat_at).unwrap_or(since);
+    let last = facts
+        .going
+        .get(id)
+        .and_then(|going| going.did.heartbeat_at)
+        .unwrap_or(since);
     if now.duration_since(last.max(since)) >= HEARTBEAT {
-        plan.heartbeats.push(Action::RecordLifecycleActionHeartbeat(waiting.clone()));
+        plan.heartbeats
+            .push(Action::RecordLifecycleActionHeartbeat(waiting.clone()));
         plan.did(id).heartbeat_at = Some(now);
     }
 }
@@ -222,7 +244,8 @@ fn standalone(facts: &Facts, plan: &mut Plan, id: &str, instance: &ContainerInst
         plan.said.of(Code::StandaloneLeft, id, message);
         return;
     }
-    plan.said.of(Code::StandaloneStopped, id, format!("{count} standalone task(s)"));
+    plan.said
+        .of(Code::StandaloneStopped, id, format!("{count} standalone task(s)"));
     plan.stopped.extend(standalone.into_iter().map(|task| Action::StopTask {
         cluster: facts.target.cluster.clone(),
         task: task.arn.clone(),
@@ -237,7 +260,11 @@ fn blocked(facts: &Facts, plan: &mut Plan, id: &str, instance: &ContainerInstanc
     services.sort_unstable();
     services.dedup();
     for service in services {
-        if facts.services.get(service).is_some_and(|percents| percents.forbids_draining()) {
+        if facts
+            .services
+            .get(service)
+            .is_some_and(|percents| percents.forbids_draining())
+        {
             let message = format!(
                 "the tasks of {service} cannot leave: its minimumHealthyPercent and maximumPercent are both 100"
             );

@@ -118,7 +118,9 @@ impl Facts {
     /// What its group says of an instance, as far as it is known.
     #[must_use]
     pub fn scaling_of(&self, id: &str) -> Option<&AutoScalingInstance> {
-        let Known::Yes(scaling) = &self.scaling else { return None };
+        let Known::Yes(scaling) = &self.scaling else {
+            return None;
+        };
         scaling.get(id)
     }
 

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Detail, Event, HealthEvent, InstanceNews, InstanceState, LifecycleAction, Place, SpotAction, Transition};
+use crate::event::{
+    Detail, Event, HealthEvent, InstanceNews, InstanceState, LifecycleAction, Place, SpotAction, Transition,
+};
 
 /// An item of `going#CLUSTER`: an EC2 instance, why it goes, and what was done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -235,7 +237,11 @@ impl Causes {
             ends: health.ends,
         };
         // One of a sender that leaves the ARN out is told from others by what it is.
-        let key = if health.arn.is_empty() { &health.code } else { &health.arn };
+        let key = if health.arn.is_empty() {
+            &health.code
+        } else {
+            &health.arn
+        };
         Self {
             maintenance: BTreeMap::from([(key.clone(), scheduled)]),
             ..Self::default()
@@ -259,7 +265,12 @@ impl Causes {
         let hooks = self.hooks.values().map(|hook| hook.since);
         let scheduled = self.maintenance.values().map(|scheduled| scheduled.told);
         let (spot, state) = (self.spot.map(|spot| spot.at), self.state.map(|seen| seen.at));
-        hooks.chain(scheduled).chain(spot).chain(self.rebalance).chain(state).max()
+        hooks
+            .chain(scheduled)
+            .chain(spot)
+            .chain(self.rebalance)
+            .chain(state)
+            .max()
     }
 }
 
@@ -273,7 +284,9 @@ impl Going {
     /// Whether nothing is left to be done about it, and nothing was told of it since.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.did.over_at.is_some_and(|over| self.causes.latest().is_none_or(|told| told <= over))
+        self.did
+            .over_at
+            .is_some_and(|over| self.causes.latest().is_none_or(|told| told <= over))
     }
 }
 
@@ -290,6 +303,7 @@ impl Did {
     /// Whether the instance is DRAINING because of us.
     #[must_use]
     pub fn drained_by_us(&self) -> bool {
-        self.drained_at.is_some_and(|drained| self.activated_at.is_none_or(|activated| activated < drained))
+        self.drained_at
+            .is_some_and(|drained| self.activated_at.is_none_or(|activated| activated < drained))
     }
 }

@@ -25,7 +25,11 @@ pub(super) fn returns(
         plan.waits = true;
         return;
     }
-    plan.said.of(Code::InstanceReturns, id, format!("it stays in {}, and takes tasks again", facts.target));
+    plan.said.of(
+        Code::InstanceReturns,
+        id,
+        format!("it stays in {}, and takes tasks again", facts.target),
+    );
     plan.activated.push(instance.arn.clone());
     plan.did(id).activated_at = Some(now);
 }

@@ -7,7 +7,13 @@ use super::*;
 
 fn events() -> impl Strategy<Value = Event> {
     let second = 0_i64..6;
-    let states = prop_oneof![Just("running"), Just("stopping"), Just("stopped"), Just("shutting-down"), Just("terminated")];
+    let states = prop_oneof![
+        Just("running"),
+        Just("stopping"),
+        Just("stopped"),
+        Just("shutting-down"),
+        Just("terminated")
+    ];
     let actions = prop_oneof![Just("terminate"), Just("stop")];
     let health_status = prop_oneof![Just("upcoming"), Just("open"), Just("closed")];
     prop_oneof![

@@ -70,7 +70,8 @@ impl Scene {
             "containerInstanceArn": arn(id), "ec2InstanceId": id, "status": status, "agentConnected": true,
             "runningTasksCount": tasks, "pendingTasksCount": 0,
         });
-        self.instances().insert(id.into(), ContainerInstance::parse(&instance).unwrap());
+        self.instances()
+            .insert(id.into(), ContainerInstance::parse(&instance).unwrap());
         self
     }
 
@@ -128,13 +129,20 @@ impl Scene {
 
 /// A decision for people: the outcome, the calls with what matters of their inputs, the reasons.
 fn told(decided: &Decided) -> String {
-    let mut told = format!("{:?}{}\n", decided.decision.outcome, if decided.busy { ", busy" } else { "" });
+    let mut told = format!(
+        "{:?}{}\n",
+        decided.decision.outcome,
+        if decided.busy { ", busy" } else { "" }
+    );
     for action in &decided.decision.actions {
         let input = action.input();
         let short = match action {
             Action::UpdateContainerInstancesState { .. } => {
                 let arns = input["containerInstances"].as_array().unwrap();
-                let ids: Vec<_> = arns.iter().map(|arn| arn.as_str().unwrap().rsplit('/').next().unwrap()).collect();
+                let ids: Vec<_> = arns
+                    .iter()
+                    .map(|arn| arn.as_str().unwrap().rsplit('/').next().unwrap())
+                    .collect();
                 format!("{} {}", input["status"].as_str().unwrap(), ids.join(" "))
             }
             _ => input.to_string(),
@@ -168,7 +176,12 @@ fn hook_of(name: &str, id: &str, second: i64) -> Event {
         "LifecycleHookName": name, "EC2InstanceId": id, "LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING",
         "Origin": "AutoScalingGroup", "Destination": "EC2",
     });
-    event("aws.autoscaling", "EC2 Instance-terminate Lifecycle Action", second, detail)
+    event(
+        "aws.autoscaling",
+        "EC2 Instance-terminate Lifecycle Action",
+        second,
+        detail,
+    )
 }
 
 fn launch(id: &str, second: i64) -> Event {
@@ -176,7 +189,12 @@ fn launch(id: &str, second: i64) -> Event {
         "LifecycleActionToken": "l", "AutoScalingGroupName": "web", "LifecycleHookName": "warm", "EC2InstanceId": id,
         "LifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING", "Origin": "WarmPool", "Destination": "AutoScalingGroup",
     });
-    event("aws.autoscaling", "EC2 Instance-launch Lifecycle Action", second, detail)
+    event(
+        "aws.autoscaling",
+        "EC2 Instance-launch Lifecycle Action",
+        second,
+        detail,
+    )
 }
 
 fn spot(id: &str, second: i64, action: &str) -> Event {
@@ -185,7 +203,12 @@ fn spot(id: &str, second: i64, action: &str) -> Event {
 }
 
 fn rebalance(id: &str, second: i64) -> Event {
-    event("aws.ec2", "EC2 Instance Rebalance Recommendation", second, json!({ "instance-id": id }))
+    event(
+        "aws.ec2",
+        "EC2 Instance Rebalance Recommendation",
+        second,
+        json!({ "instance-id": id }),
+    )
 }
 
 fn state(id: &str, second: i64, state: &str) -> Event {

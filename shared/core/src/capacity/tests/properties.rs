@@ -122,7 +122,11 @@ impl World {
 
     fn make(&mut self, action: &Action, forgets: bool) {
         match action {
-            Action::UpdateContainerInstancesState { container_instances, status, .. } => {
+            Action::UpdateContainerInstancesState {
+                container_instances,
+                status,
+                ..
+            } => {
                 let status = match status {
                     State::Active => InstanceStatus::Active,
                     State::Draining => InstanceStatus::Draining,
@@ -146,45 +150,84 @@ impl World {
         let actions = &decided.decision.actions;
         let told = told(decided);
         let kind = |action: &Action| match action {
-            Action::UpdateContainerInstancesState { status: State::Draining, .. } => 0,
+            Action::UpdateContainerInstancesState {
+                status: State::Draining,
+                ..
+            } => 0,
             Action::UpdateContainerInstancesState { .. } => 1,
             Action::SetInstanceHealth { .. } => 2,
             Action::StopTask { .. } => 3,
             Action::RecordLifecycleActionHeartbeat(_) => 4,
             Action::CompleteLifecycleAction(_) => 5,
         };
-        assert!(actions.is_sorted_by_key(kind), "all that go are drained before anything completes: {told}");
+        assert!(
+            actions.is_sorted_by_key(kind),
+            "all that go are drained before anything completes: {told}"
+        );
         let deadline = self.scene.facts.capacity.drain.deadline.duration();
         for action in actions {
-            let Action::CompleteLifecycleAction(waiting) = action else { continue };
+            let Action::CompleteLifecycleAction(waiting) = action else {
+                continue;
+            };
             assert!(!self.completed.contains(&waiting.key()), "completed again: {told}");
             let going = &self.scene.facts.going[&waiting.instance];
-            let hook = going.causes.hooks.values().find(|hook| hook.token == waiting.key()).unwrap();
+            let hook = going
+                .causes
+                .hooks
+                .values()
+                .find(|hook| hook.token == waiting.key())
+                .unwrap();
             let in_time = at(self.now).duration_since(hook.since).unsigned_abs() < deadline;
-            let left = self.scene.facts.instance(&waiting.instance).and_then(ContainerInstance::tasks);
-            assert!(!in_time || left.unwrap_or_default() == 0, "completed with tasks before the deadline: {told}");
+            let left = self
+                .scene
+                .facts
+                .instance(&waiting.instance)
+                .and_then(ContainerInstance::tasks);
+            assert!(
+                !in_time || left.unwrap_or_default() == 0,
+                "completed with tasks before the deadline: {told}"
+            );
         }
         // Whoever goes is drained in this very plan, or was before.
         for (id, going) in &self.scene.facts.going {
-            let active = self.scene.facts.instance(id).filter(|instance| instance.status == InstanceStatus::Active);
+            let active = self
+                .scene
+                .facts
+                .instance(id)
+                .filter(|instance| instance.status == InstanceStatus::Active);
             let Some(instance) = active.filter(|_| going.open().next().is_some() || going.causes.spot.is_some()) else {
                 continue;
             };
-            let came_back = self.scene.facts.scaling_of(id).is_some_and(AutoScalingInstance::is_in_service);
+            let came_back = self
+                .scene
+                .facts
+                .scaling_of(id)
+                .is_some_and(AutoScalingInstance::is_in_service);
             let drained = actions.iter().any(|action| match action {
-                Action::UpdateContainerInstancesState { container_instances, status: State::Draining, .. } => {
-                    container_instances.contains(&instance.arn)
-                }
+                Action::UpdateContainerInstancesState {
+                    container_instances,
+                    status: State::Draining,
+                    ..
+                } => container_instances.contains(&instance.arn),
                 _ => false,
             });
-            assert!(drained || (came_back && going.causes.spot.is_none()), "{id} goes undrained: {told}");
+            assert!(
+                drained || (came_back && going.causes.spot.is_none()),
+                "{id} goes undrained: {told}"
+            );
         }
         let given_up = self.scene.facts.going.iter().filter(|(id, going)| {
             let did = decided.after.get(*id).unwrap_or(&going.did);
             did.unhealthy_at.is_some() && self.scene.facts.instance(id).is_some()
         });
-        let new = decided.after.iter().filter(|(id, did)| !self.scene.facts.going.contains_key(*id) && did.unhealthy_at.is_some());
-        assert!(given_up.count() + new.count() <= replaces_at_most, "more than the share: {told}");
+        let new = decided
+            .after
+            .iter()
+            .filter(|(id, did)| !self.scene.facts.going.contains_key(*id) && did.unhealthy_at.is_some());
+        assert!(
+            given_up.count() + new.count() <= replaces_at_most,
+            "more than the share: {told}"
+        );
     }
 }
 
