@@ -59,6 +59,14 @@ pub async fn look(
     let silent = facts.going.values().any(|going| going.did.disconnected.is_some());
     facts.whole = look == Look::Whole || silent;
     let instances = instances(cloud, &facts).await?;
+    for (id, going) in facts.going.iter_mut().filter(|(id, _)| !instances.contains_key(*id)) {
+        if going.did.container_instance.is_none() && !going.is_over() {
+            // It was in the cluster when it was seen last: it has left before it was looked at.
+            let place = rows::place(cloud, id).await?;
+            let place = place.filter(|place| place.cluster == managed.target.cluster);
+            going.did.container_instance = place.map(|place| place.container_instance);
+        }
+    }
     let asked = match look {
         Look::Going => facts.asks_groups(),
         // What waits for us, and no event told, shows in its group only.

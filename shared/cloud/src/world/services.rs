@@ -30,6 +30,8 @@ pub struct Service {
     pub strategy: Vec<StrategyItem>,
     /// `minimumHealthyPercent` and `maximumPercent`.
     pub percents: (u32, u32),
+    /// The task definition of each deployment that there ever was, and when it began.
+    pub sent_to: Vec<(Timestamp, String)>,
 }
 
 /// A deployment.
@@ -92,6 +94,7 @@ impl World {
             proved: None,
             strategy: Vec::new(),
             percents: (100, 200),
+            sent_to: Vec::new(),
         };
         self.services.insert(target.clone(), service);
         self.deploy(target, definition, "in progress");
@@ -114,6 +117,7 @@ impl World {
         };
         if let Some(service) = self.services.get_mut(target) {
             service.deployments.insert(0, deployment);
+            service.sent_to.push((since, definition.to_owned()));
         }
         self.tell_deployment(target, &id, "SERVICE_DEPLOYMENT_IN_PROGRESS", reason);
     }

@@ -262,6 +262,7 @@ impl World {
                 proved: None,
                 strategy: Vec::new(),
                 percents: (100, 200),
+                sent_to: Vec::new(),
             };
             self.services.insert(task.target.clone(), service);
         }
