@@ -219,6 +219,7 @@ impl Capacity {
                 lease,
                 row,
                 providers: &self.providers,
+                cause,
                 over: std::cell::RefCell::default(),
             };
             let facts = observe::look(cloud, &self.providers, managed, &lease.item, look).await?;

@@ -46,7 +46,11 @@ pub async fn sweep(
     };
     let mut rows = ACTIVE.rows(cloud).await?;
     rows.retain(|target, _| covers(scope, target));
-    let clusters = function.clusters(cloud).await?;
+    let clusters = if scope.often && rows.is_empty() {
+        Vec::new()
+    } else {
+        function.clusters(cloud).await?
+    };
     let mut pass = Pass::of(NAME);
     let swept = round.clusters(&mut pass, &clusters, &rows).await;
     let services = round.services(&mut pass, &clusters, &rows).await?;
