@@ -68,7 +68,7 @@ fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
 
 impl World {
     /// Makes a group and its machines.
-    pub fn make_group(&mut self, name: &str, cluster: &str, desired: u32, max: u32, hook: Option<Hook>) {
+    pub fn make_scaling_group(&mut self, name: &str, cluster: &str, desired: u32, max: u32, hook: Option<Hook>) {
         let group = Group {
             cluster: cluster.to_owned(),
             min: 0,
@@ -79,12 +79,12 @@ impl World {
             members: BTreeMap::new(),
         };
         self.fleet.groups.insert(name.to_owned(), group);
-        self.settle_groups();
+        self.settle_scaling_groups();
     }
 
     /// What groups do by themselves as time passes: what waited for too long ends, what is unhealthy is ended, and new
     /// machines are started.
-    pub fn settle_groups(&mut self) {
+    pub fn settle_scaling_groups(&mut self) {
         let names: Vec<_> = self.fleet.groups.keys().cloned().collect();
         let now = self.now;
         for name in names {

@@ -21,7 +21,7 @@ fn world(machines: u32, tasks: u32) -> (World, Target) {
         name: "drain".into(),
         timeout: TIMEOUT,
     };
-    world.make_group("web", "prod", machines, 10, Some(hook));
+    world.make_scaling_group("web", "prod", machines, 10, Some(hook));
     let container = json!({ "name": "web", "image": "web:1" });
     let definition = world.define(&json!({ "family": "web", "containerDefinitions": [container] }));
     world.make_service(&target, &definition.unwrap(), tasks, false);
@@ -67,7 +67,7 @@ fn waiting(world: &World) -> Waiting {
 fn pass(shared: &Shared, time: SignedDuration) {
     let mut world = shared.borrow_mut();
     world.now = world.now.checked_add(time).unwrap();
-    world.settle_groups();
+    world.settle_scaling_groups();
 }
 
 #[test]
