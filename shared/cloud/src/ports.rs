@@ -164,6 +164,10 @@ pub enum Stopping {
 pub trait Deployments {
     /// `StopServiceDeployment` with `ROLLBACK`, by the ARN that `DescribeServices` names as `currentServiceDeployment`.
     async fn stop_service_deployment(&self, arn: &str) -> Result<Stopping, CloudError>;
+
+    /// The ARNs of the task definitions that a service was sent to from that time on, deployments that are over included:
+    /// `ListServiceDeployments`, and `DescribeServiceRevisions` of what they were to bring.
+    async fn sent_to(&self, service: &Target, since: Timestamp) -> Result<Vec<String>, CloudError>;
 }
 
 /// What became of a request to move a follower.

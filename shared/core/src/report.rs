@@ -288,6 +288,8 @@ codes! {
     RollbackRefused,
     /// Someone deployed a newer revision without the image that was out.
     Drifted,
+    /// Someone registered a newer revision of the family than the service runs.
+    NewerRevision,
     /// What runs the family on a schedule moves to its new revision.
     ScheduleFollows,
     /// What runs the family on a schedule stays as it is.

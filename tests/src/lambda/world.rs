@@ -166,15 +166,18 @@ impl World {
             }
             "UpdateService" => self.update_service(request),
             "DescribeTaskDefinition" => {
-                // A family's name means its latest revision.
+                // A family's name means its latest ACTIVE revision.
                 let wanted = text("taskDefinition");
-                let named = |d: &&Value| d["taskDefinitionArn"] == wanted || d["family"] == wanted;
+                let named =
+                    |d: &&Value| d["taskDefinitionArn"] == wanted || d["family"] == wanted && d["status"] != "INACTIVE";
                 match self.task_definitions.iter().rfind(named) {
                     Some(definition) => (200, json!({ "taskDefinition": definition, "tags": [] })),
                     None => refused(400, "ClientException", "Unable to describe task definition."),
                 }
             }
             "RegisterTaskDefinition" => self.register(request),
+            // Where a service was sent, it still is: nothing takes it back here.
+            "ListServiceDeployments" => (200, json!({ "serviceDeployments": [] })),
             _ => unknown(operation),
         }
     }

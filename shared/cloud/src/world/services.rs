@@ -25,6 +25,8 @@ pub struct Service {
     pub health_check: bool,
     /// The task definition of the last deployment that was completed: the circuit breaker goes back to it.
     pub proved: Option<String>,
+    /// The task definition of each deployment that there ever was, and when it began.
+    pub sent_to: Vec<(Timestamp, String)>,
 }
 
 /// A deployment.
@@ -85,6 +87,7 @@ impl World {
             deployments: Vec::new(),
             health_check,
             proved: None,
+            sent_to: Vec::new(),
         };
         self.services.insert(target.clone(), service);
         self.deploy(target, definition, "in progress");
@@ -107,6 +110,7 @@ impl World {
         };
         if let Some(service) = self.services.get_mut(target) {
             service.deployments.insert(0, deployment);
+            service.sent_to.push((since, definition.to_owned()));
         }
         self.tell_deployment(target, &id, "SERVICE_DEPLOYMENT_IN_PROGRESS", reason);
     }

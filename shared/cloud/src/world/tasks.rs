@@ -260,6 +260,7 @@ impl World {
                 deployments: Vec::new(),
                 health_check: false,
                 proved: None,
+                sent_to: Vec::new(),
             };
             self.services.insert(task.target.clone(), service);
         }

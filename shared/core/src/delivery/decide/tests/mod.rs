@@ -3,6 +3,7 @@
 mod crashing;
 mod gated;
 mod lingering;
+mod newest;
 mod remembered;
 mod table;
 mod watched;

@@ -168,6 +168,40 @@ fn what_does_not_come_up_is_ended_and_goes_into_quarantine() {
 }
 
 #[test]
+fn what_came_up_while_nobody_looked_is_a_success_however_late() {
+    // Its time ran out long ago; what counts is what the first look after the outage finds.
+    let one_deployment = |mut facts: Facts| {
+        let Known::Yes(Some(service)) = &mut facts.service else {
+            panic!()
+        };
+        service.deployments[0].rollout_state = None;
+        facts
+    };
+    for (facts, expected) in [
+        (on_8("COMPLETED", 36_000, 2), &[RolloutSucceeded, AlreadyDeployed][..]),
+        (on_8("COMPLETED", 36_000, 3), &[RolloutSucceeded, AlreadyDeployed]),
+        (
+            one_deployment(on_8("", 36_000, 2)),
+            &[RolloutSucceeded, AlreadyDeployed],
+        ),
+        // It is through, and tasks are missing since: a count that was raised, a host that went.
+        (on_8("COMPLETED", 36_000, 1), &[RolloutInProgress, AlreadyDeployed]),
+        (on_8("IN_PROGRESS", 36_000, 2), &[RollingBack, DeploymentTimedOut]),
+    ] {
+        let mut facts = facts;
+        let watched = facts.memory.watched.as_mut().unwrap();
+        (watched.at, watched.sent) = (ago(36_010), ago(36_000));
+        let decided = decide(&facts, now());
+        assert_eq!(codes(&decided.decision), expected, "{:?}", facts.service);
+        let ended = expected[0] == RollingBack;
+        assert_eq!(
+            (calls(&decided.decision).len(), decided.memory.quarantine.len()),
+            (usize::from(ended), usize::from(ended))
+        );
+    }
+}
+
+#[test]
 fn a_deployment_that_bakes_by_its_own_configuration_has_that_time_besides() {
     let mut facts = on_8("IN_PROGRESS", 1_900, 2);
     let Known::Yes(Some(service)) = &mut facts.service else {
