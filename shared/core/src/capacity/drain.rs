@@ -71,7 +71,7 @@ pub(super) fn drain(
 pub(super) fn unregistered(facts: &Facts, plan: &mut Plan, id: &str, going: &Going, now: Timestamp) {
     if going.did.container_instance.is_none() {
         let message = format!("it is no instance of {}: nothing is done for it", facts.target);
-        plan.said.of(Code::InstanceNotRegistered, id, message);
+        plan.said.of(Code::NotManaged, id, message);
         return;
     }
     let hooks: Vec<_> = waiting(facts, id, going, plan).collect();

@@ -181,7 +181,7 @@ fn an_instance_that_starts_and_one_that_is_not_here_ask_for_nothing() {
         1,
         expect![[r#"
         Ignore
-        InstanceNotRegistered: i-9: it is no instance of prod: nothing is done for it
+        NotManaged: i-9: it is no instance of prod: nothing is done for it
     "#]],
     );
 }
