@@ -18,7 +18,6 @@ use wharfinger_core::delivery::{
     Action, Difference, Facts, Follower, Intent, Memory, Notice, Published, TaskDefinition, Wish, decide, differences,
 };
 use wharfinger_core::ids::Target;
-use wharfinger_core::known::Known;
 use wharfinger_core::report::{Code, Decision, Outcome};
 
 use crate::observe::{self, Look};

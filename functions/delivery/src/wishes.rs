@@ -202,14 +202,17 @@ mod tests {
             "at": "2026-03-01T12:00:00Z", "sent": "2026-03-01T12:00:00Z",
         } });
         let stored = to_attribute("the memory of delivery", &memory).unwrap();
-        [
+        let mut item = Item::default();
+        let attributes = [
             ("pk", text("service#prod/web")),
             ("sk", text("state")),
             (MEMORY, stored),
             (STOPS, stops),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
+        ];
+        for (name, value) in attributes {
+            item.insert(name.to_owned(), value);
+        }
+        item
     }
 
     #[test]

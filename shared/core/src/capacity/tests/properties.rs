@@ -260,8 +260,12 @@ proptest! {
         world.now += 601;
         world.look(1);
         world.look(1);
-        for going in world.scene.facts.going.values() {
-            prop_assert_eq!(going.open().count(), 0);
+        for (id, going) in &world.scene.facts.going {
+            // Nothing waits with one that serves its group again, and one that was never seen here is not ours.
+            let serves = world.scene.facts.scaling_of(id).is_some_and(AutoScalingInstance::is_in_service);
+            if !serves && going.did.container_instance.is_some() {
+                prop_assert_eq!(going.open().count(), 0);
+            }
         }
     }
 
