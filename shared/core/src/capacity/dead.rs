@@ -33,7 +33,7 @@ pub(super) fn look(facts: &Facts, plan: &mut Plan, now: Timestamp) {
             let since = known.map_or(now, |known| known.since);
             let did = plan.did(id);
             did.disconnected = Some(Silence { since, last: now });
-            did.over_at = None;
+            did.over = None;
             plan.busy = true;
         }
     }

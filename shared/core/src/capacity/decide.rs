@@ -110,7 +110,7 @@ fn look(facts: &Facts, plan: &mut Plan, id: &str, going: &Going, now: Timestamp)
     };
     let did = plan.did(id);
     did.container_instance = Some(instance.arn.clone());
-    did.over_at = None;
+    did.over = None;
     if is_waiting(facts, id) {
         if going.causes.hooks.is_empty() {
             did.found_waiting.get_or_insert(now);
@@ -125,7 +125,7 @@ fn look(facts: &Facts, plan: &mut Plan, id: &str, going: &Going, now: Timestamp)
     };
     if found.causes == Causes::default() && found.did.is_idle() {
         // It was silent for a while, and nothing came of it.
-        plan.did(id).over_at = Some(now);
+        plan.did(id).over = Some(found.causes);
         return;
     }
     match goes(facts, id, &found, now) {

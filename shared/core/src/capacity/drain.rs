@@ -81,7 +81,7 @@ pub(super) fn unregistered(facts: &Facts, plan: &mut Plan, id: &str, going: &Goi
     if hooks.is_empty() {
         plan.said
             .of(Code::InstanceNotRegistered, id, format!("it has left {}", facts.target));
-        plan.did(id).over_at = Some(now);
+        plan.did(id).over = Some(going.causes.clone());
     }
 }
 

@@ -133,9 +133,9 @@ pub struct Did {
     /// When its agent was last seen disconnected while it was to go for a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen_disconnected: Option<Timestamp>,
-    /// When nothing was left to be done about it, unless something is told of it later.
+    /// The causes with which nothing was left to be done about it. Not a time: an event may come late.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub over_at: Option<Timestamp>,
+    pub over: Option<Causes>,
 }
 
 /// Since when an agent is disconnected.
@@ -284,9 +284,7 @@ impl Going {
     /// Whether nothing is left to be done about it, and nothing was told of it since.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.did
-            .over_at
-            .is_some_and(|over| self.causes.latest().is_none_or(|told| told <= over))
+        self.did.over.as_ref() == Some(&self.causes)
     }
 }
 
