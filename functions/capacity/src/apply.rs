@@ -247,7 +247,7 @@ fn only_seen(known: &BTreeMap<String, Going>, after: BTreeMap<String, Did>) -> B
             found_waiting: after.found_waiting,
             disconnected: after.disconnected,
             seen_disconnected: after.seen_disconnected,
-            over_at: after.over_at,
+            over: after.over,
             ..before
         };
         (id, seen)

@@ -104,7 +104,7 @@ pub async fn merge(cloud: &impl Cloud, cluster: &Target, instance: &str, news: &
 pub async fn store(cloud: &impl Cloud, cluster: &Target, fence: i64, did: &BTreeMap<String, Did>) -> Result<(), Fault> {
     for (instance, did) in did {
         // The row of one that is over outlives every retry of its events.
-        let keep = match did.over_at {
+        let keep = match did.over {
             Some(_) => TOMBSTONE_SECONDS,
             None => LIVING_SECONDS,
         };
