@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use wharfinger_capacity::Capacity;
 use wharfinger_cloud::config::CLUSTER_ATTRIBUTE;
-use wharfinger_cloud::table::{TableName, text, to_attribute};
+use wharfinger_cloud::table::{Item, TableName, text, to_attribute};
 use wharfinger_cloud::world::{Caller, Hook, HostNetwork, Order, Shared, World};
 use wharfinger_core::config::Cluster;
 use wharfinger_core::config::stored::CLUSTERS;
@@ -33,13 +33,11 @@ fn world(capacity: &Value) -> Shared {
     let definition = world.define(&json!({ "family": "web", "containerDefinitions": [container] }));
     world.make_service(&target, &definition.unwrap(), TASKS, false);
     let cluster: Cluster = serde_json::from_value(json!({ "capacity": capacity })).unwrap();
-    let item = [
-        ("pk", text(CLUSTERS)),
-        ("sk", text("prod")),
-        (CLUSTER_ATTRIBUTE, to_attribute("prod", &cluster).unwrap()),
-    ];
-    let item = item.into_iter().map(|(name, value)| (name.to_owned(), value));
-    world.tables.put(TableName::Config, item.collect());
+    let mut item = Item::default();
+    item.insert("pk".to_owned(), text(CLUSTERS));
+    item.insert("sk".to_owned(), text("prod"));
+    item.insert(CLUSTER_ATTRIBUTE.to_owned(), to_attribute("prod", &cluster).unwrap());
+    world.tables.put(TableName::Config, item);
     while move_on(&mut world, usize::MAX) > 0 {}
     world.emitted.clear();
     world.shared()
