@@ -133,13 +133,14 @@ fn a_group_grows_to_its_bounds_and_not_for_what_was_long_ago() {
     play(&shared, 10, |_| false);
     assert_eq!(raises(&shared).iter().map(|(_, to)| *to).collect::<Vec<_>>(), [5]);
 
-    // A place was found, and the event comes late.
-    let shared = crowded(&json!({ "placement": { "auto-scaling-group": "web" } }));
+    // There is a place by now, and the event comes late.
+    let shared = crowded(&json!({ "placement": { "auto-scaling-group": "web", "max": 20 } }));
     let event = failure(shared.borrow().now);
     {
         let mut world = shared.borrow_mut();
-        world.set_count(&Target::service("prod", "web"), MACHINES);
         world.now += SignedDuration::from_mins(30);
+        world.fleet.groups.get_mut("web").unwrap().desired += 2;
+        world.settle_scaling_groups();
     }
     hand(&Capacity::default(), &shared, 100, &event);
     play(&shared, 3, |_| false);
@@ -148,7 +149,7 @@ fn a_group_grows_to_its_bounds_and_not_for_what_was_long_ago() {
 
 #[test]
 fn in_a_dry_run_no_group_grows() {
-    let rule = json!({ "auto-scaling-group": "web" });
+    let rule = json!({ "auto-scaling-group": "web", "max": 20 });
     let shared = crowded(&json!({ "dry-run": true, "placement": rule }));
     let event = failure(shared.borrow().now);
     hand(&Capacity::default(), &shared, 100, &event);
