@@ -1,5 +1,7 @@
 //! What is needed of the world, named by need. Every call is idempotent or says how a repeat is told apart.
 
+mod capacity;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -15,6 +17,8 @@ use wharfinger_core::ids::{Digest, Target, TaskArn};
 use wharfinger_core::service::{Attached, ServiceFacts};
 
 use crate::error::CloudError;
+
+pub use capacity::{AutoScaling, CapacityProviders, ContainerInstances, LifecycleAction, NotChanged, Upheld};
 
 /// The time, and how much of the invocation is left.
 pub trait Clock {

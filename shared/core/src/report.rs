@@ -67,6 +67,56 @@ codes! {
     /// It does not carry our owner mark.
     NotOurs,
 
+    // Capacity: instances.
+    /// The instance goes: its tasks are placed elsewhere first.
+    InstanceDrains,
+    /// The instance is drained, and not all of its tasks have left it.
+    TasksLeft,
+    /// No task is left on the instance: its group may go on.
+    InstanceEmpty,
+    /// The deadline is reached: the group may go on, whatever still runs.
+    DeadlineReached,
+    /// The group waits for nothing any more: the lifecycle action is over.
+    HookOver,
+    /// The lifecycle hook is not among those of the configuration.
+    HookNotOurs,
+    /// The group only tries its notifications.
+    TestNotification,
+    /// The instance comes, or no cause is left for it to go.
+    NothingGoes,
+    /// The instance stays after all: it takes tasks again.
+    InstanceReturns,
+    /// The instance is in none of the clusters, or not any more.
+    InstanceNotRegistered,
+    /// What it tells comes by another event too, or asks for nothing.
+    ToldOtherwise,
+    /// ECS drains the instance itself: its capacity provider has managed draining.
+    ManagedDraining,
+    /// A service does not let its tasks leave: its minimum and maximum are both 100 percent.
+    DrainBlocked,
+    /// Tasks that no service started are stopped.
+    StandaloneStopped,
+    /// Tasks that no service started stay until they end, or the instance does.
+    StandaloneLeft,
+    /// A rebalance recommendation, which the configuration ignores.
+    RebalanceIgnored,
+    /// A scheduled change of the instance, which the configuration ignores.
+    MaintenanceIgnored,
+    /// A scheduled change of the instance that is not near yet.
+    MaintenanceLater,
+    /// What AWS Health tells is no scheduled change of an instance.
+    NotMaintenance,
+    /// The agent is disconnected for long.
+    AgentDisconnected,
+    /// The instance is drained and given up: its group replaces it.
+    InstanceReplaced,
+    /// As many instances as may be are being replaced.
+    ReplacementPaced,
+    /// More than half of the cluster is disconnected: no instance is to blame.
+    ClusterDisconnected,
+    /// Dry run: the calls are said and not made.
+    DryRun,
+
     // Discovery and balancing.
     /// The task runs: its endpoints join.
     TaskJoins,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_ecs::config::retry::RetryConfig;
 use aws_sdk_ecs::operation::describe_services::DescribeServicesError;
+use aws_sdk_ecs::operation::list_tasks::builders::ListTasksFluentBuilder;
 use aws_sdk_ecs::primitives::DateTime;
 use aws_sdk_ecs::types::{
     CanaryConfiguration, Container as SdkContainer, Deployment, DeploymentConfiguration,
@@ -23,30 +24,17 @@ use crate::ports::{DescribedTasks, ServiceChange, Services, TaskDefinitions, Tas
 
 impl Tasks for Aws {
     async fn list_tasks(&self, target: &Target) -> Result<Vec<TaskArn>, CloudError> {
-        let call = async {
-            let request = self
-                .ecs
-                .list_tasks()
-                .cluster(&target.cluster)
-                .desired_status(DesiredStatus::Running);
-            let request = match target.kind {
-                TargetKind::Service => request.service_name(&target.name),
-                TargetKind::Task => request.family(&target.name),
-                TargetKind::Cluster => request,
-            };
-            let mut pages = request.into_paginator().send();
-            let mut tasks = Vec::new();
-            while let Some(page) = pages.next().await {
-                let page = page.map_err(|e| sdk::error("ListTasks", &e))?;
-                for arn in page.task_arns.unwrap_or_default() {
-                    tasks.push(arn.parse().map_err(|e| {
-                        CloudError::new("ListTasks", Kind::Unreadable, format!("an answer that is no task: {e}"))
-                    })?);
-                }
-            }
-            Ok(tasks)
+        let request = self
+            .ecs
+            .list_tasks()
+            .cluster(&target.cluster)
+            .desired_status(DesiredStatus::Running);
+        let request = match target.kind {
+            TargetKind::Service => request.service_name(&target.name),
+            TargetKind::Task => request.family(&target.name),
+            TargetKind::Cluster => request,
         };
-        self.within("ListTasks", call).await
+        self.within("ListTasks", task_arns(request)).await
     }
 
     async fn describe_tasks(&self, cluster: &str, tasks: &[TaskArn]) -> Result<DescribedTasks, CloudError> {
@@ -77,6 +65,21 @@ impl Tasks for Aws {
         };
         self.within("DescribeTasks", call).await
     }
+}
+
+/// What `ListTasks` finds, on every page.
+pub(super) async fn task_arns(request: ListTasksFluentBuilder) -> Result<Vec<TaskArn>, CloudError> {
+    let mut pages = request.into_paginator().send();
+    let mut tasks = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|e| sdk::error("ListTasks", &e))?;
+        for arn in page.task_arns.unwrap_or_default() {
+            tasks.push(arn.parse().map_err(|e| {
+                CloudError::new("ListTasks", Kind::Unreadable, format!("an answer that is no task: {e}"))
+            })?);
+        }
+    }
+    Ok(tasks)
 }
 
 fn timestamp(time: DateTime) -> Option<Timestamp> {
