@@ -135,6 +135,12 @@ async fn try_acquire(cloud: &(impl Table + Clock), target: &Target, holder: &str
 }
 
 impl Lease {
+    /// Rises with each holder: whoever writes beside the service's item says under which.
+    #[must_use]
+    pub const fn fence(&self) -> i64 {
+        self.fence
+    }
+
     /// Stores what a domain remembers, if the lease is still ours. Before a call: the intent.
     ///
     /// # Errors

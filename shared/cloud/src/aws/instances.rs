@@ -79,7 +79,7 @@ fn instance(cluster: &str, instance: SdkInstance) -> Option<ContainerInstance> {
         "pendingTasksCount": instance.pending_tasks_count,
         "capacityProviderName": instance.capacity_provider_name,
         "version": instance.version,
-        "registeredAt": instance.registered_at.map(aws_sdk_ecs::primitives::DateTime::as_secs_f64),
+        "registeredAt": instance.registered_at.map(|at| at.as_secs_f64()),
     });
     ContainerInstance::parse(&raw).ok()
 }
