@@ -18,7 +18,9 @@ use wharfinger_core::service::{Attached, ServiceFacts};
 
 use crate::error::CloudError;
 
-pub use capacity::{AutoScaling, CapacityProviders, ContainerInstances, LifecycleAction, NotChanged, Upheld};
+pub use capacity::{
+    AutoScaling, CapacityProviders, ContainerInstances, DrainingInstances, LifecycleAction, NotChanged, Upheld,
+};
 
 /// The time, and how much of the invocation is left.
 pub trait Clock {

@@ -18,7 +18,8 @@ impl World {
     }
 }
 
-fn is_in(cluster: &str, arn: &str) -> bool {
+/// Whether the ARN of a container instance names the cluster.
+pub(super) fn is_in(cluster: &str, arn: &str) -> bool {
     arn.split('/').nth(1) == Some(cluster)
 }
 

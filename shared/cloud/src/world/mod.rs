@@ -17,6 +17,7 @@ mod gate;
 mod groups;
 mod hosts;
 mod images;
+mod instances;
 mod placement;
 mod registry;
 mod scaling;
@@ -31,6 +32,7 @@ use std::rc::Rc;
 use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_core::balancing::TargetDescription;
+use wharfinger_core::capacity::InstanceStatus;
 
 use wharfinger_core::endpoint::Host;
 use wharfinger_core::ids::Target;
@@ -74,6 +76,8 @@ pub struct World {
     pub host_networks: BTreeMap<Target, HostNetwork>,
     /// Container instances, by their ARN.
     pub container_instances: BTreeMap<String, Host>,
+    /// The state of container instances whose state was ever set, with the version that this made; others are ACTIVE.
+    pub instance_states: BTreeMap<String, (InstanceStatus, i64)>,
     /// The public addresses of network interfaces, by `eni-…`.
     pub public_addresses: BTreeMap<String, String>,
     /// Target groups, by their ARN.
@@ -188,6 +192,7 @@ impl World {
             tasks: BTreeMap::default(),
             host_networks: BTreeMap::default(),
             container_instances: BTreeMap::default(),
+            instance_states: BTreeMap::default(),
             public_addresses: BTreeMap::default(),
             groups: BTreeMap::default(),
             definitions: Definitions::default(),
