@@ -12,6 +12,8 @@ mod balancing;
 mod delivery;
 #[path = "binaries/discovery.rs"]
 mod discovery;
+#[path = "binaries/draining.rs"]
+mod draining;
 #[path = "binaries/failures.rs"]
 mod failures;
 #[path = "binaries/malformed.rs"]

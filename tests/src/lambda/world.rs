@@ -24,6 +24,10 @@ pub struct World {
     pub targets: BTreeSet<Target>,
     /// ECS: the EC2 instance of each container instance, by ARN.
     pub container_instances: BTreeMap<String, String>,
+    /// ECS: the container instances that drain, with their version; all others have version 1.
+    pub draining: BTreeMap<String, i64>,
+    /// ECS: the version of a container instance that is ACTIVE again.
+    pub active_again: BTreeMap<String, i64>,
     /// EC2: the private address of each instance, by its id.
     pub machines: BTreeMap<String, String>,
     /// EC2: the public address of each network interface, by its id.
@@ -141,7 +145,12 @@ impl World {
                 } else {
                     format!("service:{}", text("serviceName"))
                 };
-                let running = |task: &&Value| task["group"] == group && task["desiredStatus"] == "RUNNING";
+                let host = text("containerInstance");
+                let asked = |task: &Value| match host {
+                    "" => task["group"] == group,
+                    _ => task["containerInstanceArn"] == host,
+                };
+                let running = |task: &&Value| asked(task) && task["desiredStatus"] == "RUNNING";
                 let arns: Vec<_> = self
                     .tasks
                     .values()
@@ -153,12 +162,24 @@ impl World {
             "DescribeContainerInstances" => {
                 let known = names(request, "containerInstances").filter_map(|arn| {
                     let machine = self.container_instances.get(arn)?;
-                    Some(json!({ "containerInstanceArn": arn, "ec2InstanceId": machine }))
+                    let draining = self.draining.get(arn);
+                    let version = draining.or_else(|| self.active_again.get(arn));
+                    Some(json!({
+                        "containerInstanceArn": arn,
+                        "ec2InstanceId": machine,
+                        "status": if draining.is_some() { "DRAINING" } else { "ACTIVE" },
+                        "version": version.unwrap_or(&1),
+                        "agentConnected": true,
+                    }))
                 });
                 (
                     200,
                     json!({ "containerInstances": known.collect::<Vec<_>>(), "failures": [] }),
                 )
+            }
+            "ListContainerInstances" => {
+                let arns: Vec<_> = self.draining.keys().filter(|_| text("status") == "DRAINING").collect();
+                (200, json!({ "containerInstanceArns": arns }))
             }
             "DescribeServices" => {
                 let (found, missing) = look(names(request, "services"), |name| self.services.get(name));
