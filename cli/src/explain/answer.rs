@@ -10,6 +10,7 @@ use wharfinger_core::ids::Target;
 use wharfinger_core::report::{Code, Decision, Outcome, Reason};
 
 use super::Config;
+use super::capacity::Explained;
 use super::decide::{Call, Context};
 use crate::document::nearest;
 use crate::facts::is_read;
@@ -35,6 +36,13 @@ struct About {
     target: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<i64>,
+}
+
+impl About {
+    fn of(self, (target, decision): Explained) -> Answer {
+        let target = target.map(|target| target.to_string());
+        Answer::of(Self { target, ..self }, decision)
+    }
 }
 
 /// What every sweep asks AWS for.
@@ -154,6 +162,11 @@ pub(super) fn explain(context: &Context<'_>, config: &Config, event: &Event) -> 
             let decided = decide(found, |managed| context.deployment(managed, &event.envelope))?;
             (Named::Target(target), decided)
         }
+        Detail::Lifecycle(_) | Detail::Instance(_) | Detail::Health(_) => {
+            return Ok(about.of(context.instances(config, event)?));
+        }
+        Detail::ContainerInstance(instance) => return Ok(about.of(context.container_instance(config, instance))),
+        Detail::ServiceAction(action) => return Ok(about.of(context.service_action(config, action))),
         Detail::Scheduled => return Ok(Answer::sweep(about)),
         Detail::Aside(aside) => return Ok(Answer::without_calls(about, Outcome::Ignore, aside.reason.clone())),
     };

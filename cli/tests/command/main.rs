@@ -8,6 +8,7 @@
 
 mod aws;
 mod backtest;
+mod capacity;
 mod endpoints;
 mod events;
 mod explain;

@@ -44,7 +44,7 @@ macro_rules! codes {
 
 codes! {
     // Any domain.
-    /// The configuration has no such target, alarm or repository.
+    /// The configuration has no such target, alarm or repository, and none of its clusters such an instance.
     NotManaged,
     /// The target is configured, but not for this domain.
     NotConfigured,
@@ -86,7 +86,7 @@ codes! {
     NothingGoes,
     /// The instance stays after all: it takes tasks again.
     InstanceReturns,
-    /// The instance is in none of the clusters, or not any more.
+    /// The instance has left the cluster.
     InstanceNotRegistered,
     /// What it tells comes by another event too, or asks for nothing.
     ToldOtherwise,

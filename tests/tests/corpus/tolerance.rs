@@ -136,6 +136,11 @@ fn only_these_fields_are_needed() {
     check_needed(
         |json, pointer| vec![without(json, pointer)],
         &expect![[r#"
+            AWS Health Event /detail
+            AWS Health Event /detail-type
+            AWS Health Event /detail/eventTypeCategory
+            AWS Health Event /detail/eventTypeCode
+            AWS Health Event /source
             CloudWatch Alarm State Change (Lambda action) /alarmData
             CloudWatch Alarm State Change (Lambda action) /alarmData/state
             CloudWatch Alarm State Change (Lambda action) /alarmData/state/timestamp
@@ -150,6 +155,49 @@ fn only_these_fields_are_needed() {
             CloudWatch Alarm State Change /detail/state/timestamp
             CloudWatch Alarm State Change /detail/state/value
             CloudWatch Alarm State Change /source
+            EC2 Auto Scaling Instance Refresh Cancelled /detail-type
+            EC2 Auto Scaling Instance Refresh Cancelled /source
+            EC2 Auto Scaling Instance Refresh Failed /detail-type
+            EC2 Auto Scaling Instance Refresh Failed /source
+            EC2 Auto Scaling Instance Refresh Started /detail-type
+            EC2 Auto Scaling Instance Refresh Started /source
+            EC2 Auto Scaling Instance Refresh Succeeded /detail-type
+            EC2 Auto Scaling Instance Refresh Succeeded /source
+            EC2 Instance Launch Successful /detail-type
+            EC2 Instance Launch Successful /source
+            EC2 Instance Launch Unsuccessful /detail-type
+            EC2 Instance Launch Unsuccessful /source
+            EC2 Instance Rebalance Recommendation /detail
+            EC2 Instance Rebalance Recommendation /detail-type
+            EC2 Instance Rebalance Recommendation /detail/instance-id
+            EC2 Instance Rebalance Recommendation /source
+            EC2 Instance State-change Notification /detail
+            EC2 Instance State-change Notification /detail-type
+            EC2 Instance State-change Notification /detail/instance-id
+            EC2 Instance State-change Notification /detail/instance_id
+            EC2 Instance State-change Notification /source
+            EC2 Instance Terminate Successful /detail-type
+            EC2 Instance Terminate Successful /source
+            EC2 Instance Terminate Unsuccessful /detail-type
+            EC2 Instance Terminate Unsuccessful /source
+            EC2 Instance-launch Lifecycle Action /detail
+            EC2 Instance-launch Lifecycle Action /detail-type
+            EC2 Instance-launch Lifecycle Action /detail/AutoScalingGroupName
+            EC2 Instance-launch Lifecycle Action /detail/EC2InstanceId
+            EC2 Instance-launch Lifecycle Action /detail/LifecycleActionToken
+            EC2 Instance-launch Lifecycle Action /detail/LifecycleHookName
+            EC2 Instance-launch Lifecycle Action /source
+            EC2 Instance-terminate Lifecycle Action /detail
+            EC2 Instance-terminate Lifecycle Action /detail-type
+            EC2 Instance-terminate Lifecycle Action /detail/AutoScalingGroupName
+            EC2 Instance-terminate Lifecycle Action /detail/EC2InstanceId
+            EC2 Instance-terminate Lifecycle Action /detail/LifecycleActionToken
+            EC2 Instance-terminate Lifecycle Action /detail/LifecycleHookName
+            EC2 Instance-terminate Lifecycle Action /source
+            EC2 Spot Instance Interruption Warning /detail
+            EC2 Spot Instance Interruption Warning /detail-type
+            EC2 Spot Instance Interruption Warning /detail/instance-id
+            EC2 Spot Instance Interruption Warning /source
             ECR Image Action /detail
             ECR Image Action /detail-type
             ECR Image Action /detail/image-digest
@@ -167,6 +215,10 @@ fn only_these_fields_are_needed() {
             ECR Replication Action /source
             ECR Scan Resource Change /detail-type
             ECR Scan Resource Change /source
+            ECS Container Instance State Change /detail
+            ECS Container Instance State Change /detail-type
+            ECS Container Instance State Change /detail/agentConnected
+            ECS Container Instance State Change /source
             ECS Deployment State Change /detail
             ECS Deployment State Change /detail-type
             ECS Deployment State Change /detail/deploymentId
@@ -174,6 +226,13 @@ fn only_these_fields_are_needed() {
             ECS Deployment State Change /resources
             ECS Deployment State Change /resources/*
             ECS Deployment State Change /source
+            ECS Service Action /detail
+            ECS Service Action /detail-type
+            ECS Service Action /detail/clusterArn
+            ECS Service Action /detail/eventName
+            ECS Service Action /resources
+            ECS Service Action /resources/*
+            ECS Service Action /source
             ECS Task State Change /detail
             ECS Task State Change /detail-type
             ECS Task State Change /detail/clusterArn
@@ -208,6 +267,11 @@ fn only_these_fields_must_have_their_type() {
     check_needed(
         |json, pointer| others.iter().map(|other| with(json, pointer, other)).collect(),
         &expect![[r#"
+            AWS Health Event /detail
+            AWS Health Event /detail-type
+            AWS Health Event /detail/eventTypeCategory
+            AWS Health Event /detail/eventTypeCode
+            AWS Health Event /source
             CloudWatch Alarm State Change (Lambda action) /alarmData
             CloudWatch Alarm State Change (Lambda action) /alarmData/state
             CloudWatch Alarm State Change (Lambda action) /alarmData/state/timestamp
@@ -222,6 +286,49 @@ fn only_these_fields_must_have_their_type() {
             CloudWatch Alarm State Change /detail/state/timestamp
             CloudWatch Alarm State Change /detail/state/value
             CloudWatch Alarm State Change /source
+            EC2 Auto Scaling Instance Refresh Cancelled /detail-type
+            EC2 Auto Scaling Instance Refresh Cancelled /source
+            EC2 Auto Scaling Instance Refresh Failed /detail-type
+            EC2 Auto Scaling Instance Refresh Failed /source
+            EC2 Auto Scaling Instance Refresh Started /detail-type
+            EC2 Auto Scaling Instance Refresh Started /source
+            EC2 Auto Scaling Instance Refresh Succeeded /detail-type
+            EC2 Auto Scaling Instance Refresh Succeeded /source
+            EC2 Instance Launch Successful /detail-type
+            EC2 Instance Launch Successful /source
+            EC2 Instance Launch Unsuccessful /detail-type
+            EC2 Instance Launch Unsuccessful /source
+            EC2 Instance Rebalance Recommendation /detail
+            EC2 Instance Rebalance Recommendation /detail-type
+            EC2 Instance Rebalance Recommendation /detail/instance-id
+            EC2 Instance Rebalance Recommendation /source
+            EC2 Instance State-change Notification /detail
+            EC2 Instance State-change Notification /detail-type
+            EC2 Instance State-change Notification /detail/instance-id
+            EC2 Instance State-change Notification /detail/instance_id
+            EC2 Instance State-change Notification /source
+            EC2 Instance Terminate Successful /detail-type
+            EC2 Instance Terminate Successful /source
+            EC2 Instance Terminate Unsuccessful /detail-type
+            EC2 Instance Terminate Unsuccessful /source
+            EC2 Instance-launch Lifecycle Action /detail
+            EC2 Instance-launch Lifecycle Action /detail-type
+            EC2 Instance-launch Lifecycle Action /detail/AutoScalingGroupName
+            EC2 Instance-launch Lifecycle Action /detail/EC2InstanceId
+            EC2 Instance-launch Lifecycle Action /detail/LifecycleActionToken
+            EC2 Instance-launch Lifecycle Action /detail/LifecycleHookName
+            EC2 Instance-launch Lifecycle Action /source
+            EC2 Instance-terminate Lifecycle Action /detail
+            EC2 Instance-terminate Lifecycle Action /detail-type
+            EC2 Instance-terminate Lifecycle Action /detail/AutoScalingGroupName
+            EC2 Instance-terminate Lifecycle Action /detail/EC2InstanceId
+            EC2 Instance-terminate Lifecycle Action /detail/LifecycleActionToken
+            EC2 Instance-terminate Lifecycle Action /detail/LifecycleHookName
+            EC2 Instance-terminate Lifecycle Action /source
+            EC2 Spot Instance Interruption Warning /detail
+            EC2 Spot Instance Interruption Warning /detail-type
+            EC2 Spot Instance Interruption Warning /detail/instance-id
+            EC2 Spot Instance Interruption Warning /source
             ECR Image Action /detail
             ECR Image Action /detail-type
             ECR Image Action /detail/image-digest
@@ -239,6 +346,10 @@ fn only_these_fields_must_have_their_type() {
             ECR Replication Action /source
             ECR Scan Resource Change /detail-type
             ECR Scan Resource Change /source
+            ECS Container Instance State Change /detail
+            ECS Container Instance State Change /detail-type
+            ECS Container Instance State Change /detail/agentConnected
+            ECS Container Instance State Change /source
             ECS Deployment State Change /detail
             ECS Deployment State Change /detail-type
             ECS Deployment State Change /detail/deploymentId
@@ -246,6 +357,13 @@ fn only_these_fields_must_have_their_type() {
             ECS Deployment State Change /resources
             ECS Deployment State Change /resources/*
             ECS Deployment State Change /source
+            ECS Service Action /detail
+            ECS Service Action /detail-type
+            ECS Service Action /detail/clusterArn
+            ECS Service Action /detail/eventName
+            ECS Service Action /resources
+            ECS Service Action /resources/*
+            ECS Service Action /source
             ECS Task State Change /detail
             ECS Task State Change /detail-type
             ECS Task State Change /detail/clusterArn
@@ -275,11 +393,51 @@ fn only_these_texts_have_a_form() {
     check_needed(
         change,
         &expect![[r#"
+            AWS Health Event /detail-type
+            AWS Health Event /source
             CloudWatch Alarm State Change (Lambda action) /alarmData/state/timestamp
             CloudWatch Alarm State Change /alarmData/state/timestamp
             CloudWatch Alarm State Change /detail-type
             CloudWatch Alarm State Change /detail/state/timestamp
             CloudWatch Alarm State Change /source
+            EC2 Auto Scaling Instance Refresh Cancelled /detail-type
+            EC2 Auto Scaling Instance Refresh Cancelled /source
+            EC2 Auto Scaling Instance Refresh Failed /detail-type
+            EC2 Auto Scaling Instance Refresh Failed /source
+            EC2 Auto Scaling Instance Refresh Started /detail-type
+            EC2 Auto Scaling Instance Refresh Started /source
+            EC2 Auto Scaling Instance Refresh Succeeded /detail-type
+            EC2 Auto Scaling Instance Refresh Succeeded /source
+            EC2 Instance Launch Successful /detail-type
+            EC2 Instance Launch Successful /source
+            EC2 Instance Launch Unsuccessful /detail-type
+            EC2 Instance Launch Unsuccessful /source
+            EC2 Instance Rebalance Recommendation /detail-type
+            EC2 Instance Rebalance Recommendation /detail/instance-id
+            EC2 Instance Rebalance Recommendation /source
+            EC2 Instance State-change Notification /detail-type
+            EC2 Instance State-change Notification /detail/instance-id
+            EC2 Instance State-change Notification /detail/instance_id
+            EC2 Instance State-change Notification /source
+            EC2 Instance Terminate Successful /detail-type
+            EC2 Instance Terminate Successful /source
+            EC2 Instance Terminate Unsuccessful /detail-type
+            EC2 Instance Terminate Unsuccessful /source
+            EC2 Instance-launch Lifecycle Action /detail-type
+            EC2 Instance-launch Lifecycle Action /detail/AutoScalingGroupName
+            EC2 Instance-launch Lifecycle Action /detail/EC2InstanceId
+            EC2 Instance-launch Lifecycle Action /detail/LifecycleActionToken
+            EC2 Instance-launch Lifecycle Action /detail/LifecycleHookName
+            EC2 Instance-launch Lifecycle Action /source
+            EC2 Instance-terminate Lifecycle Action /detail-type
+            EC2 Instance-terminate Lifecycle Action /detail/AutoScalingGroupName
+            EC2 Instance-terminate Lifecycle Action /detail/EC2InstanceId
+            EC2 Instance-terminate Lifecycle Action /detail/LifecycleActionToken
+            EC2 Instance-terminate Lifecycle Action /detail/LifecycleHookName
+            EC2 Instance-terminate Lifecycle Action /source
+            EC2 Spot Instance Interruption Warning /detail-type
+            EC2 Spot Instance Interruption Warning /detail/instance-id
+            EC2 Spot Instance Interruption Warning /source
             ECR Image Action /detail-type
             ECR Image Action /detail/image-digest
             ECR Image Action /detail/repository-name
@@ -294,9 +452,15 @@ fn only_these_texts_have_a_form() {
             ECR Replication Action /source
             ECR Scan Resource Change /detail-type
             ECR Scan Resource Change /source
+            ECS Container Instance State Change /detail-type
+            ECS Container Instance State Change /detail/containerInstanceArn
+            ECS Container Instance State Change /source
             ECS Deployment State Change /detail-type
             ECS Deployment State Change /resources/*
             ECS Deployment State Change /source
+            ECS Service Action /detail-type
+            ECS Service Action /resources/*
+            ECS Service Action /source
             ECS Task State Change /detail-type
             ECS Task State Change /detail/taskArn
             ECS Task State Change /resources/*

@@ -1,0 +1,86 @@
+//! What is known of container instances, their groups, providers and tasks.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use wharfinger_core::capacity::{AutoScalingInstance, CapacityProvider, ContainerInstance, Percents, TaskOn};
+use wharfinger_core::event::TaskStateChange;
+use wharfinger_core::ids::Target;
+use wharfinger_core::known::Known;
+
+use super::Answers;
+
+impl Answers {
+    /// Every container instance of `DescribeContainerInstances`, or that there are none, by `ListContainerInstances`.
+    pub(crate) fn container_instances(&self) -> anyhow::Result<Known<Vec<ContainerInstance>>> {
+        const DESCRIBE: &str = "DescribeContainerInstances";
+        if !self.has(DESCRIBE) {
+            let none = self.has("ListContainerInstances") && !self.lists_container_instances();
+            return Ok(if none { Known::Yes(Vec::new()) } else { Known::No });
+        }
+        let read = self
+            .elements(DESCRIBE, "containerInstances")
+            .map(|found| ContainerInstance::parse(found.value).map_err(|error| self.unusable(&found, error)));
+        read.collect::<anyhow::Result<_>>().map(Known::Yes)
+    }
+
+    /// Whether `ListContainerInstances` names any: then it is known which are to be described.
+    pub(crate) fn lists_container_instances(&self) -> bool {
+        self.elements("ListContainerInstances", "containerInstanceArns")
+            .next()
+            .is_some()
+    }
+
+    /// What `DescribeAutoScalingInstances` says of instances, by their EC2 id.
+    pub(crate) fn scaling_instances(&self) -> anyhow::Result<Known<BTreeMap<String, AutoScalingInstance>>> {
+        const DESCRIBE: &str = "DescribeAutoScalingInstances";
+        if !self.has(DESCRIBE) {
+            return Ok(Known::No);
+        }
+        let read = self.elements(DESCRIBE, "AutoScalingInstances").map(|found| {
+            let read = AutoScalingInstance::parse(found.value);
+            let read = read.ok_or_else(|| {
+                self.unusable(
+                    &found,
+                    "`InstanceId`, `AutoScalingGroupName` or `LifecycleState` is missing",
+                )
+            })?;
+            Ok((read.instance_id.clone(), read))
+        });
+        read.collect::<anyhow::Result<_>>().map(Known::Yes)
+    }
+
+    /// The capacity providers of `DescribeCapacityProviders`, by name.
+    pub(crate) fn capacity_providers(&self) -> BTreeMap<String, CapacityProvider> {
+        let found = self.elements("DescribeCapacityProviders", "capacityProviders");
+        let read = found.filter_map(|provider| CapacityProvider::parse(provider.value));
+        read.map(|provider| (provider.name.clone(), provider)).collect()
+    }
+
+    /// The tasks on a container instance, as `DescribeTasks` has them, or that there are none, by `ListTasks`; `None` when
+    /// neither tells.
+    pub(crate) fn tasks_on(&self, container_instance: &str) -> anyhow::Result<Option<Vec<TaskOn>>> {
+        if !self.has("DescribeTasks") {
+            let none = self.has("ListTasks") && self.elements("ListTasks", "taskArns").next().is_none();
+            return Ok(none.then(Vec::new));
+        }
+        let tasks = self.elements("DescribeTasks", "tasks");
+        let here = tasks.filter(|task| task.text("containerInstanceArn") == Some(container_instance));
+        let runs = here.filter(|task| task.text("desiredStatus") != Some("STOPPED"));
+        let read = runs.map(|task| {
+            let read = TaskStateChange::from_describe_tasks(task.value).map_err(|error| self.unusable(&task, error))?;
+            Ok(TaskOn::of(&read))
+        });
+        read.collect::<anyhow::Result<_>>().map(Some)
+    }
+
+    /// How far the services of `DescribeServices` may go down and up in a deployment.
+    pub(crate) fn percents(&self) -> BTreeMap<Target, Percents> {
+        let services = self.elements("DescribeServices", "services");
+        let read = services.filter_map(|service| {
+            let arn = service.value.get("serviceArn").and_then(Value::as_str)?;
+            Some((Target::from_service_arn(arn).ok()?, Percents::parse(service.value)?))
+        });
+        read.collect()
+    }
+}
