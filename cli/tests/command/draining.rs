@@ -84,10 +84,7 @@ fn what_is_over_or_never_was_changes_nothing() {
         "DescribeTasks": { "tasks": [task("t1", "abc"), task("t2", "def")] },
     });
     let over = answer(&told("DRAINING"), &again);
-    assert_eq!(
-        (&over["outcome"], codes(&over)),
-        (&json!("stale"), vec!["StaleEvent".to_owned()])
-    );
+    assert_eq!((&over["outcome"], codes(&over)), (&json!("stale"), vec!["StaleEvent"]));
     for facts in [json!({ "ListTasks": { "taskArns": [] } }), json!({})] {
         let status = if facts.get("ListTasks").is_some() {
             "DRAINING"

@@ -109,7 +109,10 @@ fn an_instance_starts_discovery_and_balancing_when_it_drains() {
         let arn = "arn:aws:ecs:eu-west-1:111122223333:container-instance/prod/0f3b5d0f6c7e4b0f8a1d2c3b4a596877";
         let detail = json!({ "containerInstanceArn": arn, "status": status, "agentConnected": true, "version": 7 });
         let event = event("aws.ecs", "ECS Container Instance State Change", &detail);
-        assert!(matches!(Event::parse(&event).unwrap().detail, Detail::ContainerInstance(_)));
+        assert!(matches!(
+            Event::parse(&event).unwrap().detail,
+            Detail::ContainerInstance(_)
+        ));
         assert_eq!(started(&event), wanted, "{status}");
     }
 }
