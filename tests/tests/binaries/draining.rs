@@ -143,6 +143,8 @@ fn a_draining_instance_costs_few_calls() {
             // The mark, then the task's own round.
             "UpdateItem",
             "UpdateItem",
+            // What became of the registration.
+            "GetOperation",
             "DeregisterInstance",
             "PutItem UpdateItem UpdateItem",
             "UpdateItem",
