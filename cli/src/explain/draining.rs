@@ -76,7 +76,7 @@ impl Context<'_> {
         managed: &Managed,
         task: &TaskStateChange,
     ) -> anyhow::Result<Decision<Call>> {
-        let context = Self {
+        let context = Context {
             drains: Some(&instance.arn),
             ..*self
         };
