@@ -9,6 +9,7 @@
 mod aws;
 mod backtest;
 mod capacity;
+mod draining;
 mod endpoints;
 mod events;
 mod explain;

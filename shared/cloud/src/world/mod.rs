@@ -19,6 +19,7 @@ mod gate;
 mod groups;
 mod hosts;
 mod images;
+mod instances;
 mod placement;
 mod registry;
 mod scaling;
@@ -33,6 +34,7 @@ use std::rc::Rc;
 use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_core::balancing::TargetDescription;
+use wharfinger_core::capacity::InstanceStatus;
 
 use wharfinger_core::endpoint::Host;
 use wharfinger_core::ids::Target;

@@ -227,7 +227,6 @@ impl Placement {
         Span::minutes(5)
     }
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     fn is_usual(cooldown: &Span) -> bool {
         *cooldown == Self::cooldown()
     }
@@ -286,7 +285,6 @@ impl SpotFallback {
         Span::minutes(2)
     }
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     fn is_after(span: &Span) -> bool {
         *span == Self::after()
     }
@@ -295,7 +293,6 @@ impl SpotFallback {
         Span::minutes(10)
     }
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     fn is_return_after(span: &Span) -> bool {
         *span == Self::return_after()
     }
