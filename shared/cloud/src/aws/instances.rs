@@ -68,7 +68,7 @@ async fn listed(request: ListContainerInstancesFluentBuilder) -> Result<Vec<Stri
 }
 
 /// The same rule as for raw JSON; the cluster that was asked for stands in for what an old ARN lacks.
-fn instance(cluster: &str, instance: SdkInstance) -> Option<ContainerInstance> {
+fn instance(cluster: &str, instance: &SdkInstance) -> Option<ContainerInstance> {
     let raw = json!({
         "containerInstanceArn": instance.container_instance_arn,
         "clusterArn": cluster,
@@ -111,7 +111,7 @@ impl DrainingInstances for Aws {
     ) -> Result<Vec<ContainerInstance>, CloudError> {
         let call = self.described(cluster, arns);
         let found = self.within("DescribeContainerInstances", call).await?;
-        Ok(found.into_iter().filter_map(|one| instance(cluster, one)).collect())
+        Ok(found.iter().filter_map(|one| instance(cluster, one)).collect())
     }
 
     async fn tasks_on(&self, cluster: &str, container_instance: &str) -> Result<Vec<TaskArn>, CloudError> {

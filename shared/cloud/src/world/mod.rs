@@ -34,7 +34,6 @@ use std::rc::Rc;
 use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_core::balancing::TargetDescription;
-use wharfinger_core::capacity::InstanceStatus;
 
 use wharfinger_core::endpoint::Host;
 use wharfinger_core::ids::Target;
