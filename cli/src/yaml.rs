@@ -98,8 +98,9 @@ mod tests {
     }
 
     fn delivery() -> impl Strategy<Value = Value> {
-        (tricky(), tricky(), span()).prop_map(|(repository, tag, timeout)| {
-            json!({ "repository": repository, "tags": { "exact": tag }, "rollback": { "timeout": timeout } })
+        let base = proptest::option::of(prop_oneof![Just("service"), Just("latest")]);
+        (tricky(), tricky(), span(), base).prop_map(|(repository, tag, timeout, base)| {
+            json!({ "repository": repository, "tags": { "exact": tag }, "rollback": { "timeout": timeout }, "base": base })
         })
     }
 

@@ -8,6 +8,8 @@
 
 #[path = "binaries/balancing.rs"]
 mod balancing;
+#[path = "binaries/capacity.rs"]
+mod capacity;
 #[path = "binaries/delivery.rs"]
 mod delivery;
 #[path = "binaries/discovery.rs"]
@@ -38,6 +40,7 @@ const PACKAGES: &[&str] = &[
     "wharfinger-balancing",
     "wharfinger-scaling",
     "wharfinger-delivery",
+    "wharfinger-capacity",
 ];
 
 /// The binaries by name, built once.

@@ -12,10 +12,11 @@ mod search;
 mod stage;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use wharfinger_cloud::world::{HostNetwork, Move, PortMapping, Shared, World};
+use wharfinger_cloud::world::{Caller, Fate, Gates, HostNetwork, Move, PortMapping, Shared, Stop, What, World};
 use wharfinger_core::balancing::TargetType;
 use wharfinger_core::capacity::InstanceStatus;
 use wharfinger_core::endpoint::Host;
@@ -357,5 +358,90 @@ fn two_tasks_at_one_address_that_both_leave() {
             &ends(side, BTreeSet::new()),
         );
         report(&format!("{} of two tasks that both leave", side.name()), &seen);
+    }
+}
+
+/// How far the start of a task came that leaves before it was dealt with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Started {
+    /// It has claimed and died, before its ledger had heard of it.
+    Claimed,
+    /// It comes after the end.
+    Late,
+}
+
+/// Hears an event up to the claim, and not the ledger's first write; then it dies.
+fn claims_and_dies(side: Side, world: &Shared, event: &Value) {
+    let gates = Gates::default();
+    let deadline = world.borrow().now + SignedDuration::from_mins(1);
+    let caller = Caller::gated(world, "dies", gates.clone(), deadline, SignedDuration::ZERO);
+    let function = stage::Function::of(side);
+    let mut work = pin!(function.hear(&caller, event));
+    let mut ledger = None;
+    loop {
+        assert!(stage::poll(work.as_mut()).is_pending(), "it has ended");
+        let stops = gates.stops();
+        let writes = |stop: &Stop| {
+            matches!(
+                stop.what,
+                What::Call {
+                    operation: "UpdateItem",
+                    ..
+                }
+            )
+        };
+        ledger = ledger.or_else(|| stops.iter().find(|stop| writes(stop)).map(|stop| stop.id));
+        let mut others = stops.iter().filter(|stop| Some(stop.id) != ledger).peekable();
+        if others.peek().is_none() {
+            return;
+        }
+        others.for_each(|stop| gates.open(stop.id, Fate::Fine));
+    }
+}
+
+/// One has joined and leaves; another gets its address, and leaves before its start was dealt with.
+fn second_leaves_at_once(side: Side, started: Started) -> Play {
+    let (mut world, target) = world(Some(TargetType::Ip));
+    let (first, joins) = start(&mut world, &target);
+    let world = world.shared();
+    stage::hear_now(side, &world, &joins).unwrap();
+    let mut inner = world.borrow_mut();
+    let leaves = stop(&mut inner, &first);
+    let (second, joins) = start(&mut inner, &target);
+    let leaves_too = stop(&mut inner, &second);
+    drop(inner);
+    let then = match started {
+        Started::Claimed => {
+            claims_and_dies(side, &world, &joins);
+            ("leave too", leaves_too)
+        }
+        Started::Late => {
+            stage::hear_now(side, &world, &leaves_too).unwrap();
+            ("join", joins)
+        }
+    };
+    Play {
+        world,
+        starts: starts([("leave", leaves), then]),
+    }
+}
+
+#[test]
+fn two_tasks_at_one_address_the_second_of_which_leaves_at_once() {
+    let side = Side::Balancing;
+    for started in [Started::Claimed, Started::Late] {
+        let play = || second_leaves_at_once(side, started);
+        let seen = search::all(
+            side,
+            0,
+            &warm(Some(TargetType::Ip)),
+            &play,
+            &ends(side, BTreeSet::new()),
+        );
+        report(
+            &format!("{} of two tasks, the second leaves at once ({started:?})", side.name()),
+            &seen,
+        );
+        assert!(seen.orders > 100);
     }
 }

@@ -251,7 +251,6 @@ fn what_the_types_cannot_say_has_its_place_too() {
     check(
         "version: 1\nclusters:\n  prod: { capacity: {} }\n  a/b: {}\n",
         expect![[r#"
-            w.yaml:3:11: warning: has no effect in this version: instances are not drained or replaced (in clusters.prod.capacity)
             w.yaml:4:3: `a/b` is not the name of a cluster: write letters, digits, `-` and `_`, at most 255 (in clusters.a/b)
         "#]],
     );

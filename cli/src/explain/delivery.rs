@@ -89,6 +89,9 @@ impl Context<'_> {
         if let Some(name) = facts.base_name() {
             facts.definition = self.answers.task_definition(name);
         }
+        if let Some(family) = facts.family_name() {
+            facts.latest = self.answers.task_definition(family);
+        }
         let wished: BTreeMap<_, _> = facts
             .wishes
             .values()

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use wharfinger_core::config::asked::{Approved, Back};
 use wharfinger_core::config::holds::Holds;
-use wharfinger_core::delivery::{ImageChange, Intent, Memory, Past, Proof, Quarantined, Stage, Waiting, Watched, Wish};
+use wharfinger_core::delivery::{
+    ImageChange, Intent, Memory, Newer, Past, Proof, Quarantined, Stage, Waiting, Watched, Wish,
+};
 use wharfinger_core::report::Code;
 
 use super::row::Decided;
@@ -37,6 +39,8 @@ pub(super) struct Delivery {
     last: Vec<Rollout>,
     /// The revision that was given up, since it was not what was asked for.
     refused: Option<String>,
+    /// What someone else registered since, and is not out.
+    newer: Option<Newer>,
     /// The images that people agreed to, as long as that holds.
     approvals: Vec<Approved>,
     /// The last `wharfinger rollback`.
@@ -115,6 +119,7 @@ impl Delivery {
             proved: memory.proved.into_values().collect(),
             past: memory.past,
             refused: memory.refused.map(|refused| refused.revision),
+            newer: memory.newer,
             approvals: holds.approvals.clone(),
             back: holds.back.clone(),
             decision,
@@ -143,6 +148,8 @@ impl Delivery {
             Some("waits")
         } else if self.has_failed() {
             Some("a rollout failed")
+        } else if self.newer.is_some() {
+            Some("a newer revision is not out")
         } else {
             None
         }
@@ -174,6 +181,13 @@ impl Delivery {
             writeln!(
                 out,
                 "    {YELLOW}{revision} was given up: it differs in more than was asked for{YELLOW:#}"
+            )?;
+        }
+        if let Some(Newer { revision, by, since }) = &self.newer {
+            let (revision, by) = (short(revision), by.as_deref().unwrap_or("someone"));
+            writeln!(
+                out,
+                "    {YELLOW}{revision} is not out{YELLOW:#}: {by} registered it, known since {since}"
             )?;
         }
         if self.has_failed() || whole {

@@ -93,10 +93,27 @@ async fn keys_are_the_same_whatever_is_known() {
             },
             "delivery": {
                 "unfinished": null, "under-way": null, "following": null, "waiting": null, "quarantine": [], "proved": [], "past": [],
-                "last": [], "refused": null, "approvals": [], "back": null, "decision": null,
+                "last": [], "refused": null, "newer": null, "approvals": [], "back": null, "decision": null,
             },
             "discovery": { "decision": null }, "balancing": null,
         })
+    );
+}
+
+#[tokio::test]
+async fn a_revision_that_is_passed_over_is_told() {
+    let table = applied(SHOP).await;
+    let revision = "arn:aws:ecs:eu-west-1:111122223333:task-definition/web:8";
+    let newer =
+        json!({ "revision": revision, "by": "arn:aws:iam::111122223333:user/ada", "since": "2026-01-31T09:00:00Z" });
+    remember(&table, "delivery", &json!({ "newer": newer })).await;
+    assert_eq!(of_web(&table).await["delivery"]["newer"], newer);
+    let report = read(&table, None).await.unwrap().unwrap();
+    let text = printed(&report);
+    let told = "web:8 is not out: arn:aws:iam::111122223333:user/ada registered it, known since 2026-01-31T09:00:00Z";
+    assert!(
+        text.contains("a newer revision is not out") && text.contains(told),
+        "{text}"
     );
 }
 

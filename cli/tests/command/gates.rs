@@ -181,3 +181,82 @@ fn explain_rolls_out_no_image_that_cannot_be_pulled() {
         "ImageUnavailable",
     );
 }
+
+#[test]
+fn explain_takes_the_newest_revision_of_the_family_from_the_facts() {
+    let folder = Folder::new();
+    let definition = |revision: u64, cpu: &str| {
+        let container = json!({
+            "name": "web", "image": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop/web:1.4.0",
+        });
+        json!({ "taskDefinition": {
+            "taskDefinitionArn": format!("arn:aws:ecs:eu-west-1:111122223333:task-definition/shop-web:{revision}"),
+            "family": "shop-web", "cpu": cpu, "containerDefinitions": [container],
+        } })
+    };
+    let both = json!([definition(3, "256"), definition(5, "512")]);
+    let explain = |base: &str, definitions: Option<&Value>| {
+        folder.write("w.yaml", &CONFIG.replace("tags: {", &format!("base: {base}, tags: {{")));
+        let mut facts = json!({ "DescribeServices": { "services": [service()] } });
+        if let Some(definitions) = definitions {
+            facts["DescribeTaskDefinition"] = definitions.clone();
+        }
+        folder.write_json("facts.json", &facts);
+        let (code, answer) = folder.explain(&push(), &["--facts", "facts.json"]);
+        assert_eq!(code, 0, "{answer}");
+        answer
+    };
+    for (base, cpu, told) in [
+        ("service", "256", "`base: latest` would take it"),
+        ("latest", "512", "the next revision is made of shop-web:5"),
+    ] {
+        let answer = explain(base, Some(&both));
+        assert_eq!(codes(&answer), ["RolloutStarts", "NewerRevision"], "{base}");
+        assert_eq!(answer["actions"][0]["input"]["cpu"], cpu, "{base}");
+        let message = answer["reasons"][1]["message"].as_str().unwrap();
+        assert!(message.contains(told), "{message}");
+    }
+    let answer = explain("latest", None);
+    assert_eq!(answer["missing"], json!(["DescribeTaskDefinition"]));
+    let message = answer["reasons"][0]["message"].as_str().unwrap();
+    assert!(message.contains("the newest revision of `shop-web`"), "{message}");
+}
+
+#[test]
+fn rules_that_ask_for_two_bases_are_told_with_the_place() {
+    let folder = Folder::new();
+    let rules = "      - { repository: shop/web, base: latest, tags: { exact: v1 } }
+      - { repository: shop/log, base: service, tags: { exact: v1 } }
+";
+    folder.write(
+        "w.yaml",
+        &format!("version: 1\nservices:\n  prod/web:\n    delivery:\n{rules}"),
+    );
+    let ran = folder.run(&["check", "w.yaml"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let all = format!("{}{}", ran.out, ran.err);
+    assert!(
+        all.contains("w.yaml:6:37: ") && all.contains("`service` contradicts `base: latest`"),
+        "{ran:?}"
+    );
+    folder.write(
+        "w.yaml",
+        &format!(
+            "version: 1\nservices:\n  prod/web:\n    delivery:\n{}",
+            rules.replace("latest", "newest")
+        ),
+    );
+    let ran = folder.run(&["check", "w.yaml"]);
+    let all = format!("{}{}", ran.out, ran.err);
+    assert!(ran.code == 1 && all.contains("w.yaml:5:37: "), "{ran:?}");
+    let schema = folder.run(&["schema"]).out;
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    let words = &schema["$defs"]["Base"]["oneOf"];
+    let words: Vec<_> = words
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|word| word["const"].clone())
+        .collect();
+    assert_eq!(words, ["service", "latest"]);
+}

@@ -7,14 +7,14 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use wharfinger_cloud::active::{EACH_MINUTE, Row};
 use wharfinger_cloud::lease::Lease;
-use wharfinger_cloud::pipeline::{Applied, Confirmed, Domain};
+use wharfinger_cloud::pipeline::{Applied, Cause, Confirmed, Domain};
 use wharfinger_cloud::ports::Upheld;
 use wharfinger_cloud::table::{number, text};
-use wharfinger_cloud::{CloudError, Fault, Kind};
+use wharfinger_cloud::{CloudError, Fault, Kind, telemetry};
 use wharfinger_core::capacity::{Action, Did, Going, State, Waiting, decide};
 use wharfinger_core::config::stored::Pauses;
 use wharfinger_core::ids::{Target, TaskArn};
-use wharfinger_core::report::Decision;
+use wharfinger_core::report::{Code, Decision, Outcome, Reason};
 
 use crate::observe::{self, Providers, SAID, Seen, told_the_same};
 use crate::{ACTIVE, Cloud, NAME, rows};
@@ -35,8 +35,10 @@ pub struct Instances<'a, C> {
     pub row: Option<Row>,
     /// What capacity providers do by themselves.
     pub providers: &'a Providers,
-    /// The lifecycle actions that were over when they were asked for: by EC2 id, what they are remembered as.
-    pub over: RefCell<Vec<(String, String)>>,
+    /// What led to this look.
+    pub cause: &'a Cause,
+    /// The lifecycle actions that were over when they were asked for, and Auto Scaling's words.
+    pub over: RefCell<Vec<(Waiting, String)>>,
 }
 
 /// What a decision is to leave behind.
@@ -130,11 +132,7 @@ impl<C: Cloud> Domain for Instances<'_, C> {
         if !was_made {
             did = only_seen(&seen.facts.going, did);
         }
-        for (instance, key) in self.over.borrow_mut().drain(..) {
-            let known = || seen.facts.going.get(&instance).map(|going| going.did.clone());
-            let did = did.entry(instance.clone()).or_insert_with(|| known().unwrap_or_default());
-            did.completed.insert(key, self.cloud.now());
-        }
+        self.tell_over(&seen, &mut did);
         rows::store(self.cloud, &target, self.lease.fence(), &did).await?;
         let watch = async {
             match (note.busy, self.row) {
@@ -183,7 +181,11 @@ impl<C: Cloud> Instances<'_, C> {
             }
             Action::StopTask { cluster, task, reason } => {
                 let task: TaskArn = task.parse().map_err(|e| {
-                    CloudError::new("StopTask", Kind::Invalid, format!("what is to be stopped is no task: {e}"))
+                    CloudError::new(
+                        "StopTask",
+                        Kind::Invalid,
+                        format!("what is to be stopped is no task: {e}"),
+                    )
                 })?;
                 Ok(self.cloud.stop_task(cluster, &task, reason).await?)
             }
@@ -197,6 +199,22 @@ impl<C: Cloud> Instances<'_, C> {
                 self.uphold(waiting, upheld);
                 Ok(())
             }
+        }
+    }
+
+    /// What is over is said, and remembered as completed.
+    fn tell_over(&self, seen: &Seen, did: &mut BTreeMap<String, Did>) {
+        for (waiting, words) in self.over.borrow_mut().drain(..) {
+            let Waiting { instance, group, .. } = &waiting;
+            let known = || seen.facts.going.get(instance).map(|going| going.did.clone());
+            let did = did
+                .entry(instance.clone())
+                .or_insert_with(|| known().unwrap_or_default());
+            did.completed.insert(waiting.key(), self.cloud.now());
+            let reason = Reason::new(Code::HookOver, format!("{group} does not wait any more: {words}"));
+            let decision = Decision::<()>::without_calls(Outcome::Ignore, reason);
+            let (target, now) = (&seen.managed.target, self.cloud.now());
+            telemetry::undecided(NAME, target, Some(instance), self.cause, decision, now);
         }
     }
 
@@ -215,8 +233,7 @@ impl<C: Cloud> Instances<'_, C> {
 
     fn uphold(&self, waiting: &Waiting, upheld: Upheld) {
         if let Upheld::Over(words) = upheld {
-            tracing::info!(instance = waiting.instance, group = waiting.group, words, "the lifecycle action is over");
-            self.over.borrow_mut().push((waiting.instance.clone(), waiting.key()));
+            self.over.borrow_mut().push((waiting.clone(), words));
         }
     }
 }
@@ -230,7 +247,7 @@ fn only_seen(known: &BTreeMap<String, Going>, after: BTreeMap<String, Did>) -> B
             found_waiting: after.found_waiting,
             disconnected: after.disconnected,
             seen_disconnected: after.seen_disconnected,
-            over_at: after.over_at,
+            over: after.over,
             ..before
         };
         (id, seen)

@@ -26,9 +26,7 @@ use wharfinger_cloud::active::{Active, EACH_MINUTE, Row};
 use wharfinger_cloud::aws::Aws;
 use wharfinger_cloud::config::ConfigStore;
 use wharfinger_cloud::pipeline::{Cause, converge};
-use wharfinger_cloud::ports::{
-    AutoScaling, Bus, CapacityProviders, Clock, ContainerInstances, Services, Tasks,
-};
+use wharfinger_cloud::ports::{AutoScaling, Bus, CapacityProviders, Clock, ContainerInstances, Services, Tasks};
 use wharfinger_cloud::start::{Function, Invocation};
 use wharfinger_cloud::sweep::Scope;
 use wharfinger_cloud::table::Table;
@@ -36,14 +34,12 @@ use wharfinger_cloud::{Fault, lease, telemetry};
 use wharfinger_core::capacity::{Causes, ContainerInstance, InstanceStatus};
 use wharfinger_core::config::stored::ManagedCluster;
 use wharfinger_core::event::{Detail, Event, Rejected, ServiceAction, ServiceNews};
+use wharfinger_core::report::{Code, Decision, Effect, Outcome, Reason};
 
 use crate::observe::Providers;
 
 /// What this function needs of the world.
-pub trait Cloud:
-    Table + Services + Tasks + ContainerInstances + AutoScaling + CapacityProviders + Bus + Clock
-{
-}
+pub trait Cloud: Table + Services + Tasks + ContainerInstances + AutoScaling + CapacityProviders + Bus + Clock {}
 
 impl<C: Table + Services + Tasks + ContainerInstances + AutoScaling + CapacityProviders + Bus + Clock> Cloud for C {}
 
@@ -129,7 +125,10 @@ impl Capacity {
                 stirred.insert(cluster.target.cluster.clone());
             }
         }
-        for managed in clusters.iter().filter(|managed| stirred.contains(&managed.target.cluster)) {
+        for managed in clusters
+            .iter()
+            .filter(|managed| stirred.contains(&managed.target.cluster))
+        {
             self.converge(cloud, holder, cause, managed, Look::Going, None).await?;
         }
         Ok(())
@@ -182,7 +181,10 @@ impl Capacity {
         }
         fallback::on_action(self, cloud, holder, cause, action).await?;
         let clusters = self.clusters(cloud).await?;
-        match clusters.iter().find(|managed| managed.target.cluster == action.target.cluster) {
+        match clusters
+            .iter()
+            .find(|managed| managed.target.cluster == action.target.cluster)
+        {
             Some(managed) => placement::on_action(self, cloud, holder, cause, managed, action).await,
             None => Ok(()),
         }
@@ -217,11 +219,12 @@ impl Capacity {
                 lease,
                 row,
                 providers: &self.providers,
+                cause,
                 over: std::cell::RefCell::default(),
             };
             let facts = observe::look(cloud, &self.providers, managed, &lease.item, look).await?;
             let instances = Box::pin(converge(&domain, cloud, cause, facts)).await;
-            let placed = placement::converge_on(cloud, lease, cause, managed).await;
+            let placed = placement::converge_on(cloud, &self.providers, lease, cause, managed).await;
             instances?;
             placed?;
             lease.release(cloud, Vec::new()).await
@@ -231,6 +234,22 @@ impl Capacity {
         }
         Ok(())
     }
+}
+
+/// A decision of a dry run: every step is said and none is made.
+fn dry<A: Effect>(mut decision: Decision<A>) -> Decision<A> {
+    if decision.actions.is_empty() {
+        return decision;
+    }
+    let steps: Vec<_> = decision
+        .actions
+        .drain(..)
+        .map(|action| format!("{} {}", action.call(), action.input()))
+        .collect();
+    let message = format!("dry run, {} call(s) not made: {}", steps.len(), steps.join("; "));
+    decision.reasons.insert(0, Reason::new(Code::DryRun, message));
+    decision.outcome = Outcome::Ignore;
+    decision
 }
 
 /// Whether anything is done about agents that are gone.

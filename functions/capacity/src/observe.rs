@@ -59,10 +59,24 @@ pub async fn look(
     let silent = facts.going.values().any(|going| going.did.disconnected.is_some());
     facts.whole = look == Look::Whole || silent;
     let instances = instances(cloud, &facts).await?;
+    for (id, going) in facts.going.iter_mut().filter(|(id, _)| !instances.contains_key(*id)) {
+        if going.did.container_instance.is_none() && !going.is_over() {
+            // It was in the cluster when it was seen last: it has left before it was looked at.
+            let place = rows::place(cloud, id).await?;
+            let place = place.filter(|place| place.cluster == managed.target.cluster);
+            going.did.container_instance = place.map(|place| place.container_instance);
+        }
+    }
     let asked = match look {
         Look::Going => facts.asks_groups(),
         // What waits for us, and no event told, shows in its group only.
-        Look::Whole => instances.keys().cloned().chain(facts.asks_groups()).collect::<BTreeSet<_>>().into_iter().collect(),
+        Look::Whole => instances
+            .keys()
+            .cloned()
+            .chain(facts.asks_groups())
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect(),
     };
     facts.instances = Known::Yes(instances);
     let names = provider_names(&facts);
@@ -93,7 +107,10 @@ async fn instances(cloud: &impl Cloud, facts: &Facts) -> Result<BTreeMap<String,
         return Ok(by_id(cloud.container_instances(cluster, None).await?).collect());
     }
     let open: Vec<_> = facts.going.iter().filter(|(_, going)| !going.is_over()).collect();
-    let arns: Vec<_> = open.iter().filter_map(|(_, going)| going.did.container_instance.clone()).collect();
+    let arns: Vec<_> = open
+        .iter()
+        .filter_map(|(_, going)| going.did.container_instance.clone())
+        .collect();
     let mut found = BTreeMap::new();
     if !arns.is_empty() {
         found.extend(by_id(cloud.describe_container_instances(cluster, &arns).await?));
@@ -152,7 +169,9 @@ async fn tasks(cloud: &impl Cloud, facts: &mut Facts) -> Result<(), Fault> {
     let described = cloud.describe_tasks(&cluster, &all).await?.tasks;
     let on = |tasks: &[TaskArn]| {
         let here = described.iter().filter(|task| tasks.contains(&task.task_arn));
-        here.filter(|task: &&TaskStateChange| !task.is_leaving()).map(TaskOn::of).collect()
+        here.filter(|task: &&TaskStateChange| !task.is_leaving())
+            .map(TaskOn::of)
+            .collect()
     };
     facts.tasks = listed.iter().map(|(arn, tasks)| (arn.clone(), on(tasks))).collect();
     services(cloud, facts).await
@@ -165,7 +184,11 @@ async fn services(cloud: &impl Cloud, facts: &mut Facts) -> Result<(), Fault> {
     let found = cloud.describe_services(&facts.target.cluster, &names).await?;
     let percents = owners.into_iter().filter_map(|owner| {
         let service = found.get(&owner.name)?;
-        Some((owner, service.percents?))
+        let percents = Percents {
+            minimum: service.minimum_healthy_percent?,
+            maximum: service.maximum_percent?,
+        };
+        Some((owner, percents))
     });
     facts.services = percents.collect::<BTreeMap<Target, Percents>>();
     Ok(())
@@ -174,7 +197,8 @@ async fn services(cloud: &impl Cloud, facts: &mut Facts) -> Result<(), Fault> {
 /// Whether two looks at the rows tell the same of why instances go.
 #[must_use]
 pub fn told_the_same(before: &BTreeMap<String, Going>, now: &BTreeMap<String, Going>) -> bool {
-    now.iter().all(|(id, going)| before.get(id).is_some_and(|known| known.causes == going.causes))
+    now.iter()
+        .all(|(id, going)| before.get(id).is_some_and(|known| known.causes == going.causes))
 }
 
 /// What capacity providers do by themselves, as ECS answered not long ago.

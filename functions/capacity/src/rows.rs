@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use wharfinger_cloud::table::{
-    Condition, Item, Key, Malformed, Table, TableName, Update, Updated, as_number, attribute, number, to_attribute,
+    Condition, Item, Key, Malformed, TableName, Update, Updated, as_number, attribute, number, to_attribute,
 };
 use wharfinger_cloud::{Fault, telemetry};
 use wharfinger_core::capacity::{Causes, Did, Going};
@@ -101,15 +101,10 @@ pub async fn merge(cloud: &impl Cloud, cluster: &Target, instance: &str, news: &
 ///
 /// # Errors
 /// When the table cannot be written.
-pub async fn store(
-    cloud: &impl Cloud,
-    cluster: &Target,
-    fence: i64,
-    did: &BTreeMap<String, Did>,
-) -> Result<(), Fault> {
+pub async fn store(cloud: &impl Cloud, cluster: &Target, fence: i64, did: &BTreeMap<String, Did>) -> Result<(), Fault> {
     for (instance, did) in did {
         // The row of one that is over outlives every retry of its events.
-        let keep = match did.over_at {
+        let keep = match did.over {
             Some(_) => TOMBSTONE_SECONDS,
             None => LIVING_SECONDS,
         };

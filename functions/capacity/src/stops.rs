@@ -3,9 +3,9 @@
 //! What is counted is an attribute of the service's item with a condition of its own: no lease is needed to count, and many
 //! tasks stop at once.
 
+use wharfinger_cloud::history::{self, Record};
 use wharfinger_cloud::lease::service_key;
 use wharfinger_cloud::pipeline::Cause;
-use wharfinger_cloud::history::{self, Record};
 use wharfinger_cloud::ports::Notice;
 use wharfinger_cloud::table::{Condition, TableName, Update, Updated, as_number, attribute, number, to_attribute};
 use wharfinger_cloud::{Fault, telemetry};

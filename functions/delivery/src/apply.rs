@@ -18,7 +18,6 @@ use wharfinger_core::delivery::{
     Action, Difference, Facts, Follower, Intent, Memory, Notice, Published, TaskDefinition, Wish, decide, differences,
 };
 use wharfinger_core::ids::Target;
-use wharfinger_core::known::Known;
 use wharfinger_core::report::{Code, Decision, Outcome};
 
 use crate::observe::{self, Look};
@@ -27,6 +26,9 @@ use crate::{ACTIVE, Attempt, Cloud, Delivery, NAME, neighbours, registry, tell};
 
 /// For how long a call waits for its turn: the lease is held meanwhile.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How much of an invocation is not waited away: there may be hundreds of other targets to look at.
+const RESERVED: Duration = Duration::from_secs(15);
 
 /// For how long nothing is called after ECS has said that its rate is used up.
 const THROTTLED: SignedDuration = SignedDuration::from_secs(10);
@@ -95,6 +97,9 @@ impl<C: Cloud> Domain for Rollouts<'_, C> {
 
     async fn apply(&self, look: &Look, decision: &Decision<Action>, note: &Note) -> Result<Applied<Look>, Fault> {
         let mut memory = note.intended.borrow().clone();
+        if matches!(decision.actions.first(), Some(Action::UpdateService { .. })) {
+            memory.sends(self.cloud.now());
+        }
         self.remember(&memory).await?;
         for action in &decision.actions {
             match self.call(look, action, &mut memory).await? {
@@ -201,10 +206,19 @@ impl<C: Cloud> Rollouts<'_, C> {
             Action::UpdateService { task_definition, .. } => {
                 let change = ServiceChange::TaskDefinition(revision(task_definition, memory)?);
                 let update = self.cloud.update_service(&look.managed.target, &change);
-                Ok(match self.paced(Paced::UpdateService, update).await? {
-                    Ok(()) => Called::Done,
-                    Err(later) => later,
-                })
+                match self.paced(Paced::UpdateService, update).await {
+                    Ok(Ok(())) => Ok(Called::Done),
+                    Ok(Err(later)) => {
+                        memory.sent_nothing();
+                        Ok(later)
+                    }
+                    Err(fault) if was_refused(&fault) => {
+                        memory.sent_nothing();
+                        self.remember(memory).await?;
+                        Err(fault)
+                    }
+                    Err(fault) => Err(fault),
+                }
             }
             Action::StopServiceDeployment { arn } => {
                 match self.cloud.stop_service_deployment(arn).await? {
@@ -233,7 +247,8 @@ impl<C: Cloud> Rollouts<'_, C> {
         paced: Paced,
         call: impl Future<Output = Result<T, CloudError>>,
     ) -> Result<Result<T, Called>, Fault> {
-        if let Taken::After(at) = pace::take(self.cloud, paced, PATIENCE).await? {
+        let patience = PATIENCE.min(self.cloud.remaining().saturating_sub(RESERVED));
+        if let Taken::After(at) = pace::take(self.cloud, paced, patience).await? {
             return Ok(Err(Called::Later(at)));
         }
         match call.await {
@@ -257,7 +272,9 @@ impl<C: Cloud> Rollouts<'_, C> {
         };
         memory.registered(&arn);
         let different = self.differences(look, &arn, memory).await?;
-        if !different.is_empty() {
+        if different.is_empty() {
+            memory.sends(self.cloud.now());
+        } else {
             memory.refuse(&different);
         }
         self.remember(memory).await?;
@@ -277,9 +294,8 @@ impl<C: Cloud> Rollouts<'_, C> {
             .ok_or_else(|| unreadable(format!("{arn} was registered and is not there")))?;
         let images = memory.intent.as_ref().map(Intent::images).unwrap_or_default();
         let side = memory.intent.as_ref().map(|i| i.side.clone()).unwrap_or_default();
-        let Known::Yes(Some(base)) = &look.facts.definition else {
-            return Err(unreadable(format!("{}: no revision to compare with", look.managed.target)).into());
-        };
+        let source = memory.intent.as_ref().and_then(|i| look.facts.source_of(i));
+        let base = source.ok_or_else(|| unreadable(format!("{}: no revision to compare with", look.managed.target)))?;
         Ok(differences(base, &new, &images, &side).map_err(|e| unreadable(e.to_string()))?)
     }
 
@@ -309,6 +325,12 @@ fn is_done(decision: &Decision<Action>) -> bool {
         )
     };
     decision.outcome != Outcome::Wait && !decision.reasons.iter().any(|r| open(r.code))
+}
+
+/// Whether AWS refused a call, so that it has no effect; whether one had whose answer is lost is not known.
+fn was_refused(fault: &Fault) -> bool {
+    let refused = |error: &CloudError| matches!(error.kind, Kind::Denied | Kind::Invalid | Kind::NotFound);
+    matches!(fault, Fault::Cloud(error) if refused(error))
 }
 
 fn revision(task_definition: &TaskDefinition, memory: &Memory) -> Result<String, Fault> {
@@ -347,8 +369,11 @@ mod tests {
                 asked: Some(Timestamp::UNIX_EPOCH),
                 back: None,
                 base: "web:7".into(),
+                made_of: Some("web:8".into()),
+                keeps: vec![],
                 at: Timestamp::UNIX_EPOCH,
                 registered: None,
+                sent: None,
             };
             let memory = Memory {
                 intent: Some(intent),

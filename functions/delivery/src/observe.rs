@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use wharfinger_cloud::Fault;
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::delivery::{Facts, cluster_arn};
@@ -9,6 +10,9 @@ use wharfinger_core::known::Known;
 
 use crate::wishes::{self, Stored};
 use crate::{Attempt, Cloud, Delivery, neighbours, registry};
+
+/// By how much ECS's clock may be behind ours.
+const SKEW: SignedDuration = SignedDuration::from_secs(30);
 
 /// What is known of a target, under its lease.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,8 +47,23 @@ pub async fn look(function: &Delivery, cloud: &impl Cloud, attempt: &Attempt, ma
         Some(name) => Ok::<_, Fault>(Known::Yes(cloud.describe_task_definition(name).await?)),
         None => Ok(Known::No),
     };
-    let (definition, back_to) = tokio::join!(described(facts.base_name()), described(facts.back_name()));
-    (facts.definition, facts.back_to) = (definition?, back_to?);
+    let sent_to = async {
+        match facts.sent_since() {
+            Some(sent) => {
+                let since = sent.saturating_sub(SKEW).unwrap_or(sent);
+                Ok::<_, Fault>(Known::Yes(cloud.sent_to(target, since).await?))
+            }
+            None => Ok(Known::No),
+        }
+    };
+    let (definition, latest, back_to, sent_to) = tokio::join!(
+        described(facts.base_name()),
+        described(facts.family_name()),
+        described(facts.back_name()),
+        sent_to
+    );
+    (facts.definition, facts.latest) = (definition?, latest?);
+    (facts.back_to, facts.sent_to) = (back_to?, sent_to?);
     neighbours::look(function, cloud, &managed, &mut facts).await?;
     if let Some(cluster) = facts
         .memory

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures_util::future::try_join_all;
 use wharfinger_cloud::{Fault, images};
-use wharfinger_core::delivery::{Facts, ImageFacts, ImageRef, Repository, Wish, containers, decide, rule_key};
+use wharfinger_core::delivery::{Decided, Facts, ImageFacts, ImageRef, Repository, Wish, containers, decide, rule_key};
 use wharfinger_core::ids::Digest;
 use wharfinger_core::known::Known;
 use wharfinger_core::report::Code;
@@ -20,10 +20,16 @@ type Image = (String, Digest);
 /// # Errors
 /// When the registry does not answer.
 pub async fn look(cloud: &impl Cloud, facts: &mut Facts) -> Result<(), Fault> {
-    for (repository, digest) in scanned(facts, cloud) {
+    let mut decided = decide(facts, cloud.now());
+    let scanned = scanned(facts, &decided);
+    let again = !scanned.is_empty();
+    for (repository, digest) in scanned {
         let manifest = images::manifest(cloud, &repository, &digest).await?;
         let report = images::scans(cloud, &repository, &digest, manifest.as_ref()).await?;
         facts.scans.insert(digest, report);
+    }
+    if again {
+        decided = decide(facts, cloud.now());
     }
     let ask = async |(repository, digest): Image| {
         let manifest = images::manifest(cloud, &repository, &digest);
@@ -34,28 +40,26 @@ pub async fn look(cloud: &impl Cloud, facts: &mut Facts) -> Result<(), Fault> {
         };
         Ok::<_, Fault>((digest, image))
     };
-    let asked: BTreeSet<Image> = due(facts, cloud).into_iter().chain(back_to(facts)).collect();
+    let asked: BTreeSet<Image> = due(facts, decided).into_iter().chain(back_to(facts)).collect();
     facts.images.extend(try_join_all(asked.into_iter().map(ask)).await?);
     Ok(())
 }
 
 /// The images whose scan a gate waits for.
-fn scanned(facts: &Facts, cloud: &impl Cloud) -> Vec<Image> {
-    let decided = decide(facts, cloud.now());
+fn scanned(facts: &Facts, decided: &Decided) -> Vec<Image> {
     if !decided.decision.missing.contains(&"DescribeImageScanFindings") {
         return Vec::new();
     }
-    let waiting = decided.memory.waiting.filter(|w| w.codes.contains(&Code::ScanPending));
-    let wishes = waiting.into_iter().flat_map(|waiting| waiting.wishes);
-    let images = wishes.filter_map(|(key, wish)| ours(facts, &key, wish));
+    let waiting = decided.memory.waiting.as_ref();
+    let waiting = waiting.filter(|w| w.codes.contains(&Code::ScanPending));
+    let wishes = waiting.into_iter().flat_map(|waiting| &waiting.wishes);
+    let images = wishes.filter_map(|(key, wish)| ours(facts, key, wish.clone()));
     images.filter(|(_, digest)| !facts.scans.contains_key(digest)).collect()
 }
 
 /// The images that would be rolled out now. Those of a revision that is registered already were looked at before.
-fn due(facts: &Facts, cloud: &impl Cloud) -> Vec<Image> {
-    let intent = decide(facts, cloud.now())
-        .intent
-        .filter(|intent| intent.registered.is_none());
+fn due(facts: &Facts, decided: Decided) -> Vec<Image> {
+    let intent = decided.intent.filter(|intent| intent.registered.is_none());
     let wishes = intent.into_iter().flat_map(|intent| intent.wishes);
     wishes.filter_map(|(key, wish)| ours(facts, &key, wish)).collect()
 }

@@ -24,6 +24,10 @@ pub const LEASE: SignedDuration = SignedDuration::from_secs(90);
 /// How long to wait for another holder before the sweep is left to go on.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// The attribute of a service's item with what is known of its tasks that stopped
+/// ([`wharfinger_core::capacity::crash::Stops`]): capacity writes it without the lease, delivery reads it.
+pub const STOPS: &str = "stops";
+
 const HOLDER: &str = "holder";
 const UNTIL: &str = "until";
 const FENCE: &str = "fence";

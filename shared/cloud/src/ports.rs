@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth};
-use wharfinger_core::config::{Making, stored};
+use wharfinger_core::config::{Making, StrategyItem, stored};
 use wharfinger_core::delivery::{Follower, ImageScan, ImageState, Manifest, Move, Platform};
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
 use wharfinger_core::endpoint::Host;
@@ -18,9 +18,7 @@ use wharfinger_core::service::{Attached, ServiceFacts};
 
 use crate::error::CloudError;
 
-pub use capacity::{
-    AutoScaling, CapacityProviders, ContainerInstances, DrainingInstances, LifecycleAction, NotChanged, Upheld,
-};
+pub use capacity::{AutoScaling, CapacityProviders, ContainerInstances, DrainingInstances, NotChanged, Upheld};
 
 /// The time, and how much of the invocation is left.
 pub trait Clock {
@@ -142,6 +140,8 @@ pub enum ServiceChange {
     DesiredCount(u32),
     /// The task definition, by its ARN.
     TaskDefinition(String),
+    /// The capacity provider strategy, in a new deployment: without one its tasks stay where they are.
+    Strategy(Vec<StrategyItem>),
 }
 
 /// Services.
@@ -170,6 +170,10 @@ pub enum Stopping {
 pub trait Deployments {
     /// `StopServiceDeployment` with `ROLLBACK`, by the ARN that `DescribeServices` names as `currentServiceDeployment`.
     async fn stop_service_deployment(&self, arn: &str) -> Result<Stopping, CloudError>;
+
+    /// The ARNs of the task definitions that a service was sent to from that time on, deployments that are over included:
+    /// `ListServiceDeployments`, and `DescribeServiceRevisions` of what they were to bring.
+    async fn sent_to(&self, service: &Target, since: Timestamp) -> Result<Vec<String>, CloudError>;
 }
 
 /// What became of a request to move a follower.

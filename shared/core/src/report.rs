@@ -292,6 +292,8 @@ codes! {
     RollbackRefused,
     /// Someone deployed a newer revision without the image that was out.
     Drifted,
+    /// Someone registered a newer revision of the family than the service runs.
+    NewerRevision,
     /// What runs the family on a schedule moves to its new revision.
     ScheduleFollows,
     /// What runs the family on a schedule stays as it is.
@@ -306,6 +308,30 @@ codes! {
     LingerRefused,
     /// The platform stops a container sooner than `drain.linger` asks.
     LingerShortened,
+
+    // Stops, placement and Spot.
+    /// The tasks of one revision stop again and again.
+    CrashLoop,
+    /// They no longer do.
+    CrashLoopOver,
+    /// Every task has a place, or lacks what no instance gives.
+    NothingUnplaced,
+    /// Tasks find no place: an Auto Scaling group grows.
+    CapacityRaised,
+    /// ECS moves the group's desired capacity itself.
+    ManagedScaling,
+    /// There is no such Auto Scaling group.
+    GroupNotFound,
+    /// Spot has no room, and not for as long as `after` asks.
+    SpotShort,
+    /// Tasks run elsewhere while Spot has no room.
+    FallbackStarts,
+    /// They stay there: Spot has not had room for as long as `return-after` asks.
+    FallbackHolds,
+    /// They come back to Spot.
+    FallbackReturns,
+    /// The service does not use Spot.
+    NotOnSpot,
 }
 
 impl std::fmt::Display for Code {

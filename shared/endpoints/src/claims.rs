@@ -231,7 +231,7 @@ async fn end_one<M: Member>(
         .update(TableName::State, ending(cloud, key, task, others_join))
         .await?
     {
-        Updated::Made(item) if item.contains_key(BACK) && !others_join => Ok(Ended::PutBack),
+        Updated::Made(item) if item.contains_key(BACK) => Ok(Ended::PutBack),
         Updated::Made(_) => Ok(Ended::Nobodys),
         Updated::Refused(Some(item)) if as_text(&item, BACK) == Some(task.as_str()) && !item.contains_key(TASK) => {
             forget_back(cloud, task, member).await.map(Ended::from)
@@ -282,12 +282,34 @@ async fn forget_back<M: Member>(cloud: &impl Table, task: &TaskArn, member: &M) 
 /// # Errors
 /// When the state table cannot be read.
 pub async fn rivals<M: Member>(cloud: &impl Table, task: &TaskArn, members: &[M]) -> Result<Vec<Rival<M>>, Fault> {
-    let keys: Vec<_> = members.iter().filter_map(key).collect();
-    let mut found = Vec::new();
-    for item in join_all(keys.iter().map(|key| cloud.get(TableName::State, key))).await {
-        found.extend(item?.and_then(|item| rival(&item, task)));
+    let (rivals, _) = held(cloud, task, members).await?;
+    Ok(rivals)
+}
+
+/// Whoever else has the addresses of members now, and which of them are the task's own: it claimed them, and what stands
+/// there is its own or was put back for it, whether its ledger has heard of it or not.
+///
+/// # Errors
+/// When the state table cannot be read.
+pub async fn held<M: Member>(
+    cloud: &impl Table,
+    task: &TaskArn,
+    members: &[M],
+) -> Result<(Vec<Rival<M>>, Vec<M>), Fault> {
+    let keys: Vec<_> = members
+        .iter()
+        .filter_map(|member| Some((member, key(member)?)))
+        .collect();
+    let items = join_all(keys.iter().map(|(_, key)| cloud.get(TableName::State, key))).await;
+    let (mut rivals, mut own) = (Vec::new(), Vec::new());
+    for ((member, _), item) in keys.iter().zip(items) {
+        let Some(item) = item? else { continue };
+        if as_text(&item, TASK) == Some(task.as_str()) {
+            own.push((*member).clone());
+        }
+        rivals.extend(rival(&item, task));
     }
-    Ok(found)
+    Ok((rivals, own))
 }
 
 /// What an attempt relies on of an address that it dealt with.

@@ -96,20 +96,27 @@ pub async fn merge<C: Cloud, S: Side<C>>(
     task: &TaskStateChange,
 ) -> Result<Option<Look<S::Member>>, Fault> {
     let told = told::<C, S>(function, &managed, task);
-    let (entry, rivals) = tokio::join!(
-        news(function, cloud, &managed, task),
-        hold(function, cloud, task, &told)
-    );
-    let (entry, mut rivals) = (entry?, rivals?);
+    let held = async {
+        if task.is_leaving() {
+            // Its claims end once nothing of it is there: until then they tell the sweep what is.
+            return claims::held(cloud, &task.task_arn, &told).await;
+        }
+        Ok((hold(function, cloud, task, &told).await?, Vec::new()))
+    };
+    let (entry, held) = tokio::join!(news(function, cloud, &managed, task), held);
+    let (entry, (mut rivals, mut again)) = (entry?, held?);
     let (attempt, attempts) = (cloud.attempt(), as_texts(&entry.item, ATTEMPTS));
     if entry.facts.is_leaving() && !task.is_leaving() {
         // What was claimed was claimed for a task that is gone by now. It stays: it may tell whose that is what is not
-        // removed yet, this task's or that of the task that had the address before.
-        (rivals, _) = claims::end(cloud, &task.task_arn, &told, true).await?;
+        // removed yet, this task's or that of the task that had the address before. What that one has put back for this one
+        // meanwhile goes now.
+        (rivals, again) = claims::end(cloud, &task.task_arn, &told, true).await?;
+    } else if entry.merge != Merge::Fresh {
+        again.clear();
     }
     // This may be the next try of one that registered and died: too late, when the task leaves by now.
     let tried = attempts.iter().any(|other| invocation(other) == invocation(&attempt));
-    if entry.merge != Merge::Fresh && entry.settled && !tried {
+    if entry.merge != Merge::Fresh && entry.settled && !tried && again.is_empty() {
         let (code, message) = match entry.merge {
             Merge::Stale => (
                 Code::StaleEvent,
@@ -128,11 +135,9 @@ pub async fn merge<C: Cloud, S: Side<C>>(
         telemetry::undecided(S::Member::DOMAIN, target, subject, cause, decision, cloud.now());
         return Ok(None);
     }
-    let again = if tried && entry.facts.is_leaving() {
-        told.clone()
-    } else {
-        Vec::new()
-    };
+    if tried && entry.facts.is_leaving() {
+        again.clone_from(&told);
+    }
     let mut look = look(function, &attempt, managed, entry, again);
     look.facts.rivals = rivals;
     look.settled_claims = told;
@@ -156,17 +161,13 @@ fn told<C: Cloud, S: Side<C>>(function: &Endpoints<S>, managed: &Managed, task: 
         .collect()
 }
 
-/// Claims the addresses of members, or gives them up when the task leaves; whoever else has one is answered.
+/// Claims the addresses of members for a task that runs; whoever else has one is answered.
 pub(crate) async fn hold<C: Cloud, S: Side<C>>(
     function: &Endpoints<S>,
     cloud: &C,
     task: &TaskStateChange,
     told: &[S::Member],
 ) -> Result<Vec<Rival<S::Member>>, Fault> {
-    if task.is_leaving() {
-        // Its claims end once nothing of it is there: until then they tell the sweep what is.
-        return claims::rivals(cloud, &task.task_arn, told).await;
-    }
     let (noted, rivals) = tokio::join!(note(function, cloud, told), claims::claim(cloud, task, told));
     noted?;
     rivals

@@ -24,10 +24,10 @@ pub struct World {
     pub targets: BTreeSet<Target>,
     /// ECS: the EC2 instance of each container instance, by ARN.
     pub container_instances: BTreeMap<String, String>,
-    /// ECS: the container instances that drain, with their version; all others have version 1.
-    pub draining: BTreeMap<String, i64>,
-    /// ECS: the version of a container instance that is ACTIVE again.
-    pub active_again: BTreeMap<String, i64>,
+    /// ECS: each container instance as `DescribeContainerInstances` shows it, by ARN, where more of it matters.
+    pub hosts: BTreeMap<String, Value>,
+    /// Auto Scaling: the lifecycle actions that wait: the instance, by the token.
+    pub lifecycle_actions: BTreeMap<String, String>,
     /// EC2: the private address of each instance, by its id.
     pub machines: BTreeMap<String, String>,
     /// EC2: the public address of each network interface, by its id.
@@ -133,6 +133,9 @@ impl World {
     }
 
     fn ecs(&mut self, operation: &str, request: &Value) -> Answer {
+        if let Some(answer) = self.cluster(operation, request) {
+            return answer;
+        }
         let text = |name: &str| request.get(name).and_then(Value::as_str).unwrap_or_default();
         match operation {
             "DescribeTasks" => {
@@ -159,43 +162,24 @@ impl World {
                     .collect();
                 (200, json!({ "taskArns": arns }))
             }
-            "DescribeContainerInstances" => {
-                let known = names(request, "containerInstances").filter_map(|arn| {
-                    let machine = self.container_instances.get(arn)?;
-                    let draining = self.draining.get(arn);
-                    let version = draining.or_else(|| self.active_again.get(arn));
-                    Some(json!({
-                        "containerInstanceArn": arn,
-                        "ec2InstanceId": machine,
-                        "status": if draining.is_some() { "DRAINING" } else { "ACTIVE" },
-                        "version": version.unwrap_or(&1),
-                        "agentConnected": true,
-                    }))
-                });
-                (
-                    200,
-                    json!({ "containerInstances": known.collect::<Vec<_>>(), "failures": [] }),
-                )
-            }
-            "ListContainerInstances" => {
-                let arns: Vec<_> = self.draining.keys().filter(|_| text("status") == "DRAINING").collect();
-                (200, json!({ "containerInstanceArns": arns }))
-            }
             "DescribeServices" => {
                 let (found, missing) = look(names(request, "services"), |name| self.services.get(name));
                 (200, json!({ "services": found, "failures": missing }))
             }
             "UpdateService" => self.update_service(request),
             "DescribeTaskDefinition" => {
-                // A family's name means its latest revision.
+                // A family's name means its latest ACTIVE revision.
                 let wanted = text("taskDefinition");
-                let named = |d: &&Value| d["taskDefinitionArn"] == wanted || d["family"] == wanted;
+                let named =
+                    |d: &&Value| d["taskDefinitionArn"] == wanted || d["family"] == wanted && d["status"] != "INACTIVE";
                 match self.task_definitions.iter().rfind(named) {
                     Some(definition) => (200, json!({ "taskDefinition": definition, "tags": [] })),
                     None => refused(400, "ClientException", "Unable to describe task definition."),
                 }
             }
             "RegisterTaskDefinition" => self.register(request),
+            // Where a service was sent, it still is: nothing takes it back here.
+            "ListServiceDeployments" => (200, json!({ "serviceDeployments": [] })),
             _ => unknown(operation),
         }
     }
@@ -292,7 +276,7 @@ fn unknown(operation: &str) -> Answer {
     )
 }
 
-fn names<'a>(request: &'a Value, list: &str) -> impl Iterator<Item = &'a str> {
+pub(super) fn names<'a>(request: &'a Value, list: &str) -> impl Iterator<Item = &'a str> {
     request
         .get(list)
         .and_then(Value::as_array)

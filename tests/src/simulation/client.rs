@@ -344,6 +344,10 @@ impl Deployments for Client {
     async fn stop_service_deployment(&self, arn: &str) -> Result<Stopping, CloudError> {
         self.caller.stop_service_deployment(arn).await
     }
+
+    async fn sent_to(&self, service: &Target, since: Timestamp) -> Result<Vec<String>, CloudError> {
+        self.caller.sent_to(service, since).await
+    }
 }
 
 impl Followers for Client {

@@ -66,7 +66,7 @@ fn a_push_is_rolled_out_by_its_digest_once() {
         UpdateItem
         UpdateItem
         DescribeServices Query
-        DescribeTaskDefinition
+        DescribeTaskDefinition DescribeTaskDefinition
         BatchGetImage DescribeImages
         UpdateItem
         UpdateItem
@@ -87,6 +87,58 @@ fn a_push_is_rolled_out_by_its_digest_once() {
         assert!(!again.operations().contains(&call), "{:?}", again.operations());
     }
     assert_eq!(rig.lambda.world(|world| world.task_definitions.len()), 2);
+}
+
+#[test]
+fn the_base_is_what_the_service_runs_or_the_newest_active_revision_of_its_family() {
+    for (base, cpu, made_of) in [("service", "256", "web:1"), ("latest", "512", "web:2")] {
+        let rig = Rig::start("delivery");
+        let rule = json!({ "repository": "shop/web", "tags": { "semver": ">=1.0.0" }, "base": base });
+        rig.lambda.world(|world| {
+            world.services.insert("web".into(), service("web", 2));
+            // Someone registered two more since, and took the last one back.
+            for (revision, cpu, status) in [(1, "256", "ACTIVE"), (2, "512", "ACTIVE"), (3, "1024", "INACTIVE")] {
+                let mut definition = task_definition("web", "shop/web:1.0.0");
+                definition["taskDefinitionArn"] = json!(format!(
+                    "arn:aws:ecs:eu-west-1:123456789012:task-definition/web:{revision}"
+                ));
+                (definition["revision"], definition["cpu"], definition["status"]) =
+                    (json!(revision), json!(cpu), json!(status));
+                world.task_definitions.push(definition);
+            }
+            configure(world, "prod/web", &json!({ "delivery": [rule] })).unwrap();
+            world.push("shop/web", "1.2.0", DIGEST);
+        });
+        let pushed = rig.done(&push_event("shop/web", "1.2.0", DIGEST));
+        let described = pushed
+            .calls
+            .iter()
+            .filter(|call| call.operation == "DescribeTaskDefinition");
+        let asked: Vec<_> = described.map(|call| call.input["taskDefinition"].clone()).collect();
+        assert!(asked.contains(&json!("web")), "the family by its name: {asked:?}");
+        let registered = pushed
+            .calls
+            .iter()
+            .find(|call| call.operation == "RegisterTaskDefinition")
+            .unwrap();
+        assert_eq!(registered.input["cpu"], cpu, "made of {made_of}");
+        let runs = rig
+            .lambda
+            .world(|world| world.services["web"]["taskDefinition"].clone());
+        assert!(runs.as_str().unwrap().ends_with("/web:4"), "{runs}: {}", rig.said());
+        rig.process
+            .line(|line| {
+                has(
+                    line,
+                    &[
+                        ("message", "decision"),
+                        ("outcome", "act"),
+                        ("reasons", "NewerRevision"),
+                    ],
+                )
+            })
+            .unwrap();
+    }
 }
 
 #[test]

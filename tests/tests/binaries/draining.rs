@@ -56,17 +56,23 @@ fn stops(rig: &Rig, host: &str, id: &str) {
 }
 
 fn drains(rig: &Rig, host: &str, version: i64) {
-    rig.lambda.world(|world| {
-        world.active_again.remove(&container_instance_arn(host));
-        world.draining.insert(container_instance_arn(host), version);
-    });
+    is_in_state(rig, host, "DRAINING", version);
 }
 
 fn returns(rig: &Rig, host: &str, version: i64) {
-    rig.lambda.world(|world| {
-        world.draining.remove(&container_instance_arn(host));
-        world.active_again.insert(container_instance_arn(host), version);
+    is_in_state(rig, host, "ACTIVE", version);
+}
+
+fn is_in_state(rig: &Rig, host: &str, status: &str, version: i64) {
+    let arn = container_instance_arn(host);
+    let shown = json!({
+        "containerInstanceArn": arn,
+        "ec2InstanceId": format!("i-{host}"),
+        "status": status,
+        "agentConnected": true,
+        "version": version,
     });
+    rig.lambda.world(|world| world.hosts.insert(arn, shown));
 }
 
 /// The tasks for which something is there.
@@ -278,8 +284,10 @@ fn what_is_gone_is_forgotten() {
     drains(&rig, "c1", 7);
     rig.done(&instance_event("c1", 7, "DRAINING"));
     stops(&rig, "c1", "t1");
-    rig.lambda
-        .world(|world| drop(world.container_instances.remove(&container_instance_arn("c1"))));
+    rig.lambda.world(|world| {
+        world.container_instances.remove(&container_instance_arn("c1"));
+        world.hosts.remove(&container_instance_arn("c1"));
+    });
     rig.done(&waiting_event());
     assert_eq!(rig.done(&waiting_event()).operations(), ["Query"]);
 }

@@ -2,11 +2,11 @@
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use wharfinger_core::capacity::{AutoScalingGroup, AutoScalingInstance};
+use wharfinger_core::capacity::{AutoScalingGroup, AutoScalingInstance, Waiting};
 
 use super::{Aws, form};
 use crate::error::CloudError;
-use crate::ports::{AutoScaling, LifecycleAction, Upheld};
+use crate::ports::{AutoScaling, Upheld};
 
 const HOST: &str = "autoscaling";
 const VERSION: &str = "2011-01-01";
@@ -73,13 +73,19 @@ fn is_over(error: &CloudError) -> bool {
     error.code.as_deref() == Some("ValidationError") && WORDS.iter().any(|words| error.message.contains(words))
 }
 
-fn action_form(action: &LifecycleAction) -> Vec<(String, String)> {
-    vec![
+fn action_form(action: &Waiting) -> Vec<(String, String)> {
+    let mut parameters = vec![
         form::pair("AutoScalingGroupName", &action.group),
         form::pair("LifecycleHookName", &action.hook),
-        form::pair("LifecycleActionToken", &action.token),
         form::pair("InstanceId", &action.instance),
-    ]
+    ];
+    parameters.extend(
+        action
+            .token
+            .iter()
+            .map(|token| form::pair("LifecycleActionToken", token)),
+    );
+    parameters
 }
 
 impl Aws {
@@ -135,12 +141,12 @@ impl AutoScaling for Aws {
         }))
     }
 
-    async fn heartbeat(&self, action: &LifecycleAction) -> Result<Upheld, CloudError> {
+    async fn heartbeat(&self, action: &Waiting) -> Result<Upheld, CloudError> {
         self.uphold("RecordLifecycleActionHeartbeat", &action_form(action))
             .await
     }
 
-    async fn complete(&self, action: &LifecycleAction) -> Result<Upheld, CloudError> {
+    async fn complete(&self, action: &Waiting) -> Result<Upheld, CloudError> {
         let mut parameters = action_form(action);
         parameters.push(form::pair("LifecycleActionResult", "CONTINUE"));
         self.uphold("CompleteLifecycleAction", &parameters).await

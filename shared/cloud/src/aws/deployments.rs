@@ -1,26 +1,71 @@
 //! Deployments of ECS services, by the raw client.
 
-use serde_json::json;
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use wharfinger_core::ids::Target;
 
 use super::Aws;
 use crate::error::{CloudError, Kind};
 use crate::ports::{Deployments, Stopping};
 
-const OPERATION: &str = "StopServiceDeployment";
+/// The prefix of `X-Amz-Target` (botocore's service model of ECS).
+const TARGET: &str = "AmazonEC2ContainerServiceV20141113";
+
+/// How many revisions `DescribeServiceRevisions` takes (ECS API reference).
+const AT_ONCE: usize = 20;
 
 impl Deployments for Aws {
     async fn stop_service_deployment(&self, arn: &str) -> Result<Stopping, CloudError> {
         let body = json!({ "serviceDeploymentArn": arn, "stopType": "ROLLBACK" });
-        let call = self
-            .raw
-            .json("ecs", "AmazonEC2ContainerServiceV20141113", OPERATION, &body);
-        match self.within(OPERATION, call).await {
+        match self.ask("StopServiceDeployment", &body).await {
             Ok(_) => Ok(Stopping::Asked),
             // A missing right may be given, and then it works.
             Err(error) if error.is_transient() || error.kind == Kind::Denied => Err(error),
             Err(error) => Ok(Stopping::Refused(error.to_string())),
         }
     }
+
+    async fn sent_to(&self, service: &Target, since: Timestamp) -> Result<Vec<String>, CloudError> {
+        let mut revisions = BTreeSet::new();
+        let mut token = None::<String>;
+        loop {
+            let after = json!({ "after": since.as_second() });
+            let mut body = json!({ "cluster": service.cluster, "service": service.name, "createdAt": after });
+            if let Some(token) = token {
+                body["nextToken"] = token.into();
+            }
+            let answer = self.ask("ListServiceDeployments", &body).await?;
+            revisions.extend(texts(&answer, "serviceDeployments", "targetServiceRevisionArn"));
+            token = answer.get("nextToken").and_then(Value::as_str).map(str::to_owned);
+            if token.is_none() {
+                break;
+            }
+        }
+        let revisions: Vec<_> = revisions.into_iter().collect();
+        let mut found = Vec::new();
+        for some in revisions.chunks(AT_ONCE) {
+            let body = json!({ "serviceRevisionArns": some });
+            let answer = self.ask("DescribeServiceRevisions", &body).await?;
+            found.extend(texts(&answer, "serviceRevisions", "taskDefinition"));
+        }
+        Ok(found)
+    }
+}
+
+impl Aws {
+    async fn ask(&self, operation: &'static str, body: &Value) -> Result<Value, CloudError> {
+        self.within(operation, self.raw.json("ecs", TARGET, operation, body))
+            .await
+    }
+}
+
+/// A member of each element of a list.
+fn texts(answer: &Value, list: &str, member: &str) -> Vec<String> {
+    let list = answer.get(list).and_then(Value::as_array);
+    let texts = list.into_iter().flatten().filter_map(|one| one.get(member)?.as_str());
+    texts.map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -65,5 +110,39 @@ mod tests {
         ] {
             assert_eq!(stop(status, &code(passing)).0.unwrap_err().kind, kind, "{passing}");
         }
+    }
+
+    #[test]
+    fn what_a_service_was_sent_to_is_told_by_the_revisions_of_its_deployments() {
+        let listed = |revisions: &[&str], token: &str| {
+            let one = |arn: &&str| format!(r#"{{"status":"ROLLBACK_SUCCESSFUL","targetServiceRevisionArn":"{arn}"}}"#);
+            let all: Vec<_> = revisions.iter().map(one).collect();
+            format!(r#"{{"serviceDeployments":[{}]{token}}}"#, all.join(","))
+        };
+        let (first, last) = (listed(&["r:2", "r:1"], r#","nextToken":"more""#), listed(&["r:2"], ""));
+        let described = r#"{"serviceRevisions":[{"taskDefinition":"web:8"},{"taskDefinition":"web:7"}],"failures":[]}"#;
+        let since = Timestamp::from_second(1_760_000_000).unwrap();
+        let ask = async |aws: &Aws| aws.sent_to(&Target::service("prod", "web"), since).await;
+        let (found, asked) = replay(&[(200, &first), (200, &last), (200, described)], ask);
+        assert_eq!(found.unwrap(), ["web:8", "web:7"]);
+        let operations: Vec<_> = asked.iter().map(|call| call.target.clone().unwrap()).collect();
+        let prefixed = |operation: &str| format!("{TARGET}.{operation}");
+        assert_eq!(
+            operations,
+            [
+                prefixed("ListServiceDeployments"),
+                prefixed("ListServiceDeployments"),
+                prefixed("DescribeServiceRevisions")
+            ]
+        );
+        let page = json!({ "cluster": "prod", "service": "web", "createdAt": { "after": 1_760_000_000 } });
+        assert_eq!(asked[0].json(), page);
+        assert_eq!(asked[1].json()["nextToken"], "more");
+        assert_eq!(asked[2].json(), json!({ "serviceRevisionArns": ["r:1", "r:2"] }));
+        // Nothing was deployed: nothing more is asked.
+        let (found, asked) = replay(&[(200, &listed(&[], ""))], ask);
+        assert_eq!((found.unwrap(), asked.len()), (vec![], 1));
+        let denied = r#"{"__type":"AccessDeniedException","message":"no"}"#;
+        assert_eq!(replay(&[(400, denied)], ask).0.unwrap_err().kind, Kind::Denied);
     }
 }

@@ -8,12 +8,13 @@ use aws_sdk_ecs::operation::describe_services::DescribeServicesError;
 use aws_sdk_ecs::operation::list_tasks::builders::ListTasksFluentBuilder;
 use aws_sdk_ecs::primitives::DateTime;
 use aws_sdk_ecs::types::{
-    CanaryConfiguration, Container as SdkContainer, Deployment, DeploymentConfiguration,
+    CanaryConfiguration, CapacityProviderStrategyItem, Container as SdkContainer, Deployment, DeploymentConfiguration,
     DeploymentLifecycleHookTargetType, DeploymentLifecycleHookTimeoutConfiguration, DeploymentStrategy, DesiredStatus,
     LinearConfiguration, Service, Task, TaskField,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use wharfinger_core::config::StrategyItem;
 use wharfinger_core::event::{Container, NetworkBinding, TaskStateChange, TaskStatus};
 use wharfinger_core::ids::{Target, TargetKind, TaskArn};
 use wharfinger_core::service::{DeploymentFacts, ServiceFacts, Unplaceable, deployment_patience};
@@ -126,6 +127,9 @@ fn task(task: Task) -> Option<TaskStateChange> {
         container_instance_arn: task.container_instance_arn,
         availability_zone: task.availability_zone,
         started_at: task.started_at.and_then(timestamp),
+        stopped_at: task.stopped_at.and_then(timestamp),
+        stop_code: task.stop_code.map(|code| code.as_str().to_owned()),
+        stopped_reason: task.stopped_reason,
         containers: containers
             .iter()
             .filter_map(|c| {
@@ -143,6 +147,8 @@ fn task(task: Task) -> Option<TaskStateChange> {
                             container_port_range: b.container_port_range.clone(),
                         })
                         .collect(),
+                    exit_code: c.exit_code.map(i64::from),
+                    reason: c.reason.clone(),
                 })
             })
             .collect(),
@@ -199,6 +205,9 @@ impl Services for Aws {
                 request.desired_count(count)
             }
             ServiceChange::TaskDefinition(arn) => request.task_definition(arn),
+            ServiceChange::Strategy(items) => request
+                .set_capacity_provider_strategy(Some(strategy(items)?))
+                .force_new_deployment(true),
         };
         let mut request = request.customize();
         // Each attempt counts against the account's rate: whoever paces the call makes the next one too.
@@ -211,8 +220,25 @@ impl Services for Aws {
     }
 }
 
+fn strategy(items: &[StrategyItem]) -> Result<Vec<CapacityProviderStrategyItem>, CloudError> {
+    let number = |number: Option<u32>| i32::try_from(number.unwrap_or_default()).unwrap_or(i32::MAX);
+    let item = |item: &StrategyItem| {
+        CapacityProviderStrategyItem::builder()
+            .capacity_provider(&item.capacity_provider)
+            .weight(number(item.weight))
+            .base(number(item.base))
+            .build()
+            .map_err(|e| CloudError::new("UpdateService", Kind::Invalid, e.to_string()))
+    };
+    items.iter().map(item).collect()
+}
+
 fn service(service: Service) -> Option<ServiceFacts> {
     let count = |n: i32| u32::try_from(n).unwrap_or_default();
+    let configuration = service.deployment_configuration.as_ref();
+    let percent = |of: fn(&DeploymentConfiguration) -> Option<i32>| u64::try_from(configuration.and_then(of)?).ok();
+    let (minimum_healthy_percent, maximum_percent) =
+        (percent(|d| d.minimum_healthy_percent), percent(|d| d.maximum_percent));
     Some(ServiceFacts {
         service_arn: service.service_arn?,
         status: service.status?,
@@ -239,6 +265,18 @@ fn service(service: Service) -> Option<ServiceFacts> {
         current_service_deployment: service.current_service_deployment,
         resource_management_type: service.resource_management_type.map(|t| t.as_str().to_owned()),
         scheduling_strategy: service.scheduling_strategy.map(|s| s.as_str().to_owned()),
+        capacity_provider_strategy: service
+            .capacity_provider_strategy
+            .unwrap_or_default()
+            .into_iter()
+            .map(|item| StrategyItem {
+                capacity_provider: item.capacity_provider,
+                weight: Some(count(item.weight)),
+                base: Some(count(item.base)),
+            })
+            .collect(),
+        minimum_healthy_percent,
+        maximum_percent,
         deployment_patience: service
             .deployment_configuration
             .as_ref()

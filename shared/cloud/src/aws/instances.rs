@@ -8,7 +8,7 @@ use aws_sdk_ecs::types::{
     ManagedDraining, ManagedScaling, ManagedScalingStatus,
 };
 use serde_json::{Value, json};
-use wharfinger_core::capacity::{CapacityProvider, ContainerInstance, InstanceStatus};
+use wharfinger_core::capacity::{CapacityProvider, ContainerInstance, State};
 use wharfinger_core::ids::TaskArn;
 
 use super::ecs::task_arns;
@@ -151,7 +151,7 @@ impl ContainerInstances for Aws {
         &self,
         cluster: &str,
         arns: &[String],
-        state: InstanceStatus,
+        state: State,
     ) -> Result<Vec<NotChanged>, CloudError> {
         const OPERATION: &str = "UpdateContainerInstancesState";
         let call = async {
@@ -162,7 +162,10 @@ impl ContainerInstances for Aws {
                     .update_container_instances_state()
                     .cluster(cluster)
                     .set_container_instances(Some(batch.to_vec()))
-                    .status(ContainerInstanceStatus::from(state.as_str()))
+                    .status(match state {
+                        State::Active => ContainerInstanceStatus::Active,
+                        State::Draining => ContainerInstanceStatus::Draining,
+                    })
                     .send()
                     .await
                     .map_err(|e| sdk::error(OPERATION, &e))?;

@@ -1,7 +1,7 @@
 //! What capacity needs: container instances, Auto Scaling groups, capacity providers.
 
 use wharfinger_core::capacity::{
-    AutoScalingGroup, AutoScalingInstance, CapacityProvider, ContainerInstance, InstanceStatus,
+    AutoScalingGroup, AutoScalingInstance, CapacityProvider, ContainerInstance, State, Waiting,
 };
 use wharfinger_core::ids::TaskArn;
 
@@ -48,24 +48,11 @@ pub trait ContainerInstances: DrainingInstances {
         &self,
         cluster: &str,
         arns: &[String],
-        state: InstanceStatus,
+        state: State,
     ) -> Result<Vec<NotChanged>, CloudError>;
 
     /// `StopTask`; of a task that has stopped, or is forgotten, it is done already.
     async fn stop_task(&self, cluster: &str, task: &TaskArn, reason: &str) -> Result<(), CloudError>;
-}
-
-/// A lifecycle action that waits: an instance of a group, held up by a hook.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LifecycleAction {
-    /// The Auto Scaling group's name.
-    pub group: String,
-    /// The lifecycle hook's name.
-    pub hook: String,
-    /// The action's token.
-    pub token: String,
-    /// The EC2 instance.
-    pub instance: String,
 }
 
 /// What became of a call about an instance of an Auto Scaling group.
@@ -86,10 +73,10 @@ pub trait AutoScaling {
     async fn auto_scaling_group(&self, name: &str) -> Result<Option<AutoScalingGroup>, CloudError>;
 
     /// `RecordLifecycleActionHeartbeat`: the action waits for as long as its hook says, from now on.
-    async fn heartbeat(&self, action: &LifecycleAction) -> Result<Upheld, CloudError>;
+    async fn heartbeat(&self, action: &Waiting) -> Result<Upheld, CloudError>;
 
     /// `CompleteLifecycleAction` with CONTINUE.
-    async fn complete(&self, action: &LifecycleAction) -> Result<Upheld, CloudError>;
+    async fn complete(&self, action: &Waiting) -> Result<Upheld, CloudError>;
 
     /// `SetInstanceHealth` to Unhealthy, whatever the group's grace period: the group replaces the instance. The same again
     /// changes nothing.

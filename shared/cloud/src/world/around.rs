@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_core::delivery::{Follower, Move};
 use wharfinger_core::ids::Target;
@@ -138,6 +139,17 @@ impl Deployments for Caller {
             |made| format!("{made:?}"),
         )
         .await
+    }
+
+    async fn sent_to(&self, service: &Target, since: Timestamp) -> Result<Vec<String>, CloudError> {
+        let list = |world: &World| {
+            let all = world.services.get(service).map(|s| s.sent_to.as_slice());
+            let began = all.unwrap_or_default().iter().filter(|(began, _)| *began >= since);
+            Ok(began.map(|(_, definition)| definition.clone()).collect())
+        };
+        let brief = |found: &Vec<String>| format!("{} deployment(s)", found.len());
+        self.read("ListServiceDeployments", || service.to_string(), list, brief)
+            .await
     }
 }
 

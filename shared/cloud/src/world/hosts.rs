@@ -13,13 +13,14 @@ impl World {
     pub fn make_container_instance(&mut self, cluster: &str, host: Host) -> String {
         let id = self.next();
         let arn = format!("arn:aws:ecs:{REGION}:{ACCOUNT}:container-instance/{cluster}/{id:032x}");
+        self.register_machine(cluster, &arn, host.instance_id.as_deref().unwrap_or_default());
         self.container_instances.insert(arn.clone(), host);
         arn
     }
 }
 
 /// Whether the ARN of a container instance names the cluster.
-pub(super) fn is_in(cluster: &str, arn: &str) -> bool {
+fn is_in(cluster: &str, arn: &str) -> bool {
     arn.split('/').nth(1) == Some(cluster)
 }
 

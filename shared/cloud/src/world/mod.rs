@@ -10,14 +10,15 @@
 
 mod alarms;
 mod around;
+mod autoscaling;
 mod caller;
 mod definitions;
 mod event;
+mod fleet;
 mod gate;
 mod groups;
 mod hosts;
 mod images;
-mod instances;
 mod placement;
 mod registry;
 mod scaling;
@@ -32,7 +33,6 @@ use std::rc::Rc;
 use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_core::balancing::TargetDescription;
-use wharfinger_core::capacity::InstanceStatus;
 
 use wharfinger_core::endpoint::Host;
 use wharfinger_core::ids::Target;
@@ -43,8 +43,10 @@ use crate::table::{Key, TableName};
 
 pub use alarms::Board;
 pub use around::Around;
+pub use autoscaling::{Group as ScalingGroup, Hook, Member, Waits};
 pub use caller::Caller;
 pub use definitions::Definitions;
+pub use fleet::{Fleet, Machine, Order};
 pub use gate::{Fate, Gates, Stop, What};
 pub use groups::Group;
 pub use images::{Repositories, registry};
@@ -76,8 +78,8 @@ pub struct World {
     pub host_networks: BTreeMap<Target, HostNetwork>,
     /// Container instances, by their ARN.
     pub container_instances: BTreeMap<String, Host>,
-    /// The state of container instances whose state was ever set, with the version that this made; others are ACTIVE.
-    pub instance_states: BTreeMap<String, (InstanceStatus, i64)>,
+    /// Instances and their Auto Scaling groups.
+    pub fleet: Fleet,
     /// The public addresses of network interfaces, by `eni-…`.
     pub public_addresses: BTreeMap<String, String>,
     /// Target groups, by their ARN.
@@ -192,7 +194,7 @@ impl World {
             tasks: BTreeMap::default(),
             host_networks: BTreeMap::default(),
             container_instances: BTreeMap::default(),
-            instance_states: BTreeMap::default(),
+            fleet: Fleet::default(),
             public_addresses: BTreeMap::default(),
             groups: BTreeMap::default(),
             definitions: Definitions::default(),

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use wharfinger_core::config::StrategyItem;
 use wharfinger_core::ids::Target;
-use wharfinger_core::service::{DeploymentFacts, ServiceFacts};
+use wharfinger_core::service::{DeploymentFacts, ServiceFacts, Unplaceable};
 
 use super::{ACCOUNT, Caller, Change, Move, REGION, World};
 use crate::error::{CloudError, Kind};
@@ -14,7 +15,7 @@ use crate::ports::{ServiceChange, Services};
 /// How long an answer may lag behind a change: AWS says "within a few seconds" nearly always.
 pub(super) const LAG: SignedDuration = SignedDuration::from_secs(8);
 
-/// A service with ECS's own deployment controller, 100 % minimum and 200 % maximum.
+/// A service with ECS's own deployment controller.
 #[derive(Debug, Clone)]
 pub struct Service {
     /// How many tasks it is to have.
@@ -25,6 +26,12 @@ pub struct Service {
     pub health_check: bool,
     /// The task definition of the last deployment that was completed: the circuit breaker goes back to it.
     pub proved: Option<String>,
+    /// From which capacity providers its tasks come.
+    pub strategy: Vec<StrategyItem>,
+    /// `minimumHealthyPercent` and `maximumPercent`.
+    pub percents: (u32, u32),
+    /// The task definition of each deployment that there ever was, and when it began.
+    pub sent_to: Vec<(Timestamp, String)>,
 }
 
 /// A deployment.
@@ -85,6 +92,9 @@ impl World {
             deployments: Vec::new(),
             health_check,
             proved: None,
+            strategy: Vec::new(),
+            percents: (100, 200),
+            sent_to: Vec::new(),
         };
         self.services.insert(target.clone(), service);
         self.deploy(target, definition, "in progress");
@@ -107,6 +117,7 @@ impl World {
         };
         if let Some(service) = self.services.get_mut(target) {
             service.deployments.insert(0, deployment);
+            service.sent_to.push((since, definition.to_owned()));
         }
         self.tell_deployment(target, &id, "SERVICE_DEPLOYMENT_IN_PROGRESS", reason);
     }
@@ -133,9 +144,14 @@ impl World {
         let (new, old): (Vec<&super::Task>, Vec<&super::Task>) = wanted
             .iter()
             .copied()
-            .partition(|t| t.deployment.as_ref() == Some(&primary.id));
+            .partition(|t| t.deployment.as_ref() == Some(&primary.id) && !self.is_drained(t));
+        let share = |percent: u32, up: u32| {
+            let tasks = (service.desired * percent + up) / 100;
+            usize::try_from(tasks).unwrap_or_default()
+        };
+        let (least, most) = (share(service.percents.0, 99), share(service.percents.1, 0));
         let desired = usize::try_from(service.desired).unwrap_or_default();
-        if new.len() < desired && wanted.len() < 2 * desired && self.has_room(target) {
+        if new.len() < desired && wanted.len() < most && self.has_room(target) {
             moves.push(Move::Start(target.clone()));
         }
         if new.len() > desired {
@@ -143,7 +159,7 @@ impl World {
         }
         let running = wanted.iter().filter(|t| t.is_running()).count();
         for task in &old {
-            if !task.is_running() || running > desired {
+            if !task.is_running() || running > least {
                 moves.push(Move::Stop(task.arn.clone()));
             }
         }
@@ -217,12 +233,30 @@ impl World {
             task_definition: service.primary()?.definition.clone(),
             deployment_controller: "ECS".into(),
             deployments: service.deployments.iter().enumerate().map(deployment).collect(),
+            unplaceable: self.unplaceable(target, service),
             current_service_deployment: service
                 .primary()
                 .filter(|d| d.rollout == Rollout::InProgress)
                 .map(|d| super::around::deployment_arn(target, &d.id)),
             scheduling_strategy: Some("REPLICA".into()),
+            capacity_provider_strategy: service.strategy.clone(),
+            minimum_healthy_percent: Some(service.percents.0.into()),
+            maximum_percent: Some(service.percents.1.into()),
             ..ServiceFacts::default()
+        })
+    }
+
+    /// That ECS finds no place for another task, as long as it finds none.
+    fn unplaceable(&self, target: &Target, service: &Service) -> Option<Unplaceable> {
+        let wanted = self.tasks.values().filter(|t| t.target == *target && t.wanted).count();
+        let lacks = wanted < usize::try_from(service.desired).unwrap_or_default();
+        (lacks && !self.has_room(target)).then(|| Unplaceable {
+            at: self.now,
+            message: format!(
+                "(service {}) was unable to place a task because no container instance met all of its requirements. \
+                 The closest matching container-instance is already using a port required by your task.",
+                target.name
+            ),
         })
     }
 
@@ -256,6 +290,12 @@ impl World {
             ServiceChange::DesiredCount(desired) => self.set_count(target, *desired),
             ServiceChange::TaskDefinition(arn) if *arn == definition => {}
             ServiceChange::TaskDefinition(arn) => self.deploy(target, arn, "in progress"),
+            ServiceChange::Strategy(strategy) => {
+                if let Some(service) = self.services.get_mut(target) {
+                    service.strategy.clone_from(strategy);
+                }
+                self.deploy(target, &definition, "in progress");
+            }
         }
         Ok(())
     }
@@ -290,6 +330,10 @@ impl Services for Caller {
             ServiceChange::DesiredCount(count) => format!("{target} desiredCount={count}"),
             ServiceChange::TaskDefinition(arn) => {
                 format!("{target} taskDefinition={}", arn.rsplit('/').next().unwrap_or(arn))
+            }
+            ServiceChange::Strategy(items) => {
+                let names: Vec<_> = items.iter().map(|item| item.capacity_provider.as_str()).collect();
+                format!("{target} capacityProviderStrategy={}", names.join(","))
             }
         };
         let update = |world: &mut World| world.update_service(target, change);

@@ -260,6 +260,9 @@ impl World {
                 deployments: Vec::new(),
                 health_check: false,
                 proved: None,
+                strategy: Vec::new(),
+                percents: (100, 200),
+                sent_to: Vec::new(),
             };
             self.services.insert(task.target.clone(), service);
         }
@@ -339,6 +342,15 @@ impl World {
         let (name, tag) = image.rsplit_once(':')?;
         let repository = name.split_once('/')?.1;
         self.repositories.digest(repository, tag).map(ToString::to_string)
+    }
+
+    /// A task is gone at once, with its machine.
+    pub(super) fn kill(&mut self, arn: &str) {
+        self.change(arn, |task, _| {
+            task.wanted = false;
+            task.status = TaskStatus::Stopped;
+            true
+        });
     }
 
     fn advance(&mut self, arn: &str) {

@@ -1,17 +1,22 @@
-//! Capacity: instances that go are drained, dead ones are replaced, and a lack of instances is met.
+//! Capacity: instances that go are drained, dead ones are replaced, a lack of instances is met, and tasks that do not stay
+//! are told of.
 
 mod action;
 mod cause;
+pub mod crash;
 mod dead;
 mod decide;
 mod drain;
 mod facts;
+pub mod fallback;
 mod going;
 mod group;
 mod instance;
+pub mod placement;
 mod provider;
 mod returns;
 mod said;
+pub mod stopped;
 
 pub use action::{Action, STATES_AT_ONCE, State, Waiting};
 pub use decide::{Decided, decide};

@@ -16,6 +16,9 @@ pub struct Delivery {
     /// The container that takes the image; without it each whose image comes from this repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
+    /// Which revision of the service's task definition the next one is made of; `service` when no rule says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Base>,
     /// Promote what this service has proved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
@@ -40,6 +43,27 @@ pub struct Delivery {
     /// When a rollout is given up.
     #[serde(default, skip_serializing_if = "is_default")]
     pub rollback: Rollback,
+}
+
+/// Which revision the next one is made of. A service has one: rules of it that say something say the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Base {
+    /// The one that the service runs: nothing goes out but the image.
+    Service,
+    /// The newest ACTIVE one of the family: what Terraform or CDK registered since goes out with the image.
+    Latest,
+}
+
+impl Base {
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Latest => "latest",
+        }
+    }
 }
 
 /// Which tags are wanted: exactly one of `exact`, `glob`, `regex`, `semver`, with how the best of them is found.

@@ -33,7 +33,9 @@ pub use capacity::{
     Placement, Rebalance, ServiceCapacity, Share, Spot, SpotFallback, Standalone, StrategyItem,
 };
 pub use create::{Create, HealthCheck, Making, making};
-pub use delivery::{Approval, Delivery, Order, Rollback, Scan, Severity, TagPolicy, Unrated, Waves, Window, Windows};
+pub use delivery::{
+    Approval, Base, Delivery, Order, Rollback, Scan, Severity, TagPolicy, Unrated, Waves, Window, Windows,
+};
 pub use discovery::{ATTRIBUTE_NAMES, Address, Balancing, Discovery, Drain, When};
 pub use problem::{Level, Path, Problem, Segment};
 pub use range::{out_of_range, whole_range};

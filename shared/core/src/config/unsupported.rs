@@ -10,26 +10,12 @@ pub fn unsupported(document: &Document) -> Vec<Problem> {
     for entry in document.entries() {
         of_target(&entry.path, &entry.config, &mut found);
     }
-    for (name, cluster) in &document.clusters {
-        if cluster.capacity.is_some() {
-            found.push(no_effect(
-                Path::root().at("clusters").at(name).at("capacity"),
-                "instances are not drained or replaced",
-            ));
-        }
-    }
     found
 }
 
 fn of_target(path: &Path, service: &Service, found: &mut Vec<Problem>) {
     if !service.storage.is_empty() {
         found.push(no_effect(path.at("storage"), "no snapshots are made"));
-    }
-    if service.capacity.is_some() {
-        found.push(no_effect(
-            path.at("capacity"),
-            "tasks stay where they are while Spot is short",
-        ));
     }
 }
 

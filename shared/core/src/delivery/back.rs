@@ -70,8 +70,11 @@ pub(super) fn way(facts: &Facts, base: &Base<'_>, back: &Back, memory: &mut Memo
         asked: None,
         back: Some(back.clone()),
         base: base.arn.to_owned(),
+        made_of: None,
+        keeps: Vec::new(),
         at: now,
         registered: plan.registered,
+        sent: None,
     };
     Way::Go(Box::new(intent), Reason::new(Code::RollbackStarts, message))
 }

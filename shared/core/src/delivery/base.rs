@@ -1,18 +1,19 @@
-//! The revision that the next one is made of, or why there is none.
+//! The revision that a target runs and the next one is made of, or why there is none.
 
 use serde_json::Value;
 
 use super::Facts;
 use super::action::Action;
 use super::linger::{SIDE_CONTAINER, is_ours};
-use super::revision::{ContainerImage, containers, task_definition_arn};
+use super::newest::Newest;
+use super::revision::{ContainerImage, RevisionError, containers, task_definition_arn};
 use super::standing::{Wanted, short};
 use crate::ids::{TargetKind, same_revision};
 use crate::known::Known;
 use crate::report::{Code, Decision, Outcome, Reason};
 use crate::service::ServiceFacts;
 
-/// The revision that the next one is made of.
+/// The revision that the target runs, of which the next one is made, unless `newest` is to be taken.
 pub(super) struct Base<'a> {
     /// The service that runs it; a family has none.
     pub(super) service: Option<&'a ServiceFacts>,
@@ -22,9 +23,24 @@ pub(super) struct Base<'a> {
     pub(super) answer: &'a Value,
     /// Its containers.
     pub(super) containers: Vec<ContainerImage<'a>>,
+    /// The family's newest revision, where it is a later one and known.
+    pub(super) newest: Option<Newest<'a>>,
+    /// Whether the next revision is made of that.
+    takes_newest: bool,
 }
 
-impl Base<'_> {
+impl<'a> Base<'a> {
+    /// The family's newest revision, where the next one is made of it.
+    pub(super) fn taken(&self) -> Option<&Newest<'a>> {
+        self.newest.as_ref().filter(|_| self.takes_newest)
+    }
+
+    /// The ARN of what the next revision is made of, and the answer of `DescribeTaskDefinition`.
+    pub(super) fn source(&self) -> (&'a str, &'a Value) {
+        let taken = self.taken().map(|newest| (newest.arn, newest.answer));
+        taken.unwrap_or((self.arn, self.answer))
+    }
+
     /// `family:revision`.
     pub(super) fn short(&self) -> &str {
         short(self.arn)
@@ -67,15 +83,26 @@ pub(super) fn base<'a>(facts: &'a Facts, wanted: &[Wanted<'_>]) -> Result<Base<'
     if service.is_some_and(|s| !same_revision(&s.task_definition, arn)) {
         return Err(needs_definition());
     }
-    let mut containers = containers(answer).map_err(|_| needs_definition())?;
-    // It may have an image of the very repository; but it has the image that `drain` says, and no rule moves it.
-    containers.retain(|c| !is_ours(&answer["taskDefinition"]["containerDefinitions"][c.index]));
+    let takes_newest = facts.takes_newest();
+    if takes_newest && facts.latest == Known::No {
+        return Err(needs_definition());
+    }
     Ok(Base {
         service,
         arn,
         answer,
-        containers,
+        containers: movable(answer).map_err(|_| needs_definition())?,
+        newest: Newest::after(arn, facts).map_err(|_| needs_definition())?,
+        takes_newest,
     })
+}
+
+/// The containers of a described task definition but the side container: it may have an image of the very repository, but
+/// it has the image that `drain` says, and no rule moves it.
+pub(super) fn movable(answer: &Value) -> Result<Vec<ContainerImage<'_>>, RevisionError> {
+    let mut containers = containers(answer)?;
+    containers.retain(|c| !is_ours(&answer["taskDefinition"]["containerDefinitions"][c.index]));
+    Ok(containers)
 }
 
 /// The service, if its task definition can be changed.
@@ -125,8 +152,14 @@ fn unknown(facts: &Facts, wanted: &[Wanted<'_>], missing: Vec<&'static str>) -> 
     if images.is_empty() {
         images.push(format!("`{SIDE_CONTAINER}`"));
     }
+    let newest = facts
+        .family_name()
+        .filter(|_| facts.takes_newest())
+        .map_or_else(String::new, |family| {
+            format!("; `base: latest` asks for the newest revision of `{family}`")
+        });
     let message = format!(
-        "{} wants {}; what it has is not known: {}",
+        "{} wants {}; what it has is not known: {}{newest}",
         facts.target,
         images.join(", "),
         missing.join(", ")

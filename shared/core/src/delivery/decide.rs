@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::action::{Action, TaskDefinition};
 use super::back::{Way, way};
 use super::base::{Base, base};
 use super::course::follow;
 use super::gate::Closed;
-use super::linger::{Lingering, linger};
+use super::linger::{Lingering, Side, linger};
 use super::memory::{Intent, Memory};
+use super::newest::{made_of, tell_newer};
 use super::notice::Notice;
 use super::progress::{Progress, in_progress};
 use super::push::{Heard, hear};
@@ -20,6 +22,8 @@ use super::standing::{Due, Standing, Wanted, short, standing, wanted};
 use super::waiting::Waits;
 use super::{Facts, Published, rule_key};
 use crate::event::{Envelope, ImageAction};
+use crate::ids::same_revision;
+use crate::known::Known;
 use crate::report::{Code, Decision, Outcome, Reason};
 
 /// What [`decide()`] says.
@@ -75,7 +79,8 @@ pub fn decide_push(envelope: &Envelope, action: &ImageAction, facts: &Facts, now
 pub fn decide(facts: &Facts, now: Timestamp) -> Decided {
     let idle = |decision| Decided::without_calls(decision, &facts.memory);
     let asked = facts.asks_to_linger();
-    let asks = asked.is_some() || facts.asks_back().is_some() || facts.memory.is_under_way();
+    let asks = asked.is_some() || facts.asks_back().is_some();
+    let asks = asks || facts.memory.is_under_way() || facts.relapse().is_some();
     if facts.rules.is_empty() && !asks {
         let message = format!("{} is configured, but not for delivery", facts.target);
         return idle(Decision::without_calls(
@@ -143,12 +148,17 @@ impl<'a> Look<'a> {
 
     /// What the look tells of what was remembered.
     fn remember(&mut self) {
-        if self.memory.has_arrived(self.base.service) {
+        if self.memory.has_arrived(self.base.service, &self.facts.sent_to) {
+            let sent = self.memory.intent.as_ref().and_then(|intent| intent.sent);
             self.notices.extend(self.memory.settle(&self.facts.target, self.now));
+            if let (Some(watched), Some(sent)) = (&mut self.memory.watched, sent) {
+                watched.sent = sent;
+            }
         }
         let keys: BTreeSet<_> = self.facts.rules.iter().map(rule_key).collect();
         self.memory.done.retain(|key, _| keys.contains(key));
         self.memory.disprove(self.base);
+        self.memory.look_for_newer(self.facts, self.base, self.now);
     }
 
     /// Takes down what waits.
@@ -158,11 +168,16 @@ impl<'a> Look<'a> {
         self.notices.extend(notices);
     }
 
-    /// A decision with these calls.
+    /// A decision with these calls. What they bring out waits until they are made ([`Memory::settle`]): when there is no
+    /// room for them, its wait goes on, and was told.
     fn make(mut self, calls: Calls) -> Decided {
         self.conclude();
+        if calls.intent.is_some() {
+            self.memory.waiting.clone_from(&self.facts.memory.waiting);
+        }
         let mut reasons = calls.reasons;
         reasons.extend(self.others.into_iter().map(|(_, reason)| reason));
+        tell_newer(&self.memory, self.facts, &mut reasons);
         Decided {
             decision: Decision::of(calls.actions, reasons),
             memory: self.memory,
@@ -182,6 +197,7 @@ impl<'a> Look<'a> {
         decision
             .reasons
             .extend(self.others.into_iter().map(|(_, reason)| reason));
+        tell_newer(&self.memory, self.facts, &mut decision.reasons);
         Decided {
             decision,
             memory: self.memory,
@@ -208,10 +224,10 @@ impl<'a> Look<'a> {
         // What was registered for the request may have arrived.
         let done = self.memory.lingered;
         let asked = facts.asks_to_linger().filter(|at| done.is_none_or(|done| done < *at));
-        let lingering = lingering(facts, self.base);
+        let lingering = lingering(facts, self.base, self.base.answer);
         if due.is_empty() && !(asked.is_some() && lingering.side.changes()) {
             // Whatever was begun is through, or no longer wanted.
-            self.memory.intent = None;
+            self.memory.give_up(self.now);
             if asked.is_some() {
                 self.memory.lingered = asked;
                 let said = unchanged(facts, lingering).map(|reason| (Outcome::Ignore, reason));
@@ -223,7 +239,7 @@ impl<'a> Look<'a> {
             let decision = nothing(std::mem::take(&mut self.others));
             return self.hold(decision);
         }
-        self.roll_out(Next { due, lingering, asked })
+        self.roll_out(Next { due, asked })
     }
 
     fn go_back(mut self, intent: Intent, reason: Reason) -> Decided {
@@ -263,7 +279,9 @@ impl<'a> Look<'a> {
                 }
                 Standing::Deployed(key, wish, reason) => {
                     self.memory.seen(&key, &wish.digest, self.base.arn, self.now);
-                    if self.base.is_at_rest() {
+                    let watched = self.memory.watched.as_ref();
+                    let is_ended = watched.is_some_and(|watched| watched.ending.is_some());
+                    if self.base.is_at_rest() && !is_ended {
                         self.memory
                             .prove(&BTreeMap::from([(key, wish)]), self.base.arn, self.now);
                     }
@@ -271,35 +289,48 @@ impl<'a> Look<'a> {
                 }
             }
         }
-        due
+        match self.base.taken() {
+            None => due,
+            Some(newest) => newest.place(due, self.facts, self.base, &mut self.others),
+        }
     }
 
-    fn roll_out(mut self, next: Next) -> Decided {
-        let Next { due, lingering, asked } = next;
-        let mut intent = Intent {
+    fn intended(&self, due: &[Due], side: Side, asked: Option<Timestamp>) -> Intent {
+        let taken = self.base.taken();
+        Intent {
             wishes: due.iter().map(|d| (d.key.clone(), d.wish.clone())).collect(),
             changes: due.iter().flat_map(|d| d.changes.clone()).collect(),
-            side: lingering.side,
+            side,
             asked,
             back: None,
             base: self.base.arn.to_owned(),
+            made_of: taken.map(|newest| newest.arn.to_owned()),
+            keeps: taken.map_or_else(Vec::new, |newest| newest.keeps(due, self.facts, self.base)),
             at: self.now,
             registered: None,
-        };
+            sent: None,
+        }
+    }
+
+    fn roll_out(mut self, next: Next) -> Decided {
+        let Next { due, asked } = next;
+        let lingering = lingering(self.facts, self.base, self.base.source().1);
+        let mut intent = self.intended(&due, lingering.side, asked);
         let mut extra = Vec::new();
         let plan = match self.in_the_way(&intent, &due) {
             Err(held) => Err(held),
             Ok(timed_out) => {
                 extra.extend(timed_out);
-                if let Some((arn, at)) = resumed(&self.memory, &intent, self.base) {
+                if let Some((known, arn)) = resumed(&self.memory, &intent, self.base) {
                     let message = format!(
-                        "the rollout that began at {at} goes on with {}, which is registered",
+                        "the rollout that began at {} goes on with {}, which is registered",
+                        known.at,
                         short(&arn)
                     );
                     extra.push(Reason::new(Code::IntentResumed, message));
-                    intent.at = at;
-                    intent.registered = Some(arn);
+                    intent = known;
                 }
+                extra.extend(made_of(&intent));
                 actions(self.facts, self.base, &intent)
             }
         };
@@ -312,6 +343,8 @@ impl<'a> Look<'a> {
                         }
                     }
                 }
+                // Of which nothing is registered has not begun.
+                self.memory.intent = self.memory.intent.take().filter(|known| known.registered.is_some());
                 self.hold(held)
             }
             Ok(actions) => {
@@ -332,8 +365,16 @@ impl<'a> Look<'a> {
         if let Some(reason) = refused(&self.memory, intent, self.base) {
             return Err(Decision::without_calls(Outcome::Ignore, reason));
         }
-        if let Some(unseen) = unseen(&self.memory, self.base) {
+        if let Some(unseen) = unseen(&self.memory, self.base, self.now) {
             return Err(Decision::without_calls(Outcome::Wait, unseen));
+        }
+        if self.facts.sent_since().is_some() && self.facts.sent_to == Known::No {
+            let message = format!(
+                "whether {} was sent to its next revision is not known",
+                self.facts.target
+            );
+            let reason = Reason::new(Code::FactsMissing, message);
+            return Err(Decision::needs("ListServiceDeployments", reason));
         }
         let timed_out = match in_progress(self.base, due, self.now) {
             Some(Progress::Running(reason)) => return Err(Decision::without_calls(Outcome::Wait, reason)),
@@ -353,10 +394,11 @@ impl<'a> Look<'a> {
     }
 }
 
-/// What becomes of the side container. A family has no `drain`: a revision of it that a service made is left as it is.
-fn lingering(facts: &Facts, base: &Base<'_>) -> Lingering {
+/// What becomes of the side container of a revision. A family has no `drain`: a revision of it that a service made is left
+/// as it is.
+fn lingering(facts: &Facts, base: &Base<'_>, answer: &Value) -> Lingering {
     match base.service {
-        Some(_) => linger(base.answer, facts.linger.as_ref()),
+        Some(_) => linger(answer, facts.linger.as_ref()),
         None => Lingering::default(),
     }
 }
@@ -380,7 +422,6 @@ fn unchanged(facts: &Facts, lingering: Lingering) -> impl Iterator<Item = Reason
 /// What goes into the next revision.
 struct Next {
     due: Vec<Due>,
-    lingering: Lingering,
     asked: Option<Timestamp>,
 }
 
@@ -411,7 +452,11 @@ fn actions(facts: &Facts, base: &Base<'_>, intent: &Intent) -> Result<Vec<Action
     if let Some(arn) = &intent.registered {
         return Ok(vec![update(TaskDefinition::Arn(arn.clone()))]);
     }
-    let mut request = revise(base.answer, &intent.images()).map_err(|error| {
+    let (source, answer) = match intent.made_of {
+        Some(_) => base.source(),
+        None => (base.arn, base.answer),
+    };
+    let mut request = revise(answer, &intent.images()).map_err(|error| {
         Decision::needs(
             "DescribeTaskDefinition",
             Reason::new(Code::FactsMissing, error.to_string()),
@@ -421,44 +466,76 @@ fn actions(facts: &Facts, base: &Base<'_>, intent: &Intent) -> Result<Vec<Action
     let mut actions = vec![Action::RegisterTaskDefinition { request }];
     if base.service.is_some() {
         actions.push(update(TaskDefinition::Registered {
-            base: base.arn.to_owned(),
+            base: source.to_owned(),
         }));
     }
     Ok(actions)
 }
 
-/// The revision that is registered for just this rollout, and when the rollout began. A family has no second call that
-/// could be missing.
-fn resumed(memory: &Memory, intent: &Intent, base: &Base<'_>) -> Option<(String, Timestamp)> {
+/// The rollout that began as just this one, and its revision, which is registered. A family has no second call that could
+/// be missing.
+fn resumed(memory: &Memory, intent: &Intent, base: &Base<'_>) -> Option<(Intent, String)> {
     base.service?;
     let known = memory
         .intent
         .as_ref()
-        .filter(|k| k.back.is_none() && k.digests() == intent.digests())
-        .filter(|k| k.side == intent.side && k.base == intent.base)?;
-    Some((known.registered.clone()?, known.at))
+        .filter(|k| k.back.is_none() && k.digests() == intent.digests() && k.base == intent.base)?;
+    let registered = known.registered.clone()?;
+    // By now its own revision may be the family's newest, and as the next one would be.
+    let is_newest = intent
+        .made_of
+        .as_deref()
+        .is_some_and(|newest| same_revision(newest, &registered));
+    let same = if is_newest {
+        !intent.side.changes()
+    } else {
+        (&known.made_of, &known.side) == (&intent.made_of, &intent.side)
+    };
+    let resumed = Intent {
+        wishes: intent.wishes.clone(),
+        asked: intent.asked,
+        ..known.clone()
+    };
+    same.then_some((resumed, registered))
 }
 
-/// The service was sent to a revision a moment ago, and ECS does not show it yet: what it shows is no base for the next.
-fn unseen(memory: &Memory, base: &Base<'_>) -> Option<Reason> {
-    let watched = memory.watched.as_ref()?;
-    let message = format!(
-        "the service was sent to {}, which ECS does not show yet",
-        short(&watched.to)
-    );
-    (!base.service?.has_had(&watched.to)).then(|| Reason::new(Code::DeploymentInProgress, message))
+/// The service was sent to a revision a moment ago, or may have been, and ECS does not show it yet: what it shows is no base
+/// for the next.
+fn unseen(memory: &Memory, base: &Base<'_>, now: Timestamp) -> Option<Reason> {
+    let service = base.service?;
+    let message = match (&memory.watched, &memory.intent) {
+        (_, Some(intent)) if intent.may_show(now) => {
+            let to = intent.registered.as_deref().map_or("another revision", short);
+            format!("the service may have been sent to {to}, which ECS does not show yet")
+        }
+        (Some(watched), _) if !service.has_had(&watched.to) => {
+            let to = short(&watched.to);
+            format!("the service was sent to {to}, which ECS does not show yet")
+        }
+        _ => return None,
+    };
+    Some(Reason::new(Code::DeploymentInProgress, message))
 }
 
 fn refused(memory: &Memory, intent: &Intent, base: &Base<'_>) -> Option<Reason> {
-    let refusal = memory
-        .refused
-        .as_ref()
-        .filter(|r| r.digests == intent.digests() && r.side == intent.side && r.base == base.arn)?;
+    let refusal = memory.refused.as_ref()?;
+    let (source, _) = base.source();
+    // What it differs in would go on into each revision that is made of it.
+    let spoilt = same_revision(&refusal.revision, source);
+    let same = refusal.digests == intent.digests() && refusal.side == intent.side && refusal.base == source;
+    if !spoilt && !same {
+        return None;
+    }
     let message = format!(
-        "{} was made of {} and differs in more than was asked for: {}; the service was not sent to it",
+        "{} was made of {} and differs in more than was asked for: {}; the service was not sent to it{}",
         short(&refusal.revision),
-        base.short(),
-        refusal.differences.join(", ")
+        short(&refusal.base),
+        refusal.differences.join(", "),
+        if spoilt {
+            ", and it is the family's newest now: deregister it, or register another"
+        } else {
+            ""
+        }
     );
     Some(Reason::new(Code::RevisionDiffers, message))
 }

@@ -6,11 +6,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::gate::ScanReport;
-use super::{Follower, ImageFacts, Linger, Memory, Proof, Wish};
-use crate::config::Delivery;
+use super::{Follower, ImageFacts, Intent, Linger, Memory, Proof, Wish};
+use crate::capacity::crash::{CrashLoop, Stops};
 use crate::config::asked::{Approved, Back, BackTo};
 use crate::config::stored::Managed;
-use crate::ids::{Digest, Target, TargetKind};
+use crate::config::{Base, Delivery};
+use crate::ids::{Digest, Target, TargetKind, TaskDefinitionRef};
 use crate::known::Known;
 use crate::service::ServiceFacts;
 
@@ -31,8 +32,12 @@ pub struct Facts {
     pub service: Known<Option<ServiceFacts>>,
     /// The raw answer of `DescribeTaskDefinition` with tags, for [`Facts::base_name`]; `None` when there is none.
     pub definition: Known<Option<Value>>,
+    /// The same for [`Facts::family_name`]: the family's newest ACTIVE revision.
+    pub latest: Known<Option<Value>>,
     /// The same of the revision that `wharfinger rollback` names.
     pub back_to: Known<Option<Value>>,
+    /// The revisions that the service was sent to since [`Facts::sent_since`].
+    pub sent_to: Known<Vec<String>>,
     /// How long its tasks are to linger.
     pub linger: Option<Linger>,
     /// When `apply --linger` last asked that this be rolled out without an image to wait for.
@@ -56,6 +61,8 @@ pub struct Facts {
     pub unmovable: BTreeSet<Follower>,
     /// Until when the account's rate of calls leaves no room.
     pub paced: Option<Timestamp>,
+    /// What is known of its tasks that stopped.
+    pub stops: Stops,
     /// What was stored of its rollouts.
     pub memory: Memory,
 }
@@ -90,7 +97,9 @@ impl Facts {
             wishes: BTreeMap::new(),
             service: Known::No,
             definition: Known::No,
+            latest: Known::No,
             back_to: Known::No,
+            sent_to: Known::No,
             linger: Linger::of(&stored.config),
             linger_asked: stored.linger_asked,
             approvals: stored.approvals.clone(),
@@ -102,8 +111,15 @@ impl Facts {
             followers: Known::No,
             unmovable: BTreeSet::new(),
             paced: None,
+            stops: Stops::default(),
             memory: Memory::default(),
         }
+    }
+
+    /// The crash loop of the revision that was rolled out last and had come up: it was taken for good too soon.
+    pub fn relapse(&self) -> Option<&CrashLoop> {
+        let fresh = self.memory.fresh.as_ref()?;
+        self.stops.against(&fresh.to, fresh.at)
     }
 
     /// The `apply --linger` that is still to be answered; a family has no tasks to roll out.
@@ -127,6 +143,45 @@ impl Facts {
             (TargetKind::Task, _) => Some(&self.target.name),
             (TargetKind::Service, Known::Yes(Some(service))) => Some(&service.task_definition),
             (TargetKind::Service, Known::Yes(None) | Known::No) | (TargetKind::Cluster, _) => None,
+        }
+    }
+
+    /// What else `DescribeTaskDefinition` is to be asked for: the family of the revision that the service runs, which means
+    /// its newest ACTIVE one. `None` where the answer for [`Facts::base_name`] is that already.
+    pub fn family_name(&self) -> Option<&str> {
+        match (self.target.kind, &self.service) {
+            (TargetKind::Service, Known::Yes(Some(service))) => {
+                TaskDefinitionRef::parse(&service.task_definition).map(|revision| revision.family)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the next revision is made of the family's newest one.
+    pub fn takes_newest(&self) -> bool {
+        self.target.kind == TargetKind::Service && self.rules.iter().any(|rule| rule.base == Some(Base::Latest))
+    }
+
+    /// The answer of `DescribeTaskDefinition` for the revision that the one of a rollout is made of.
+    pub fn source_of(&self, intent: &Intent) -> Option<&Value> {
+        let answer = match intent.made_of {
+            Some(_) => &self.latest,
+            None => &self.definition,
+        };
+        match answer {
+            Known::Yes(Some(answer)) => Some(answer),
+            Known::Yes(None) | Known::No => None,
+        }
+    }
+
+    /// Since when `ListServiceDeployments` is to be asked for what the service was sent to: it may have been sent to the
+    /// revision of a rollout that broke off, and `DescribeServices` does not show it there.
+    pub fn sent_since(&self) -> Option<Timestamp> {
+        let intent = self.memory.intent.as_ref()?;
+        let (registered, sent) = (intent.registered.as_deref()?, intent.sent?);
+        match &self.service {
+            Known::Yes(Some(service)) => (!service.has_had(registered)).then_some(sent),
+            Known::Yes(None) | Known::No => None,
         }
     }
 

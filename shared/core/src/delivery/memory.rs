@@ -7,9 +7,13 @@
 //! |---|---|---|
 //! | none | | decide |
 //! | not registered | | decide anew: the answer of a registration may have been lost, and its revision stays unused |
-//! | registered | is on that revision, or has a deployment of it | it has begun, and is watched ([`Watched`]) |
+//! | registered | is on that revision, has a deployment of it, or had one since | it has begun, and is watched ([`Watched`]) |
+//! | registered, and sent less than two minutes ago | is not | wait: ECS may not show the call yet |
 //! | registered | is not, and the same is wanted of the same base | UpdateService to that revision |
 //! | registered | is not, and something else is wanted | decide anew |
+//!
+//! That the service had a deployment of it is asked of `ListServiceDeployments`, and only when the service is not on it though
+//! it may have been sent there: when the circuit breaker has gone back, `DescribeServices` soon forgets the deployment.
 
 use std::collections::BTreeMap;
 
@@ -18,15 +22,17 @@ use serde::{Deserialize, Serialize};
 
 use super::compare::Difference;
 use super::linger::Side;
+use super::newest::Newer;
 use super::notice::{Notice, Stage};
 use super::proof::Proof;
 use super::quarantine::Quarantined;
 use super::revision::Images;
 use super::standing::short;
 use super::waiting::Waiting;
-use super::watch::Watched;
+use super::watch::{UNSEEN, Watched};
 use super::{Back, Wish};
-use crate::ids::{Digest, Target, TargetKind, TaskDefinitionRef};
+use crate::ids::{Digest, Target, TargetKind, TaskDefinitionRef, same_revision};
+use crate::known::Known;
 use crate::report::Code;
 use crate::service::ServiceFacts;
 
@@ -43,6 +49,9 @@ pub struct Memory {
     /// The rollout that ECS carries out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watched: Option<Watched>,
+    /// The last rollout that came up by itself, as long as a crash loop of its tasks would end it all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh: Option<Watched>,
     /// What each rule has brought out last, by [`super::rule_key`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub done: BTreeMap<String, Rollout>,
@@ -70,6 +79,9 @@ pub struct Memory {
     /// The last `apply --linger` that was dealt with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lingered: Option<Timestamp>,
+    /// What someone else registered since, and is not out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newer: Option<Newer>,
 }
 
 /// A rollout that has begun.
@@ -89,13 +101,22 @@ pub struct Intent {
     /// The `wharfinger rollback` that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back: Option<Back>,
-    /// The ARN of the revision that it is made of.
+    /// The ARN of the revision before.
     pub base: String,
+    /// The ARN of the revision that its own is made of, unless that is the one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_of: Option<String>,
+    /// The containers that keep the image that they have, since `made_of` has another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keeps: Vec<ImageChange>,
     /// When it began.
     pub at: Timestamp,
     /// The ARN of the revision that was registered for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registered: Option<String>,
+    /// When the service was about to be sent there: whether it was is not known before it is settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<Timestamp>,
 }
 
 impl Intent {
@@ -107,7 +128,18 @@ impl Intent {
 
     /// The images, as [`super::revise`] and [`super::differences`] take them.
     pub fn images(&self) -> Images {
-        self.changes.iter().map(|c| (c.container, c.to.clone())).collect()
+        let all = self.changes.iter().chain(&self.keeps);
+        all.map(|c| (c.container, c.to.clone())).collect()
+    }
+
+    /// Whether ECS may not show yet that the service was sent to its revision.
+    pub(super) fn may_show(&self, now: Timestamp) -> bool {
+        self.sent.is_some_and(|sent| now.duration_since(sent) < UNSEEN)
+    }
+
+    /// The ARN of the revision that its own is made of.
+    pub fn source(&self) -> &str {
+        self.made_of.as_deref().unwrap_or(&self.base)
     }
 }
 
@@ -205,6 +237,25 @@ impl Memory {
         }
     }
 
+    /// The service is about to be sent to the revision. Store it before the call.
+    pub fn sends(&mut self, now: Timestamp) {
+        if let Some(intent) = self.intent.as_mut().filter(|intent| intent.registered.is_some()) {
+            intent.sent = Some(now);
+        }
+    }
+
+    /// The call was not made, or was refused.
+    pub fn sent_nothing(&mut self) {
+        if let Some(intent) = &mut self.intent {
+            intent.sent = None;
+        }
+    }
+
+    /// Forgets the rollout that has begun, unless ECS may be about to show it.
+    pub(super) fn give_up(&mut self, now: Timestamp) {
+        self.intent = self.intent.take().filter(|intent| intent.may_show(now));
+    }
+
     /// The calls are made: the service was sent to the revision, or the family has it. Of a service it is to be watched from
     /// now on. What is to be told: that it began, and what it takes the place of.
     pub fn settle(&mut self, target: &Target, now: Timestamp) -> Vec<Notice> {
@@ -226,6 +277,9 @@ impl Memory {
         }
         self.refused = None;
         self.waiting = None;
+        if intent.made_of.is_some() {
+            self.newer = None;
+        }
         let watched = Watched::new(intent, revision, now);
         let mut notices = Vec::new();
         if let Some(before) = self.watched.take() {
@@ -265,8 +319,8 @@ impl Memory {
         let Some(intent) = self.intent.take() else { return };
         self.refused = Some(Refusal {
             digests: intent.digests(),
+            base: intent.source().to_owned(),
             side: intent.side,
-            base: intent.base,
             revision: intent.registered.unwrap_or_default(),
             differences: differences.iter().map(ToString::to_string).collect(),
         });
@@ -280,11 +334,15 @@ impl Memory {
         }
     }
 
-    /// Whether the intent's rollout has begun. A deployment of the revision, even one that failed or is on its way out,
-    /// proves that the service was sent there: after a rollback by ECS it is not sent there again.
-    pub(super) fn has_arrived(&self, service: Option<&ServiceFacts>) -> bool {
+    /// Whether the intent's rollout has begun. A deployment of the revision, even one that failed or is over, proves that the
+    /// service was sent there: after a rollback by ECS it is not sent there again.
+    pub(super) fn has_arrived(&self, service: Option<&ServiceFacts>, sent_to: &Known<Vec<String>>) -> bool {
         let registered = self.intent.as_ref().and_then(|i| i.registered.as_deref());
-        registered.is_some_and(|arn| service.is_none_or(|s| s.has_had(arn)))
+        let was_there = |arn| match sent_to {
+            Known::Yes(all) => all.iter().any(|one| same_revision(one, arn)),
+            Known::No => false,
+        };
+        registered.is_some_and(|arn| service.is_none_or(|s| s.has_had(arn)) || was_there(arn))
     }
 
     /// Remembers that the target runs an image, whoever brought it out.

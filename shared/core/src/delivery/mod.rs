@@ -46,6 +46,7 @@ mod image_facts;
 mod linger;
 mod manifest;
 mod memory;
+mod newest;
 mod notice;
 mod number;
 mod platform;
@@ -73,6 +74,7 @@ pub use image_facts::{ImageFacts, ImageState, Pullable};
 pub use linger::{FARGATE_LINGER, Linger, Lingering, MARK, SIDE_CONTAINER, Side, SideContainer, linger};
 pub use manifest::{Child, Manifest, Platform};
 pub use memory::{ImageChange, Intent, Memory, Past, Refusal, Rollout};
+pub use newest::Newer;
 pub use notice::{Notice, Stage};
 pub use platform::runs_on;
 pub use policy::{Compiled, PolicyError, Selected, Verdict};
@@ -83,6 +85,7 @@ pub use revision::{ContainerImage, Images, RevisionError, containers, revise, ta
 pub use schedules::cluster_arn;
 pub use versions::RangeError;
 pub use waiting::Waiting;
+pub(crate) use watch::UNSEEN;
 pub use watch::{Ending, Watched};
 pub use wish::{Wish, rule_key};
 

@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::fixtures::{HOST, ago, arn, definition, digest, event, facts, now, rule};
+use super::fixtures::{HOST, arn, definition, digest, event, facts, now, rule};
 use super::*;
 use crate::known::Known;
 use crate::report::Outcome;
@@ -28,6 +29,8 @@ enum Happens {
     Completes,
     /// The circuit breaker rolls the deployment in progress back.
     RollsBack,
+    /// Minutes pass, and `DescribeServices` shows no deployment any more that failed.
+    Forgets,
 }
 
 #[derive(Debug)]
@@ -38,6 +41,9 @@ struct World {
     /// The revision before the deployment in progress.
     deploying_from: Option<u64>,
     failed: Vec<u64>,
+    /// The revisions that it was ever sent to.
+    sent_to: Vec<String>,
+    now: Timestamp,
     wishes: BTreeMap<String, Wish>,
     memory: Memory,
     /// The versions that the service was sent to.
@@ -52,6 +58,8 @@ impl World {
             service: 1,
             deploying_from: None,
             failed: Vec::new(),
+            sent_to: Vec::new(),
+            now: now(),
             wishes: BTreeMap::new(),
             memory: Memory::default(),
             rollouts: Vec::new(),
@@ -72,7 +80,7 @@ impl World {
     fn described(&self) -> Option<ServiceFacts> {
         let deployment = |status: &str, revision: u64, state: &str| {
             json!({ "id": format!("ecs-svc/{revision}"), "status": status, "taskDefinition": arn(revision),
-                    "rolloutState": state, "createdAt": ago(60).to_string() })
+                    "rolloutState": state, "createdAt": (self.now - SignedDuration::from_secs(60)).to_string() })
         };
         let state = if self.deploying_from.is_some() {
             "IN_PROGRESS"
@@ -94,6 +102,7 @@ impl World {
             service: Known::Yes(self.described()),
             definition: Known::Yes(Some(definition(self.service, &[("web", self.image(self.service))]))),
             memory: self.memory.clone(),
+            sent_to: Known::Yes(self.sent_to.clone()),
             ..facts()
         }
     }
@@ -121,12 +130,16 @@ impl World {
                     self.service = before;
                 }
             }
+            Happens::Forgets => {
+                self.failed.clear();
+                self.now += SignedDuration::from_mins(3);
+            }
         }
     }
 
     fn converge(&mut self, dies_before: usize) {
         let facts = self.facts();
-        let decided = decide(&facts, now());
+        let decided = decide(&facts, self.now);
         let mut step = 0;
         let mut dies = || {
             step += 1;
@@ -135,11 +148,19 @@ impl World {
         if dies() {
             return;
         }
+        let registers = decided
+            .decision
+            .actions
+            .first()
+            .is_some_and(|a| matches!(a, Action::RegisterTaskDefinition { .. }));
         self.memory = if decided.decision.outcome == Outcome::Act {
             decided.before_call()
         } else {
             decided.memory.clone()
         };
+        if !registers && !decided.decision.actions.is_empty() {
+            self.memory.sends(self.now);
+        }
         for action in &decided.decision.actions {
             if dies() {
                 return;
@@ -151,6 +172,7 @@ impl World {
                         return;
                     }
                     self.memory.registered(&arn(self.revisions.len() as u64));
+                    self.memory.sends(self.now);
                 }
                 Action::UpdateService { task_definition, .. } => {
                     let intent = self.memory.intent.clone().unwrap();
@@ -162,7 +184,7 @@ impl World {
                     if dies() {
                         return;
                     }
-                    self.memory.settle(&facts.target, now());
+                    self.memory.settle(&facts.target, self.now);
                 }
                 other => panic!("{other:?} is not for this world"),
             }
@@ -188,6 +210,7 @@ impl World {
             self.rollouts
         );
         self.rollouts.push(version);
+        self.sent_to.push(arn(revision));
         self.deploying_from = Some(self.service);
         self.service = revision;
     }
@@ -200,6 +223,7 @@ fn history() -> impl Strategy<Value = Vec<Happens>> {
         3 => dies().prop_map(|dies_before| Happens::Sweep { dies_before }),
         3 => Just(Happens::Completes),
         1 => Just(Happens::RollsBack),
+        1 => Just(Happens::Forgets),
     ];
     prop::collection::vec(happens, 1..24)
 }
@@ -213,15 +237,16 @@ proptest! {
         for what in &history {
             world.happens(what);
         }
-        for _ in 0..2 {
+        for _ in 0..3 {
             world.happens(&Happens::Completes);
+            world.happens(&Happens::Forgets);
             world.happens(&Happens::Sweep { dies_before: usize::MAX });
         }
         let newest = world.wishes.values().next().map_or(0, |w| w.tag[2..3].parse().unwrap());
         let runs = world.version(world.service);
         if world.rolled_back.contains(&newest) {
             prop_assert!(runs < newest);
-            prop_assert_eq!(decide(&world.facts(), now()).decision.actions, vec![]);
+            prop_assert_eq!(decide(&world.facts(), world.now).decision.actions, vec![]);
         } else {
             prop_assert_eq!(runs, newest, "{:#?}", world);
         }

@@ -114,7 +114,7 @@ fn promoted<'a>(
     Some((wish, Promotion::Proved(proof.since)))
 }
 
-fn readable(rule: &Delivery, facts: &Facts) -> Result<(Repository, Compiled), Reason> {
+pub(super) fn readable(rule: &Delivery, facts: &Facts) -> Result<(Repository, Compiled), Reason> {
     let malformed = |error: String| Reason::new(Code::ConfigMalformed, error);
     let repository = Repository::configured(&rule.repository, &facts.account, &facts.region)
         .map_err(|error| malformed(error.to_string()))?;
@@ -193,7 +193,7 @@ pub(super) fn standing(
             facts
                 .images
                 .get(&wish.digest)
-                .and_then(|image| image.against(wish, base.answer))
+                .and_then(|image| image.against(wish, base.source().1))
         });
     if let Some((outcome, reason)) = held_back {
         return Standing::Not(outcome, reason);
@@ -322,7 +322,7 @@ fn drifted(
     Some((Outcome::Ignore, Reason::new(Code::Drifted, message)))
 }
 
-fn takes(rule: &Delivery, repository: &Repository, container: &ContainerImage<'_>) -> bool {
+pub(super) fn takes(rule: &Delivery, repository: &Repository, container: &ContainerImage<'_>) -> bool {
     match &rule.container {
         Some(name) => container.name == name,
         None => image(container).is_some_and(|image| image.repository() == *repository),
@@ -330,7 +330,7 @@ fn takes(rule: &Delivery, repository: &Repository, container: &ContainerImage<'_
 }
 
 /// The change of a container, unless it has the digest. The host stays as the task definition has it.
-fn change(repository: &Repository, digest: &Digest, container: &ContainerImage<'_>) -> Option<ImageChange> {
+pub(super) fn change(repository: &Repository, digest: &Digest, container: &ContainerImage<'_>) -> Option<ImageChange> {
     let own = image(container).filter(|image| image.repository() == *repository);
     let to = match own {
         Some(image) if image.digest.as_ref() == Some(digest) => return None,

@@ -201,6 +201,9 @@ fn forgotten(task: &TaskArn, group: Option<String>) -> TaskStateChange {
         container_instance_arn: None,
         availability_zone: None,
         started_at: None,
+        stopped_at: None,
+        stop_code: None,
+        stopped_reason: None,
         containers: Vec::new(),
         tags: None,
     }

@@ -6,11 +6,11 @@ use crate::error::Kind;
 
 const NAMESPACE: &str = "http://autoscaling.amazonaws.com/doc/2011-01-01/";
 
-fn action() -> LifecycleAction {
-    LifecycleAction {
+fn action() -> Waiting {
+    Waiting {
         group: "web".into(),
         hook: "drain".into(),
-        token: "bcd2f1b8-9a78-44d3-8a7a-4dd07d7cf635".into(),
+        token: Some("bcd2f1b8-9a78-44d3-8a7a-4dd07d7cf635".into()),
         instance: "i-1".into(),
     }
 }
@@ -32,8 +32,8 @@ fn refusal(code: &str, message: &str) -> String {
 const ACTION: [&str; 4] = [
     "AutoScalingGroupName=web",
     "LifecycleHookName=drain",
-    "LifecycleActionToken=bcd2f1b8-9a78-44d3-8a7a-4dd07d7cf635",
     "InstanceId=i-1",
+    "LifecycleActionToken=bcd2f1b8-9a78-44d3-8a7a-4dd07d7cf635",
 ];
 
 #[test]
@@ -54,6 +54,18 @@ fn an_action_is_kept_waiting_and_completed() {
     assert_eq!(asked[0].form()[0], "Action=CompleteLifecycleAction");
     assert_eq!(asked[0].form()[2..6], ACTION);
     assert_eq!(asked[0].form()[6..], ["LifecycleActionResult=CONTINUE"]);
+}
+
+#[test]
+fn without_a_token_the_instance_names_the_action() {
+    let action = Waiting {
+        token: None,
+        ..action()
+    };
+    let done = answer("CompleteLifecycleAction", "");
+    let (_, asked) = replay(&[(200, &done)], async |aws| aws.complete(&action).await);
+    assert_eq!(asked[0].form()[2..5], ACTION[..3]);
+    assert_eq!(asked[0].form().len(), 6);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::super::replay::replay;
 use super::*;
 use crate::error::Kind;
+use wharfinger_core::capacity::InstanceStatus;
 
 fn arn(n: u32) -> String {
     format!("arn:aws:ecs:eu-west-1:111122223333:container-instance/prod/{n:032x}")
@@ -111,8 +112,7 @@ fn states_are_set_ten_at_a_time_and_failures_told() {
     let arns: Vec<_> = (1..=12).map(arn).collect();
     let failed = json!({ "failures": [{ "arn": arn(2), "reason": "MISSING" }] }).to_string();
     let (made, asked) = replay(&[(200, &failed), (200, "{}")], async |aws| {
-        aws.set_container_instances_state("prod", &arns, InstanceStatus::Draining)
-            .await
+        aws.set_container_instances_state("prod", &arns, State::Draining).await
     });
     let expected = NotChanged {
         arn: arn(2),
@@ -126,7 +126,7 @@ fn states_are_set_ten_at_a_time_and_failures_told() {
     );
     assert_eq!(asked[1].json()["containerInstances"], json!(arns[10..]));
     let (_, asked) = replay(&[(200, "{}")], async |aws| {
-        aws.set_container_instances_state("prod", &arns[..1], InstanceStatus::Active)
+        aws.set_container_instances_state("prod", &arns[..1], State::Active)
             .await
     });
     assert_eq!(asked[0].json()["status"], "ACTIVE");

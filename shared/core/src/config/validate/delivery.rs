@@ -14,6 +14,7 @@ const REPOSITORY_NAME: usize = 256;
 
 pub(super) fn check(document: &Document, entry: &Entry, found: &mut Found) {
     let rules = &entry.config.delivery;
+    bases(entry, found);
     for (i, rule) in rules.iter().enumerate() {
         let path = entry.path.at("delivery").at(i);
         repository(path.at("repository"), &rule.repository, found);
@@ -36,6 +37,32 @@ pub(super) fn check(document: &Document, entry: &Entry, found: &mut Found) {
         if rule.rollback.timeout.duration().is_zero() {
             found.error(path.at("rollback").at("timeout"), "must be longer than `0s`");
         }
+    }
+}
+
+/// One revision holds the images of all rules, so it is made of one revision.
+fn bases(entry: &Entry, found: &mut Found) {
+    let path = |i| entry.path.at("delivery").at(i).at("base");
+    let rules = entry.config.delivery.iter().enumerate();
+    let said: Vec<_> = rules.filter_map(|(i, rule)| Some((i, rule, rule.base?))).collect();
+    if entry.kind == TargetKind::Task {
+        for (i, ..) in said {
+            let message = "has no effect: the next revision of a family is always made of its newest";
+            found.warning(path(i), message);
+        }
+        return;
+    }
+    let Some(((_, first, base), others)) = said.split_first() else {
+        return;
+    };
+    for (i, _, other) in others.iter().filter(|(_, _, other)| other != base) {
+        let message = format!(
+            "`{}` contradicts `base: {}` of the rule for `{}`: their images go into one revision, which is made of one",
+            other.as_str(),
+            base.as_str(),
+            first.repository
+        );
+        found.error(path(*i), message);
     }
 }
 

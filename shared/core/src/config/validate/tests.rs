@@ -495,7 +495,6 @@ fn what_has_no_effect_is_told() {
     );
     expect![[r#"
         Warning services.prod/web.storage: has no effect in this version: no snapshots are made
-        Warning clusters.prod.capacity: has no effect in this version: instances are not drained or replaced
     "#]]
     .assert_eq(&lines(&unsupported(&document(json))));
 }

@@ -45,3 +45,32 @@ fn gates() {
         "#]],
     );
 }
+
+#[test]
+fn a_target_has_one_base() {
+    let rule = |repository: &str, base: &str| {
+        let mut rule = json!({ "repository": repository, "tags": { "exact": "x" } });
+        if !base.is_empty() {
+            rule["base"] = json!(base);
+        }
+        rule
+    };
+    let rules = |bases: [&str; 3]| json!([rule("a", bases[0]), rule("b", bases[1]), rule("c", bases[2])]);
+    for bases in [["", "", ""], ["", "latest", ""], ["service", "", "service"]] {
+        check(web(&json!({ "delivery": rules(bases) })), expect![""]);
+    }
+    check(
+        web(&json!({ "delivery": rules(["", "latest", "service"]) })),
+        expect![[r#"
+            Error services.prod/web.delivery[2].base: `service` contradicts `base: latest` of the rule for `b`: their images go into one revision, which is made of one
+        "#]],
+    );
+    let family = json!({ "version": 1, "tasks": { "prod/report": { "delivery": [rule("a", "latest"), rule("b", "service")] } } });
+    check(
+        family,
+        expect![[r#"
+            Warning tasks.prod/report.delivery[0].base: has no effect: the next revision of a family is always made of its newest
+            Warning tasks.prod/report.delivery[1].base: has no effect: the next revision of a family is always made of its newest
+        "#]],
+    );
+}

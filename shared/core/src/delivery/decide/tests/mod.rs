@@ -1,7 +1,9 @@
 #![allow(clippy::too_many_lines, reason = "a table is as long as its cases")]
 
+mod crashing;
 mod gated;
 mod lingering;
+mod newest;
 mod remembered;
 mod table;
 mod watched;

@@ -109,6 +109,110 @@ fn a_rollout_that_broke_off_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn a_service_that_may_have_been_sent_is_not_sent_again_before_its_deployments_tell() {
+    let sent = |seconds: i64| {
+        let mut memory = decide(&facts(), ago(seconds + 5)).before_call();
+        memory.registered(&arn(8));
+        memory.sends(ago(seconds));
+        memory
+    };
+    let known = |all: &[u64]| Known::Yes(all.iter().map(|revision| arn(*revision)).collect());
+    let cases: Vec<(&str, i64, Known<Vec<String>>, &[Code], &[&str])> = vec![
+        ("a moment ago", 60, Known::No, &[DeploymentInProgress], &[]),
+        (
+            "a moment ago, and nothing is listed yet",
+            60,
+            known(&[]),
+            &[DeploymentInProgress],
+            &[],
+        ),
+        ("not asked", 130, Known::No, &[FactsMissing], &[]),
+        (
+            "never sent",
+            130,
+            known(&[]),
+            &[RolloutStarts, IntentResumed],
+            &["UpdateService"],
+        ),
+        (
+            "another was",
+            130,
+            known(&[9]),
+            &[RolloutStarts, IntentResumed],
+            &["UpdateService"],
+        ),
+        ("gone back", 130, known(&[8, 7]), &[RolloutFailed, RolledBack], &[]),
+        (
+            "gone back long ago",
+            7_200,
+            known(&[8]),
+            &[RolloutFailed, RolledBack],
+            &[],
+        ),
+    ];
+    for (name, seconds, sent_to, expected, plan) in cases {
+        let facts = Facts {
+            memory: sent(seconds),
+            sent_to,
+            ..facts()
+        };
+        assert_eq!(facts.sent_since(), Some(ago(seconds)), "{name}");
+        let decided = decide(&facts, now());
+        assert_eq!(
+            (codes(&decided.decision), calls(&decided.decision)),
+            (expected.to_vec(), plan.to_vec()),
+            "{name}"
+        );
+        let missing: &[&str] = if expected == [FactsMissing] {
+            &["ListServiceDeployments"]
+        } else {
+            &[]
+        };
+        assert_eq!(decided.decision.missing, missing, "{name}");
+        let over = expected[0] == RolloutFailed;
+        assert_eq!(decided.memory.quarantine.len(), usize::from(over), "{name}");
+        assert_eq!(decided.memory.intent.is_none(), over, "{name}");
+        // It was begun, and it failed: both are told.
+        assert_eq!(
+            decided.notices.len(),
+            usize::from(over) * 2 + usize::from(!over && plan.is_empty()),
+            "{name}"
+        );
+    }
+    // What is shown needs no asking, nor does a call that was not made.
+    let there = Facts {
+        memory: sent(130),
+        ..facts().with_service(|s| s["taskDefinition"] = json!(arn(8)))
+    };
+    let mut refused = sent(130);
+    refused.sent_nothing();
+    for facts in [
+        there,
+        Facts {
+            memory: refused,
+            ..facts()
+        },
+        facts(),
+    ] {
+        assert_eq!(facts.sent_since(), None);
+    }
+    // Something else is wanted, or nothing any more: that it may have been sent is not forgotten before it would be shown.
+    let gated = |seconds| Facts {
+        memory: sent(seconds),
+        sent_to: known(&[]),
+        ..facts().with_rule(json!({ "approval": "required" }))
+    };
+    assert!(decide(&gated(60), now()).memory.intent.is_some());
+    assert_eq!(decide(&gated(130), now()).memory.intent, None);
+    let mut newer = Facts {
+        memory: sent(60),
+        ..facts()
+    };
+    newer.wishes.insert("shop/web".into(), wish("1.2.5", 5, now()));
+    assert_eq!(codes(&decide(&newer, now()).decision), [DeploymentInProgress]);
+}
+
+#[test]
 fn a_revision_that_differs_is_not_made_again_and_again() {
     let mut memory = decide(&facts(), now()).before_call();
     memory.registered(&arn(8));

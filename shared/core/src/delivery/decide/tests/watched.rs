@@ -5,7 +5,7 @@ use crate::config::asked::Approved;
 use crate::delivery::{Stage, Watched};
 
 /// The memory after the service was sent to revision 8.
-fn sent() -> Memory {
+pub(super) fn sent() -> Memory {
     let mut memory = decide(&facts(), ago(300)).before_call();
     memory.registered(&arn(8));
     let notices = memory.settle(&facts().target, ago(290));
@@ -14,7 +14,7 @@ fn sent() -> Memory {
 }
 
 /// The service on revision 8, in a deployment of that state since so many seconds.
-fn on_8(state: &str, seconds: i64, running: u32) -> Facts {
+pub(super) fn on_8(state: &str, seconds: i64, running: u32) -> Facts {
     let mut facts = facts().with_service(|s| {
         s["taskDefinition"] = json!(arn(8));
         s["runningCount"] = json!(running);
@@ -30,7 +30,7 @@ fn on_8(state: &str, seconds: i64, running: u32) -> Facts {
     }
 }
 
-fn stages(decided: &Decided) -> Vec<Stage> {
+pub(super) fn stages(decided: &Decided) -> Vec<Stage> {
     decided.notices.iter().map(|n| n.stage).collect()
 }
 
@@ -164,6 +164,40 @@ fn what_does_not_come_up_is_ended_and_goes_into_quarantine() {
         assert_eq!((watched(&decided), stages(&decided)), (None, vec![]));
         assert_eq!(codes(&decided.decision), [RolloutFailed, RolledBack]);
         assert_eq!(decided.memory.past.last().unwrap().stage, Stage::Failed);
+    }
+}
+
+#[test]
+fn what_came_up_while_nobody_looked_is_a_success_however_late() {
+    // Its time ran out long ago; what counts is what the first look after the outage finds.
+    let one_deployment = |mut facts: Facts| {
+        let Known::Yes(Some(service)) = &mut facts.service else {
+            panic!()
+        };
+        service.deployments[0].rollout_state = None;
+        facts
+    };
+    for (facts, expected) in [
+        (on_8("COMPLETED", 36_000, 2), &[RolloutSucceeded, AlreadyDeployed][..]),
+        (on_8("COMPLETED", 36_000, 3), &[RolloutSucceeded, AlreadyDeployed]),
+        (
+            one_deployment(on_8("", 36_000, 2)),
+            &[RolloutSucceeded, AlreadyDeployed],
+        ),
+        // It is through, and tasks are missing since: a count that was raised, a host that went.
+        (on_8("COMPLETED", 36_000, 1), &[RolloutInProgress, AlreadyDeployed]),
+        (on_8("IN_PROGRESS", 36_000, 2), &[RollingBack, DeploymentTimedOut]),
+    ] {
+        let mut facts = facts;
+        let watched = facts.memory.watched.as_mut().unwrap();
+        (watched.at, watched.sent) = (ago(36_010), ago(36_000));
+        let decided = decide(&facts, now());
+        assert_eq!(codes(&decided.decision), expected, "{:?}", facts.service);
+        let ended = expected[0] == RollingBack;
+        assert_eq!(
+            (calls(&decided.decision).len(), decided.memory.quarantine.len()),
+            (usize::from(ended), usize::from(ended))
+        );
     }
 }
 

@@ -1,0 +1,211 @@
+//! Rollouts whose invocation dies between two calls.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may stop at the first thing that is wrong"
+)]
+
+mod stage;
+
+use std::pin::pin;
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use wharfinger_cloud::world::{ACCOUNT, Caller, Fate, Gates, Move, REGION, Rollout, Shared, What, World, registry};
+use wharfinger_core::event::TaskStatus;
+use wharfinger_core::ids::{Digest, Target};
+use wharfinger_delivery::{Attempt, Delivery};
+
+fn target() -> Target {
+    Target::service("prod", "web")
+}
+
+fn digest(n: u64) -> Digest {
+    format!("sha256:{n:064x}").parse().unwrap()
+}
+
+/// `prod/web` at rest on its first revision, and the event of a push.
+fn pushed() -> (Shared, Value) {
+    let mut world = World::new(stage::beginning());
+    let container = json!({ "name": "app", "image": format!("{}/shop/web:1.0.0", registry()) });
+    let definition = world.define(&json!({ "family": "web", "containerDefinitions": [container] }));
+    world.make_service(&target(), &definition.unwrap(), 1, false);
+    let rule = json!({ "repository": "shop/web", "tags": { "semver": "1.x" } });
+    stage::store(&mut world, &target(), json!({ "delivery": [rule] }));
+    world.repositories.make("shop/web");
+    settle(&mut world);
+    world.push("shop/web", "1.1.0", &digest(1));
+    let event = world.emitted.pop().unwrap();
+    (world.shared(), event)
+}
+
+/// ECS does what there is to do, but ends no deployment for good.
+fn settle(world: &mut World) {
+    for _ in 0..100 {
+        let moves = world.moves();
+        let next = moves.iter().find(|one| match one {
+            Move::Advance(arn) => world.tasks[arn].status != TaskStatus::Running || !world.tasks[arn].wanted,
+            Move::Start(_) | Move::Complete(_) => true,
+            Move::Stop(arn) => world.tasks[arn].is_running(),
+            Move::Heal(_) | Move::Forget(_) | Move::Fail(_) => false,
+        });
+        let Some(next) = next.cloned() else { return };
+        world.make(&next);
+    }
+    panic!("{:?}", world.moves());
+}
+
+fn attempt(holder: &str) -> Attempt {
+    Attempt {
+        holder: holder.into(),
+        account: ACCOUNT.into(),
+        region: REGION.into(),
+    }
+}
+
+/// Where an invocation dies.
+#[derive(Debug, Clone, Copy)]
+enum Dies {
+    /// The call is about to be made.
+    Before(&'static str),
+    /// It was made, and nothing after it.
+    After(&'static str),
+}
+
+/// Handles an event in an invocation of its own, which dies at the first call of that name.
+fn dies(world: &Shared, event: &Value, at: Dies) {
+    let gates = Gates::default();
+    let deadline = world.borrow().now + SignedDuration::from_mins(1);
+    let caller = Caller::gated(world, "delivery", gates.clone(), deadline, SignedDuration::ZERO);
+    let (function, attempt) = (Delivery::default(), attempt("dies"));
+    let mut work = pin!(function.on_event(&caller, &attempt, event));
+    for _ in 0..200 {
+        assert!(stage::poll(work.as_mut()).is_pending(), "it ended before {at:?}");
+        for stop in gates.stops() {
+            let is = |name| matches!(stop.what, What::Call { operation, .. } if operation == name);
+            if matches!(at, Dies::Before(last) if is(last)) {
+                return;
+            }
+            gates.open(stop.id, Fate::Fine);
+            if matches!(at, Dies::After(last) if is(last)) {
+                assert!(stage::poll(work.as_mut()).is_pending(), "it ended with {at:?}");
+                return;
+            }
+        }
+    }
+    panic!("it never came to {at:?}");
+}
+
+/// The pass of a minute, and what it does: the calls by their name.
+fn sweep(world: &Shared) -> Vec<String> {
+    let event = stage::scheduled(&json!({}));
+    world.borrow_mut().told.clear();
+    world.borrow_mut().talkative = true;
+    let caller = Caller::direct(world, "delivery");
+    stage::now(Delivery::default().on_event(&caller, &attempt("sweeps"), &event)).unwrap();
+    let told = world.borrow().told.clone();
+    let call = |line: &String| Some(line.split_once(": ")?.1.split(' ').next()?.to_owned());
+    told.iter().filter_map(call).collect()
+}
+
+fn revision(world: &Shared) -> String {
+    let world = world.borrow();
+    let primary = world.services[&target()].primary().unwrap();
+    primary.definition.rsplit('/').next().unwrap().to_owned()
+}
+
+fn has(calls: &[String], call: &str) -> bool {
+    calls.iter().any(|one| one == call)
+}
+
+#[test]
+fn an_image_that_ecs_went_back_from_and_forgot_is_not_sent_out_a_second_time() {
+    let (world, event) = pushed();
+    dies(&world, &event, Dies::After("UpdateService"));
+    assert_eq!(revision(&world), "web:2");
+    // The circuit breaker goes back, and soon `DescribeServices` shows nothing of the deployment any more.
+    world.borrow_mut().make(&Move::Fail(target()));
+    settle(&mut world.borrow_mut());
+    let shown = world.borrow().services[&target()].deployments.clone();
+    assert_eq!(
+        (shown.len(), shown[0].rollout, revision(&world).as_str()),
+        (1, Rollout::Completed, "web:1")
+    );
+
+    stage::pass(&world, SignedDuration::from_mins(10));
+    let calls = sweep(&world);
+    assert!(
+        has(&calls, "ListServiceDeployments") && !has(&calls, "UpdateService"),
+        "{calls:?}"
+    );
+    for _ in 0..3 {
+        stage::pass(&world, SignedDuration::from_mins(5));
+        let calls = sweep(&world);
+        assert!(
+            !has(&calls, "UpdateService") && !has(&calls, "RegisterTaskDefinition"),
+            "{calls:?}"
+        );
+    }
+    assert_eq!(revision(&world), "web:1");
+    let told: Vec<_> = world
+        .borrow()
+        .around
+        .notices
+        .iter()
+        .map(|n| n.detail_type.clone())
+        .collect();
+    assert_eq!(told, ["Rollout Started", "Rollout Failed"]);
+    // The next image is.
+    world.borrow_mut().push("shop/web", "1.2.0", &digest(2));
+    assert!(has(&sweep(&world), "UpdateService"));
+}
+
+#[test]
+fn a_rollout_that_died_before_its_revision_was_known_is_begun_anew() {
+    for (at, runs) in [
+        (Dies::Before("RegisterTaskDefinition"), "web:2"),
+        // One revision stays unused.
+        (Dies::After("RegisterTaskDefinition"), "web:3"),
+    ] {
+        let (world, event) = pushed();
+        dies(&world, &event, at);
+        stage::pass(&world, SignedDuration::from_mins(2));
+        assert!(has(&sweep(&world), "UpdateService"), "{at:?}");
+        assert_eq!(revision(&world), runs, "{at:?}");
+    }
+}
+
+#[test]
+fn a_service_that_may_have_been_sent_is_sent_once_it_is_known_that_it_was_not() {
+    let (world, event) = pushed();
+    dies(&world, &event, Dies::Before("UpdateService"));
+    // Its lease is over, but ECS may not show the call yet.
+    stage::pass(&world, SignedDuration::from_secs(100));
+    let calls = sweep(&world);
+    assert!(
+        !has(&calls, "UpdateService") && !has(&calls, "RegisterTaskDefinition"),
+        "{calls:?}"
+    );
+    stage::pass(&world, SignedDuration::from_secs(60));
+    let calls = sweep(&world);
+    assert!(
+        has(&calls, "ListServiceDeployments") && has(&calls, "UpdateService"),
+        "{calls:?}"
+    );
+    assert_eq!(
+        (revision(&world).as_str(), world.borrow().definitions.revisions("web")),
+        ("web:2", 2)
+    );
+    settle(&mut world.borrow_mut());
+    stage::pass(&world, SignedDuration::from_mins(1));
+    sweep(&world);
+    let told: Vec<_> = world
+        .borrow()
+        .around
+        .notices
+        .iter()
+        .map(|n| n.detail_type.clone())
+        .collect();
+    assert_eq!(told, ["Rollout Waiting", "Rollout Started", "Rollout Succeeded"]);
+}
