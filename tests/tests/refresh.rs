@@ -89,7 +89,9 @@ fn play(shared: &Shared, minutes: usize, is_lost: impl Fn(&Value) -> bool) {
             if told.is_empty() {
                 break;
             }
-            for event in told.iter().filter(|event| !is_lost(event)) {
+            // Deployments are for delivery: no rule lets them through to here.
+            let ours = |event: &&Value| event["detail-type"] != "ECS Deployment State Change";
+            for event in told.iter().filter(ours).filter(|event| !is_lost(event)) {
                 handed += 1;
                 hand(&function, shared, handed, event);
             }

@@ -158,7 +158,9 @@ async fn unplaced(
     let now = cloud.now();
     let mut unplaced = Vec::new();
     for (name, (reason, at)) in noted {
-        let lacks = |service: &&ServiceFacts| service.is_active() && service.running_count < service.desired_count;
+        // A task on its way up has its place.
+        let placed = |service: &ServiceFacts| service.running_count.saturating_add(service.pending_count);
+        let lacks = |service: &&ServiceFacts| service.is_active() && placed(service) < service.desired_count;
         let fresh = now.duration_since(at) < BELIEVED_FOR;
         let service = services
             .get(&name)

@@ -105,10 +105,14 @@ fn a_group_grows_once_within_the_cooldown_whatever_dies_on_the_way() {
         let event = failure(shared.borrow().now);
         let died = dies_after(&shared, crashes, &event);
         play(&shared, 2, |_| false);
-        // It is tried again, and comes a second time.
+        // It is tried again, comes a second time, and others follow.
         hand(&Capacity::default(), &shared, 100, &event);
-        hand(&Capacity::default(), &shared, 101, &event);
-        play(&shared, 14, |_| false);
+        for _ in 0..16 {
+            hand(&Capacity::default(), &shared, 101, &event);
+            let again = failure(shared.borrow().now);
+            hand(&Capacity::default(), &shared, 102, &again);
+            play(&shared, 1, |_| false);
+        }
         let raised = raises(&shared);
         let [(first, 5), (second, 6)] = raised[..] else {
             panic!("after {crashes} calls: {raised:?}");
