@@ -1,11 +1,11 @@
-//! What would be done about instances that go, and about services that find none.
+//! What would be done about instances that go.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use wharfinger_core::capacity::{Causes, ContainerInstance, Facts, Going, decide};
 use wharfinger_core::config::Capacity;
 use wharfinger_core::config::stored::ManagedCluster;
-use wharfinger_core::event::{Detail, Event, ServiceAction, ServiceNews};
+use wharfinger_core::event::{Detail, Event};
 use wharfinger_core::ids::Target;
 use wharfinger_core::known::Known;
 use wharfinger_core::report::{Code, Decision, Outcome, Reason};
@@ -16,7 +16,7 @@ use super::decide::{Call, Context};
 /// A decision, and the cluster or service that it is about.
 pub(super) type Explained = (Option<Target>, Decision<Call>);
 
-fn ignored(code: Code, message: String) -> Decision<Call> {
+pub(super) fn ignored(code: Code, message: String) -> Decision<Call> {
     Decision::without_calls(Outcome::Ignore, Reason::new(code, message))
 }
 
@@ -184,31 +184,6 @@ impl Context<'_> {
         };
         (Some(target), decision)
     }
-
-    /// ECS tells of a service.
-    pub(super) fn service_action(&self, config: &Config, action: &ServiceAction) -> Explained {
-        let target = action.target.clone();
-        let decision = match config.cluster(&target.cluster) {
-            Err(decision) => decision,
-            Ok((_, capacity)) if action.news == ServiceNews::ServiceTaskPlacementFailure => {
-                let why = action.reason.as_deref().unwrap_or("no reason is given");
-                let lacks = if capacity.placement.is_some() {
-                    "has `placement`, which has no effect in this version"
-                } else {
-                    "has no `placement`"
-                };
-                ignored(
-                    Code::NotConfigured,
-                    format!("{target} finds no place ({why}), and {} {lacks}", target.cluster),
-                )
-            }
-            Ok(_) => ignored(
-                Code::ToldOtherwise,
-                format!("{} of {target} asks for nothing", action.name),
-            ),
-        };
-        (Some(target), decision)
-    }
 }
 
 impl Config {
@@ -226,7 +201,7 @@ impl Config {
     }
 
     /// A cluster and what it wants, or why nothing is done for it.
-    fn cluster(&self, name: &str) -> Result<(&ManagedCluster, &Capacity), Decision<Call>> {
+    pub(super) fn cluster(&self, name: &str) -> Result<(&ManagedCluster, &Capacity), Decision<Call>> {
         let Some(managed) = self.clusters.iter().find(|managed| managed.target.cluster == name) else {
             let message = format!("the cluster {name} is not in {}: nothing is done for it", self.name);
             return Err(ignored(Code::NotManaged, message));

@@ -24,7 +24,7 @@ use wharfinger_core::report::Decision;
 use wharfinger_core::service::ServiceFacts;
 
 use crate::observe::Providers;
-use crate::{ACTIVE, Capacity, Cloud, Look, NAME, dry};
+use crate::{ACTIVE, Capacity, Cloud, Look, NAME};
 
 /// The attribute of the cluster's item with [`Memory`].
 const MEMORY: &str = "capacity-placement";
@@ -227,7 +227,7 @@ impl<'a, C: Cloud> Domain for Raises<'a, C> {
         };
         let decided = decide(&facts, now);
         match seen.managed.stored.config.capacity.as_ref().is_some_and(|c| c.dry_run) {
-            true => (dry(decided.decision), seen.memory.clone()),
+            true => (decided.decision.dry(), seen.memory.clone()),
             false => (decided.decision, decided.memory),
         }
     }
