@@ -236,7 +236,7 @@ fn rules_that_ask_for_two_bases_are_told_with_the_place() {
     assert_eq!(ran.code, 1, "{ran:?}");
     let all = format!("{}{}", ran.out, ran.err);
     assert!(
-        all.contains("w.yaml:6:37: ") && all.contains("`service` contradicts `base: latest`"),
+        all.contains("w.yaml:6:39: ") && all.contains("`service` contradicts `base: latest`"),
         "{ran:?}"
     );
     folder.write(

@@ -9,6 +9,7 @@
 mod aws;
 mod backtest;
 mod capacity;
+mod corpus;
 mod endpoints;
 mod events;
 mod explain;
@@ -17,4 +18,5 @@ mod folder;
 mod gates;
 mod online;
 mod rollouts;
+mod services;
 mod tags;

@@ -63,6 +63,29 @@ fn clusters() {
 }
 
 #[test]
+fn a_fallback_is_one_of_two() {
+    let read = |keys: Value| {
+        let read = serde_json::from_value::<Fallback>(keys.clone());
+        match read {
+            Ok(fallback) => assert_eq!(serde_json::to_value(fallback).unwrap(), keys),
+            Err(error) => return error.to_string(),
+        }
+        String::new()
+    };
+    let strategy = json!([{ "capacity-provider": "FARGATE" }]);
+    for (keys, told) in [
+        (json!({ "twin": "prod/web" }), ""),
+        (json!({ "strategy": strategy }), ""),
+        (json!({}), "a fallback needs `twin`"),
+        (json!({ "twin": "prod/web", "strategy": strategy }), "not both"),
+        (json!({ "twim": "prod/web" }), "unknown field `twim`"),
+    ] {
+        let found = read(keys);
+        assert!(found.contains(told) && found.is_empty() == told.is_empty(), "{found}");
+    }
+}
+
+#[test]
 fn spot_fallbacks() {
     check_spot(
         json!({ "fallback": { "twin": "prod/web-on-demand" }, "after": "2m", "return-after": "10m" }),
