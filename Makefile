@@ -35,7 +35,7 @@ endif
 NO_CORPUS := $(filter none,$(WHARFINGER_EVENT_CORPUS))
 
 # In the order in which they fail: what takes seconds first.
-PHASES := check-format check-template lint docs unit simulate deny local-cloud functions story churn scaling
+PHASES := check-format check-template lint docs unit simulate deny local-cloud functions story churn scaling delivery
 
 .PHONY: help demo test test-fast simulate day bench lint fmt deny docs build clean distclean \
 	check-format check-template unit local-cloud functions binaries story churn scaling delivery venv

@@ -1,10 +1,11 @@
-"""The acts of the story. Each raises `StoryFailed` when something does not come true."""
+"""The acts of the story. Each raises `StepFailed` when something does not come true."""
 from __future__ import annotations
 
 from typing import Any, Dict, List
 
 from .ecs import image
-from .stage import Stage, StoryFailed
+from .frame import StepFailed
+from .stage import Stage
 from .world import CLUSTER, COMPUTED, FUTURE_FIELD, raw_ecs, task_id
 
 _WEB, _API, _REPORTS = 8080, 9090, 7070
@@ -223,7 +224,7 @@ def _roll_out(stage: Stage) -> None:
         fewest[0] = min(fewest[0], len(endpoints))
         for task in stage.driver.tasks(CLUSTER, "web", "STOPPED"):
             if f"{task_id(task)}-{_WEB}" in endpoints:
-                raise StoryFailed(f"{task_id(task)} is {task['lastStatus']} and still found")
+                raise StepFailed(f"{task_id(task)} is {task['lastStatus']} and still found")
             if task["lastStatus"] == "DEACTIVATING":
                 early.append(task_id(task))
 
@@ -246,7 +247,7 @@ def _changes_nothing(
 ) -> None:
     """Publish events one after the other: no changing call, and the world is what it was."""
     if not documents:
-        raise StoryFailed(f"there is no event to publish again: {text}")
+        raise StepFailed(f"there is no event to publish again: {text}")
     mark = stage.timeline.mark()
     for document in documents:
         stage.cloud.publish(document)

@@ -6,15 +6,13 @@ from __future__ import annotations
 
 import random
 import sys
-import tempfile
-import time
-from pathlib import Path
 from typing import Any, Dict, List, Set, Tuple
 
-from . import deploy
+from . import frame
 from .cloud import LocalCloud
-from .console import Console, Progress
+from .console import Console
 from .ecs import Driver
+from .frame import StepFailed
 from .world import CLUSTER, address_of
 
 SERVICES = ("basket", "catalogue", "checkout", "search")
@@ -28,17 +26,14 @@ _BATCH = 50
 Document = Dict[str, Any]
 
 
-class ChurnFailed(Exception):
-    """What is registered is not what runs."""
-
-
-class Churn:
+class Churn(frame.Play):
     """The account, and the hand that shuffles its events."""
 
-    def __init__(self, cloud: LocalCloud, driver: Driver, console: Console) -> None:
-        self.cloud = cloud
-        self.driver = driver
-        self.console = console
+    title = "200 tasks come and go, their events twice and in any order"
+    account = "four services"
+
+    def __init__(self, cloud: LocalCloud, console: Console) -> None:
+        super().__init__(cloud, console)
         self.random = random.Random(_SEED)
         self.published = 0
         self._seen = 0
@@ -60,8 +55,8 @@ class Churn:
             )["TargetGroups"][0]["TargetGroupArn"]
             self.driver.create_service(CLUSTER, name, _definition(name), desired=0)
 
-    def document(self) -> str:
-        """The configuration of the four."""
+    def configure(self) -> None:
+        """The four; from then on no event comes but by this hand."""
         lines = ["version: 1", "services:"]
         for name in SERVICES:
             lines += [
@@ -69,13 +64,25 @@ class Churn:
                 f"    discovery: [ {{ to: {_NAMESPACE}/{name}, port: {_PORT} }} ]",
                 f"    balancing: [ {{ target-group: {name}, port: {_PORT} }} ]",
             ]
-        return "\n".join(lines) + "\n"
+        self.apply("\n".join(lines) + "\n")
+        self.cloud.hold(True)
+
+    def steps(self) -> None:
+        """Four waves, and no invocation that failed."""
+        _play(self)
+        failed = [i for i in self.cloud.invocations() if i["error"]]
+        if failed:
+            raise StepFailed(f"{len(failed)} invocations failed: {failed[0]['error']}")
+
+    def numbers(self) -> str:
+        """What is told at the end."""
+        return f"{self.published} events, {super().numbers()}"
 
     def wants(self, name: str, count: int) -> None:
         """Set a desired count."""
         self.driver.ecs.update_service(cluster=CLUSTER, service=name, desiredCount=count)
 
-    def deliver(self, lost: float = 0.0) -> None:
+    def publish(self, lost: float = 0.0) -> None:
         """Publish what has happened since: each event twice, and some old ones once more, in any order."""
         news = [entry["document"] for entry in self.cloud.events(self._seen)]
         news = [document for document in news if document["detail-type"] == "ECS Task State Change"]
@@ -86,7 +93,7 @@ class Churn:
         self.random.shuffle(wave)
         for start in range(0, len(wave), _BATCH):
             self.cloud.publish(*wave[start:start + _BATCH])
-            self.cloud.settle_deliveries(timeout=120)
+            self.deliver()
         self.published += len(wave)
         self._seen = len(self.cloud.events())
 
@@ -102,7 +109,7 @@ class Churn:
         addresses = {(name, address.split(":")[0]) for name, address in wanted}
         for what, is_, should in (("Cloud Map", found, wanted), ("the target groups", targets, addresses)):
             if is_ != should:
-                raise ChurnFailed(
+                raise StepFailed(
                     f"{when}: {what} hold {len(is_)} and should hold {len(should)}; "
                     f"missing {sorted(should - is_)[:5]}, too many {sorted(is_ - should)[:5]}")
         self.console.done(f"{when}: {len(wanted)} tasks run, and just these are registered and targeted")
@@ -138,12 +145,12 @@ def _definition(name: str) -> Dict[str, Any]:
     }
 
 
-def _play(churn: Churn, functions: Dict[str, str]) -> None:
+def _play(churn: Churn) -> None:
     driver, cloud = churn.driver, churn.cloud
     for name in SERVICES:
         churn.wants(name, _TASKS)
     driver.settle()
-    churn.deliver()
+    churn.publish()
     churn.check("200 tasks start")
 
     driver.ecs.update_service(cluster=CLUSTER, service="basket", forceNewDeployment=True)
@@ -151,7 +158,7 @@ def _play(churn: Churn, functions: Dict[str, str]) -> None:
     for _, task in churn.random.sample(churn.live(), 30):
         driver.exit_task(task["taskArn"])
     driver.settle()
-    churn.deliver()
+    churn.publish()
     churn.check("a rollout, a smaller service, 30 tasks that end by themselves")
 
     churn.wants("catalogue", _TASKS)
@@ -159,58 +166,18 @@ def _play(churn: Churn, functions: Dict[str, str]) -> None:
     for _, task in churn.random.sample(churn.live(), 20):
         driver.exit_task(task["taskArn"])
     driver.settle()
-    churn.deliver(lost=1 / 3)
+    churn.publish(lost=1 / 3)
     for logical in ("DiscoveryFunction", "BalancingFunction"):
-        cloud.sweep(functions[logical])
-    cloud.settle_deliveries(timeout=120)
+        cloud.sweep(churn.stack.functions[logical])
+    churn.deliver()
     churn.check("a third of the events lost, and one sweep")
 
     for name in SERVICES:
         churn.wants(name, 0)
     driver.settle()
-    churn.deliver()
+    churn.publish()
     churn.check("all stop")
 
 
-def main() -> int:
-    """Play it."""
-    console, started = Console(), time.monotonic()
-    console.heading("200 tasks come and go, their events twice and in any order")
-    console.line()
-    cloud = LocalCloud(iam=True)
-    try:
-        deploy.build_functions(console)
-        command = deploy.build_cli(console)
-        with Progress(console, "ministack, with four services in its account"):
-            cloud.start()
-            churn = Churn(cloud, Driver(cloud), console)
-            churn.create()
-        deploy.deploy(console, cloud, deploy.BUILT)
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder, "wharfinger.yaml")
-            file.write_text(churn.document(), encoding="utf-8")
-            deploy.Cli(command, cloud)("apply", str(file))
-        cloud.hold(True)
-        begun = time.monotonic()
-        _play(churn, deploy.functions_of(cloud))
-        failed = [i for i in cloud.invocations() if i["error"]]
-        if failed:
-            raise ChurnFailed(f"{len(failed)} invocations failed: {failed[0]['error']}")
-        console.line()
-        console.done(
-            f"{churn.published} events, {len(cloud.invocations())} invocations, "
-            f"{len(cloud.calls())} AWS calls", f"{time.monotonic() - begun:.1f} s")
-        return 0
-    except ChurnFailed as failure:
-        console.failed(str(failure))
-        return 1
-    except (deploy.CommandFailed, OSError, RuntimeError) as problem:
-        console.failed(str(problem))
-        return 2
-    finally:
-        cloud.stop()
-        console.line(f"   {time.monotonic() - started:.0f} s in all")
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(frame.run(Churn))

@@ -2,22 +2,19 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterator, List
 
-from .cloud import Deadline, LocalCloud
+from . import frame
+from .cloud import LocalCloud
 from .console import Console
 from .deploy import Cli
 from .ecs import Driver
+from .frame import StepFailed
 from .timeline import Mark, Row, Timeline, failure
 from .world import World
 
 PATIENCE = 15.0
-
-
-class StoryFailed(Exception):
-    """A step of the story did not come true."""
 
 
 @dataclass
@@ -61,20 +58,18 @@ class Stage:
                 show(text, aside) if aside else show(text)
         failed = [r.invocation for r in rows if r.invocation["error"]]
         if failed and not may_fail:
-            raise StoryFailed(f"{len(failed)} invocations failed: {failure(failed[0])}")
+            raise StepFailed(f"{len(failed)} invocations failed: {failure(failed[0])}")
 
     def must(
         self, text: str, poll: Callable[[], Any], timeout: float = PATIENCE, timed: bool = False
     ) -> Any:
         """Wait until it is true and say so, or fail the story."""
-        started = time.monotonic()
         try:
-            answer = self.cloud.wait(text, poll, timeout)
-        except Deadline as late:
+            answer, seconds = frame.wait(self.cloud, text, poll, timeout)
+        except StepFailed:
             self._truths.append((self.console.failed, text, ""))
-            within = f" within {timeout:g} s" if timeout else ""
-            raise StoryFailed(f"not so{within}: {text}") from late
-        aside = f"{(time.monotonic() - started) * 1000:.0f} ms" if timed else ""
+            raise
+        aside = f"{seconds * 1000:.0f} ms" if timed else ""
         self._truths.append((self.console.done, text, aside))
         return answer
 
@@ -90,4 +85,4 @@ class Stage:
                 document["detail"].get(k) == v for k, v in wanted.items()
             ):
                 return document
-        raise StoryFailed(f"no event {detail_type} with {wanted} was ever emitted")
+        raise StepFailed(f"no event {detail_type} with {wanted} was ever emitted")

@@ -17,7 +17,8 @@ from . import acts, deploy
 from .cloud import PACKAGE, CloudError, LocalCloud, credentials
 from .console import Console, Progress
 from .ecs import Driver
-from .stage import Stage, StoryFailed
+from .frame import StepFailed, set_up
+from .stage import Stage
 from .timeline import Timeline, failure
 from .world import CLUSTER, World
 
@@ -57,7 +58,7 @@ def main() -> int:
         if options.keep:
             _keep(console, cloud, executable)
         return 0
-    except StoryFailed as failure:
+    except StepFailed as failure:
         console.line()
         console.failed(f"The story did not come true: {failure}")
         _show_errors(console, cloud)
@@ -93,14 +94,13 @@ def _play(console: Console, cloud: LocalCloud, options: argparse.Namespace) -> P
 
 
 def _set_up(console: Console, cloud: LocalCloud, template: Path, executable: Path) -> Stage:
-    with Progress(console, "ministack, with a shop in its account") as progress:
-        cloud.start()
-        progress.say(cloud.endpoint)
-        driver = Driver(cloud)
-        world = World(cloud, driver)
+    def create() -> World:
+        world = World(cloud, Driver(cloud))
         world.create()
-    outputs = deploy.deploy(console, cloud, template)
-    cli = deploy.Cli(executable, cloud)
+        return world
+
+    world, stack = set_up(console, cloud, "a shop", create, executable, template)
+    cli = stack.cli
     with Progress(console, f"wharfinger check, diff and apply {_EXAMPLE}") as progress:
         cli("check", _EXAMPLE)
         cli("diff", _EXAMPLE, expect=1)
@@ -108,7 +108,7 @@ def _set_up(console: Console, cloud: LocalCloud, template: Path, executable: Pat
         cli("diff", _EXAMPLE)
     timeline = Timeline(cloud, console)
     return Stage(
-        console, cloud, driver, world, timeline, cli, deploy.functions_of(cloud), outputs)
+        console, cloud, world.driver, world, timeline, cli, stack.functions, stack.outputs)
 
 
 def _finish(stage: Stage) -> None:
@@ -134,7 +134,7 @@ def _finish(stage: Stage) -> None:
     for line in stage.timeline.latencies():
         console.line(f"     {line}")
     if sum(waiting):
-        raise StoryFailed("the dead-letter queue is not empty")
+        raise StepFailed("the dead-letter queue is not empty")
     console.line()
     console.done("Every step came true.", f"{time.time() - stage.timeline.begin:.1f} s of story")
 

@@ -35,27 +35,27 @@ class World:
 
     def __init__(self, cloud: LocalCloud, driver: Driver) -> None:
         self._cloud = cloud
-        self._driver = driver
+        self.driver = driver
         self._discovery = cloud.client("servicediscovery")
         self._registries: Dict[str, str] = {}
 
     def create(self) -> None:
         """Everything that a team has before it installs Wharfinger; no task runs yet."""
-        self._driver.create_cluster(CLUSTER)
+        self.driver.create_cluster(CLUSTER)
         self._create_role()
         self._create_registries()
         for alarm in _ALARMS:
-            self._driver.cloudwatch.put_metric_alarm(
+            self.driver.cloudwatch.put_metric_alarm(
                 Namespace="Shop", Statistic="Average", Period=60, EvaluationPeriods=1,
                 Dimensions=[{"Name": "Service", "Value": alarm["AlarmName"].split("-")[0]}],
                 **alarm)
-        self._driver.alarm("web-idle", "OK", [320.0])
-        self._driver.alarm("api-slow", "OK", [120.0])
+        self.driver.alarm("web-idle", "OK", [320.0])
+        self.driver.alarm("api-slow", "OK", [120.0])
         self._create_service("web", "shop/web", "1.2.0", 8080, desired=2)
         self._create_service("api", "shop/api", "release-7", 9090, desired=1)
-        self._driver.ecr.create_repository(repositoryName="shop/reports")
-        self._driver.push_image("shop/reports", "latest")
-        self._driver.ecs.register_task_definition(
+        self.driver.ecr.create_repository(repositoryName="shop/reports")
+        self.driver.push_image("shop/reports", "latest")
+        self.driver.ecs.register_task_definition(
             **_definition("nightly-report", "shop/reports", "latest", 7070))
 
     def endpoints(self, registry: str) -> Dict[str, Dict[str, str]]:
@@ -72,14 +72,14 @@ class World:
     def serving(self, service: str, port: int) -> List[str]:
         """`address:port` of each task that runs and is wanted, sorted: what should be found."""
         return sorted(
-            f"{address_of(t)}:{port}" for t in self._driver.tasks(CLUSTER, service)
+            f"{address_of(t)}:{port}" for t in self.driver.tasks(CLUSTER, service)
             if t["lastStatus"] == "RUNNING")
 
     def picture(self) -> Dict[str, Any]:
         """All that Wharfinger may change, to be compared."""
         services = {}
         for name in ("web", "api"):
-            service = self._driver.service(CLUSTER, name)
+            service = self.driver.service(CLUSTER, name)
             services[name] = {
                 "desired": service["desiredCount"],
                 "definition": service["taskDefinition"].rsplit("/", 1)[-1],
@@ -88,7 +88,7 @@ class World:
         return {
             "services": services,
             "endpoints": {r: self.endpoints(r) for r in REGISTRIES},
-            "revisions": len(self._driver.ecs.list_task_definitions()["taskDefinitionArns"]),
+            "revisions": len(self.driver.ecs.list_task_definitions()["taskDefinitionArns"]),
         }
 
     def _create_role(self) -> None:
@@ -111,12 +111,12 @@ class World:
     def _create_service(
         self, name: str, repository: str, tag: str, port: int, desired: int
     ) -> None:
-        self._driver.ecr.create_repository(repositoryName=repository)
-        self._driver.push_image(repository, tag)
+        self.driver.ecr.create_repository(repositoryName=repository)
+        self.driver.push_image(repository, tag)
         definition = _definition(name, repository, tag, port)
         definition["fieldOfTheFuture"] = FUTURE_FIELD
         register_raw(self._cloud, definition)
-        self._driver.run_service(CLUSTER, name, f"{name}:1", desired)
+        self.driver.run_service(CLUSTER, name, f"{name}:1", desired)
 
 
 def _definition(family: str, repository: str, tag: str, port: int) -> Dict[str, Any]:

@@ -27,6 +27,9 @@ use crate::{ACTIVE, Attempt, Cloud, Delivery, NAME, neighbours, registry, tell};
 /// For how long a call waits for its turn: the lease is held meanwhile.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// How much of an invocation is not waited away: there may be hundreds of other targets to look at.
+const RESERVED: Duration = Duration::from_secs(15);
+
 /// For how long nothing is called after ECS has said that its rate is used up.
 const THROTTLED: SignedDuration = SignedDuration::from_secs(10);
 
@@ -244,7 +247,8 @@ impl<C: Cloud> Rollouts<'_, C> {
         paced: Paced,
         call: impl Future<Output = Result<T, CloudError>>,
     ) -> Result<Result<T, Called>, Fault> {
-        if let Taken::After(at) = pace::take(self.cloud, paced, PATIENCE).await? {
+        let patience = PATIENCE.min(self.cloud.remaining().saturating_sub(RESERVED));
+        if let Taken::After(at) = pace::take(self.cloud, paced, patience).await? {
             return Ok(Err(Called::Later(at)));
         }
         match call.await {

@@ -23,7 +23,7 @@ use wharfinger_cloud::active::Active;
 use wharfinger_cloud::aws::Aws;
 use wharfinger_cloud::config::{ConfigStore, Found};
 use wharfinger_cloud::lease;
-use wharfinger_cloud::pipeline::{Cause, converge};
+use wharfinger_cloud::pipeline::{Cause, Told, converge};
 use wharfinger_cloud::ports::{Bus, Clock, Deployments, Followers, Images, Parameters, Services, TaskDefinitions};
 use wharfinger_cloud::start::{Function, Invocation};
 use wharfinger_cloud::sweep::Scope;
@@ -145,7 +145,7 @@ impl Delivery {
                 telemetry::undecided(NAME, &managed.target, None, cause, decision, cloud.now());
                 Ok(())
             }
-            (Heard::Wanted { .. }, _) => self.converge(cloud, attempt, cause, managed).await,
+            (Heard::Wanted { .. }, _) => self.converge(cloud, attempt, cause, managed).await.map(drop),
         }
     }
 
@@ -201,7 +201,7 @@ impl Delivery {
         moved: &str,
     ) -> Result<(), Fault> {
         if !Stored::read(cloud, &managed.target).await?.is_quiet(attempt, &managed) {
-            return self.converge(cloud, attempt, cause, managed).await;
+            return self.converge(cloud, attempt, cause, managed).await.map(drop);
         }
         let message = format!("{moved}; no image waits for it");
         let decision = Decision::<()>::without_calls(Outcome::Ignore, Reason::new(Code::NothingWaiting, message));
@@ -209,14 +209,14 @@ impl Delivery {
         Ok(())
     }
 
-    /// Converges on one target under its lease.
+    /// Converges on one target under its lease. What became of it; `None` when another invocation has the lease.
     async fn converge(
         &self,
         cloud: &impl Cloud,
         attempt: &Attempt,
         cause: &Cause,
         managed: Managed,
-    ) -> Result<(), Fault> {
+    ) -> Result<Option<Told>, Fault> {
         let target: Target = managed.target.clone();
         let held = lease::hold(cloud, NAME, &target, cause, &attempt.holder, async |lease| {
             let look = observe::look(self, cloud, attempt, managed).await?;
@@ -228,7 +228,7 @@ impl Delivery {
             };
             converge(&rollouts, cloud, cause, look).await
         });
-        held.await.map(drop)
+        held.await
     }
 }
 

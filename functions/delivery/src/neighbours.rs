@@ -47,13 +47,11 @@ pub async fn look(function: &Delivery, cloud: &impl Cloud, managed: &Managed, fa
     if asked.is_empty() {
         return Ok(());
     }
-    let keys: Vec<_> = asked.iter().map(|target| service_key(target)).collect();
-    let items = cloud.get_all(TableName::State, &keys).await?;
-    let items: BTreeMap<String, Item> = items
-        .into_iter()
-        .filter_map(|item| Some((Key::of(&item)?.pk, item)))
-        .collect();
-    let neighbour = |target: &Target| remembered(cloud, items.get(&target.key())).neighbour();
+    let memories = memories(cloud, asked.iter().copied()).await?;
+    let neighbour = |target: &Target| {
+        let memory = memories.get(&target.key());
+        memory.map_or_else(|| Memory::default().neighbour(), Memory::neighbour)
+    };
     let sources: BTreeMap<String, Neighbour> = sources
         .iter()
         .map(|(name, target)| ((*name).to_owned(), neighbour(target)))
@@ -76,16 +74,25 @@ fn source(name: &str) -> Option<Target> {
     Some(Target::service(cluster, service))
 }
 
-/// What a target remembers; what cannot be read is reported and counts as nothing.
-fn remembered(cloud: &impl Cloud, item: Option<&Item>) -> Memory {
-    match item.map(|item| attribute(item, MEMORY)) {
-        Some(Ok(memory)) => memory.unwrap_or_default(),
-        Some(Err(malformed)) => {
+/// What targets remember, by their keys: one `BatchGetItem` for each hundred. What cannot be read is reported and counts as
+/// nothing.
+///
+/// # Errors
+/// When the table cannot be read.
+pub async fn memories<'t>(
+    cloud: &impl Cloud,
+    targets: impl IntoIterator<Item = &'t Target>,
+) -> Result<BTreeMap<String, Memory>, Fault> {
+    let keys: Vec<_> = targets.into_iter().map(service_key).collect();
+    let items = cloud.get_all(TableName::State, &keys).await?;
+    let memory = |item: Item| {
+        let memory = attribute(&item, MEMORY).unwrap_or_else(|malformed| {
             telemetry::malformed(NAME, cloud.now(), &malformed);
-            Memory::default()
-        }
-        None => Memory::default(),
-    }
+            None
+        });
+        Some((Key::of(&item)?.pk, memory?))
+    };
+    Ok(items.into_iter().filter_map(memory).collect())
 }
 
 /// The targets that wait for what this one proves: their rules name it in `after`. Those of a later wave are looked at every

@@ -1,20 +1,22 @@
 //! What the registry holds against what was rolled out: pushes that no event told, and what waits; and what
 //! `apply --linger` asked for.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, stream};
 use wharfinger_cloud::Fault;
 use wharfinger_cloud::active::Row;
-use wharfinger_cloud::pipeline::Cause;
+use wharfinger_cloud::pipeline::{Cause, Told};
 use wharfinger_cloud::ports::TaggedImage;
 use wharfinger_cloud::sweep::{Askable, Pass, Scope};
 use wharfinger_core::config::stored::{Managed, repository_path};
-use wharfinger_core::delivery::{Compiled, Repository, Wish, rule_key};
+use wharfinger_core::delivery::{Compiled, Memory, Repository, Wish, rule_key};
 use wharfinger_core::ids::Target;
+use wharfinger_core::report::Code;
 
 use crate::wishes::Stored;
-use crate::{ACTIVE, AT_ONCE, Attempt, Cloud, Delivery, NAME};
+use crate::{ACTIVE, AT_ONCE, Attempt, Cloud, Delivery, NAME, neighbours};
 
 /// What each repository of our registry holds; `None` when it does not exist.
 type Listings = BTreeMap<String, Option<Vec<TaggedImage>>>;
@@ -52,15 +54,19 @@ pub async fn sweep(
         name: format!("sweep {event_id}"),
         at: None,
     };
-    let (mut listings, mut swept, mut busy) = (Listings::new(), 0, 0);
+    let (mut listings, mut swept, mut busy, mut no_room) = (Listings::new(), 0, 0, false);
     for managed in found.targets.into_iter().filter(concerns) {
         swept += 1;
         let name = managed.target.to_string();
         let result = match waits(cloud, attempt, &managed, &mut listings).await {
-            Ok(false) => Ok(()),
-            Ok(true) => {
+            Ok(None) => Ok(()),
+            Ok(Some(memory)) => {
                 busy += 1;
-                function.converge(cloud, attempt, &cause, managed).await
+                if no_room && memory.waits_for_room() {
+                    continue;
+                }
+                let told = function.converge(cloud, attempt, &cause, managed).await;
+                told.map(|told| no_room |= found_no_room(told.as_ref()))
             }
             Err(fault) => Err(fault),
         };
@@ -73,7 +79,8 @@ pub async fn sweep(
         .await
 }
 
-/// The pass of a minute: what goes on by itself.
+/// The pass of a minute: what goes on by itself. Once the rate of calls leaves no room for one target, those that wait for
+/// nothing else are left to the next pass: there may be hundreds, and each look costs calls as well.
 async fn look_again(function: &Delivery, cloud: &impl Cloud, attempt: &Attempt, event_id: &str) -> Result<(), Fault> {
     let mut rows = ACTIVE.rows(cloud).await?;
     rows.retain(|_, row| row.is_due(cloud.now()));
@@ -87,21 +94,28 @@ async fn look_again(function: &Delivery, cloud: &impl Cloud, attempt: &Attempt, 
         name: format!("sweep {event_id}"),
         at: None,
     };
-    let mut done = rows.clone();
+    let memories = neighbours::memories(cloud, rows.keys()).await?;
+    let (no_room, mut done) = (Cell::new(false), rows.clone());
     let look = async |managed: Managed| {
         let target = managed.target.clone();
-        let result = function.converge(cloud, attempt, &cause, managed).await;
+        if no_room.get() && memories.get(&target.key()).is_some_and(Memory::waits_for_room) {
+            return (target, Ok(Looked::Later));
+        }
+        let told = function.converge(cloud, attempt, &cause, managed).await;
+        let result = told.map(|told| {
+            no_room.set(no_room.get() || found_no_room(told.as_ref()));
+            Looked::Now
+        });
         (target, result)
     };
     let targets = found.targets.into_iter().filter(concerns);
     let mut looks = stream::iter(targets).map(look).buffer_unordered(AT_ONCE);
     while let Some((target, result)) = looks.next().await {
+        let row = done.remove(&target);
         let result = match result {
-            Ok(()) => rest(cloud, &target, done.remove(&target)).await,
-            Err(fault) => {
-                done.remove(&target);
-                Err(fault)
-            }
+            Ok(Looked::Now) => rest(cloud, &target, row).await,
+            Ok(Looked::Later) => Ok(()),
+            Err(fault) => Err(fault),
         };
         pass.part(cloud, target, result);
     }
@@ -112,6 +126,18 @@ async fn look_again(function: &Delivery, cloud: &impl Cloud, attempt: &Attempt, 
         }
     }
     pass.result()
+}
+
+/// Whether the rate of calls left no room for a target.
+fn found_no_room(told: Option<&Told>) -> bool {
+    told.is_some_and(|told| told.reasons.iter().any(|reason| reason.code == Code::Paced))
+}
+
+/// Whether a target was looked at.
+enum Looked {
+    Now,
+    /// The next pass looks.
+    Later,
 }
 
 /// Takes a target out of the set when nothing is to be expected of it any more, and puts the time right when something is.
@@ -130,13 +156,13 @@ pub(crate) fn concerns(managed: &Managed) -> bool {
     !stored.config.delivery.is_empty() || stored.linger_asked.is_some() || stored.back.is_some()
 }
 
-/// Whether a target has something to do, once its wishes were compared with the registry.
+/// What is remembered of a target that has something to do, once its wishes were compared with the registry.
 async fn waits(
     cloud: &impl Cloud,
     attempt: &Attempt,
     managed: &Managed,
     listings: &mut Listings,
-) -> Result<bool, Fault> {
+) -> Result<Option<Memory>, Fault> {
     let stored = Stored::read(cloud, &managed.target).await?;
     let mut news = false;
     for rule in &managed.stored.config.delivery {
@@ -165,7 +191,7 @@ async fn waits(
             news = true;
         }
     }
-    Ok(news || !stored.is_quiet(attempt, managed))
+    Ok((news || !stored.is_quiet(attempt, managed)).then_some(stored.memory))
 }
 
 fn wish(repository: &str, image: &TaggedImage) -> Wish {

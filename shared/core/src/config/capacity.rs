@@ -1,8 +1,9 @@
 //! What happens with a cluster's instances, and with a service whose tasks Spot has no room for.
 
+use std::borrow::Cow;
 use std::num::NonZeroU32;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::{Span, is_default};
@@ -304,14 +305,42 @@ impl SpotFallback {
 /// Where the tasks of a service run while Spot has no room for them.
 ///
 /// It is read as one struct with both keys, as a scaling rule is: so an unknown key or a wrong value is told at its own place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "FallbackKeys", into = "FallbackKeys")]
 pub enum Fallback {
     /// In this other service, `cluster/service`, which takes as many as the first lacks.
     Twin(String),
     /// In the same service, by this capacity provider strategy.
     Strategy(Vec<StrategyItem>),
+}
+
+impl JsonSchema for Fallback {
+    fn schema_name() -> Cow<'static, str> {
+        "Fallback".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let strategy = generator.subschema_for::<Vec<StrategyItem>>();
+        json_schema!({
+            "description": "Where the tasks of a service run while Spot has no room for them.",
+            "oneOf": [
+                {
+                    "description": "In this other service, `cluster/service`, which takes as many as the first lacks.",
+                    "type": "object",
+                    "properties": { "twin": { "type": "string" } },
+                    "required": ["twin"],
+                    "additionalProperties": false,
+                },
+                {
+                    "description": "In the same service, by this capacity provider strategy.",
+                    "type": "object",
+                    "properties": { "strategy": strategy },
+                    "required": ["strategy"],
+                    "additionalProperties": false,
+                },
+            ],
+        })
+    }
 }
 
 /// The keys of a fallback do not fit together.
@@ -326,7 +355,7 @@ pub enum FallbackError {
 }
 
 /// Both keys of a fallback.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename = "Fallback", rename_all = "kebab-case", deny_unknown_fields, default)]
 struct FallbackKeys {
     #[serde(skip_serializing_if = "Option::is_none")]

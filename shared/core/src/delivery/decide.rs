@@ -168,9 +168,13 @@ impl<'a> Look<'a> {
         self.notices.extend(notices);
     }
 
-    /// A decision with these calls.
+    /// A decision with these calls. What they bring out waits until they are made ([`Memory::settle`]): when there is no
+    /// room for them, its wait goes on, and was told.
     fn make(mut self, calls: Calls) -> Decided {
         self.conclude();
+        if calls.intent.is_some() {
+            self.memory.waiting.clone_from(&self.facts.memory.waiting);
+        }
         let mut reasons = calls.reasons;
         reasons.extend(self.others.into_iter().map(|(_, reason)| reason));
         tell_newer(&self.memory, self.facts, &mut reasons);
@@ -339,6 +343,8 @@ impl<'a> Look<'a> {
                         }
                     }
                 }
+                // Of which nothing is registered has not begun.
+                self.memory.intent = self.memory.intent.take().filter(|known| known.registered.is_some());
                 self.hold(held)
             }
             Ok(actions) => {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::notice::{Notice, Stage};
-use super::{Facts, Wish};
+use super::{Facts, Memory, Wish};
 use crate::report::{Code, Reason};
 
 /// The images of a target that wait.
@@ -24,6 +24,15 @@ pub struct Waiting {
     /// Until when, as far as that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+}
+
+impl Memory {
+    /// Whether nothing but the rate of calls keeps its images back.
+    #[must_use]
+    pub fn waits_for_room(&self) -> bool {
+        let alone = |waiting: &Waiting| waiting.codes.iter().all(|code| *code == Code::Paced);
+        !self.is_under_way() && self.waiting.as_ref().is_some_and(alone)
+    }
 }
 
 /// What is found to wait in one look.

@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, reason = "the report is what this program is for")]
 
+mod fanout;
 mod measure;
 mod passes;
 mod report;
@@ -89,5 +90,7 @@ fn run() -> io::Result<()> {
     report::print(&measured, &counted, &sweeps::count()?);
     println!();
     print!("{}", report::of_passes(&passes::all()?));
+    println!();
+    print!("{}", report::of_fanout(&fanout::push(fanout::SERVICES)?));
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::fanout::{self, Did};
 use super::measure::{Counted, ROUNDS, Starts, WARM_EVENTS, percentile};
 use super::passes::{self, Column};
 use super::scenes::Scene;
@@ -186,6 +187,46 @@ pub(crate) fn of_passes(columns: &[Column]) -> String {
         "memory at its peak, kB",
         columns.iter().map(|(.., did)| did.memory.to_string()).collect(),
     );
+    table
+}
+
+/// What a push to many services did.
+pub(crate) fn of_fanout(did: &Did) -> String {
+    let mut table = format!(
+        "AWS calls of one push to {} services, each call {} ms, each deployment {} s\n{:<26}{:>12}{:>12}{:>16}\n",
+        fanout::SERVICES,
+        fanout::CALL.as_millis(),
+        fanout::DEPLOYMENT.as_secs(),
+        "",
+        "calls",
+        "a service",
+        "most in a second"
+    );
+    for (operation, times) in &did.calls {
+        let each = float(times.len()) / float(fanout::SERVICES);
+        let most = did.most_in_a_second(operation);
+        let _ = writeln!(table, "{operation:<26}{:>12}{each:>12.1}{most:>16}", times.len());
+    }
+    let each = float(did.all()) / float(fanout::SERVICES);
+    let _ = writeln!(table, "{:<26}{:>12}{each:>12.1}", "together", did.all());
+    for (kind, count) in &did.invocations {
+        let _ = writeln!(table, "{count} invocations: {kind}");
+    }
+    let _ = writeln!(
+        table,
+        "all sent after {} s and {} passes of a minute, all proved after {} s",
+        did.sent.as_secs(),
+        did.passes,
+        did.proved.as_secs()
+    );
+    for bucket in fanout::BUCKETS {
+        let _ = writeln!(
+            table,
+            "ECS would refuse {} of {}",
+            did.refused(bucket),
+            bucket.0.join(" and ")
+        );
+    }
     table
 }
 

@@ -2,7 +2,7 @@ use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
 use super::{check, web};
-use crate::config::{Capacity, Document, Share};
+use crate::config::{Capacity, Document, Fallback, Share};
 
 fn check_cluster(capacity: Value, expected: Expect) {
     check(

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::asked::{Approved, Back, BackTo};
-use crate::delivery::{ImageFacts, ImageState, Neighbour, Peer, Proof, Pullable};
+use crate::delivery::{ImageFacts, ImageState, Neighbour, Peer, Proof, Pullable, Stage};
 
 fn proof(tag: &str, n: u64, seconds: i64) -> Proof {
     Proof {
@@ -174,6 +174,39 @@ fn nothing_is_called_while_the_rate_leaves_no_room() {
         (Outcome::Wait, vec![Paced])
     );
     assert_eq!(decided.memory.next_look(), Some(jiff::Timestamp::UNIX_EPOCH));
+}
+
+#[test]
+fn that_the_rate_leaves_no_room_is_told_once_until_the_calls_are_made() {
+    let paced = |memory| {
+        let paced = Some(now());
+        decide(
+            &Facts {
+                paced,
+                memory,
+                ..facts()
+            },
+            now(),
+        )
+    };
+    let stages = |decided: &Decided| decided.notices.iter().map(|n| n.stage).collect::<Vec<_>>();
+    let first = paced(facts().memory);
+    assert_eq!(stages(&first), [Stage::Waiting]);
+    assert!(first.memory.waits_for_room());
+    let before = first.memory.waiting.clone();
+    let tries = Facts {
+        memory: first.memory,
+        ..facts()
+    };
+    let mut tries = decide(&tries, now() + jiff::SignedDuration::from_mins(1)).before_call();
+    let again = paced(tries.clone());
+    assert!(again.memory.waits_for_room());
+    assert_eq!((stages(&again), again.memory.waiting), (vec![], before));
+    assert!(!tries.waits_for_room(), "calls may have been made");
+    tries.registered(&arn(8));
+    let told = tries.settle(&facts().target, now());
+    assert_eq!(told.iter().map(|n| n.stage).collect::<Vec<_>>(), [Stage::Started]);
+    assert_eq!(tries.waiting, None);
 }
 
 #[test]
