@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use wharfinger_core::capacity::crash::{Heard, Stops};
+use wharfinger_core::capacity::crash::{Heard, Stops, Told};
 use wharfinger_core::capacity::fallback;
 use wharfinger_core::capacity::placement::{self, Unplaced};
 use wharfinger_core::config::stored::{Managed, ManagedCluster};
@@ -194,7 +194,7 @@ impl Context<'_> {
             Known::No => None,
         };
         let looping = stops.look(rule, service, self.now);
-        reasons.extend(looping.iter().map(wharfinger_core::capacity::crash::Told::reason));
+        reasons.extend(looping.iter().map(Told::reason));
         Ok(Decision::of(Vec::new(), reasons))
     }
 

@@ -9,6 +9,7 @@ use wharfinger_cloud::table::{Item, Malformed};
 use wharfinger_core::capacity::crash::{CrashLoop, Failure, Stops, sentence};
 use wharfinger_core::capacity::fallback;
 use wharfinger_core::config::{Fallback, ServiceCapacity};
+use wharfinger_core::report::Code;
 
 use super::row::{Decided, remembered};
 use crate::output::YELLOW;
@@ -98,8 +99,8 @@ impl OfService {
     }
 
     /// Whether it tells what a reason with this code says.
-    pub(super) fn tells(&self, code: wharfinger_core::report::Code) -> bool {
-        code == wharfinger_core::report::Code::CrashLoop && !self.crash_loops.is_empty()
+    pub(super) fn tells(&self, code: Code) -> bool {
+        code == Code::CrashLoop && !self.crash_loops.is_empty()
     }
 
     /// Prints it for people.

@@ -67,11 +67,11 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
 /// One Query each of the targets and the clusters, then a few calls for each. `None` when there is no such target, which is
 /// told.
 async fn read(cloud: &(impl Table + Newest + Clock), target: Option<&Target>) -> anyhow::Result<Option<Report>> {
+    const UNREAD: &str = "the config table cannot be read";
     let (items, clusters) = tokio::join!(
         cloud.query(TableName::Config, TARGETS),
         cloud.query(TableName::Config, CLUSTERS)
     );
-    const UNREAD: &str = "the config table cannot be read";
     let found = wharfinger_cloud::config::read(items.context(UNREAD)?);
     let clusters = wharfinger_cloud::config::read_clusters(clusters.context(UNREAD)?);
     for malformed in found.malformed.into_iter().chain(clusters.malformed) {
