@@ -27,7 +27,7 @@ pub(super) struct OfService {
     /// The revisions whose tasks stop again and again.
     crash_loops: Vec<Loop>,
     /// The last tasks that failed, the newest last.
-    failures: Vec<Failure>,
+    failures: Vec<Failed>,
     /// Where its tasks run while Spot has no room, where the configuration has a fallback.
     fallback: Option<Elsewhere>,
     /// The last decision in the history.
@@ -40,10 +40,31 @@ pub(super) struct OfService {
 struct Loop {
     /// `family:revision`.
     revision: String,
-    #[serde(flatten)]
-    of: CrashLoop,
+    /// When the first and the last of its tasks failed.
+    since: Timestamp,
+    last: Timestamp,
+    /// How many did, as far as they are kept.
+    failures: usize,
+    /// Why most of them did, as the page of capacity lists it.
+    class: &'static str,
+    container: Option<String>,
+    exit_code: Option<i64>,
     /// The same in words, with what may help.
     why: String,
+}
+
+/// A task that failed.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Failed {
+    at: Timestamp,
+    task: String,
+    revision: String,
+    class: &'static str,
+    container: Option<String>,
+    exit_code: Option<i64>,
+    #[serde(skip)]
+    what: &'static str,
 }
 
 /// Tasks that run elsewhere.
@@ -70,14 +91,9 @@ impl OfService {
         malformed: &mut Vec<Malformed>,
     ) -> Self {
         let stops: Stops = remembered(item, STOPS, malformed);
-        let crash_loops = stops.open().map(|(revision, of)| Loop {
-            revision: revision.to_owned(),
-            of: of.clone(),
-            why: sentence(revision, of),
-        });
         Self {
-            crash_loops: crash_loops.collect(),
-            failures: stops.failures().cloned().collect(),
+            crash_loops: stops.open().map(|(revision, of)| Loop::of(revision, of)).collect(),
+            failures: stops.failures().map(Failed::of).collect(),
             fallback: configured
                 .map(|configured| Elsewhere::of(&configured.spot.fallback, remembered(item, FALLBACK, malformed))),
             decision,
@@ -115,16 +131,45 @@ impl OfService {
             return Ok(());
         }
         for failure in self.failures.iter().rev().take(LAST) {
-            let Failure {
+            let Failed {
                 at,
                 task,
                 revision,
-                class,
+                what,
                 ..
             } = failure;
-            writeln!(out, "    task {task} of {revision} failed at {at}: {}", class.what())?;
+            writeln!(out, "    task {task} of {revision} failed at {at}: {what}")?;
         }
         Ok(())
+    }
+}
+
+impl Loop {
+    fn of(revision: &str, of: &CrashLoop) -> Self {
+        Self {
+            revision: revision.to_owned(),
+            since: of.since,
+            last: of.last,
+            failures: of.failures,
+            class: of.class.as_str(),
+            container: of.container.clone(),
+            exit_code: of.exit_code,
+            why: sentence(revision, of),
+        }
+    }
+}
+
+impl Failed {
+    fn of(failure: &Failure) -> Self {
+        Self {
+            at: failure.at,
+            task: failure.task.clone(),
+            revision: failure.revision.clone(),
+            class: failure.class.as_str(),
+            container: failure.container.clone(),
+            exit_code: failure.exit_code,
+            what: failure.class.what(),
+        }
     }
 }
 

@@ -25,7 +25,7 @@ const KINDS: &[&str] = &[
     "ecs-service-action",
 ];
 
-/// The cluster that an event names.
+/// The cluster that an event names; `prod` where it names none.
 fn cluster(event: &Value) -> &str {
     let detail = &event["detail"];
     let arns = [
@@ -33,8 +33,11 @@ fn cluster(event: &Value) -> &str {
         &detail["containerInstanceArn"],
         &event["resources"][0],
     ];
-    let named = arns.into_iter().filter_map(|arn| arn.as_str()?.split('/').nth(1));
-    named.into_iter().next().unwrap_or("prod")
+    let mut arns = arns
+        .into_iter()
+        .filter_map(Value::as_str)
+        .filter(|arn| arn.starts_with("arn:aws:ecs:"));
+    arns.find_map(|arn| arn.split('/').nth(1)).unwrap_or("prod")
 }
 
 /// What is answered, in a line. Of what is not rejected it is told why, and an action comes with nothing missing.

@@ -81,7 +81,7 @@ fn usage_and_environment_are_exit_code_2_and_told_on_standard_error() {
             "cannot both be standard input",
         ),
         (&["history", "prod/web"], "no Region is set"),
-        (&["history", "prod"], "`prod` is not a target"),
+        (&["history", "prod"], "no Region is set"),
         (
             &["explain", "nope.json", "--config", "w.yaml"],
             "nope.json cannot be read",

@@ -1,5 +1,10 @@
 //! Clusters, and services whose tasks do not stay or run elsewhere.
 
+use serde::de::DeserializeOwned;
+use wharfinger_cloud::table::{AttributeValue, number};
+use wharfinger_core::capacity::crash::Stops;
+use wharfinger_core::capacity::{Causes, Did, fallback, placement};
+
 use super::*;
 
 const CLUSTER: &str = "version: 1
@@ -15,14 +20,24 @@ services:
   plain/web: { scaling: { min: 1, max: 2 } }
 ";
 
-async fn row(table: &Busy, pk: &str, sk: &str, attributes: &[(&str, Value)]) {
+async fn row(table: &Busy, pk: &str, sk: &str, attributes: impl IntoIterator<Item = (&str, AttributeValue)>) {
     let mut item = Item::default();
     item.insert("pk".into(), text(pk));
     item.insert("sk".into(), text(sk));
     for (name, value) in attributes {
-        item.insert((*name).into(), to_attribute("it", value).unwrap());
+        item.insert(name.into(), value);
     }
     table.put(TableName::State, item).await.unwrap();
+}
+
+/// As it is stored of this type.
+fn stored<T: Serialize + DeserializeOwned>(value: Value) -> AttributeValue {
+    to_attribute("it", &serde_json::from_value::<T>(value).unwrap()).unwrap()
+}
+
+async fn of_service<T: Serialize + DeserializeOwned>(table: &Busy, attribute: &str, value: &Value) {
+    let typed: T = serde_json::from_value(value.clone()).unwrap();
+    remember(table, attribute, &typed).await;
 }
 
 async fn told(table: &Busy, target: Option<&str>) -> (Value, String) {
@@ -65,37 +80,24 @@ async fn a_cluster_of_which_nothing_is_known_is_fine() {
 async fn instances_that_go_steps_and_pauses_of_a_cluster_are_told() {
     let table = applied(CLUSTER).await;
     let hook = json!({ "since": "1969-12-31T23:55:00Z", "token": "t", "group": "web", "hook": "drain" });
-    let causes = json!({ "hooks": { "web/drain": hook } });
-    let did = json!({ "drained-at": "1969-12-31T23:55:01Z", "heartbeat-at": "1969-12-31T23:59:00Z" });
-    row(&table, "going#prod", "i-1", &[("causes", causes), ("did", did)]).await;
-    let spot = json!({ "spot": { "at": "1969-12-31T23:59:00Z", "action": "terminate" } });
-    row(&table, "going#prod", "i-2", &[("causes", spot.clone())]).await;
+    let hooked = stored::<Causes>(json!({ "hooks": { "web/drain": hook } }));
+    let did = stored::<Did>(json!({ "drained-at": "1969-12-31T23:55:01Z", "heartbeat-at": "1969-12-31T23:59:00Z" }));
+    row(&table, "going#prod", "i-1", [("causes", hooked), ("did", did)]).await;
+    let causes = json!({ "spot": { "at": "1969-12-31T23:59:00Z", "action": "terminate" } });
+    let spot = || stored::<Causes>(causes.clone());
+    row(&table, "going#prod", "i-2", [("causes", spot())]).await;
     // One that is over, and one that stays.
-    row(
-        &table,
-        "going#prod",
-        "i-3",
-        &[("causes", spot.clone()), ("did", json!({ "over": spot }))],
-    )
-    .await;
-    row(
-        &table,
-        "going#prod",
-        "i-4",
-        &[("causes", json!({ "rebalance": "1969-12-31T23:59:00Z" }))],
-    )
-    .await;
-    row(
-        &table,
-        "unplaced#prod",
-        "web",
-        &[("reason", json!("RESOURCE:CPU")), ("at", json!(-60))],
-    )
-    .await;
-    row(&table, "unplaced#prod", "api", &[]).await;
+    let over = stored::<Did>(json!({ "over": causes }));
+    row(&table, "going#prod", "i-3", [("causes", spot()), ("did", over)]).await;
+    let rebalance = stored::<Causes>(json!({ "rebalance": "1969-12-31T23:59:00Z" }));
+    row(&table, "going#prod", "i-4", [("causes", rebalance)]).await;
+    let lacks = [("reason", text("RESOURCE:CPU")), ("at", number(-60))];
+    row(&table, "unplaced#prod", "web", lacks).await;
+    row(&table, "unplaced#prod", "api", []).await;
     let raise = |from: u32, at: &str| json!({ "group": "web", "from": from, "to": from + 1, "at": at });
     let memory = json!({ "last": raise(3, "1969-12-31T23:58:00Z"), "intent": raise(4, "1969-12-31T23:59:59Z") });
-    row(&table, "cluster#prod", "state", &[("capacity-placement", memory)]).await;
+    let memory = stored::<placement::Memory>(memory);
+    row(&table, "cluster#prod", "state", [("capacity-placement", memory)]).await;
     let (json, text) = told(&table, Some("prod")).await;
     let instances = json["clusters"][0]["capacity"]["instances"].as_array().unwrap();
     let ids: Vec<_> = instances
@@ -141,25 +143,27 @@ prod     2           instances go
 
 #[tokio::test]
 async fn crash_loops_of_a_service_are_told_once_with_their_remedy() {
+    const KEPT: &str = "out-of-memory";
     let table = applied(CLUSTER).await;
-    let failure = |second: u32| {
+    let failure = |second: u32, class: &str| {
         json!({ "at": format!("1969-12-31T23:59:0{second}Z"), "task": format!("t{second}"), "revision": "web:2",
-            "class": "out-of-memory", "container": "app", "exit-code": 137 })
+            "class": class, "container": "app", "exit-code": 137 })
     };
     let looping = json!({
         "since": "1969-12-31T23:59:01Z", "window": "1969-12-31T23:59:01Z", "last": "1969-12-31T23:59:03Z", "failures": 3,
-        "class": "out-of-memory", "container": "app", "exit-code": 137,
+        "class": KEPT, "container": "app", "exit-code": 137,
     });
-    let stops = json!({ "failures": [failure(1), failure(2), failure(3)], "loops": { "web:2": looping } });
-    remember(&table, "stops", &stops).await;
+    let stops =
+        json!({ "failures": [failure(1, KEPT), failure(2, KEPT), failure(3, KEPT)], "loops": { "web:2": looping } });
+    of_service::<Stops>(&table, "stops", &stops).await;
     record(&table, 10, "capacity", Outcome::Wait, Code::CrashLoop).await;
     let web = of_web(&table).await;
     let of = &web["capacity"];
     assert_eq!(
         (&of["crash-loops"][0]["revision"], &of["crash-loops"][0]["class"]),
-        (&json!("web:2"), &json!("out-of-memory"))
+        (&json!("web:2"), &json!("OutOfMemory"))
     );
-    assert_eq!(of["failures"][2], failure(3));
+    assert_eq!(of["failures"][2], failure(3, "OutOfMemory"));
     let (_, text) = told(&table, None).await;
     let sentence = "    tasks of web:2 stop again and again, 3 since 1969-12-31T23:59:01Z: a container needed more memory than \
                     it may have (container `app`); raise `memory` of the container or the task, or find what takes it\n";
@@ -177,7 +181,7 @@ async fn crash_loops_of_a_service_are_told_once_with_their_remedy() {
 async fn a_service_that_runs_elsewhere_is_told_where() {
     let memory = json!({ "twin": "1969-12-31T23:50:00Z", "short": { "since": "1969-12-31T23:48:00Z", "tasks": 3 } });
     let table = applied(CLUSTER).await;
-    remember(&table, "fallback", &memory).await;
+    of_service::<fallback::Memory>(&table, "fallback", &memory).await;
     let fallback = of_web(&table).await["capacity"]["fallback"].take();
     assert_eq!(
         fallback,
@@ -198,7 +202,7 @@ async fn a_service_that_runs_elsewhere_is_told_where() {
     let spot = json!([{ "capacity-provider": "FARGATE_SPOT", "weight": 1 }]);
     let switched =
         json!({ "switched": { "before": spot, "at": "1969-12-31T23:50:00Z", "back": "1969-12-31T23:59:00Z" } });
-    remember(&table, "fallback", &switched).await;
+    of_service::<fallback::Memory>(&table, "fallback", &switched).await;
     let (_, text) = told(&table, Some("prod/web")).await;
     assert!(
         text.ends_with("  fine\n    came back to Spot at 1969-12-31T23:59:00Z\n"),
