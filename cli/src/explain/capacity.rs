@@ -74,6 +74,14 @@ impl Context<'_> {
                 );
                 Ok((None, ignored(Code::NotManaged, message)))
             }
+            of if !causes.values().any(Causes::is_reason_to_go) => {
+                let target = of.first().map(Target::of_cluster);
+                let message = format!(
+                    "nothing of this lets {} go, nor is anything known of it",
+                    names.join(", ")
+                );
+                Ok((target, ignored(Code::NothingGoes, message)))
+            }
             [] => Ok((None, self.nowhere(config, &described, &names.join(", ")))),
             [cluster, ..] => {
                 let target = Target::of_cluster(cluster.clone());

@@ -25,19 +25,16 @@ const KINDS: &[&str] = &[
     "ecs-service-action",
 ];
 
-/// The cluster that an event names; `prod` where it names none.
+/// The cluster that an event names: in the ARN of a service or container instance, or by its own; `prod` where it names none.
 fn cluster(event: &Value) -> &str {
-    let detail = &event["detail"];
-    let arns = [
-        &detail["clusterArn"],
-        &detail["containerInstanceArn"],
-        &event["resources"][0],
-    ];
-    let mut arns = arns
-        .into_iter()
-        .filter_map(Value::as_str)
-        .filter(|arn| arn.starts_with("arn:aws:ecs:"));
-    arns.find_map(|arn| arn.split('/').nth(1)).unwrap_or("prod")
+    let own = named(&event["detail"]["clusterArn"], 2);
+    named(&event["resources"][0], 3).or(own).unwrap_or("prod")
+}
+
+/// The second part of an ARN of ECS that has so many at least.
+fn named(arn: &Value, least: usize) -> Option<&str> {
+    let arn = arn.as_str().filter(|arn| arn.starts_with("arn:aws:ecs:"))?;
+    arn.split('/').nth(1).filter(|_| arn.split('/').count() >= least)
 }
 
 /// What is answered, in a line. Of what is not rejected it is told why, and an action comes with nothing missing.
