@@ -14,6 +14,8 @@ mod capacity;
 mod delivery;
 #[path = "binaries/discovery.rs"]
 mod discovery;
+#[path = "binaries/draining.rs"]
+mod draining;
 #[path = "binaries/failures.rs"]
 mod failures;
 #[path = "binaries/malformed.rs"]

@@ -187,7 +187,7 @@ fn codes() -> String {
 fn pages_name_only_codes_that_there_are() {
     let known: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
     let mut used = BTreeSet::new();
-    for name in ["discovery", "balancing", "scaling", "delivery"] {
+    for name in ["discovery", "balancing", "scaling", "capacity", "delivery"] {
         let page = Page::of(&format!("docs/{name}.md"));
         let section = page.section("Reasons");
         for row in table_rows(&section) {

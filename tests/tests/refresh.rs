@@ -1,4 +1,4 @@
-//! The function of capacity on the world in memory: instances that go, as their groups end them.
+//! The function of capacity on the world in memory: instances that go, as their groups end them, and too few of them.
 
 #![allow(
     clippy::unwrap_used,
@@ -6,11 +6,14 @@
     reason = "a test may stop at the first thing that is wrong"
 )]
 
+#[path = "refresh/shortage.rs"]
+mod shortage;
+
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use wharfinger_capacity::Capacity;
 use wharfinger_cloud::config::CLUSTER_ATTRIBUTE;
-use wharfinger_cloud::table::{TableName, text, to_attribute};
+use wharfinger_cloud::table::{Item, TableName, text, to_attribute};
 use wharfinger_cloud::world::{Caller, Hook, HostNetwork, Order, Shared, World};
 use wharfinger_core::config::Cluster;
 use wharfinger_core::config::stored::CLUSTERS;
@@ -32,17 +35,25 @@ fn world(capacity: &Value) -> Shared {
     let container = json!({ "name": "web", "image": "web:1" });
     let definition = world.define(&json!({ "family": "web", "containerDefinitions": [container] }));
     world.make_service(&target, &definition.unwrap(), TASKS, false);
-    let cluster: Cluster = serde_json::from_value(json!({ "capacity": capacity })).unwrap();
-    let item = [
-        ("pk", text(CLUSTERS)),
-        ("sk", text("prod")),
-        (CLUSTER_ATTRIBUTE, to_attribute("prod", &cluster).unwrap()),
-    ];
-    let item = item.into_iter().map(|(name, value)| (name.to_owned(), value));
-    world.tables.put(TableName::Config, item.collect());
+    configure(&mut world, capacity);
     while move_on(&mut world, usize::MAX) > 0 {}
     world.emitted.clear();
     world.shared()
+}
+
+fn item(pk: &str, sk: &str) -> Item {
+    let mut item = Item::default();
+    item.insert("pk".to_owned(), text(pk));
+    item.insert("sk".to_owned(), text(sk));
+    item
+}
+
+/// Stores what a cluster is to have, as `wharfinger apply` does.
+fn configure(world: &mut World, capacity: &Value) {
+    let cluster: Cluster = serde_json::from_value(json!({ "capacity": capacity })).unwrap();
+    let mut item = item(CLUSTERS, "prod");
+    item.insert(CLUSTER_ATTRIBUTE.to_owned(), to_attribute("prod", &cluster).unwrap());
+    world.tables.put(TableName::Config, item);
 }
 
 /// Makes so many of the moves that the world may make; answers how many.
@@ -113,9 +124,13 @@ fn completed(shared: &Shared) -> Vec<usize> {
     left.collect()
 }
 
-fn running(shared: &Shared) -> usize {
+/// How many tasks of a service run.
+fn running(shared: &Shared, service: &str) -> usize {
     let world = shared.borrow();
-    world.tasks.values().filter(|task| task.is_running()).count()
+    let tasks = world.tasks.values();
+    tasks
+        .filter(|task| task.target.name == service && task.is_running())
+        .count()
 }
 
 #[test]
@@ -126,7 +141,7 @@ fn instances_that_go_at_once_are_empty_when_their_hooks_are_completed() {
     }
     play(&shared, 12, |_| false);
     assert_eq!(completed(&shared), [0; 4]);
-    assert_eq!(u32::try_from(running(&shared)), Ok(TASKS));
+    assert_eq!(u32::try_from(running(&shared, "web")), Ok(TASKS));
     let drained = shared
         .borrow()
         .fleet

@@ -12,6 +12,7 @@ use wharfinger_core::report::{Code, Decision, Outcome, Reason};
 use super::Config;
 use super::capacity::Explained;
 use super::decide::{Call, Context};
+use super::endpoints::both;
 use crate::document::nearest;
 use crate::facts::is_read;
 use crate::output::{BOLD, DIM, GREEN, RED, Show, YELLOW};
@@ -45,10 +46,14 @@ impl About {
     }
 }
 
+/// Why nothing is said of a cluster.
+const NOT_OURS: [Code; 2] = [Code::NotManaged, Code::NotConfigured];
+
 /// What every sweep asks AWS for.
-const SWEEP: [&str; 11] = [
+const SWEEP: [&str; 12] = [
     "ListTasks",
     "DescribeTasks",
+    "ListContainerInstances",
     "DescribeContainerInstances",
     "DescribeInstances",
     "DescribeNetworkInterfaces",
@@ -151,7 +156,16 @@ pub(super) fn explain(context: &Context<'_>, config: &Config, event: &Event) -> 
         Detail::Lifecycle(_) | Detail::Instance(_) | Detail::Health(_) => {
             return Ok(about.of(context.instances(config, event)?));
         }
-        Detail::ContainerInstance(instance) => return Ok(about.of(context.container_instance(config, instance))),
+        Detail::ContainerInstance(instance) => {
+            let (cluster, capacity) = context.container_instance(config, instance);
+            let decision = match context.draining(instance)? {
+                None => capacity,
+                // Who says nothing of the cluster has nothing to add.
+                Some(decided) if capacity.reasons.iter().all(|r| NOT_OURS.contains(&r.code)) => join(decided),
+                Some(decided) => both(join(decided), capacity),
+            };
+            return Ok(about.of((cluster, decision)));
+        }
         Detail::ServiceAction(action) => return Ok(about.of(context.service_action(config, action)?)),
         Detail::Scheduled => return Ok(Answer::sweep(about)),
         Detail::Aside(aside) => return Ok(Answer::without_calls(about, Outcome::Ignore, aside.reason.clone())),

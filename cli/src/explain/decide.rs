@@ -36,6 +36,8 @@ pub(super) struct Context<'a> {
     pub owner: &'a str,
     /// The time.
     pub now: Timestamp,
+    /// The container instance of which the event tells that it drains.
+    pub drains: Option<&'a str>,
 }
 
 impl Context<'_> {

@@ -4,6 +4,7 @@ mod answer;
 mod capacity;
 mod decide;
 mod delivery;
+mod draining;
 mod endpoints;
 mod service;
 
@@ -83,6 +84,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
                 offline: args.config.is_some(),
                 owner: &global.stack,
                 now,
+                drains: None,
             };
             answer::explain(&context, &config, &event)?
         }

@@ -1,12 +1,12 @@
 //! What is known of container instances, their groups, providers and tasks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use wharfinger_core::capacity::{
     AutoScalingGroup, AutoScalingInstance, CapacityProvider, ContainerInstance, Percents, TaskOn,
 };
-use wharfinger_core::event::TaskStateChange;
+use wharfinger_core::event::{TaskStateChange, TaskStatus};
 use wharfinger_core::ids::Target;
 use wharfinger_core::known::Known;
 
@@ -31,6 +31,43 @@ impl Answers {
         self.elements("ListContainerInstances", "containerInstanceArns")
             .next()
             .is_some()
+    }
+
+    /// The ARNs of the container instances that drain, by `DescribeContainerInstances`.
+    pub(crate) fn draining(&self) -> BTreeSet<String> {
+        let instances = self.elements("DescribeContainerInstances", "containerInstances");
+        let drain = instances.filter(|instance| instance.text("status") == Some("DRAINING"));
+        drain
+            .filter_map(|instance| instance.text("containerInstanceArn").map(str::to_owned))
+            .collect()
+    }
+
+    /// Whether `DescribeContainerInstances` says, later than an event, that an instance does not drain.
+    pub(crate) fn drains_no_more(&self, told: &ContainerInstance) -> bool {
+        let mut instances = self.elements("DescribeContainerInstances", "containerInstances");
+        instances.any(|instance| {
+            let version = instance.value.get("version").and_then(Value::as_i64);
+            instance.text("containerInstanceArn") == Some(&told.arn)
+                && version.is_some_and(|version| version > told.version)
+                && instance.text("status") != Some("DRAINING")
+        })
+    }
+
+    /// Every task of `DescribeTasks`, or that there are none, by `ListTasks`.
+    pub(crate) fn tasks(&self) -> anyhow::Result<Known<Vec<TaskStateChange>>> {
+        if !self.has("DescribeTasks") {
+            let none = self.has("ListTasks") && !self.lists_tasks();
+            return Ok(if none { Known::Yes(Vec::new()) } else { Known::No });
+        }
+        let tasks = self.elements("DescribeTasks", "tasks");
+        let read = tasks
+            .map(|task| TaskStateChange::from_describe_tasks(task.value).map_err(|error| self.unusable(&task, error)));
+        read.collect::<anyhow::Result<_>>().map(Known::Yes)
+    }
+
+    /// Whether `ListTasks` names any: then it is known which are to be described.
+    pub(crate) fn lists_tasks(&self) -> bool {
+        self.elements("ListTasks", "taskArns").next().is_some()
     }
 
     /// What `DescribeAutoScalingInstances` says of instances, by their EC2 id.
@@ -93,18 +130,14 @@ impl Answers {
     /// The tasks on a container instance, as `DescribeTasks` has them, or that there are none, by `ListTasks`; `None` when
     /// neither tells.
     pub(crate) fn tasks_on(&self, container_instance: &str) -> anyhow::Result<Option<Vec<TaskOn>>> {
-        if !self.has("DescribeTasks") {
-            let none = self.has("ListTasks") && self.elements("ListTasks", "taskArns").next().is_none();
-            return Ok(none.then(Vec::new));
-        }
-        let tasks = self.elements("DescribeTasks", "tasks");
-        let here = tasks.filter(|task| task.text("containerInstanceArn") == Some(container_instance));
-        let runs = here.filter(|task| task.text("desiredStatus") != Some("STOPPED"));
-        let read = runs.map(|task| {
-            let read = TaskStateChange::from_describe_tasks(task.value).map_err(|error| self.unusable(&task, error))?;
-            Ok(TaskOn::of(&read))
+        let Known::Yes(tasks) = self.tasks()? else {
+            return Ok(None);
+        };
+        let here = tasks.iter().filter(|task| {
+            let host = task.container_instance_arn.as_deref();
+            host == Some(container_instance) && task.desired_status != TaskStatus::Stopped
         });
-        read.collect::<anyhow::Result<_>>().map(Some)
+        Ok(Some(here.map(TaskOn::of).collect()))
     }
 
     /// How far the services of `DescribeServices` may go down and up in a deployment.

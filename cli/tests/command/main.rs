@@ -10,6 +10,7 @@ mod aws;
 mod backtest;
 mod capacity;
 mod corpus;
+mod draining;
 mod endpoints;
 mod events;
 mod explain;

@@ -10,7 +10,9 @@ use wharfinger_cloud::Fault;
 use wharfinger_cloud::active::EACH_MINUTE;
 use wharfinger_cloud::lease::Lease;
 use wharfinger_cloud::pipeline::{self, Applied, Cause, Confirmed, Domain};
-use wharfinger_cloud::table::{Key, TableName, Update, as_number, as_text, attribute, number, text, to_attribute};
+use wharfinger_cloud::table::{
+    Condition, Key, TableName, Update, as_number, as_text, attribute, number, text, to_attribute,
+};
 use wharfinger_cloud::telemetry;
 use wharfinger_core::capacity::AutoScalingGroup;
 use wharfinger_core::capacity::placement::{Action, Facts, Memory, Unplaced, decide};
@@ -35,7 +37,7 @@ const REASON: &str = "reason";
 const AT: &str = "at";
 const TTL: &str = "ttl";
 
-/// For how long an event is believed when `DescribeServices` does not say the same yet.
+/// For how long after an event it is believed when `DescribeServices` does not say the same yet.
 const BELIEVED_FOR: SignedDuration = SignedDuration::from_mins(2);
 
 /// How long a row is kept that nobody looks at.
@@ -60,29 +62,34 @@ pub async fn on_action(
     if rule(managed).is_none() {
         return Ok(());
     }
-    let Some(reason) = &action.reason else {
-        // Which of the two keeps its tasks from starting is in the service's own events.
-        let name = [action.target.name.clone()];
-        let found = cloud.describe_services(&managed.target.cluster, &name).await?;
-        let said = found.into_values().next().and_then(|service| service.unplaceable);
-        let Some(said) = said else { return Ok(()) };
-        note(cloud, &managed.target, &action.target.name, &said.message).await?;
-        return function
-            .converge(cloud, holder, cause, managed, Look::Going, None)
-            .await;
+    let name = &action.target.name;
+    let reason = match &action.reason {
+        Some(reason) => reason.clone(),
+        None => {
+            // Which of the two keeps its tasks from starting is in the service's own events.
+            let found = cloud
+                .describe_services(&managed.target.cluster, std::slice::from_ref(name))
+                .await?;
+            let said = found.into_values().next().and_then(|service| service.unplaceable);
+            let Some(said) = said else { return Ok(()) };
+            said.message
+        }
     };
-    note(cloud, &managed.target, &action.target.name, reason).await?;
+    let at = action.created_at.or(cause.at).unwrap_or_else(|| cloud.now());
+    note(cloud, &managed.target, name, &reason, at).await?;
     function
         .converge(cloud, holder, cause, managed, Look::Going, None)
         .await
 }
 
-async fn note(cloud: &impl Cloud, cluster: &Target, service: &str, reason: &str) -> Result<(), Fault> {
-    let now = cloud.now();
+/// Takes an event down, unless a later one was.
+async fn note(cloud: &impl Cloud, cluster: &Target, service: &str, reason: &str, at: Timestamp) -> Result<(), Fault> {
+    let order = number(at.as_millisecond());
     let update = Update::of(key(cluster, service))
         .set(REASON, text(reason))
-        .set(AT, number(now.as_second()))
-        .set(TTL, number(expiry(now, KEPT_SECONDS)));
+        .set(AT, order.clone())
+        .set(TTL, number(expiry(cloud.now(), KEPT_SECONDS)))
+        .only_if(Condition::Any(vec![Condition::Missing(AT), Condition::Less(AT, order)]));
     cloud.update(TableName::State, update).await?;
     Ok(())
 }
@@ -134,7 +141,7 @@ pub async fn converge_on(
 async fn noted(cloud: &impl Cloud, cluster: &Target) -> Result<BTreeMap<String, (String, Timestamp)>, Fault> {
     let items = cloud.query(TableName::State, &key(cluster, "").pk).await?;
     let read = items.iter().filter_map(|item| {
-        let at = Timestamp::from_second(as_number(item, AT)?).ok()?;
+        let at = Timestamp::from_millisecond(as_number(item, AT)?).ok()?;
         Some((Key::of(item)?.sk, (as_text(item, REASON)?.to_owned(), at)))
     });
     Ok(read.collect())

@@ -18,7 +18,7 @@ use wharfinger_core::service::{Attached, ServiceFacts};
 
 use crate::error::CloudError;
 
-pub use capacity::{AutoScaling, CapacityProviders, ContainerInstances, NotChanged, Upheld};
+pub use capacity::{AutoScaling, CapacityProviders, ContainerInstances, DrainingInstances, NotChanged, Upheld};
 
 /// The time, and how much of the invocation is left.
 pub trait Clock {

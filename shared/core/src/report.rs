@@ -154,6 +154,10 @@ codes! {
     GhostEndpoint,
     /// The owner cannot be proved gone yet.
     OwnerUnknown,
+    /// The instance that the task runs on drains: its endpoints leave, and do not join.
+    HostDraining,
+    /// The instance drains, but no other endpoint of the target is elsewhere: it stays.
+    LastEndpoint,
 
     // Scaling.
     /// A rule wants more tasks.
@@ -387,7 +391,6 @@ pub struct Decision<A> {
 
 impl<A: Effect> Decision<A> {
     /// The same as a dry run: every call is said and none is made.
-    #[must_use]
     pub fn dry(mut self) -> Self {
         if self.actions.is_empty() {
             return self;

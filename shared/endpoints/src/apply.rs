@@ -24,7 +24,7 @@ use wharfinger_core::report::{Decision, Outcome};
 use crate::claims::Stand;
 use crate::look_up::look_up;
 use crate::observe::{ATTEMPTS, INTENDED, LEFT, Look, OPERATIONS, REGISTERED, hold, look, task_key};
-use crate::{Cloud, Endpoints, Side, claims, waiting};
+use crate::{Cloud, Endpoints, Side, claims, draining, waiting};
 
 /// A side and the world, as the pipeline takes them.
 pub struct Converging<'a, S, C> {
@@ -134,8 +134,13 @@ impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
         let drains = task.is_running() && !before.facts.draining.is_empty();
         let done = decision.outcome != Outcome::Wait && !drains;
         let key = task_key::<S::Member>(&task.task_arn, &task.cluster_arn);
-        let confirmation =
+        let mut confirmation =
             ledger::confirmation(key, task.order(), done, beside).take_out(ATTEMPTS, self.cloud.attempt());
+        if task.is_running() {
+            // A mark that came meanwhile would not be heeded by anyone else.
+            let conditions = vec![confirmation.condition, draining::unchanged(before.mark)];
+            confirmation.condition = Condition::All(conditions);
+        }
         let stands = stands(&before, decision, &removed);
         let waiting = waiting::keeping::<S::Member>(task, before.waiting, waits);
         let Some(moved) = self.settle(&before, &stands, confirmation, waiting).await? else {

@@ -27,14 +27,16 @@ impl World {
             "ListContainerInstances" => {
                 let wanted = text("filter").strip_prefix("ec2InstanceId == ");
                 let is_wanted = |one: &&Value| wanted.is_none_or(|wanted| one["ec2InstanceId"] == wanted);
-                let found = self.hosts.values().filter(is_wanted);
+                let status = request.get("status").filter(|status| !status.is_null());
+                let is_in = |one: &&Value| status.is_none_or(|status| one["status"] == *status);
+                let found = self.hosts.values().filter(is_wanted).filter(is_in);
                 let arns: Vec<_> = found.map(|one| &one["containerInstanceArn"]).collect();
                 (200, json!({ "containerInstanceArns": arns }))
             }
             "DescribeContainerInstances" => {
                 let known = names(request, "containerInstances").filter_map(|arn| {
                     let machine = self.container_instances.get(arn);
-                    let bare = machine.map(|machine| json!({ "containerInstanceArn": arn, "ec2InstanceId": machine }));
+                    let bare = machine.map(|machine| container_instance(arn, machine, 0));
                     self.hosts.get(arn).cloned().or(bare)
                 });
                 let known: Vec<_> = known.collect();

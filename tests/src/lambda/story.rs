@@ -96,6 +96,21 @@ pub fn container_instance_arn(id: &str) -> String {
     format!("arn:aws:ecs:{REGION}:{ACCOUNT}:container-instance/prod/{id}")
 }
 
+/// `ECS Container Instance State Change`.
+#[must_use]
+pub fn instance_event(id: &str, version: i64, status: &str) -> Value {
+    let arn = container_instance_arn(id);
+    let detail = json!({
+        "containerInstanceArn": arn,
+        "clusterArn": format!("arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/prod"),
+        "ec2InstanceId": format!("i-{id}"),
+        "agentConnected": true,
+        "status": status,
+        "version": version,
+    });
+    event("aws.ecs", "ECS Container Instance State Change", &json!([arn]), &detail)
+}
+
 /// A service of the cluster `prod` that is as it should be, as `DescribeServices` shows it.
 #[must_use]
 pub fn service(name: &str, count: u32) -> Value {

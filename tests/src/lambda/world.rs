@@ -148,7 +148,12 @@ impl World {
                 } else {
                     format!("service:{}", text("serviceName"))
                 };
-                let running = |task: &&Value| task["group"] == group && task["desiredStatus"] == "RUNNING";
+                let host = text("containerInstance");
+                let asked = |task: &Value| match host {
+                    "" => task["group"] == group,
+                    _ => task["containerInstanceArn"] == host,
+                };
+                let running = |task: &&Value| asked(task) && task["desiredStatus"] == "RUNNING";
                 let arns: Vec<_> = self
                     .tasks
                     .values()

@@ -1,6 +1,5 @@
 //! What happens when a group waits with an instance, and what that costs.
 
-use expect_test::expect;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use wharfinger_tests::lambda::story::{
@@ -8,7 +7,7 @@ use wharfinger_tests::lambda::story::{
 };
 use wharfinger_tests::lambda::{CONFIG_TABLE, Invoked, container_instance, item};
 
-use super::{Rig, has, in_turn};
+use super::{Rig, has};
 
 const TOKEN: &str = "bcd2f1b8-9a78-44d3-8a7a-4dd07d7cf635";
 
@@ -99,12 +98,6 @@ fn a_hook_is_kept_waiting_and_completed_when_its_instance_is_empty() {
         .unwrap();
     let quiet = rig.done(&minute());
     assert_eq!(calls(&quiet, "LifecycleAction"), [""; 0], "{}", rig.said());
-}
-
-#[test]
-fn draining_takes_few_calls() {
-    let rig = rig(2);
-    expect![[r#""#]].assert_eq(&in_turn(&rig.done(&waits())).join("\n"));
 }
 
 #[test]

@@ -113,6 +113,25 @@ fn the_first_sign_of_leaving_starts_them_whatever_it_is() {
 }
 
 #[test]
+fn an_instance_starts_discovery_and_balancing_when_it_drains() {
+    for (status, wanted) in [
+        ("DRAINING", FOLLOW_TASKS),
+        ("ACTIVE", &[]),
+        ("REGISTERING", &[]),
+        ("INACTIVE", &[]),
+    ] {
+        let arn = "arn:aws:ecs:eu-west-1:111122223333:container-instance/prod/0f3b5d0f6c7e4b0f8a1d2c3b4a596877";
+        let detail = json!({ "containerInstanceArn": arn, "status": status, "agentConnected": true, "version": 7 });
+        let event = event("aws.ecs", "ECS Container Instance State Change", &detail);
+        assert!(matches!(
+            Event::parse(&event).unwrap().detail,
+            Detail::ContainerInstance(_)
+        ));
+        assert_eq!(started(&event), wanted, "{status}");
+    }
+}
+
+#[test]
 fn every_state_of_an_alarm_starts_scaling() {
     for state in ["OK", "ALARM", "INSUFFICIENT_DATA"] {
         let detail = json!({ "alarmName": "web-cpu", "state": { "value": state } });

@@ -35,7 +35,8 @@ struct DescribeAutoScalingInstancesResult {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Instance {
-    instance_id: String,
+    #[serde(rename = "InstanceId")]
+    id: String,
     auto_scaling_group_name: String,
     lifecycle_state: String,
     #[serde(default)]
@@ -114,7 +115,7 @@ impl AutoScaling for Aws {
                 .describe_auto_scaling_instances_result;
             let instances = answer.auto_scaling_instances.member.into_iter();
             found.extend(instances.map(|instance| AutoScalingInstance {
-                instance_id: instance.instance_id,
+                instance_id: instance.id,
                 group: instance.auto_scaling_group_name,
                 lifecycle_state: instance.lifecycle_state,
                 health_status: instance.health_status,

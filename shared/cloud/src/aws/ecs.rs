@@ -130,28 +130,24 @@ fn task(task: Task) -> Option<TaskStateChange> {
         stopped_at: task.stopped_at.and_then(timestamp),
         stop_code: task.stop_code.map(|code| code.as_str().to_owned()),
         stopped_reason: task.stopped_reason,
-        containers: containers
-            .iter()
-            .filter_map(|c| {
-                let port = |p: Option<i32>| p.and_then(|p| u16::try_from(p).ok());
-                Some(Container {
-                    name: c.name.clone()?,
-                    image: c.image.clone(),
-                    image_digest: c.image_digest.clone(),
-                    network_bindings: c
-                        .network_bindings()
-                        .iter()
-                        .map(|b| NetworkBinding {
-                            container_port: port(b.container_port),
-                            host_port: port(b.host_port),
-                            container_port_range: b.container_port_range.clone(),
-                        })
-                        .collect(),
-                    exit_code: c.exit_code.map(i64::from),
-                    reason: c.reason.clone(),
-                })
-            })
-            .collect(),
+        containers: containers.iter().filter_map(container).collect(),
+    })
+}
+
+fn container(container: &SdkContainer) -> Option<Container> {
+    let port = |p: Option<i32>| p.and_then(|p| u16::try_from(p).ok());
+    let bindings = container.network_bindings().iter().map(|b| NetworkBinding {
+        container_port: port(b.container_port),
+        host_port: port(b.host_port),
+        container_port_range: b.container_port_range.clone(),
+    });
+    Some(Container {
+        name: container.name.clone()?,
+        image: container.image.clone(),
+        image_digest: container.image_digest.clone(),
+        network_bindings: bindings.collect(),
+        exit_code: container.exit_code.map(i64::from),
+        reason: container.reason.clone(),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use aws_sdk_ecs::operation::describe_container_instances::DescribeContainerInstancesError;
 use aws_sdk_ecs::operation::list_container_instances::ListContainerInstancesError;
+use aws_sdk_ecs::operation::list_container_instances::builders::ListContainerInstancesFluentBuilder;
 use aws_sdk_ecs::types::{
     CapacityProvider as SdkProvider, ContainerInstance as SdkInstance, ContainerInstanceStatus, DesiredStatus,
     ManagedDraining, ManagedScaling, ManagedScalingStatus,
@@ -13,7 +14,7 @@ use wharfinger_core::ids::TaskArn;
 use super::ecs::task_arns;
 use super::{Aws, sdk};
 use crate::error::CloudError;
-use crate::ports::{CapacityProviders, ContainerInstances, NotChanged};
+use crate::ports::{CapacityProviders, ContainerInstances, DrainingInstances, NotChanged};
 
 /// How many container instances one call changes (ECS API reference, `UpdateContainerInstancesState`).
 const CHANGED_AT_ONCE: usize = 10;
@@ -22,27 +23,6 @@ const CHANGED_AT_ONCE: usize = 10;
 const PROVIDERS_AT_ONCE: usize = 10;
 
 impl Aws {
-    /// The ARNs of a cluster's container instances, every page; none of a cluster that does not exist.
-    async fn listed(&self, cluster: &str, filter: Option<String>) -> Result<Vec<String>, CloudError> {
-        let request = self.ecs.list_container_instances().cluster(cluster).set_filter(filter);
-        let mut pages = request.into_paginator().send();
-        let mut arns = Vec::new();
-        while let Some(page) = pages.next().await {
-            match page {
-                Ok(page) => arns.extend(page.container_instance_arns.unwrap_or_default()),
-                Err(error)
-                    if error
-                        .as_service_error()
-                        .is_some_and(ListContainerInstancesError::is_cluster_not_found_exception) =>
-                {
-                    return Ok(Vec::new());
-                }
-                Err(error) => return Err(sdk::error("ListContainerInstances", &error)),
-            }
-        }
-        Ok(arns)
-    }
-
     /// `DescribeContainerInstances`, 100 at a time, as ECS answers it; absent are those that it does not know.
     pub(super) async fn described(&self, cluster: &str, arns: &[String]) -> Result<Vec<SdkInstance>, CloudError> {
         let mut found = Vec::new();
@@ -67,8 +47,28 @@ impl Aws {
     }
 }
 
+/// The ARNs of container instances, every page; none of a cluster that does not exist.
+async fn listed(request: ListContainerInstancesFluentBuilder) -> Result<Vec<String>, CloudError> {
+    let mut pages = request.into_paginator().send();
+    let mut arns = Vec::new();
+    while let Some(page) = pages.next().await {
+        match page {
+            Ok(page) => arns.extend(page.container_instance_arns.unwrap_or_default()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(ListContainerInstancesError::is_cluster_not_found_exception) =>
+            {
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(sdk::error("ListContainerInstances", &error)),
+        }
+    }
+    Ok(arns)
+}
+
 /// The same rule as for raw JSON; the cluster that was asked for stands in for what an old ARN lacks.
-fn instance(cluster: &str, instance: SdkInstance) -> Option<ContainerInstance> {
+fn instance(cluster: &str, instance: &SdkInstance) -> Option<ContainerInstance> {
     let raw = json!({
         "containerInstanceArn": instance.container_instance_arn,
         "clusterArn": cluster,
@@ -97,6 +97,34 @@ fn provider(provider: SdkProvider) -> Option<CapacityProvider> {
     CapacityProvider::parse(&json!({ "name": provider.name, "autoScalingGroupProvider": group.unwrap_or(Value::Null) }))
 }
 
+impl DrainingInstances for Aws {
+    async fn draining(&self, cluster: &str) -> Result<Vec<String>, CloudError> {
+        let request = self.ecs.list_container_instances().cluster(cluster);
+        let request = request.status(ContainerInstanceStatus::Draining);
+        self.within("ListContainerInstances", listed(request)).await
+    }
+
+    async fn describe_container_instances(
+        &self,
+        cluster: &str,
+        arns: &[String],
+    ) -> Result<Vec<ContainerInstance>, CloudError> {
+        let call = self.described(cluster, arns);
+        let found = self.within("DescribeContainerInstances", call).await?;
+        Ok(found.iter().filter_map(|one| instance(cluster, one)).collect())
+    }
+
+    async fn tasks_on(&self, cluster: &str, container_instance: &str) -> Result<Vec<TaskArn>, CloudError> {
+        let request = self
+            .ecs
+            .list_tasks()
+            .cluster(cluster)
+            .desired_status(DesiredStatus::Running)
+            .container_instance(container_instance);
+        self.within("ListTasks", task_arns(request)).await
+    }
+}
+
 impl ContainerInstances for Aws {
     async fn container_instances(
         &self,
@@ -109,25 +137,14 @@ impl ContainerInstances for Aws {
             Some([one]) => Some(format!("ec2InstanceId == {one}")),
             Some(_) | None => None,
         };
-        let arns = self
-            .within("ListContainerInstances", self.listed(cluster, filter))
-            .await?;
+        let request = self.ecs.list_container_instances().cluster(cluster).set_filter(filter);
+        let arns = self.within("ListContainerInstances", listed(request)).await?;
         let mut found = self.describe_container_instances(cluster, &arns).await?;
         found.retain(|one| {
             let id = one.ec2_instance_id.as_ref();
             ec2_instances.is_none_or(|wanted| id.is_some_and(|id| wanted.contains(id)))
         });
         Ok(found)
-    }
-
-    async fn describe_container_instances(
-        &self,
-        cluster: &str,
-        arns: &[String],
-    ) -> Result<Vec<ContainerInstance>, CloudError> {
-        let call = self.described(cluster, arns);
-        let found = self.within("DescribeContainerInstances", call).await?;
-        Ok(found.into_iter().filter_map(|one| instance(cluster, one)).collect())
     }
 
     async fn set_container_instances_state(
@@ -163,16 +180,6 @@ impl ContainerInstances for Aws {
             Ok(not_changed)
         };
         self.within(OPERATION, call).await
-    }
-
-    async fn tasks_on(&self, cluster: &str, container_instance: &str) -> Result<Vec<TaskArn>, CloudError> {
-        let request = self
-            .ecs
-            .list_tasks()
-            .cluster(cluster)
-            .desired_status(DesiredStatus::Running)
-            .container_instance(container_instance);
-        self.within("ListTasks", task_arns(request)).await
     }
 
     async fn stop_task(&self, cluster: &str, task: &TaskArn, reason: &str) -> Result<(), CloudError> {

@@ -16,21 +16,30 @@ pub struct NotChanged {
     pub reason: String,
 }
 
-/// The container instances of a cluster.
-pub trait ContainerInstances {
-    /// `ListContainerInstances`, every page, then `DescribeContainerInstances`, 100 at a time: those of the EC2 instances, or
-    /// all. Neither those that ECS has forgotten nor those of a cluster that does not exist are there.
-    async fn container_instances(
-        &self,
-        cluster: &str,
-        ec2_instances: Option<&[String]>,
-    ) -> Result<Vec<ContainerInstance>, CloudError>;
+/// Which container instances of a cluster drain, and what runs on them.
+pub trait DrainingInstances {
+    /// `ListContainerInstances` whose status is DRAINING, every page, by ARN; none of a cluster that does not exist.
+    async fn draining(&self, cluster: &str) -> Result<Vec<String>, CloudError>;
 
     /// `DescribeContainerInstances` by ARN, 100 at a time; absent are those that ECS does not know.
     async fn describe_container_instances(
         &self,
         cluster: &str,
         arns: &[String],
+    ) -> Result<Vec<ContainerInstance>, CloudError>;
+
+    /// `ListTasks` of a container instance whose desired status is RUNNING, every page.
+    async fn tasks_on(&self, cluster: &str, container_instance: &str) -> Result<Vec<TaskArn>, CloudError>;
+}
+
+/// The container instances of a cluster.
+pub trait ContainerInstances: DrainingInstances {
+    /// `ListContainerInstances`, every page, then `DescribeContainerInstances`, 100 at a time: those of the EC2 instances, or
+    /// all. Neither those that ECS has forgotten nor those of a cluster that does not exist are there.
+    async fn container_instances(
+        &self,
+        cluster: &str,
+        ec2_instances: Option<&[String]>,
     ) -> Result<Vec<ContainerInstance>, CloudError>;
 
     /// `UpdateContainerInstancesState` to ACTIVE or DRAINING, 10 at a time; the same again changes nothing. The answer is
@@ -41,9 +50,6 @@ pub trait ContainerInstances {
         arns: &[String],
         state: State,
     ) -> Result<Vec<NotChanged>, CloudError>;
-
-    /// `ListTasks` of a container instance whose desired status is RUNNING, every page.
-    async fn tasks_on(&self, cluster: &str, container_instance: &str) -> Result<Vec<TaskArn>, CloudError>;
 
     /// `StopTask`; of a task that has stopped, or is forgotten, it is done already.
     async fn stop_task(&self, cluster: &str, task: &TaskArn, reason: &str) -> Result<(), CloudError>;

@@ -170,7 +170,7 @@ impl World {
         machine.is_some_and(|machine| machine.status == InstanceStatus::Draining)
     }
 
-    fn change_machine(&mut self, arn: &str, change: impl FnOnce(&mut Machine) -> bool) {
+    pub(super) fn change_machine(&mut self, arn: &str, change: impl FnOnce(&mut Machine) -> bool) {
         let Some(machine) = self.fleet.machines.get_mut(arn) else {
             return;
         };
@@ -184,7 +184,8 @@ impl World {
         if self.unheard {
             return;
         }
-        if let Some(mut detail) = self.machine_json(arn) {
+        if let Some(machine) = self.fleet.machines.get(arn) {
+            let mut detail = self.machine_json(arn, machine);
             // The event lacks the counts.
             if let Some(fields) = detail.as_object_mut() {
                 fields.remove("runningTasksCount");
@@ -199,14 +200,13 @@ impl World {
         }
     }
 
-    fn machine_json(&self, arn: &str) -> Option<Value> {
-        let machine = self.fleet.machines.get(arn)?;
+    pub(super) fn machine_json(&self, arn: &str, machine: &Machine) -> Value {
         let here = self.on(arn);
         let running = here
             .iter()
             .filter(|arn| self.tasks.get(*arn).is_some_and(|task| !task.is_starting()));
         let running = running.count();
-        Some(json!({
+        json!({
             "containerInstanceArn": arn,
             "clusterArn": format!("arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{}", machine.cluster),
             "ec2InstanceId": machine.id,
@@ -217,7 +217,7 @@ impl World {
             "capacityProviderName": machine.provider,
             "version": machine.version,
             "registeredAt": machine.registered_at.to_string(),
-        }))
+        })
     }
 
     pub(super) fn ordered(&mut self, order: Order) {
@@ -225,13 +225,10 @@ impl World {
         self.fleet.orders.push((self.now, caller, order));
     }
 
-    fn described_instances(&self, cluster: &str, pick: impl Fn(&String, &Machine) -> bool) -> Vec<ContainerInstance> {
-        let of = self
-            .fleet
-            .machines
-            .iter()
-            .filter(|(arn, machine)| machine.cluster == cluster && pick(arn, machine));
-        of.filter_map(|(arn, _)| ContainerInstance::parse(&self.machine_json(arn)?).ok())
+    fn described_instances(&self, cluster: &str, pick: impl Fn(&Machine) -> bool) -> Vec<ContainerInstance> {
+        let machines = self.fleet.machines.iter();
+        let of = machines.filter(|(_, machine)| machine.cluster == cluster && pick(machine));
+        of.filter_map(|(arn, machine)| ContainerInstance::parse(&self.machine_json(arn, machine)).ok())
             .collect()
     }
 
@@ -277,22 +274,11 @@ impl ContainerInstances for Caller {
         let wanted: Option<BTreeSet<_>> = ec2_instances.map(|ids| ids.iter().collect());
         let list = |world: &World| {
             let is_wanted = |machine: &Machine| wanted.as_ref().is_none_or(|ids| ids.contains(&machine.id));
-            Ok(world.described_instances(cluster, |_, machine| !machine.status.is_gone() && is_wanted(machine)))
+            Ok(world.described_instances(cluster, |machine| !machine.status.is_gone() && is_wanted(machine)))
         };
         let brief = |found: &Vec<_>| format!("{} instance(s)", found.len());
         self.read("ListContainerInstances", || cluster.to_owned(), list, brief)
             .await
-    }
-
-    async fn describe_container_instances(
-        &self,
-        cluster: &str,
-        arns: &[String],
-    ) -> Result<Vec<ContainerInstance>, CloudError> {
-        let describe = |world: &World| Ok(world.described_instances(cluster, |arn, _| arns.contains(arn)));
-        let argument = || format!("{} container instance(s)", arns.len());
-        let brief = |found: &Vec<_>| format!("{} instance(s)", found.len());
-        self.read("DescribeContainerInstances", argument, describe, brief).await
     }
 
     async fn set_container_instances_state(
@@ -305,20 +291,6 @@ impl ContainerInstances for Caller {
         let argument = || format!("{} instance(s) {state:?}", arns.len());
         let brief = |failed: &Vec<_>| format!("{} not changed", failed.len());
         self.write("UpdateContainerInstancesState", argument, set, brief).await
-    }
-
-    async fn tasks_on(&self, cluster: &str, container_instance: &str) -> Result<Vec<TaskArn>, CloudError> {
-        let list = |world: &World| {
-            let here = world.on(container_instance).into_iter();
-            let wanted = here.filter(|arn| {
-                let task = world.tasks.get(arn);
-                task.is_some_and(|task| task.wanted && task.target.cluster == cluster)
-            });
-            Ok(wanted.filter_map(|arn| arn.parse().ok()).collect())
-        };
-        let brief = |found: &Vec<_>| format!("{} task(s)", found.len());
-        self.read("ListTasks", || container_instance.to_owned(), list, brief)
-            .await
     }
 
     async fn stop_task(&self, _: &str, task: &TaskArn, reason: &str) -> Result<(), CloudError> {

@@ -19,6 +19,7 @@ mod gate;
 mod groups;
 mod hosts;
 mod images;
+mod instances;
 mod placement;
 mod registry;
 mod scaling;

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use wharfinger_core::config::StrategyItem;
 use wharfinger_core::ids::Target;
-use wharfinger_core::service::{DeploymentFacts, ServiceFacts};
+use wharfinger_core::service::{DeploymentFacts, ServiceFacts, Unplaceable};
 
 use super::{ACCOUNT, Caller, Change, Move, REGION, World};
 use crate::error::{CloudError, Kind};
@@ -233,6 +233,7 @@ impl World {
             task_definition: service.primary()?.definition.clone(),
             deployment_controller: "ECS".into(),
             deployments: service.deployments.iter().enumerate().map(deployment).collect(),
+            unplaceable: self.unplaceable(target, service),
             current_service_deployment: service
                 .primary()
                 .filter(|d| d.rollout == Rollout::InProgress)
@@ -242,6 +243,20 @@ impl World {
             minimum_healthy_percent: Some(service.percents.0.into()),
             maximum_percent: Some(service.percents.1.into()),
             ..ServiceFacts::default()
+        })
+    }
+
+    /// That ECS finds no place for another task, as long as it finds none.
+    fn unplaceable(&self, target: &Target, service: &Service) -> Option<Unplaceable> {
+        let wanted = self.tasks.values().filter(|t| t.target == *target && t.wanted).count();
+        let lacks = wanted < usize::try_from(service.desired).unwrap_or_default();
+        (lacks && !self.has_room(target)).then(|| Unplaceable {
+            at: self.now,
+            message: format!(
+                "(service {}) was unable to place a task because no container instance met all of its requirements. \
+                 The closest matching container-instance is already using a port required by your task.",
+                target.name
+            ),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{ContainerInstance, Facts, Going, Hook, Scheduled, SpotNotice};
+use super::{AutoScalingInstance, ContainerInstance, Facts, Going, Hook, Scheduled, SpotNotice};
 use crate::config::{MaintenanceAction, Rebalance};
 use crate::event::{InstanceState, SpotAction};
 use crate::report::Code;
@@ -103,7 +103,8 @@ pub(super) fn is_waiting(facts: &Facts, id: &str) -> bool {
 /// pool.
 fn came_back(facts: &Facts, id: &str, going: &Going, hook: &Hook, now: Timestamp) -> bool {
     let over = going.did.completed.get(&hook.token).copied().unwrap_or(hook.since);
-    facts.scaling_of(id).is_some_and(|scaling| scaling.is_in_service()) && now.duration_since(over) >= SETTLES
+    let scaling = facts.scaling_of(id);
+    scaling.is_some_and(AutoScalingInstance::is_in_service) && now.duration_since(over) >= SETTLES
 }
 
 /// Whether an instance that Spot stopped runs again.

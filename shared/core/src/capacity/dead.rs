@@ -63,48 +63,59 @@ pub(super) fn replace(facts: &Facts, plan: &mut Plan, now: Timestamp) {
     dead.sort_by_key(|(since, id, _)| (*since, *id));
     // What was given up and is still there is being replaced.
     let begun = registered().filter(|(id, _)| {
-        facts
-            .going
-            .get(*id)
-            .is_some_and(|going| going.did.unhealthy_at.is_some())
+        let going = facts.going.get(*id);
+        going.is_some_and(|going| going.did.unhealthy_at.is_some())
     });
-    let most = config.at_most.of(all);
-    let mut room = most.saturating_sub(begun.count());
+    let mut room = Room {
+        left: config.at_most.of(all).saturating_sub(begun.count()),
+        most: config.at_most.of(all),
+        all,
+    };
     for (since, id, instance) in dead {
         let silence = format!("its agent is disconnected since {since}");
-        if config.action == DisconnectedAction::Report {
-            plan.said.of(Code::AgentDisconnected, id, silence);
-            continue;
-        }
-        match replaceable(facts, id) {
-            Replaceable::Unknown => {
-                plan.said.of(
-                    Code::AgentDisconnected,
-                    id,
-                    format!("{silence}, and what group it is in is not known"),
-                );
-                plan.missing.push("DescribeAutoScalingInstances");
-            }
-            Replaceable::No(why) => plan
-                .said
-                .of(Code::AgentDisconnected, id, format!("{silence}, and {why}")),
-            Replaceable::Yes(_) if room == 0 => {
-                let message = format!("{silence}; {most} of {all} at a time are replaced");
-                plan.said.of(Code::ReplacementPaced, id, message);
-                plan.waits = true;
-            }
-            Replaceable::Yes(scaling) => {
-                room -= 1;
-                give_up(facts, plan, id, instance, now);
-                plan.said.of(
-                    Code::InstanceReplaced,
-                    id,
-                    format!("{silence}: {} replaces it", scaling.group),
-                );
-            }
-        }
+        let (code, then) = match config.action {
+            DisconnectedAction::Report => (Code::AgentDisconnected, String::new()),
+            DisconnectedAction::Replace => give_up_if(facts, plan, &mut room, id, instance, now),
+        };
+        plan.said.of(code, id, silence + &then);
     }
     again(facts, plan);
+}
+
+/// How many instances may be given up.
+struct Room {
+    left: usize,
+    most: usize,
+    all: usize,
+}
+
+/// Gives one up if its group replaces it and there is room; what is said after since when it is silent.
+fn give_up_if(
+    facts: &Facts,
+    plan: &mut Plan,
+    room: &mut Room,
+    id: &str,
+    instance: &ContainerInstance,
+    now: Timestamp,
+) -> (Code, String) {
+    match replaceable(facts, id) {
+        Replaceable::Unknown => {
+            plan.missing.push("DescribeAutoScalingInstances");
+            let message = ", and what group it is in is not known".to_owned();
+            (Code::AgentDisconnected, message)
+        }
+        Replaceable::No(why) => (Code::AgentDisconnected, format!(", and {why}")),
+        Replaceable::Yes(_) if room.left == 0 => {
+            plan.waits = true;
+            let message = format!("; {} of {} at a time are replaced", room.most, room.all);
+            (Code::ReplacementPaced, message)
+        }
+        Replaceable::Yes(scaling) => {
+            room.left -= 1;
+            give_up(facts, plan, id, instance, now);
+            (Code::InstanceReplaced, format!(": {} replaces it", scaling.group))
+        }
+    }
 }
 
 /// Those that are silent for long enough, have been looked at twice, and do not go anyway.

@@ -128,16 +128,14 @@ fn look(facts: &Facts, plan: &mut Plan, id: &str, going: &Going, now: Timestamp)
         plan.did(id).over = Some(found.causes);
         return;
     }
-    match goes(facts, id, &found, now) {
-        Some(cause) => drain::drain(facts, plan, id, &found, cause, instance, now),
-        None => {
-            if let Some((code, why)) = stays(facts, going, now) {
-                plan.waits |= code == Code::MaintenanceLater;
-                plan.said.of(code, id, why);
-            }
-            returns::returns(facts, plan, id, &found, instance, now);
-        }
+    if let Some(cause) = goes(facts, id, &found, now) {
+        return drain::drain(facts, plan, id, &found, cause, instance, now);
     }
+    if let Some((code, why)) = stays(facts, going, now) {
+        plan.waits |= code == Code::MaintenanceLater;
+        plan.said.of(code, id, why);
+    }
+    returns::returns(facts, plan, id, &found, instance, now);
 }
 
 /// No answer tells of the instances.

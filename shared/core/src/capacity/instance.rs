@@ -123,7 +123,7 @@ impl ContainerInstance {
     fn read(instance: &Value, at: &str) -> Result<Self, String> {
         let arn = text(instance, "containerInstanceArn")
             .ok_or_else(|| format!("`{at}containerInstanceArn` is missing or no text"))?;
-        let in_arn = cluster_in(arn)
+        let in_arn = named(arn)
             .ok_or_else(|| format!("`{at}containerInstanceArn`: `{arn}` is not the ARN of a container instance"))?;
         let agent_connected = instance
             .get("agentConnected")
@@ -137,7 +137,7 @@ impl ContainerInstance {
         let said = text(instance, "clusterArn").filter(|arn| !arn.is_empty());
         Ok(Self {
             arn: arn.to_owned(),
-            cluster: said.map(cluster_name).or(in_arn).map(str::to_owned),
+            cluster: said.map(cluster_name).or(in_arn.cluster).map(str::to_owned),
             ec2_instance_id: owned("ec2InstanceId"),
             status: instance
                 .get("status")
@@ -162,17 +162,23 @@ impl ContainerInstance {
     }
 }
 
-/// The cluster that the ARN of a container instance names: `…:container-instance/cluster/id`; the old form
-/// `…:container-instance/id` names none. `None` when it is no such ARN.
-fn cluster_in(arn: &str) -> Option<Option<&str>> {
+/// What the ARN of a container instance names: `…:container-instance/cluster/id`, or the old form
+/// `…:container-instance/id` without a cluster.
+struct Named<'a> {
+    cluster: Option<&'a str>,
+}
+
+/// `None` when it is no such ARN.
+fn named(arn: &str) -> Option<Named<'_>> {
     let path = Arn::parse(arn)
         .filter(|arn| arn.service == "ecs")?
         .resource
         .strip_prefix("container-instance/")?;
-    match path.split_once('/') {
-        None => (!path.is_empty()).then_some(None),
-        Some((cluster, id)) => (!cluster.is_empty() && !id.is_empty()).then_some(Some(cluster)),
-    }
+    let (cluster, id) = match path.split_once('/') {
+        None => (None, path),
+        Some((cluster, id)) => (Some(cluster), id),
+    };
+    (!id.is_empty() && cluster != Some("")).then_some(Named { cluster })
 }
 
 #[cfg(test)]

@@ -50,6 +50,7 @@ impl Unplaced {
         let lacks = [
             "insufficient",
             "doesn't have enough",
+            "already using a port",
             "no container instances were found",
         ];
         lacks.iter().any(|words| reason.contains(words))

@@ -28,11 +28,10 @@ impl Said {
         let reason = |(code, mut messages): (Code, Vec<String>)| {
             let more = messages.len().saturating_sub(NAMED);
             messages.truncate(NAMED);
-            let mut message = messages.join("; ");
             if more > 0 {
-                message.push_str(&format!("; and {more} more"));
+                messages.push(format!("and {more} more"));
             }
-            Reason::new(code, message)
+            Reason::new(code, messages.join("; "))
         };
         self.0.into_iter().map(reason).collect()
     }

@@ -228,7 +228,6 @@ impl Placement {
         Span::minutes(5)
     }
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     fn is_usual(cooldown: &Span) -> bool {
         *cooldown == Self::cooldown()
     }
@@ -287,7 +286,6 @@ impl SpotFallback {
         Span::minutes(2)
     }
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     fn is_after(span: &Span) -> bool {
         *span == Self::after()
     }
@@ -296,7 +294,6 @@ impl SpotFallback {
         Span::minutes(10)
     }
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     fn is_return_after(span: &Span) -> bool {
         *span == Self::return_after()
     }

@@ -35,6 +35,18 @@ fn described(numbers: &[u32]) -> String {
 const NO_CLUSTER: &str = r#"{"__type":"ClusterNotFoundException","message":"Cluster not found."}"#;
 
 #[test]
+fn those_that_drain_are_listed_by_every_page() {
+    let answers = [(200, listed(&[1], Some("more"))), (200, listed(&[2], None))];
+    let answers: Vec<_> = answers.iter().map(|(status, body)| (*status, body.as_str())).collect();
+    let (found, asked) = replay(&answers, async |aws| aws.draining("prod").await);
+    assert_eq!(found, Ok(vec![arn(1), arn(2)]));
+    assert_eq!(asked[0].json(), json!({ "cluster": "prod", "status": "DRAINING" }));
+    assert_eq!(asked[1].json()["nextToken"], "more");
+    let (found, _) = replay(&[(400, NO_CLUSTER)], async |aws| aws.draining("prod").await);
+    assert_eq!(found, Ok(vec![]));
+}
+
+#[test]
 fn one_instance_is_filtered_for() {
     let answers = [(200, listed(&[1], None)), (200, described(&[1]))];
     let answers: Vec<_> = answers.iter().map(|(status, body)| (*status, body.as_str())).collect();

@@ -8,7 +8,7 @@ use wharfinger_core::ids::Target;
 
 use super::super::{Hook, HostNetwork, Move, Shared};
 use super::*;
-use crate::ports::{AutoScaling, Upheld};
+use crate::ports::{AutoScaling, DrainingInstances, Upheld};
 
 const TIMEOUT: SignedDuration = SignedDuration::from_mins(2);
 

@@ -81,6 +81,10 @@ fn what_an_instance_would_help() {
             true,
         ),
         (
+            "(service web) was unable to place a task because no container instance met all of its requirements. The closest matching container-instance 1 is already using a port required by your task.",
+            true,
+        ),
+        (
             "(service web) was unable to place a task. Reason: Capacity is unavailable at this time.",
             false,
         ),

@@ -50,12 +50,24 @@ fn a_hook_is_drained_for_heartbeaten_and_completed_when_empty() {
           RecordLifecycleActionHeartbeat {"LifecycleHookName":"drain","AutoScalingGroupName":"web","InstanceId":"i-1","LifecycleActionToken":"drain-i-1-0"}
         TasksLeft: i-1: 1 task is left; web goes on at 2026-03-01T12:10:00Z at the latest
     "#]]);
-    let scene = scene.has("i-1", "DRAINING", 0).stored(130, expect![[r#"
+    scene.has("i-1", "DRAINING", 0).check(130, expect![[r#"
         Act, busy
           CompleteLifecycleAction {"LifecycleHookName":"drain","AutoScalingGroupName":"web","InstanceId":"i-1","LifecycleActionToken":"drain-i-1-0","LifecycleActionResult":"CONTINUE"}
         InstanceEmpty: i-1: no task is left on it: web goes on (drain)
     "#]]);
-    // It is terminated: until then nothing is done twice.
+}
+
+#[test]
+fn until_it_is_terminated_nothing_is_done_twice() {
+    let scene = Scene::new(json!({}))
+        .has("i-1", "DRAINING", 0)
+        .grouped("i-1", "Terminating:Wait")
+        .hears(&hook("i-1", 0));
+    let scene = scene.stored(130, expect![[r#"
+        Act, busy
+          CompleteLifecycleAction {"LifecycleHookName":"drain","AutoScalingGroupName":"web","InstanceId":"i-1","LifecycleActionToken":"drain-i-1-0","LifecycleActionResult":"CONTINUE"}
+        InstanceEmpty: i-1: no task is left on it: web goes on (drain)
+    "#]]);
     let scene = scene.hears(&hook("i-1", 0)).stored(
         131,
         expect![[r#"
@@ -325,15 +337,30 @@ fn a_root_volume_is_replaced_and_the_instance_returns() {
         InstanceReturns: i-1: it stays in prod, and takes tasks again
     "#]],
     );
-    let scene = scene.has("i-1", "ACTIVE", 5).stored(
+    scene.has("i-1", "ACTIVE", 5).check(
         260,
         expect![[r#"
         Ignore
         NothingGoes: nothing goes in prod
     "#]],
     );
-    // Later it goes for good; the late copy of the first event changes nothing.
-    let scene = scene.hears(&hook("i-1", 0));
+}
+
+#[test]
+fn one_that_returned_goes_again_with_a_new_event_and_not_with_a_late_one() {
+    let scene = Scene::new(json!({}))
+        .has("i-1", "DRAINING", 0)
+        .grouped("i-1", "Terminating:Wait")
+        .hears(&hook("i-1", 0));
+    let scene = scene.stored(60, expect![[r#"
+        Act, busy
+          CompleteLifecycleAction {"LifecycleHookName":"drain","AutoScalingGroupName":"web","InstanceId":"i-1","LifecycleActionToken":"drain-i-1-0","LifecycleActionResult":"CONTINUE"}
+        InstanceEmpty: i-1: no task is left on it: web goes on (drain)
+    "#]]);
+    let scene = scene
+        .grouped("i-1", "InService")
+        .has("i-1", "ACTIVE", 5)
+        .hears(&hook("i-1", 0));
     scene.check(
         320,
         expect![[r#"
@@ -417,6 +444,10 @@ fn spot_stops_an_instance_and_it_comes_back() {
         InstanceReturns: i-1: it stays in prod, and takes tasks again
     "#]],
         );
+}
+
+#[test]
+fn what_spot_terminates_does_not_come_back() {
     let terminated = Scene::new(json!({}))
         .has("i-1", "DRAINING", 0)
         .hears(&spot("i-1", 0, "terminate"));
@@ -491,6 +522,11 @@ fn a_scheduled_change_is_drained_for_in_time_and_the_instance_returns() {
         InstanceReturns: i-1: it stays in prod, and takes tasks again
     "#]],
     );
+}
+
+#[test]
+fn a_scheduled_change_may_be_ignored() {
+    let hour = 3_600;
     let ignored = Scene::new(json!({ "maintenance": { "action": "ignore" } })).has("i-1", "ACTIVE", 1);
     ignored.hears(&health("i-1", 0, hour, hour, "open")).check(
         hour,

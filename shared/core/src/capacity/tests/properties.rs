@@ -146,9 +146,7 @@ impl World {
     }
 
     /// What must hold of every decision.
-    fn hold(&mut self, decided: &Decided, replaces_at_most: usize) {
-        let actions = &decided.decision.actions;
-        let told = told(decided);
+    fn hold(&self, decided: &Decided, replaces_at_most: usize) {
         let kind = |action: &Action| match action {
             Action::UpdateContainerInstancesState {
                 status: State::Draining,
@@ -161,49 +159,52 @@ impl World {
             Action::CompleteLifecycleAction(_) => 5,
         };
         assert!(
-            actions.is_sorted_by_key(kind),
-            "all that go are drained before anything completes: {told}"
+            decided.decision.actions.is_sorted_by_key(kind),
+            "all that go are drained before anything completes: {}",
+            told(decided)
         );
+        self.completes_rightly(decided);
+        self.drains_all(decided);
+        self.replaces_few(decided, replaces_at_most);
+    }
+
+    /// Nothing is completed twice, or with tasks before the deadline.
+    fn completes_rightly(&self, decided: &Decided) {
         let deadline = self.scene.facts.capacity.drain.deadline.duration();
-        for action in actions {
+        for action in &decided.decision.actions {
             let Action::CompleteLifecycleAction(waiting) = action else {
                 continue;
             };
-            assert!(!self.completed.contains(&waiting.key()), "completed again: {told}");
+            assert!(
+                !self.completed.contains(&waiting.key()),
+                "completed again: {}",
+                told(decided)
+            );
             let going = &self.scene.facts.going[&waiting.instance];
-            let hook = going
-                .causes
-                .hooks
-                .values()
-                .find(|hook| hook.token == waiting.key())
-                .unwrap();
+            let mut hooks = going.causes.hooks.values();
+            let hook = hooks.find(|hook| hook.token == waiting.key()).unwrap();
             let in_time = at(self.now).duration_since(hook.since).unsigned_abs() < deadline;
-            let left = self
-                .scene
-                .facts
-                .instance(&waiting.instance)
-                .and_then(ContainerInstance::tasks);
+            let instance = self.scene.facts.instance(&waiting.instance);
+            let left = instance.and_then(ContainerInstance::tasks);
             assert!(
                 !in_time || left.unwrap_or_default() == 0,
-                "completed with tasks before the deadline: {told}"
+                "completed with tasks before the deadline: {}",
+                told(decided)
             );
         }
-        // Whoever goes is drained in this very plan, or was before.
-        for (id, going) in &self.scene.facts.going {
-            let active = self
-                .scene
-                .facts
-                .instance(id)
-                .filter(|instance| instance.status == InstanceStatus::Active);
+    }
+
+    /// Whoever goes is drained in this very plan, or was before.
+    fn drains_all(&self, decided: &Decided) {
+        let facts = &self.scene.facts;
+        for (id, going) in &facts.going {
+            let active = facts.instance(id);
+            let active = active.filter(|instance| instance.status == InstanceStatus::Active);
             let Some(instance) = active.filter(|_| going.open().next().is_some() || going.causes.spot.is_some()) else {
                 continue;
             };
-            let came_back = self
-                .scene
-                .facts
-                .scaling_of(id)
-                .is_some_and(AutoScalingInstance::is_in_service);
-            let drained = actions.iter().any(|action| match action {
+            let came_back = facts.scaling_of(id).is_some_and(AutoScalingInstance::is_in_service);
+            let drained = decided.decision.actions.iter().any(|action| match action {
                 Action::UpdateContainerInstancesState {
                     container_instances,
                     status: State::Draining,
@@ -213,20 +214,26 @@ impl World {
             });
             assert!(
                 drained || (came_back && going.causes.spot.is_none()),
-                "{id} goes undrained: {told}"
+                "{id} goes undrained: {}",
+                told(decided)
             );
         }
-        let given_up = self.scene.facts.going.iter().filter(|(id, going)| {
+    }
+
+    fn replaces_few(&self, decided: &Decided, at_most: usize) {
+        let facts = &self.scene.facts;
+        let given_up = facts.going.iter().filter(|(id, going)| {
             let did = decided.after.get(*id).unwrap_or(&going.did);
-            did.unhealthy_at.is_some() && self.scene.facts.instance(id).is_some()
+            did.unhealthy_at.is_some() && facts.instance(id).is_some()
         });
         let new = decided
             .after
             .iter()
-            .filter(|(id, did)| !self.scene.facts.going.contains_key(*id) && did.unhealthy_at.is_some());
+            .filter(|(id, did)| !facts.going.contains_key(*id) && did.unhealthy_at.is_some());
         assert!(
-            given_up.count() + new.count() <= replaces_at_most,
-            "more than the share: {told}"
+            given_up.count() + new.count() <= at_most,
+            "more than the share: {}",
+            told(decided)
         );
     }
 }

@@ -30,7 +30,7 @@ fn with(facts: Facts, stops: Stops) -> Facts {
 
 #[test]
 fn a_crash_loop_of_its_revision_ends_it() {
-    for (name, facts, code) in [
+    let cases = vec![
         (
             "it comes up in time",
             with(on_8("IN_PROGRESS", 60, 1), looping(8, "exited", 200)),
@@ -61,7 +61,8 @@ fn a_crash_loop_of_its_revision_ends_it() {
             over(with(on_8("IN_PROGRESS", 60, 1), looping(8, "exited", 200))),
             RolloutInProgress,
         ),
-    ] {
+    ];
+    for (name, facts, code) in cases {
         let decided = decide(&facts, now());
         if code == RolloutInProgress {
             assert_eq!(

@@ -117,7 +117,8 @@ fn a_service_that_may_have_been_sent_is_not_sent_again_before_its_deployments_te
         memory
     };
     let known = |all: &[u64]| Known::Yes(all.iter().map(|revision| arn(*revision)).collect());
-    let cases: Vec<(&str, i64, Known<Vec<String>>, &[Code], &[&str])> = vec![
+    type Case<'a> = (&'a str, i64, Known<Vec<String>>, &'a [Code], &'a [&'a str]);
+    let cases: Vec<Case<'_>> = vec![
         ("a moment ago", 60, Known::No, &[DeploymentInProgress], &[]),
         (
             "a moment ago, and nothing is listed yet",
