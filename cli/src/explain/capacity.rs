@@ -25,45 +25,10 @@ impl Context<'_> {
     pub(super) fn instances(&self, config: &Config, event: &Event) -> anyhow::Result<Explained> {
         let causes = Causes::of_event(event, self.now);
         if causes.is_empty() {
-            let (code, message) = match &event.detail {
-                Detail::Health(health) => (
-                    Code::NotMaintenance,
-                    format!(
-                        "{} ({}) is no scheduled change of an EC2 instance",
-                        health.code, health.category
-                    ),
-                ),
-                _ => (
-                    Code::NothingGoes,
-                    "an instance comes: nothing is drained, and its hook is not ours to complete".to_owned(),
-                ),
-            };
-            return Ok((config.only().map(|only| only.target.clone()), ignored(code, message)));
+            return Ok((config.only().map(|only| only.target.clone()), comes(event)));
         }
         let described = self.answers.container_instances()?;
-        let known = |instance: &&ContainerInstance| {
-            instance
-                .ec2_instance_id
-                .as_ref()
-                .is_some_and(|id| causes.contains_key(id))
-        };
-        let of = match &described {
-            Known::Yes(instances) => instances
-                .iter()
-                .filter(known)
-                .filter_map(|instance| instance.cluster.clone())
-                .collect(),
-            Known::No => BTreeSet::new(),
-        };
-        let clusters: Vec<_> = if of.is_empty() {
-            config
-                .only()
-                .into_iter()
-                .map(|only| only.target.cluster.clone())
-                .collect()
-        } else {
-            of.into_iter().collect()
-        };
+        let clusters = config.clusters_of(&causes, &described);
         let names: Vec<_> = causes.keys().cloned().collect();
         match &clusters[..] {
             [] if config.configured().next().is_none() => {
@@ -194,7 +159,41 @@ impl Context<'_> {
     }
 }
 
+/// Nothing of the event lets an instance go.
+fn comes(event: &Event) -> Decision<Call> {
+    match &event.detail {
+        Detail::Health(health) => {
+            let message = format!(
+                "{} ({}) is no scheduled change of an EC2 instance",
+                health.code, health.category
+            );
+            ignored(Code::NotMaintenance, message)
+        }
+        _ => {
+            let message = "an instance comes: nothing is drained, and its hook is not ours to complete";
+            ignored(Code::NothingGoes, message.to_owned())
+        }
+    }
+}
+
 impl Config {
+    /// In which clusters instances are: those that the answers tell, else the only one that has `capacity`.
+    fn clusters_of(&self, causes: &BTreeMap<String, Causes>, described: &Known<Vec<ContainerInstance>>) -> Vec<String> {
+        let told: BTreeSet<_> = match described {
+            Known::Yes(instances) => instances
+                .iter()
+                .filter(|one| one.ec2_instance_id.as_ref().is_some_and(|id| causes.contains_key(id)))
+                .filter_map(|one| one.cluster.clone())
+                .collect(),
+            Known::No => BTreeSet::new(),
+        };
+        if told.is_empty() {
+            let only = self.only().into_iter();
+            return only.map(|only| only.target.cluster.clone()).collect();
+        }
+        told.into_iter().collect()
+    }
+
     /// The clusters that have `capacity`.
     fn configured(&self) -> impl Iterator<Item = &ManagedCluster> {
         self.clusters
