@@ -63,17 +63,16 @@ pub async fn on_action(
         return Ok(());
     }
     let name = &action.target.name;
-    let reason = match &action.reason {
-        Some(reason) => reason.clone(),
-        None => {
-            // Which of the two keeps its tasks from starting is in the service's own events.
-            let found = cloud
-                .describe_services(&managed.target.cluster, std::slice::from_ref(name))
-                .await?;
-            let said = found.into_values().next().and_then(|service| service.unplaceable);
-            let Some(said) = said else { return Ok(()) };
-            said.message
-        }
+    let reason = if let Some(reason) = &action.reason {
+        reason.clone()
+    } else {
+        // Which of the two keeps its tasks from starting is in the service's own events.
+        let found = cloud
+            .describe_services(&managed.target.cluster, std::slice::from_ref(name))
+            .await?;
+        let said = found.into_values().next().and_then(|service| service.unplaceable);
+        let Some(said) = said else { return Ok(()) };
+        said.message
     };
     let at = action.created_at.or(cause.at).unwrap_or_else(|| cloud.now());
     note(cloud, &managed.target, name, &reason, at).await?;
@@ -233,10 +232,10 @@ impl<'a, C: Cloud> Domain for Raises<'a, C> {
             memory: &seen.memory,
         };
         let decided = decide(&facts, now);
-        match seen.managed.stored.config.capacity.as_ref().is_some_and(|c| c.dry_run) {
-            true => (decided.decision.dry(), seen.memory.clone()),
-            false => (decided.decision, decided.memory),
+        if seen.managed.stored.config.capacity.as_ref().is_some_and(|c| c.dry_run) {
+            return (decided.decision.dry(), seen.memory.clone());
         }
+        (decided.decision, decided.memory)
     }
 
     async fn apply(

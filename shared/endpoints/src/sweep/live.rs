@@ -38,7 +38,7 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
         }
         let draining = self.draining(&all).await;
         let differing = all
-            .into_iter()
+            .iter()
             .flat_map(|(managed, tasks)| self.differing(managed, tasks, &draining));
         differing.collect()
     }
@@ -84,7 +84,7 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
     fn differing(
         &self,
         managed: &Managed,
-        tasks: Vec<TaskStateChange>,
+        tasks: &[TaskStateChange],
         draining: &BTreeMap<String, Draining>,
     ) -> Vec<Facts<S::Member>> {
         let collections = collections::<S::Member>(managed);

@@ -108,6 +108,9 @@ fn a_rollout_that_broke_off_goes_on_where_it_stopped() {
     assert_eq!(decided.memory.intent, None);
 }
 
+/// What is seen of a service that was sent so many seconds ago, and what is said and called then.
+type Case<'a> = (&'a str, i64, Known<Vec<String>>, &'a [Code], &'a [&'a str]);
+
 #[test]
 fn a_service_that_may_have_been_sent_is_not_sent_again_before_its_deployments_tell() {
     let sent = |seconds: i64| {
@@ -117,7 +120,6 @@ fn a_service_that_may_have_been_sent_is_not_sent_again_before_its_deployments_te
         memory
     };
     let known = |all: &[u64]| Known::Yes(all.iter().map(|revision| arn(*revision)).collect());
-    type Case<'a> = (&'a str, i64, Known<Vec<String>>, &'a [Code], &'a [&'a str]);
     let cases: Vec<Case<'_>> = vec![
         ("a moment ago", 60, Known::No, &[DeploymentInProgress], &[]),
         (
