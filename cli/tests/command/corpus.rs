@@ -1,6 +1,10 @@
 //! Every event of the corpus about instances, clusters and services is explained, whether its cluster is configured or not.
 
-#[expect(dead_code, reason = "it is shared with the test that reads every kind")]
+#[expect(
+    dead_code,
+    clippy::print_stderr,
+    reason = "it is shared with the test that reads every kind"
+)]
 #[path = "../../../tests/tests/corpus/files.rs"]
 mod files;
 
