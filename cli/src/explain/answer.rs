@@ -157,7 +157,7 @@ pub(super) fn explain(context: &Context<'_>, config: &Config, event: &Event) -> 
             return Ok(about.of(context.instances(config, event)?));
         }
         Detail::ContainerInstance(instance) => {
-            let (cluster, capacity) = context.container_instance(config, instance);
+            let (cluster, capacity) = Context::container_instance(config, instance);
             let decision = match context.draining(instance)? {
                 None => capacity,
                 // Who says nothing of the cluster has nothing to add.
@@ -218,7 +218,8 @@ enum Named {
     Repository(String),
 }
 
-type Decided = Vec<(Target, Decision<Call>)>;
+/// What is decided, by the target.
+pub(super) type Decided = Vec<(Target, Decision<Call>)>;
 
 fn decide<'m>(
     found: impl Iterator<Item = &'m Managed>,

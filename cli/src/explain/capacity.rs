@@ -120,7 +120,7 @@ impl Context<'_> {
     }
 
     /// A container instance changed: its status, its tasks, or whether its agent is connected.
-    pub(super) fn container_instance(&self, config: &Config, instance: &ContainerInstance) -> Explained {
+    pub(super) fn container_instance(config: &Config, instance: &ContainerInstance) -> Explained {
         let Some(cluster) = instance.cluster.as_ref() else {
             let message = format!("{} names no cluster", instance.arn);
             return (None, ignored(Code::NotManaged, message));
@@ -161,19 +161,15 @@ impl Context<'_> {
 
 /// Nothing of the event lets an instance go.
 fn comes(event: &Event) -> Decision<Call> {
-    match &event.detail {
-        Detail::Health(health) => {
-            let message = format!(
-                "{} ({}) is no scheduled change of an EC2 instance",
-                health.code, health.category
-            );
-            ignored(Code::NotMaintenance, message)
-        }
-        _ => {
-            let message = "an instance comes: nothing is drained, and its hook is not ours to complete";
-            ignored(Code::NothingGoes, message.to_owned())
-        }
+    if let Detail::Health(health) = &event.detail {
+        let message = format!(
+            "{} ({}) is no scheduled change of an EC2 instance",
+            health.code, health.category
+        );
+        return ignored(Code::NotMaintenance, message);
     }
+    let message = "an instance comes: nothing is drained, and its hook is not ours to complete";
+    ignored(Code::NothingGoes, message.to_owned())
 }
 
 impl Config {

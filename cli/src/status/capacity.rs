@@ -95,7 +95,7 @@ impl OfService {
             crash_loops: stops.open().map(|(revision, of)| Loop::of(revision, of)).collect(),
             failures: stops.failures().map(Failed::of).collect(),
             fallback: configured
-                .map(|configured| Elsewhere::of(&configured.spot.fallback, remembered(item, FALLBACK, malformed))),
+                .map(|configured| Elsewhere::of(&configured.spot.fallback, &remembered(item, FALLBACK, malformed))),
             decision,
         }
     }
@@ -174,7 +174,7 @@ impl Failed {
 }
 
 impl Elsewhere {
-    fn of(configured: &Fallback, memory: fallback::Memory) -> Self {
+    fn of(configured: &Fallback, memory: &fallback::Memory) -> Self {
         let to = match configured {
             Fallback::Twin(twin) => twin.clone(),
             Fallback::Strategy(strategy) => {

@@ -63,7 +63,8 @@ pub(super) struct OfCapacity {
 #[derive(Debug, PartialEq, Serialize)]
 struct Instance {
     /// Its EC2 id.
-    instance: String,
+    #[serde(rename = "instance")]
+    id: String,
     /// Whether it goes; else it is suspected, or stays.
     goes: bool,
     why: String,
@@ -155,7 +156,7 @@ fn instances(
         };
         let standing = Standing::of(&managed.target, capacity, &key.sk, &going, now);
         instances.extend(standing.map(|standing| Instance {
-            instance: key.sk,
+            id: key.sk,
             goes: standing.goes,
             why: standing.why,
             since: standing.since,
@@ -167,7 +168,7 @@ fn instances(
         }));
     }
     // Those that go first, the oldest before the others.
-    instances.sort_by(|a, b| (!a.goes, a.since, &a.instance).cmp(&(!b.goes, b.since, &b.instance)));
+    instances.sort_by(|a, b| (!a.goes, a.since, &a.id).cmp(&(!b.goes, b.since, &b.id)));
     instances
 }
 
@@ -273,7 +274,7 @@ impl Instance {
         writeln!(
             out,
             "    {YELLOW}{} {word}{YELLOW:#}{since}: {}{until}",
-            self.instance, self.why
+            self.id, self.why
         )?;
         let did = &self.did;
         let step = |what: &str, at: Option<Timestamp>| at.map(|at| format!("{what} at {at}"));
