@@ -1,11 +1,11 @@
-//! What would be done about instances that go, and about services that find none.
+//! What would be done about instances that go.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use wharfinger_core::capacity::{Causes, ContainerInstance, Facts, Going, decide};
 use wharfinger_core::config::Capacity;
 use wharfinger_core::config::stored::ManagedCluster;
-use wharfinger_core::event::{Detail, Event, ServiceAction, ServiceNews};
+use wharfinger_core::event::{Detail, Event};
 use wharfinger_core::ids::Target;
 use wharfinger_core::known::Known;
 use wharfinger_core::report::{Code, Decision, Outcome, Reason};
@@ -16,7 +16,7 @@ use super::decide::{Call, Context};
 /// A decision, and the cluster or service that it is about.
 pub(super) type Explained = (Option<Target>, Decision<Call>);
 
-fn ignored(code: Code, message: String) -> Decision<Call> {
+pub(super) fn ignored(code: Code, message: String) -> Decision<Call> {
     Decision::without_calls(Outcome::Ignore, Reason::new(code, message))
 }
 
@@ -25,45 +25,10 @@ impl Context<'_> {
     pub(super) fn instances(&self, config: &Config, event: &Event) -> anyhow::Result<Explained> {
         let causes = Causes::of_event(event, self.now);
         if causes.is_empty() {
-            let (code, message) = match &event.detail {
-                Detail::Health(health) => (
-                    Code::NotMaintenance,
-                    format!(
-                        "{} ({}) is no scheduled change of an EC2 instance",
-                        health.code, health.category
-                    ),
-                ),
-                _ => (
-                    Code::NothingGoes,
-                    "an instance comes: nothing is drained, and its hook is not ours to complete".to_owned(),
-                ),
-            };
-            return Ok((config.only().map(|only| only.target.clone()), ignored(code, message)));
+            return Ok((config.only().map(|only| only.target.clone()), comes(event)));
         }
         let described = self.answers.container_instances()?;
-        let known = |instance: &&ContainerInstance| {
-            instance
-                .ec2_instance_id
-                .as_ref()
-                .is_some_and(|id| causes.contains_key(id))
-        };
-        let of = match &described {
-            Known::Yes(instances) => instances
-                .iter()
-                .filter(known)
-                .filter_map(|instance| instance.cluster.clone())
-                .collect(),
-            Known::No => BTreeSet::new(),
-        };
-        let clusters: Vec<_> = if of.is_empty() {
-            config
-                .only()
-                .into_iter()
-                .map(|only| only.target.cluster.clone())
-                .collect()
-        } else {
-            of.into_iter().collect()
-        };
+        let clusters = config.clusters_of(&causes, &described);
         let names: Vec<_> = causes.keys().cloned().collect();
         match &clusters[..] {
             [] if config.configured().next().is_none() => {
@@ -73,6 +38,14 @@ impl Context<'_> {
                     names.join(", ")
                 );
                 Ok((None, ignored(Code::NotManaged, message)))
+            }
+            of if !causes.values().any(Causes::is_reason_to_go) => {
+                let target = of.first().map(Target::of_cluster);
+                let message = format!(
+                    "nothing of this lets {} go, nor is anything known of it",
+                    names.join(", ")
+                );
+                Ok((target, ignored(Code::NothingGoes, message)))
             }
             [] => Ok((None, self.nowhere(config, &described, &names.join(", ")))),
             [cluster, ..] => {
@@ -147,7 +120,7 @@ impl Context<'_> {
     }
 
     /// A container instance changed: its status, its tasks, or whether its agent is connected.
-    pub(super) fn container_instance(&self, config: &Config, instance: &ContainerInstance) -> Explained {
+    pub(super) fn container_instance(config: &Config, instance: &ContainerInstance) -> Explained {
         let Some(cluster) = instance.cluster.as_ref() else {
             let message = format!("{} names no cluster", instance.arn);
             return (None, ignored(Code::NotManaged, message));
@@ -184,34 +157,39 @@ impl Context<'_> {
         };
         (Some(target), decision)
     }
+}
 
-    /// ECS tells of a service.
-    pub(super) fn service_action(&self, config: &Config, action: &ServiceAction) -> Explained {
-        let target = action.target.clone();
-        let decision = match config.cluster(&target.cluster) {
-            Err(decision) => decision,
-            Ok((_, capacity)) if action.news == ServiceNews::ServiceTaskPlacementFailure => {
-                let why = action.reason.as_deref().unwrap_or("no reason is given");
-                let lacks = if capacity.placement.is_some() {
-                    "has `placement`, which has no effect in this version"
-                } else {
-                    "has no `placement`"
-                };
-                ignored(
-                    Code::NotConfigured,
-                    format!("{target} finds no place ({why}), and {} {lacks}", target.cluster),
-                )
-            }
-            Ok(_) => ignored(
-                Code::ToldOtherwise,
-                format!("{} of {target} asks for nothing", action.name),
-            ),
-        };
-        (Some(target), decision)
+/// Nothing of the event lets an instance go.
+fn comes(event: &Event) -> Decision<Call> {
+    if let Detail::Health(health) = &event.detail {
+        let message = format!(
+            "{} ({}) is no scheduled change of an EC2 instance",
+            health.code, health.category
+        );
+        return ignored(Code::NotMaintenance, message);
     }
+    let message = "an instance comes: nothing is drained, and its hook is not ours to complete";
+    ignored(Code::NothingGoes, message.to_owned())
 }
 
 impl Config {
+    /// In which clusters instances are: those that the answers tell, else the only one that has `capacity`.
+    fn clusters_of(&self, causes: &BTreeMap<String, Causes>, described: &Known<Vec<ContainerInstance>>) -> Vec<String> {
+        let told: BTreeSet<_> = match described {
+            Known::Yes(instances) => instances
+                .iter()
+                .filter(|one| one.ec2_instance_id.as_ref().is_some_and(|id| causes.contains_key(id)))
+                .filter_map(|one| one.cluster.clone())
+                .collect(),
+            Known::No => BTreeSet::new(),
+        };
+        if told.is_empty() {
+            let only = self.only().into_iter();
+            return only.map(|only| only.target.cluster.clone()).collect();
+        }
+        told.into_iter().collect()
+    }
+
     /// The clusters that have `capacity`.
     fn configured(&self) -> impl Iterator<Item = &ManagedCluster> {
         self.clusters
@@ -226,7 +204,7 @@ impl Config {
     }
 
     /// A cluster and what it wants, or why nothing is done for it.
-    fn cluster(&self, name: &str) -> Result<(&ManagedCluster, &Capacity), Decision<Call>> {
+    pub(super) fn cluster(&self, name: &str) -> Result<(&ManagedCluster, &Capacity), Decision<Call>> {
         let Some(managed) = self.clusters.iter().find(|managed| managed.target.cluster == name) else {
             let message = format!("the cluster {name} is not in {}: nothing is done for it", self.name);
             return Err(ignored(Code::NotManaged, message));

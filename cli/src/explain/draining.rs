@@ -8,15 +8,13 @@ use wharfinger_core::ids::Target;
 use wharfinger_core::known::Known;
 use wharfinger_core::report::{Code, Decision, Reason};
 
+use super::answer::Decided;
 use super::decide::{Call, Context, stale};
 use super::endpoints::both;
 
 impl Context<'_> {
     /// An instance drains: what that means for each target with tasks on it, or `None` when it means nothing here.
-    pub(super) fn draining(
-        &self,
-        instance: &ContainerInstance,
-    ) -> anyhow::Result<Option<Vec<(Target, Decision<Call>)>>> {
+    pub(super) fn draining(&self, instance: &ContainerInstance) -> anyhow::Result<Option<Decided>> {
         let cluster = instance.cluster.as_deref();
         let has_entries = |managed: &&Managed| {
             let config = &managed.stored.config;

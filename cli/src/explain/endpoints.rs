@@ -179,7 +179,7 @@ fn stood_in(calls: &[Call]) -> Vec<&'static str> {
     missing
 }
 
-/// Both domains in one: the outcome is that of the one in which more happens.
+/// Two decisions in one: the outcome is that of the one in which more happens.
 pub(super) fn both(mut one: Decision<Call>, other: Decision<Call>) -> Decision<Call> {
     one.outcome = one.outcome.min(other.outcome);
     one.actions.extend(other.actions);

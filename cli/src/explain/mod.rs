@@ -6,6 +6,7 @@ mod decide;
 mod delivery;
 mod draining;
 mod endpoints;
+mod service;
 
 use std::path::PathBuf;
 
@@ -29,11 +30,12 @@ use decide::Context;
 /// What the options do not say.
 pub(crate) const HELP: &str = r#"Facts:
   --facts FILE holds what AWS answers: { "DescribeServices": { "services": [ … ] }, … }.
-  BatchGetImage, DescribeAlarms, DescribeAutoScalingInstances, DescribeCapacityProviders,
-  DescribeContainerInstances, DescribeImages, DescribeImageScanFindings,
-  DescribeInstanceInformation, DescribeInstances, DescribeNetworkInterfaces, DescribeServices,
-  DescribeTargetGroups, DescribeTaskDefinition, DescribeTasks, ListContainerInstances,
-  ListNamespaces, ListServices and ListTasks are read. The answer names those that are missing.
+  BatchGetImage, DescribeAlarms, DescribeAutoScalingGroups, DescribeAutoScalingInstances,
+  DescribeCapacityProviders, DescribeContainerInstances, DescribeImages,
+  DescribeImageScanFindings, DescribeInstanceInformation, DescribeInstances,
+  DescribeNetworkInterfaces, DescribeServices, DescribeTargetGroups, DescribeTaskDefinition,
+  DescribeTasks, ListContainerInstances, ListNamespaces, ListServices and ListTasks are read.
+  The answer names those that are missing.
 
 Stale events:
   Offline nothing is known of what came before, so no event is stale by itself. To try one that

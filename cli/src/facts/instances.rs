@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use wharfinger_core::capacity::{AutoScalingInstance, CapacityProvider, ContainerInstance, Percents, TaskOn};
+use wharfinger_core::capacity::{
+    AutoScalingGroup, AutoScalingInstance, CapacityProvider, ContainerInstance, Percents, TaskOn,
+};
 use wharfinger_core::event::{TaskStateChange, TaskStatus};
 use wharfinger_core::ids::Target;
 use wharfinger_core::known::Known;
@@ -85,6 +87,37 @@ impl Answers {
             Ok((read.instance_id.clone(), read))
         });
         read.collect::<anyhow::Result<_>>().map(Known::Yes)
+    }
+
+    /// A group of `DescribeAutoScalingGroups`: not known when it was not asked for, `None` when it is not among the answers.
+    pub(crate) fn scaling_group(&self, name: &str) -> anyhow::Result<Known<Option<AutoScalingGroup>>> {
+        const DESCRIBE: &str = "DescribeAutoScalingGroups";
+        if !self.has(DESCRIBE) {
+            return Ok(Known::No);
+        }
+        let mut groups = self.elements(DESCRIBE, "AutoScalingGroups");
+        let found = groups.find(|group| group.text("AutoScalingGroupName") == Some(name));
+        let read = found.map(|found| {
+            let why = "`MinSize`, `MaxSize` or `DesiredCapacity` is missing or no count";
+            AutoScalingGroup::parse(found.value).ok_or_else(|| self.unusable(&found, why))
+        });
+        read.transpose().map(Known::Yes)
+    }
+
+    /// Whether `DescribeCapacityProviders` was asked.
+    pub(crate) fn knows_capacity_providers(&self) -> bool {
+        self.has("DescribeCapacityProviders")
+    }
+
+    /// The tasks of `DescribeTasks` that a service or a family had, and that are over.
+    pub(crate) fn stopped(&self, target: &Target) -> anyhow::Result<Vec<TaskStateChange>> {
+        let tasks = self.elements("DescribeTasks", "tasks");
+        let over = tasks.filter(|task| task.text("lastStatus") == Some("STOPPED"));
+        let read = over
+            .map(|task| TaskStateChange::from_describe_tasks(task.value).map_err(|error| self.unusable(&task, error)));
+        let mut tasks = read.collect::<anyhow::Result<Vec<_>>>()?;
+        tasks.retain(|task| task.target().is_ok_and(|owner| owner == *target));
+        Ok(tasks)
     }
 
     /// The capacity providers of `DescribeCapacityProviders`, by name.

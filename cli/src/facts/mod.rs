@@ -25,9 +25,10 @@ use crate::output::warning;
 pub(crate) use hosts::Placed;
 
 /// The operations whose answers are read, and what of them.
-const OPERATIONS: [(&str, &[&str]); 21] = [
+const OPERATIONS: [(&str, &[&str]); 22] = [
     ("BatchGetImage", &["images", "failures"]),
     ("DescribeAlarms", &["MetricAlarms", "CompositeAlarms"]),
+    ("DescribeAutoScalingGroups", &["AutoScalingGroups"]),
     ("DescribeAutoScalingInstances", &["AutoScalingInstances"]),
     ("DescribeCapacityProviders", &["capacityProviders", "failures"]),
     ("DescribeContainerInstances", &["containerInstances", "failures"]),

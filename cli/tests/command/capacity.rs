@@ -258,7 +258,7 @@ fn what_ec2_and_aws_health_tell_is_explained() {
     check(
         &health("scheduledChange", "Sat, 31 Jan 2026 12:30:00 GMT"),
         CLUSTER,
-        "ignore",
+        "wait",
         "MaintenanceLater",
     );
     check(

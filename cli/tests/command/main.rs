@@ -9,6 +9,7 @@
 mod aws;
 mod backtest;
 mod capacity;
+mod corpus;
 mod draining;
 mod endpoints;
 mod events;
@@ -18,4 +19,5 @@ mod folder;
 mod gates;
 mod online;
 mod rollouts;
+mod services;
 mod tags;

@@ -18,7 +18,7 @@ use wharfinger_core::known::Known;
 use wharfinger_core::report::Decision;
 use wharfinger_core::service::ServiceFacts;
 
-use crate::{ACTIVE, Capacity, Cloud, NAME, dry};
+use crate::{ACTIVE, Capacity, Cloud, NAME};
 
 /// The attribute of the service's item with [`Memory`].
 const MEMORY: &str = "fallback";
@@ -200,7 +200,7 @@ impl<'a, C: Cloud> Domain for Moves<'a, C> {
             now,
         );
         if seen.dry_run && !decided.decision.actions.is_empty() {
-            return (dry(decided.decision), seen.memory.clone());
+            return (decided.decision.dry(), seen.memory.clone());
         }
         (decided.decision, decided.memory)
     }

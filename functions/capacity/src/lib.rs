@@ -34,7 +34,6 @@ use wharfinger_cloud::{Fault, lease, telemetry};
 use wharfinger_core::capacity::{Causes, ContainerInstance, InstanceStatus};
 use wharfinger_core::config::stored::ManagedCluster;
 use wharfinger_core::event::{Detail, Event, Rejected, ServiceAction, ServiceNews};
-use wharfinger_core::report::{Code, Decision, Effect, Outcome, Reason};
 
 use crate::observe::Providers;
 
@@ -234,22 +233,6 @@ impl Capacity {
         }
         Ok(())
     }
-}
-
-/// A decision of a dry run: every step is said and none is made.
-fn dry<A: Effect>(mut decision: Decision<A>) -> Decision<A> {
-    if decision.actions.is_empty() {
-        return decision;
-    }
-    let steps: Vec<_> = decision
-        .actions
-        .drain(..)
-        .map(|action| format!("{} {}", action.call(), action.input()))
-        .collect();
-    let message = format!("dry run, {} call(s) not made: {}", steps.len(), steps.join("; "));
-    decision.reasons.insert(0, Reason::new(Code::DryRun, message));
-    decision.outcome = Outcome::Ignore;
-    decision
 }
 
 /// Whether anything is done about agents that are gone.

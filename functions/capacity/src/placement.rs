@@ -26,7 +26,7 @@ use wharfinger_core::report::Decision;
 use wharfinger_core::service::ServiceFacts;
 
 use crate::observe::Providers;
-use crate::{ACTIVE, Capacity, Cloud, Look, NAME, dry};
+use crate::{ACTIVE, Capacity, Cloud, Look, NAME};
 
 /// The attribute of the cluster's item with [`Memory`].
 const MEMORY: &str = "capacity-placement";
@@ -235,7 +235,7 @@ impl<'a, C: Cloud> Domain for Raises<'a, C> {
         };
         let decided = decide(&facts, now);
         if seen.managed.stored.config.capacity.as_ref().is_some_and(|c| c.dry_run) {
-            return (dry(decided.decision), seen.memory.clone());
+            return (decided.decision.dry(), seen.memory.clone());
         }
         (decided.decision, decided.memory)
     }

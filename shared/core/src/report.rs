@@ -310,6 +310,8 @@ codes! {
     LingerShortened,
 
     // Stops, placement and Spot.
+    /// A task has stopped: why, and what may help.
+    TaskStopped,
     /// The tasks of one revision stop again and again.
     CrashLoop,
     /// They no longer do.
@@ -385,6 +387,24 @@ pub struct Decision<A> {
     pub reasons: Vec<Reason>,
     /// The AWS operations whose answers would have been needed.
     pub missing: Vec<&'static str>,
+}
+
+impl<A: Effect> Decision<A> {
+    /// The same as a dry run: every call is said and none is made.
+    pub fn dry(mut self) -> Self {
+        if self.actions.is_empty() {
+            return self;
+        }
+        let calls: Vec<_> = self
+            .actions
+            .drain(..)
+            .map(|action| format!("{} {}", action.call(), action.input()))
+            .collect();
+        let message = format!("dry run, {} call(s) not made: {}", calls.len(), calls.join("; "));
+        self.reasons.insert(0, Reason::new(Code::DryRun, message));
+        self.outcome = Outcome::Ignore;
+        self
+    }
 }
 
 impl<A> Decision<A> {

@@ -10,7 +10,7 @@ use super::cause::{goes, is_waiting, stays};
 use super::said::Said;
 use super::{Causes, Did, Facts, Going, dead, drain, returns};
 use crate::known::Known;
-use crate::report::{Code, Decision, Effect, Outcome, Reason};
+use crate::report::{Code, Decision, Outcome, Reason};
 
 /// A decision, and what is to be remembered of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -132,6 +132,7 @@ fn look(facts: &Facts, plan: &mut Plan, id: &str, going: &Going, now: Timestamp)
         return drain::drain(facts, plan, id, &found, cause, instance, now);
     }
     if let Some((code, why)) = stays(facts, going, now) {
+        plan.waits |= code == Code::MaintenanceLater;
         plan.said.of(code, id, why);
     }
     returns::returns(facts, plan, id, &found, instance, now);
@@ -198,18 +199,9 @@ fn finish(facts: &Facts, mut plan: Plan, now: Timestamp) -> Decided {
 }
 
 /// Every step is said, none is made, and none is remembered as made.
-fn dry(mut decision: Decision<Action>, busy: bool) -> Decided {
-    let steps: Vec<_> = decision
-        .actions
-        .iter()
-        .map(|action| format!("{} {}", action.call(), action.input()))
-        .collect();
-    let message = format!("dry run, {} call(s) not made: {}", steps.len(), steps.join("; "));
-    decision.reasons.insert(0, Reason::new(Code::DryRun, message));
-    decision.actions.clear();
-    decision.outcome = Outcome::Ignore;
+fn dry(decision: Decision<Action>, busy: bool) -> Decided {
     Decided {
-        decision,
+        decision: decision.dry(),
         before: BTreeMap::new(),
         after: BTreeMap::new(),
         busy,

@@ -16,6 +16,7 @@ pub mod placement;
 mod provider;
 mod returns;
 mod said;
+mod standing;
 pub mod stopped;
 
 pub use action::{Action, STATES_AT_ONCE, State, Waiting};
@@ -25,6 +26,7 @@ pub use going::{Causes, Did, Going, Hook, Scheduled, Seen, Silence, SpotNotice};
 pub use group::{AutoScalingGroup, AutoScalingInstance};
 pub use instance::{ContainerInstance, InstanceStatus};
 pub use provider::{CapacityProvider, group_name};
+pub use standing::Standing;
 
 #[cfg(test)]
 mod tests;

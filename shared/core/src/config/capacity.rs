@@ -1,8 +1,9 @@
 //! What happens with a cluster's instances, and with a service whose tasks Spot has no room for.
 
+use std::borrow::Cow;
 use std::num::NonZeroU32;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::{Span, is_default};
@@ -299,13 +300,93 @@ impl SpotFallback {
 }
 
 /// Where the tasks of a service run while Spot has no room for them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+///
+/// It is read as one struct with both keys, as a scaling rule is: so an unknown key or a wrong value is told at its own place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "FallbackKeys", into = "FallbackKeys")]
 pub enum Fallback {
     /// In this other service, `cluster/service`, which takes as many as the first lacks.
     Twin(String),
     /// In the same service, by this capacity provider strategy.
     Strategy(Vec<StrategyItem>),
+}
+
+impl JsonSchema for Fallback {
+    fn schema_name() -> Cow<'static, str> {
+        "Fallback".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let strategy = generator.subschema_for::<Vec<StrategyItem>>();
+        json_schema!({
+            "description": "Where the tasks of a service run while Spot has no room for them.",
+            "oneOf": [
+                {
+                    "description": "In this other service, `cluster/service`, which takes as many as the first lacks.",
+                    "type": "object",
+                    "properties": { "twin": { "type": "string" } },
+                    "required": ["twin"],
+                    "additionalProperties": false,
+                },
+                {
+                    "description": "In the same service, by this capacity provider strategy.",
+                    "type": "object",
+                    "properties": { "strategy": strategy },
+                    "required": ["strategy"],
+                    "additionalProperties": false,
+                },
+            ],
+        })
+    }
+}
+
+/// The keys of a fallback do not fit together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FallbackError {
+    /// Neither.
+    #[error("a fallback needs `twin` (another service, `cluster/service`) or `strategy` (capacity providers)")]
+    Neither,
+    /// Both.
+    #[error("a fallback has `twin` or `strategy`, not both")]
+    Both,
+}
+
+/// Both keys of a fallback.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename = "Fallback", rename_all = "kebab-case", deny_unknown_fields, default)]
+struct FallbackKeys {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    twin: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strategy: Option<Vec<StrategyItem>>,
+}
+
+impl TryFrom<FallbackKeys> for Fallback {
+    type Error = FallbackError;
+
+    fn try_from(keys: FallbackKeys) -> Result<Self, FallbackError> {
+        match (keys.twin, keys.strategy) {
+            (Some(twin), None) => Ok(Self::Twin(twin)),
+            (None, Some(strategy)) => Ok(Self::Strategy(strategy)),
+            (None, None) => Err(FallbackError::Neither),
+            (Some(_), Some(_)) => Err(FallbackError::Both),
+        }
+    }
+}
+
+impl From<Fallback> for FallbackKeys {
+    fn from(fallback: Fallback) -> Self {
+        match fallback {
+            Fallback::Twin(twin) => Self {
+                twin: Some(twin),
+                strategy: None,
+            },
+            Fallback::Strategy(strategy) => Self {
+                twin: None,
+                strategy: Some(strategy),
+            },
+        }
+    }
 }
 
 /// One part of a capacity provider strategy (ECS API reference, `CapacityProviderStrategyItem`).

@@ -29,8 +29,8 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{Target, TargetKind};
 
 pub use capacity::{
-    Capacity, CrashLoops, Disconnected, DisconnectedAction, Fallback, InstanceDrain, Maintenance, MaintenanceAction,
-    Placement, Rebalance, ServiceCapacity, Share, Spot, SpotFallback, Standalone, StrategyItem,
+    Capacity, CrashLoops, Disconnected, DisconnectedAction, Fallback, FallbackError, InstanceDrain, Maintenance,
+    MaintenanceAction, Placement, Rebalance, ServiceCapacity, Share, Spot, SpotFallback, Standalone, StrategyItem,
 };
 pub use create::{Create, HealthCheck, Making, making};
 pub use delivery::{

@@ -474,7 +474,7 @@ fn a_scheduled_change_is_drained_for_in_time_and_the_instance_returns() {
     scene.check(
         hour,
         expect![[r#"
-        Ignore
+        Wait
         MaintenanceLater: i-1: REBOOT begins at 2026-03-01T15:00:00Z: it is drained 1h before
     "#]],
     );

@@ -2,7 +2,7 @@ use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
 use super::{check, web};
-use crate::config::{Capacity, Document, Share};
+use crate::config::{Capacity, Document, Fallback, Share};
 
 fn check_cluster(capacity: Value, expected: Expect) {
     check(
@@ -60,6 +60,29 @@ fn clusters() {
         Warning clusters.prod.capacity.drain.deadline: a hook that waits is looked at once a minute: it may be completed up to a minute later
     "#]],
     );
+}
+
+#[test]
+fn a_fallback_is_one_of_two() {
+    let read = |keys: Value| {
+        let read = serde_json::from_value::<Fallback>(keys.clone());
+        match read {
+            Ok(fallback) => assert_eq!(serde_json::to_value(fallback).unwrap(), keys),
+            Err(error) => return error.to_string(),
+        }
+        String::new()
+    };
+    let strategy = json!([{ "capacity-provider": "FARGATE" }]);
+    for (keys, told) in [
+        (json!({ "twin": "prod/web" }), ""),
+        (json!({ "strategy": strategy }), ""),
+        (json!({}), "a fallback needs `twin`"),
+        (json!({ "twin": "prod/web", "strategy": strategy }), "not both"),
+        (json!({ "twim": "prod/web" }), "unknown field `twim`"),
+    ] {
+        let found = read(keys);
+        assert!(found.contains(told) && found.is_empty() == told.is_empty(), "{found}");
+    }
 }
 
 #[test]
