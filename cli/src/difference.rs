@@ -60,6 +60,7 @@ fn section(target: &Target) -> &'static str {
     match target.kind {
         TargetKind::Service => "services",
         TargetKind::Task => "tasks",
+        TargetKind::Cluster => "clusters",
     }
 }
 

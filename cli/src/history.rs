@@ -1,6 +1,6 @@
 //! `wharfinger history [TARGET]`
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use anyhow::Context;
@@ -19,8 +19,8 @@ use crate::{cloud, holds, table};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// `cluster/service` or `cluster/family`; without it every configured target.
-    #[arg(value_parser = target)]
+    /// `cluster/service`, `cluster/family` or `cluster`; without it every configured target.
+    #[arg(value_parser = any_target)]
     target: Option<Target>,
     /// How many records to print: the newest ones.
     #[arg(long, short = 'n', default_value_t = 50, value_name = "N", value_parser = some, allow_hyphen_values = true)]
@@ -33,6 +33,16 @@ pub(crate) struct Args {
 /// A service and a family of one name share their history, so either will do.
 pub(crate) fn target(text: &str) -> Result<Target, String> {
     Target::parse(TargetKind::Service, text).map_err(|error| error.to_string())
+}
+
+/// The same, or a cluster by its name.
+pub(crate) fn any_target(text: &str) -> Result<Target, String> {
+    let kind = if text.contains('/') {
+        TargetKind::Service
+    } else {
+        TargetKind::Cluster
+    };
+    Target::parse(kind, text).map_err(|error| error.to_string())
 }
 
 /// Records, oldest first.
@@ -65,7 +75,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
 /// The records of one target, also of one that is not configured any more. `None` when it never was, which is told.
 async fn of_target(global: &Global, target: &Target) -> anyhow::Result<Option<Vec<Record>>> {
     let aws = cloud::connect(global, &[TableName::State]).await?;
-    let records = read(&aws, &target.to_string()).await?;
+    let records = read(&aws, target).await?;
     if !records.is_empty() {
         return Ok(Some(records));
     }
@@ -77,17 +87,22 @@ async fn of_target(global: &Global, target: &Target) -> anyhow::Result<Option<Ve
 async fn of_every_target(global: &Global) -> anyhow::Result<Vec<Record>> {
     let aws = cloud::connect(global, &[TableName::State, TableName::Config]).await?;
     let current = table::read(&aws).await?;
-    let names: BTreeSet<_> = current.targets.keys().map(Target::to_string).collect();
+    let targets = current.targets.keys().cloned();
+    let clusters = current.clusters.keys().map(Target::of_cluster);
+    // A service and a family of one name have one history.
+    let named: BTreeMap<_, _> = targets
+        .chain(clusters)
+        .map(|target| (target.to_string(), target))
+        .collect();
     let mut records = Vec::new();
-    for target in names {
-        records.extend(read(&aws, &target).await?);
+    for target in named.values() {
+        records.extend(read(&aws, target).await?);
     }
     Ok(records)
 }
 
-async fn read(aws: &Aws, target: &str) -> anyhow::Result<Vec<Record>> {
-    let target = Target::parse(TargetKind::Service, target)?;
-    let (records, malformed) = history::read(aws, &target)
+async fn read(aws: &Aws, target: &Target) -> anyhow::Result<Vec<Record>> {
+    let (records, malformed) = history::read(aws, target)
         .await
         .with_context(|| format!("the history of {target} cannot be read"))?;
     for malformed in malformed {

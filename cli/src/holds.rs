@@ -11,8 +11,8 @@ use wharfinger_cloud::table::Table;
 use wharfinger_core::config::Span;
 use wharfinger_core::config::changes::{Current, Stamp, Transaction, rewrite};
 use wharfinger_core::config::holds::Holds;
-use wharfinger_core::config::stored::{EVERY_DOMAIN, Override, StoredTarget};
-use wharfinger_core::ids::Target;
+use wharfinger_core::config::stored::{EVERY_DOMAIN, Override, StoredCluster, StoredTarget};
+use wharfinger_core::ids::{Target, TargetKind};
 
 use crate::document::nearest;
 use crate::output::{GREEN, Show, note};
@@ -43,7 +43,7 @@ pub(crate) async fn change(
     stamp: &Stamp,
     change: impl Fn(&Target, &StoredTarget, &mut Holds) -> anyhow::Result<()>,
 ) -> anyhow::Result<Option<Told>> {
-    let planned = |current: &Current| {
+    written(table, target, stamp, |current| {
         let mut holds = BTreeMap::new();
         for (known, stored) in named(current, target)? {
             let mut changed = Holds::of(stored, stamp.at);
@@ -54,6 +54,40 @@ pub(crate) async fn change(
             let names: Vec<_> = current.targets.keys().map(Target::to_string).collect();
             note(unknown(&names, target));
         }
+        Ok(holds)
+    })
+    .await
+}
+
+/// Changes what holds for a cluster. `None` when there is no such cluster, which is told with the nearest.
+pub(crate) async fn change_cluster(
+    table: &impl Table,
+    target: &Target,
+    stamp: &Stamp,
+    change: impl Fn(&StoredCluster, &mut Holds) -> anyhow::Result<()>,
+) -> anyhow::Result<Option<Told>> {
+    written(table, target, stamp, |current| {
+        let Some(stored) = current.clusters.get(&target.cluster) else {
+            let names: Vec<_> = current.clusters.keys().cloned().collect();
+            note(unknown(&names, target));
+            return Ok(BTreeMap::new());
+        };
+        let mut changed = Holds::of_cluster(stored, stamp.at);
+        change(stored, &mut changed)?;
+        Ok(BTreeMap::from([(target.clone(), changed)]))
+    })
+    .await
+}
+
+/// Writes what is to hold from now on.
+async fn written(
+    table: &impl Table,
+    target: &Target,
+    stamp: &Stamp,
+    holds: impl Fn(&Current) -> anyhow::Result<BTreeMap<Target, Holds>>,
+) -> anyhow::Result<Option<Told>> {
+    let planned = |current: &Current| {
+        let holds = holds(current)?;
         let transactions = rewrite(current, &holds, stamp);
         Ok(Plan { holds, transactions })
     };
@@ -88,10 +122,16 @@ fn named<'c>(
     Ok(current.targets.iter().filter(move |(known, _)| is_it(known)))
 }
 
-/// Whether anything is stored under the name of a target, a service or a family. That there is nothing is told.
+/// Whether anything is stored under the name of a target: a cluster, or a service or a family. That there is nothing is
+/// told.
 pub(crate) fn is_configured(current: &Current, target: &Target) -> bool {
-    let all: Vec<_> = current.targets.keys().chain(&current.malformed).collect();
-    let names: Vec<_> = all.iter().map(ToString::to_string).collect();
+    let clusters = target.kind == TargetKind::Cluster;
+    let names: Vec<_> = if clusters {
+        current.clusters.keys().cloned().collect()
+    } else {
+        let all = current.targets.keys().chain(&current.malformed);
+        all.map(ToString::to_string).collect()
+    };
     let known = names.contains(&target.to_string());
     if !known {
         note(unknown(&names, target));

@@ -9,8 +9,8 @@ use wharfinger_cloud::table::TableName;
 use wharfinger_core::config::changes::Stamp;
 use wharfinger_core::config::holds::{DOMAINS, Holds};
 use wharfinger_core::config::stored::EVERY_DOMAIN;
-use wharfinger_core::config::{Service, Span};
-use wharfinger_core::ids::Target;
+use wharfinger_core::config::{Cluster, Service, Span};
+use wharfinger_core::ids::{Target, TargetKind};
 
 use crate::args::{Global, span};
 use crate::output::{Verdict, note, show};
@@ -33,8 +33,8 @@ pub(crate) struct Resume {
 
 #[derive(Debug, clap::Args)]
 struct Of {
-    /// `cluster/service` or `cluster/family`.
-    #[arg(value_parser = crate::history::target)]
+    /// `cluster/service`, `cluster/family` or `cluster`.
+    #[arg(value_parser = crate::history::any_target)]
     target: Target,
     /// What of it.
     #[arg(value_parser = domains(), default_value = EVERY_DOMAIN)]
@@ -49,7 +49,7 @@ pub(crate) fn pause(global: &Global, args: &Pause) -> anyhow::Result<Verdict> {
     let Of { target, domain } = &args.of;
     let has = Cell::new(false);
     let verdict = run(global, target, |stamp, config, holds| {
-        has.set(has.get() || wants(config, domain));
+        has.set(has.get() || config.wants(domain));
         let until = args.span.map(|span| holds::end(stamp.at, span)).transpose()?;
         holds.pause(domain, until);
         Ok(())
@@ -62,14 +62,26 @@ pub(crate) fn pause(global: &Global, args: &Pause) -> anyhow::Result<Verdict> {
     Ok(verdict)
 }
 
-/// Whether anything is configured that a pause of this domain holds back.
-fn wants(config: &Service, domain: &str) -> bool {
-    match domain {
-        "discovery" => !config.discovery.is_empty(),
-        "balancing" => !config.balancing.is_empty(),
-        "scaling" => config.scaling.is_some(),
-        "delivery" => !config.delivery.is_empty(),
-        _ => true,
+/// What a target wants.
+#[derive(Clone, Copy)]
+enum Wants<'a> {
+    Target(&'a Service),
+    Cluster(&'a Cluster),
+}
+
+impl Wants<'_> {
+    /// Whether anything is configured that a pause of this domain holds back.
+    fn wants(self, domain: &str) -> bool {
+        match (self, domain) {
+            (_, EVERY_DOMAIN) => true,
+            (Self::Target(config), "discovery") => !config.discovery.is_empty(),
+            (Self::Target(config), "balancing") => !config.balancing.is_empty(),
+            (Self::Target(config), "scaling") => config.scaling.is_some(),
+            (Self::Target(config), "delivery") => !config.delivery.is_empty(),
+            (Self::Target(config), "capacity") => config.capacity.is_some(),
+            (Self::Cluster(config), "capacity") => config.capacity.is_some(),
+            _ => false,
+        }
     }
 }
 
@@ -83,13 +95,19 @@ pub(crate) fn resume(global: &Global, args: &Resume) -> anyhow::Result<Verdict> 
 fn run(
     global: &Global,
     target: &Target,
-    change: impl Fn(&Stamp, &Service, &mut Holds) -> anyhow::Result<()>,
+    change: impl Fn(&Stamp, Wants<'_>, &mut Holds) -> anyhow::Result<()>,
 ) -> anyhow::Result<Verdict> {
     let told = cloud::block_on(async {
         let aws = cloud::connect(global, &[TableName::Config]).await?;
         let stamp = stamp(&aws).await;
+        if target.kind == TargetKind::Cluster {
+            return holds::change_cluster(&aws, target, &stamp, |stored, holds| {
+                change(&stamp, Wants::Cluster(&stored.config), holds)
+            })
+            .await;
+        }
         holds::change(&aws, target, &stamp, |_, stored, holds| {
-            change(&stamp, &stored.config, holds)
+            change(&stamp, Wants::Target(&stored.config), holds)
         })
         .await
     })?;

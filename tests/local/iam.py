@@ -86,6 +86,8 @@ def checks(
         return [
             Check(action, _arn(i, f"{prefix}:container-instance/{cluster}/"), keys)
             for i in request.get("containerInstances") or ["*"]]
+    if operation == "ListContainerInstances":
+        return [Check(action, f"{prefix}:cluster/{cluster}", keys)]
     if operation == "RegisterTaskDefinition":
         return _register(request, prefix)
     if operation == "StopServiceDeployment":

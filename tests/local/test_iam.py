@@ -73,6 +73,11 @@ class IamTest(unittest.TestCase):
         [check] = iam.checks("DescribeContainerInstances", request, REGION, ACCOUNT)
         self.assertEqual((check.action, check.resource), ("ecs:DescribeContainerInstances", wanted))
 
+    def test_listing_container_instances_is_about_their_cluster(self) -> None:
+        request = {"cluster": "prod", "status": "DRAINING"}
+        [check] = iam.checks("ListContainerInstances", request, REGION, ACCOUNT)
+        self.assertEqual(check.resource, f"{_PREFIX}:cluster/prod")
+
     def test_listing_tasks_is_bound_to_a_cluster_by_a_condition(self) -> None:
         def only(cluster: str) -> Any:
             return self.allowed({"Action": "ecs:ListTasks", "Resource": "*", "Condition": {

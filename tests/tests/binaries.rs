@@ -8,10 +8,14 @@
 
 #[path = "binaries/balancing.rs"]
 mod balancing;
+#[path = "binaries/capacity.rs"]
+mod capacity;
 #[path = "binaries/delivery.rs"]
 mod delivery;
 #[path = "binaries/discovery.rs"]
 mod discovery;
+#[path = "binaries/draining.rs"]
+mod draining;
 #[path = "binaries/failures.rs"]
 mod failures;
 #[path = "binaries/malformed.rs"]
@@ -36,6 +40,7 @@ const PACKAGES: &[&str] = &[
     "wharfinger-balancing",
     "wharfinger-scaling",
     "wharfinger-delivery",
+    "wharfinger-capacity",
 ];
 
 /// The binaries by name, built once.

@@ -21,6 +21,7 @@ use std::fmt::Write;
 
 use expect_test::expect_file;
 use serde_json::Value;
+use wharfinger_core::capacity::ContainerInstance;
 use wharfinger_core::event::{AlarmStateChange, Detail, Event, Rejected, TaskStateChange};
 
 use files::{Corpus, UNDERSTOOD};
@@ -54,6 +55,31 @@ fn detail(detail: &Detail) -> String {
                 deployment.deployment_id
             )
         }
+        Detail::Lifecycle(action) => format!(
+            "{} of {} {:?}, {:?} to {:?}, {} waits",
+            action.instance, action.group, action.transition, action.origin, action.destination, action.hook
+        ),
+        Detail::Instance(event) => format!("{} {:?}", event.instance, event.news),
+        Detail::ContainerInstance(instance) => of_instance(instance),
+        Detail::ServiceAction(action) => {
+            let reason = action.reason.as_deref().unwrap_or("no reason");
+            let (providers, hosts) = (action.capacity_providers.len(), action.container_instances.len());
+            format!(
+                "{} {:?} {}, {reason}, {providers} providers, {hosts} instances",
+                action.target.key(),
+                action.news,
+                action.name
+            )
+        }
+        Detail::Health(health) => format!(
+            "{} {}, maintenance {}, from {:?} to {:?}, {:?}",
+            health.category,
+            health.code,
+            health.is_maintenance(),
+            health.starts,
+            health.ends,
+            health.instances
+        ),
         Detail::Scheduled => "time for a sweep".into(),
         Detail::Aside(aside) => format!("{}: {}", aside.reason.code, aside.reason.message),
     }
@@ -78,6 +104,17 @@ fn of_task(task: &TaskStateChange) -> String {
         }
     }
     line
+}
+
+fn of_instance(instance: &ContainerInstance) -> String {
+    format!(
+        "{} of {:?} is {:?}, {}, v{}",
+        instance.arn,
+        instance.cluster,
+        instance.ec2_instance_id,
+        instance.status.as_str(),
+        instance.version
+    )
 }
 
 fn of_alarm(alarm: &AlarmStateChange) -> String {

@@ -187,7 +187,7 @@ fn codes() -> String {
 fn pages_name_only_codes_that_there_are() {
     let known: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
     let mut used = BTreeSet::new();
-    for name in ["discovery", "balancing", "scaling", "delivery"] {
+    for name in ["discovery", "balancing", "scaling", "capacity", "delivery"] {
         let page = Page::of(&format!("docs/{name}.md"));
         let section = page.section("Reasons");
         for row in table_rows(&section) {
@@ -230,6 +230,7 @@ fn permissions_are_those_of_the_roles() {
         ("Discovery", "DiscoveryFunction"),
         ("Balancing", "BalancingFunction"),
         ("Scaling", "ScalingFunction"),
+        ("Capacity", "CapacityFunction"),
         ("Delivery", "DeliveryFunction"),
     ] {
         let role = template.function_property(function, "Role").as_str().unwrap();
@@ -274,6 +275,8 @@ fn metrics_are_told_as_they_are_sent() {
         "shared/cloud/src/telemetry.rs",
         "shared/endpoints/src/sweep/report.rs",
         "functions/scaling/src/sweep.rs",
+        "functions/capacity/src/stops.rs",
+        "functions/capacity/src/sweep.rs",
         "functions/delivery/src/sweep.rs",
     ] {
         let source = fs::read_to_string(root().join(file)).unwrap();

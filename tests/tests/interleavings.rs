@@ -20,6 +20,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use wharfinger_cloud::world::{Caller, Fate, Gates, HostNetwork, Move, PortMapping, Shared, Stop, What, World};
 use wharfinger_core::balancing::TargetType;
+use wharfinger_core::capacity::InstanceStatus;
 use wharfinger_core::endpoint::Host;
 use wharfinger_core::event::TaskStatus;
 use wharfinger_core::ids::Target;
@@ -183,6 +184,95 @@ fn a_stop_while_a_registration_is_in_flight_twice() {
         let seen = search::all(side, 1, &warm(None), &play, &ends(side, BTreeSet::new()));
         report(&format!("{} of one task, told {newer} newer", side.name()), &seen);
     }
+}
+
+/// Two tasks of a service, each on an instance of its own: the first has joined. The second's event of RUNNING, and its
+/// instance.
+fn on_two_instances(side: Side) -> (Shared, Value, String) {
+    let (mut world, target) = world(Some(TargetType::Ip));
+    let host = Host {
+        instance_id: Some("i-2".into()),
+        private_ipv4: Some("10.1.0.2".into()),
+        ..Host::default()
+    };
+    let other = world.make_container_instance("prod", host);
+    world.host_networks.get_mut(&target).unwrap().instances.push(other);
+    let (_, joins) = start(&mut world, &target);
+    let (second, joins_too) = start(&mut world, &target);
+    let instance = world.tasks[&second]
+        .placement
+        .as_ref()
+        .unwrap()
+        .container_instance
+        .clone();
+    let world = world.shared();
+    stage::hear_now(side, &world, &joins).unwrap();
+    (world, joins_too, instance)
+}
+
+fn state(world: &Shared, instance: &str, status: InstanceStatus) -> Value {
+    let mut world = world.borrow_mut();
+    world.set_instance_state(instance, status);
+    event(&mut world)
+}
+
+#[test]
+fn a_task_that_joins_while_its_instance_begins_to_drain_is_not_there_at_the_end() {
+    for side in Side::BOTH {
+        let play = || {
+            let (world, joins, instance) = on_two_instances(side);
+            let drains = state(&world, &instance, InstanceStatus::Draining);
+            let starts = starts([("join", joins), ("drain", drains)]);
+            Play { world, starts }
+        };
+        let expected = stage::members(&play().world.borrow());
+        assert_eq!(expected.len(), 1);
+        let seen = search::all(side, 0, &warm(Some(TargetType::Ip)), &play, &ends(side, expected));
+        report(&format!("{} of a task whose instance drains", side.name()), &seen);
+        assert!(seen.orders > 100);
+    }
+}
+
+#[test]
+fn of_two_instances_that_drain_at_once_neither_takes_the_last_away() {
+    for side in Side::BOTH {
+        let play = || {
+            let (world, joins, instance) = on_two_instances(side);
+            stage::hear_now(side, &world, &joins).unwrap();
+            let all = world.borrow().container_instances.keys().cloned().collect::<Vec<_>>();
+            let other = all.into_iter().find(|arn| *arn != instance).unwrap();
+            let drains = state(&world, &instance, InstanceStatus::Draining);
+            let drains_too = state(&world, &other, InstanceStatus::Draining);
+            let starts = starts([("drain", drains), ("drain too", drains_too)]);
+            Play { world, starts }
+        };
+        let expected = stage::members(&play().world.borrow());
+        assert_eq!(expected.len(), 2);
+        let seen = search::all(side, 0, &warm(Some(TargetType::Ip)), &play, &ends(side, expected));
+        report(&format!("{} of two instances that drain", side.name()), &seen);
+    }
+}
+
+#[test]
+fn an_instance_that_came_back_while_it_was_heard_that_it_drains_has_its_endpoints() {
+    // A target that drains has to be gone before it joins again.
+    let side = Side::Discovery;
+    let joined = || {
+        let (world, joins, instance) = on_two_instances(side);
+        stage::hear_now(side, &world, &joins).unwrap();
+        (world, instance)
+    };
+    let play = || {
+        let (world, instance) = joined();
+        let drains = state(&world, &instance, InstanceStatus::Draining);
+        stage::hear_now(side, &world, &drains).unwrap();
+        let back = state(&world, &instance, InstanceStatus::Active);
+        let starts = starts([("drain again", drains), ("back", back)]);
+        Play { world, starts }
+    };
+    let expected = stage::members(&joined().0.borrow());
+    let seen = search::all(side, 0, &warm(Some(TargetType::Ip)), &play, &ends(side, expected));
+    report("discovery of an instance that came back", &seen);
 }
 
 /// The name of what stands for the later of two tasks at one address.

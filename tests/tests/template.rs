@@ -22,6 +22,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::{Value, json};
+use wharfinger_capacity as capacity;
 use wharfinger_cloud::sweep::Scope;
 use wharfinger_core::event::{Detail, Event};
 use wharfinger_delivery as delivery;
@@ -186,6 +187,7 @@ fn every_function_sweeps() {
         ("BalancingFunction", "rate(5 minutes)"),
         ("DiscoveryFunction", "rate(5 minutes)"),
         ("ScalingFunction", "rate(5 minutes)"),
+        ("CapacityFunction", "rate(5 minutes)"),
         ("DeliveryFunction", "rate(5 minutes)"),
     ];
     assert_eq!(words(template.functions()), words(rates.map(|(id, _)| id)));
@@ -228,6 +230,7 @@ fn what_makes_no_event_is_looked_at_every_minute() {
         // The function reads it as it reads EventBridge's own.
         let askable = match id {
             "BalancingFunction" | "DiscoveryFunction" => endpoints::sweep::ASKABLE,
+            "CapacityFunction" => capacity::sweep::ASKABLE,
             "DeliveryFunction" => delivery::sweep::ASKABLE,
             "ScalingFunction" => scaling::sweep::ASKABLE,
             _ => panic!("{id} has no sweep of its own"),

@@ -31,20 +31,20 @@ fn an_unknown_key_is_answered_with_its_place_and_the_nearest_key() {
     check_web(
         "discvoery: []",
         expect![[r#"
-        w.yaml:4:5: unknown key `discvoery`: did you mean `discovery`? known here: `discovery`, `balancing`, `drain`, `scaling`, `delivery`, `storage` (in services.prod/web.discvoery)
-    "#]],
+            w.yaml:4:5: unknown key `discvoery`: did you mean `discovery`? known here: `discovery`, `balancing`, `drain`, `scaling`, `delivery`, `storage`, `capacity` (in services.prod/web.discvoery)
+        "#]],
     );
     check_web(
         "Discovery: []",
         expect![[r#"
-        w.yaml:4:5: unknown key `Discovery`: did you mean `discovery`? known here: `discovery`, `balancing`, `drain`, `scaling`, `delivery`, `storage` (in services.prod/web.Discovery)
-    "#]],
+            w.yaml:4:5: unknown key `Discovery`: did you mean `discovery`? known here: `discovery`, `balancing`, `drain`, `scaling`, `delivery`, `storage`, `capacity` (in services.prod/web.Discovery)
+        "#]],
     );
     check_web(
         "foo: []",
         expect![[r#"
-        w.yaml:4:5: unknown key `foo`; known here: `discovery`, `balancing`, `drain`, `scaling`, `delivery`, `storage` (in services.prod/web.foo)
-    "#]],
+            w.yaml:4:5: unknown key `foo`; known here: `discovery`, `balancing`, `drain`, `scaling`, `delivery`, `storage`, `capacity` (in services.prod/web.foo)
+        "#]],
     );
     check_web(
         "scaling:\n  min: 1\n  max: 2\n  during_deployment: hold",
@@ -251,7 +251,6 @@ fn what_the_types_cannot_say_has_its_place_too() {
     check(
         "version: 1\nclusters:\n  prod: { capacity: {} }\n  a/b: {}\n",
         expect![[r#"
-            w.yaml:3:11: warning: has no effect in this version: instances are not drained or replaced (in clusters.prod.capacity)
             w.yaml:4:3: `a/b` is not the name of a cluster: write letters, digits, `-` and `_`, at most 255 (in clusters.a/b)
         "#]],
     );
@@ -304,7 +303,7 @@ fn anchors_aliases_and_merges_are_yaml_too() {
     check(
         "version: 1\nservices:\n  a/b: &common\n    discvery: []\n  a/c: *common\n",
         expect![[r#"
-            w.yaml:4:5: unknown key `discvery`: did you mean `discovery`? known here: `discovery`, `balancing`, `drain`, `scaling`, `delivery`, `storage` (in services.a/b.discvery)
+            w.yaml:4:5: unknown key `discvery`: did you mean `discovery`? known here: `discovery`, `balancing`, `drain`, `scaling`, `delivery`, `storage`, `capacity` (in services.a/b.discvery)
         "#]],
     );
 }

@@ -5,12 +5,14 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::Value;
 use wharfinger_core::config::stored::{Managed, alarm_partition, repository_partition};
-use wharfinger_core::event::{Detail, Event, Rejected};
+use wharfinger_core::event::{Detail, Event, Rejected, TaskStateChange};
 use wharfinger_core::ids::Target;
 use wharfinger_core::report::{Code, Decision, Outcome, Reason};
 
 use super::Config;
+use super::capacity::Explained;
 use super::decide::{Call, Context};
+use super::endpoints::both;
 use crate::document::nearest;
 use crate::facts::is_read;
 use crate::output::{BOLD, DIM, GREEN, RED, Show, YELLOW};
@@ -37,10 +39,21 @@ struct About {
     version: Option<i64>,
 }
 
+impl About {
+    fn of(self, (target, decision): Explained) -> Answer {
+        let target = target.map(|target| target.to_string());
+        Answer::of(Self { target, ..self }, decision)
+    }
+}
+
+/// Why nothing is said of a cluster.
+const NOT_OURS: [Code; 2] = [Code::NotManaged, Code::NotConfigured];
+
 /// What every sweep asks AWS for.
-const SWEEP: [&str; 11] = [
+const SWEEP: [&str; 12] = [
     "ListTasks",
     "DescribeTasks",
+    "ListContainerInstances",
     "DescribeContainerInstances",
     "DescribeInstances",
     "DescribeNetworkInterfaces",
@@ -116,21 +129,7 @@ pub(super) fn explain(context: &Context<'_>, config: &Config, event: &Event) -> 
         version: None,
     };
     let (named, decisions) = match &event.detail {
-        Detail::Task(task) => {
-            about.version = Some(task.version);
-            let target = match task.target() {
-                Ok(target) => target,
-                Err(rejected) => {
-                    let reason = Reason::new(Code::EventRejected, rejected.to_string());
-                    return Ok(Answer::without_calls(about, Outcome::Rejected, reason));
-                }
-            };
-            let found = config.targets.iter().filter(|managed| managed.target == target);
-            (
-                Named::Target(target.clone()),
-                decide(found, |managed| context.task(managed.clone(), task))?,
-            )
-        }
+        Detail::Task(task) => return of_task(context, config, about, task),
         Detail::Alarm(alarm) => {
             let found = config.under(alarm_partition(&alarm.alarm_name));
             (
@@ -154,6 +153,20 @@ pub(super) fn explain(context: &Context<'_>, config: &Config, event: &Event) -> 
             let decided = decide(found, |managed| context.deployment(managed, &event.envelope))?;
             (Named::Target(target), decided)
         }
+        Detail::Lifecycle(_) | Detail::Instance(_) | Detail::Health(_) => {
+            return Ok(about.of(context.instances(config, event)?));
+        }
+        Detail::ContainerInstance(instance) => {
+            let (cluster, capacity) = Context::container_instance(config, instance);
+            let decision = match context.draining(instance)? {
+                None => capacity,
+                // Who says nothing of the cluster has nothing to add.
+                Some(decided) if capacity.reasons.iter().all(|r| NOT_OURS.contains(&r.code)) => join(decided),
+                Some(decided) => both(join(decided), capacity),
+            };
+            return Ok(about.of((cluster, decision)));
+        }
+        Detail::ServiceAction(action) => return Ok(about.of(context.service_action(config, action)?)),
         Detail::Scheduled => return Ok(Answer::sweep(about)),
         Detail::Aside(aside) => return Ok(Answer::without_calls(about, Outcome::Ignore, aside.reason.clone())),
     };
@@ -170,6 +183,34 @@ pub(super) fn explain(context: &Context<'_>, config: &Config, event: &Event) -> 
     Ok(Answer::of(about, decision))
 }
 
+/// Explains what becomes of a task: what discovery and balancing do, and why it stopped.
+fn of_task(context: &Context<'_>, config: &Config, about: About, task: &TaskStateChange) -> anyhow::Result<Answer> {
+    let about = About {
+        version: Some(task.version),
+        ..about
+    };
+    let target = match task.target() {
+        Ok(target) => target,
+        Err(rejected) => {
+            let reason = Reason::new(Code::EventRejected, rejected.to_string());
+            return Ok(Answer::without_calls(about, Outcome::Rejected, reason));
+        }
+    };
+    let found = config.targets.iter().filter(|managed| managed.target == target);
+    let decisions = decide(found, |managed| context.task(managed.clone(), task))?;
+    let stopped = context.stopped(config, &target, task);
+    let decision = match (decisions.is_empty(), stopped) {
+        (true, None) => config.without(&Named::Target(target.clone())),
+        (true, Some(stopped)) => Decision::without_calls(Outcome::Ignore, stopped),
+        (false, stopped) => {
+            let mut decision = join(decisions);
+            decision.reasons.extend(stopped);
+            decision
+        }
+    };
+    Ok(about.of((Some(target), decision)))
+}
+
 /// What an event names.
 enum Named {
     Target(Target),
@@ -177,7 +218,8 @@ enum Named {
     Repository(String),
 }
 
-type Decided = Vec<(Target, Decision<Call>)>;
+/// What is decided, by the target.
+pub(super) type Decided = Vec<(Target, Decision<Call>)>;
 
 fn decide<'m>(
     found: impl Iterator<Item = &'m Managed>,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use wharfinger_core::config::Rule;
-use wharfinger_core::config::stored::Managed;
+use wharfinger_core::config::stored::{Managed, Pauses};
 use wharfinger_core::event::{AlarmState, AlarmStateChange};
 use wharfinger_core::guard::{Guard, Removes};
 use wharfinger_core::report::{Code, Decision, Effect, Outcome, Reason};
@@ -36,6 +36,8 @@ pub(super) struct Context<'a> {
     pub owner: &'a str,
     /// The time.
     pub now: Timestamp,
+    /// The container instance of which the event tells that it drains.
+    pub drains: Option<&'a str>,
 }
 
 impl Context<'_> {
@@ -137,9 +139,19 @@ impl Context<'_> {
         managed: &Managed,
         decision: Decision<A>,
     ) -> Decision<Call> {
+        self.guarded_by(domain, &managed.stored.paused, decision)
+    }
+
+    /// The same by the pauses alone.
+    pub(super) fn guarded_by<A: Effect + Removes>(
+        &self,
+        domain: &str,
+        paused: &Pauses,
+        decision: Decision<A>,
+    ) -> Decision<Call> {
         let guard = Guard {
             domain,
-            stored: &managed.stored,
+            paused,
             now: self.now,
             removals: usize::MAX,
         };

@@ -84,7 +84,7 @@ impl Context<'_> {
         }
         facts.service = match managed.target.kind {
             TargetKind::Service => self.answers.service(&managed.target)?,
-            TargetKind::Task => Known::Yes(None),
+            TargetKind::Task | TargetKind::Cluster => Known::Yes(None),
         };
         if let Some(name) = facts.base_name() {
             facts.definition = self.answers.task_definition(name);

@@ -3,7 +3,7 @@
 use wharfinger_core::balancing::{Membership, TargetGroup, TargetType};
 use wharfinger_core::config::stored::{Managed, Registry};
 use wharfinger_core::discovery::Endpoint;
-use wharfinger_core::endpoint::{By, Facts, Host, Member, decide};
+use wharfinger_core::endpoint::{By, Drain, Facts, Host, Member, Others, decide};
 use wharfinger_core::event::TaskStateChange;
 use wharfinger_core::known::Known;
 use wharfinger_core::report::{Code, Decision, Outcome, Reason};
@@ -37,15 +37,24 @@ impl Context<'_> {
             }
         }
         self.resolve(&mut managed);
+        self.sides(&managed, &task, looked_up)
+    }
+
+    /// What would be done for a task, in the registries and in the target groups.
+    pub(super) fn sides(
+        &self,
+        managed: &Managed,
+        task: &TaskStateChange,
+        looked_up: bool,
+    ) -> anyhow::Result<Decision<Call>> {
+        let others = self.others(managed, task)?;
+        let discovery = || self.side::<Endpoint>(managed, task, looked_up, others);
+        let balancing = || self.side::<Membership>(managed, task, looked_up, others);
         let config = &managed.stored.config;
-        let (discovery, balancing) = (!config.discovery.is_empty(), !config.balancing.is_empty());
-        Ok(match (discovery, balancing) {
-            (true, false) => self.side::<Endpoint>(&managed, &task, looked_up),
-            (false, true) => self.side::<Membership>(&managed, &task, looked_up),
-            (true, true) => both(
-                self.side::<Endpoint>(&managed, &task, looked_up),
-                self.side::<Membership>(&managed, &task, looked_up),
-            ),
+        Ok(match (!config.discovery.is_empty(), !config.balancing.is_empty()) {
+            (true, false) => discovery(),
+            (false, true) => balancing(),
+            (true, true) => both(discovery(), balancing()),
             (false, false) => {
                 let message = format!(
                     "{} is configured, but neither for discovery nor for balancing",
@@ -56,12 +65,30 @@ impl Context<'_> {
         })
     }
 
-    fn side<M: Member>(&self, managed: &Managed, task: &TaskStateChange, looked_up: bool) -> Decision<Call> {
+    fn side<M: Member>(
+        &self,
+        managed: &Managed,
+        task: &TaskStateChange,
+        looked_up: bool,
+        others: Option<Known<Others>>,
+    ) -> Decision<Call> {
         let (host, address) = self.host::<M>(managed, task);
         let interface = task.network_interface_id.as_deref();
+        let drain = Drain {
+            drains: others.is_some(),
+            seen: true,
+            ..Drain::default()
+        };
+        let entries = M::entries(&managed.stored.config).iter();
+        let known = entries.filter_map(|entry| match others {
+            Some(Known::Yes(others)) => Some((M::collection(&managed.stored, entry).ok()?, others)),
+            _ => None,
+        });
         let facts = Facts::<M> {
             looked_up,
             host,
+            drain,
+            others: known.collect(),
             public_ipv4: interface.map_or(Known::No, |interface| self.answers.public_address(interface)),
             ..Facts::of(managed.clone(), task.clone(), self.owner)
         };
@@ -96,7 +123,7 @@ impl Context<'_> {
     /// Gives each registry and target group that is named its id. Offline, where the answers do not tell it, a stand-in with
     /// its name takes the id's place, so that the rest of the call can be told. In the config table `apply` has resolved the
     /// names.
-    fn resolve(&self, managed: &mut Managed) {
+    pub(super) fn resolve(&self, managed: &mut Managed) {
         let stored = &mut managed.stored;
         for entry in &stored.config.discovery {
             if stored.registries.contains_key(&entry.to) {
@@ -152,8 +179,8 @@ fn stood_in(calls: &[Call]) -> Vec<&'static str> {
     missing
 }
 
-/// Both domains in one: the outcome is that of the one in which more happens.
-fn both(mut one: Decision<Call>, other: Decision<Call>) -> Decision<Call> {
+/// Two decisions in one: the outcome is that of the one in which more happens.
+pub(super) fn both(mut one: Decision<Call>, other: Decision<Call>) -> Decision<Call> {
     one.outcome = one.outcome.min(other.outcome);
     one.actions.extend(other.actions);
     one.missing.extend(other.missing);

@@ -1,9 +1,12 @@
 //! `wharfinger explain EVENT.json|-`
 
 mod answer;
+mod capacity;
 mod decide;
 mod delivery;
+mod draining;
 mod endpoints;
+mod service;
 
 use std::path::PathBuf;
 
@@ -11,7 +14,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_cloud::table::TableName;
-use wharfinger_core::config::stored::Managed;
+use wharfinger_core::config::stored::{Managed, ManagedCluster, StoredCluster};
 use wharfinger_core::event::{Detail, Event, parse_time};
 use wharfinger_core::ids::Target;
 
@@ -27,10 +30,12 @@ use decide::Context;
 /// What the options do not say.
 pub(crate) const HELP: &str = r#"Facts:
   --facts FILE holds what AWS answers: { "DescribeServices": { "services": [ … ] }, … }.
-  BatchGetImage, DescribeAlarms, DescribeContainerInstances, DescribeImages,
+  BatchGetImage, DescribeAlarms, DescribeAutoScalingGroups, DescribeAutoScalingInstances,
+  DescribeCapacityProviders, DescribeContainerInstances, DescribeImages,
   DescribeImageScanFindings, DescribeInstanceInformation, DescribeInstances,
   DescribeNetworkInterfaces, DescribeServices, DescribeTargetGroups, DescribeTaskDefinition,
-  DescribeTasks, ListNamespaces and ListServices are read. The answer names those that are missing.
+  DescribeTasks, ListContainerInstances, ListNamespaces, ListServices and ListTasks are read.
+  The answer names those that are missing.
 
 Stale events:
   Offline nothing is known of what came before, so no event is stale by itself. To try one that
@@ -79,6 +84,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
                 offline: args.config.is_some(),
                 owner: &global.stack,
                 now,
+                drains: None,
             };
             answer::explain(&context, &config, &event)?
         }
@@ -100,10 +106,11 @@ fn moment(event: &Event) -> Timestamp {
     }
 }
 
-/// The configured targets, and where they are from.
+/// The configured targets and clusters, and where they are from.
 pub(super) struct Config {
     name: String,
     targets: Vec<Managed>,
+    clusters: Vec<ManagedCluster>,
 }
 
 impl Config {
@@ -116,24 +123,32 @@ impl Config {
             ))
         };
         let targets = document.entries().map(managed).collect::<anyhow::Result<_>>()?;
+        let clusters = document.clusters.into_iter().map(|(name, config)| ManagedCluster {
+            target: Target::of_cluster(name),
+            stored: StoredCluster::new(config),
+        });
         Ok(Self {
             name: file.display().to_string(),
             targets,
+            clusters: clusters.collect(),
         })
     }
 
     fn from_table(global: &Global) -> anyhow::Result<Self> {
-        let found = cloud::block_on(async {
+        const UNREAD: &str = "the config table cannot be read; with --config FILE it is not needed";
+        let (found, clusters) = cloud::block_on(async {
             let aws = cloud::connect(global, &[TableName::Config]).await?;
-            let all = wharfinger_cloud::config::ConfigStore::default().all(&aws).await;
-            all.context("the config table cannot be read; with --config FILE it is not needed")
+            let store = wharfinger_cloud::config::ConfigStore::default();
+            let (all, clusters) = tokio::join!(store.all(&aws), store.clusters(&aws));
+            anyhow::Ok((all.context(UNREAD)?, clusters.context(UNREAD)?))
         })?;
-        for malformed in found.malformed {
+        for malformed in found.malformed.into_iter().chain(clusters.malformed) {
             warning(malformed);
         }
         Ok(Self {
             name: "the config table".to_owned(),
             targets: found.targets,
+            clusters: clusters.clusters,
         })
     }
 }

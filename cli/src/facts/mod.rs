@@ -2,6 +2,7 @@
 
 mod hosts;
 mod images;
+mod instances;
 mod names;
 mod scaling;
 
@@ -24,9 +25,12 @@ use crate::output::warning;
 pub(crate) use hosts::Placed;
 
 /// The operations whose answers are read, and what of them.
-const OPERATIONS: [(&str, &[&str]); 17] = [
+const OPERATIONS: [(&str, &[&str]); 22] = [
     ("BatchGetImage", &["images", "failures"]),
     ("DescribeAlarms", &["MetricAlarms", "CompositeAlarms"]),
+    ("DescribeAutoScalingGroups", &["AutoScalingGroups"]),
+    ("DescribeAutoScalingInstances", &["AutoScalingInstances"]),
+    ("DescribeCapacityProviders", &["capacityProviders", "failures"]),
     ("DescribeContainerInstances", &["containerInstances", "failures"]),
     ("DescribeImageScanFindings", &["imageScanStatus", "imageScanFindings"]),
     ("DescribeImages", &["imageDetails"]),
@@ -40,8 +44,10 @@ const OPERATIONS: [(&str, &[&str]); 17] = [
     ("DescribeTasks", &["tasks", "failures"]),
     ("GetMetricData", &["MetricDataResults"]),
     ("GetQueueAttributes", &["Attributes"]),
+    ("ListContainerInstances", &["containerInstanceArns"]),
     ("ListNamespaces", &["Namespaces"]),
     ("ListServices", &["Services"]),
+    ("ListTasks", &["taskArns"]),
 ];
 
 /// Whether the answer of an operation is read.

@@ -8,7 +8,7 @@ use wharfinger_cloud::ports::{Images, Services, TaskDefinitions};
 use wharfinger_cloud::table::Table;
 use wharfinger_core::config::asked::{Back, BackTo};
 use wharfinger_core::config::changes::Stamp;
-use wharfinger_core::config::stored::Managed;
+use wharfinger_core::config::stored::{Managed, paused};
 use wharfinger_core::delivery::{
     Decided, Facts, ImageChange, ImageRef, Memory, Quarantined, Repository, Wish, containers, decide,
     task_definition_arn,
@@ -105,10 +105,7 @@ fn preview(managed: &Managed, facts: &Facts, back: Back, now: Timestamp) -> Resu
         to: to.unwrap_or_else(|| images.join(", ")),
         changes: intent.changes,
         left: quarantine.into_iter().filter(|q| !known.contains(q)).collect(),
-        paused: managed
-            .stored
-            .paused("delivery", now)
-            .map(|until| pause("delivery", until)),
+        paused: paused(&managed.stored.paused, "delivery", now).map(|until| pause("delivery", until)),
         back,
     })
 }

@@ -155,6 +155,13 @@ impl Delivery {
         }
     }
 
+    /// Whether it tells what a reason with this code says: what waits, or how far a rollout is.
+    pub(super) fn tells(&self, code: Code) -> bool {
+        let progress = self.under_way.as_ref().is_some_and(|of| of.progress.is_some());
+        self.waiting.as_ref().is_some_and(|waits| waits.codes.contains(&code))
+            || (progress && code == Code::RolloutInProgress)
+    }
+
     /// Prints it for people.
     pub(super) fn text(&self, out: &mut dyn Write, whole: bool) -> io::Result<()> {
         if let Some(rollout) = &self.unfinished {

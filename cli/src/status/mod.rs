@@ -1,5 +1,7 @@
-//! `wharfinger status [TARGET]`: what is known of each target, from the two tables.
+//! `wharfinger status [TARGET]`: what is known of each target and cluster, from the two tables.
 
+mod capacity;
+mod cluster;
 mod delivery;
 mod row;
 mod text;
@@ -11,20 +13,21 @@ use wharfinger_cloud::history::{self, Newest};
 use wharfinger_cloud::lease::service_key;
 use wharfinger_cloud::ports::Clock;
 use wharfinger_cloud::table::{Table, TableName};
-use wharfinger_core::config::stored::{Managed, TARGETS};
-use wharfinger_core::ids::Target;
+use wharfinger_core::config::stored::{CLUSTERS, Managed, TARGETS};
+use wharfinger_core::ids::{Target, TargetKind};
 
 use crate::args::Global;
 use crate::output::{Verdict, note, show, warning};
 use crate::{cloud, holds};
 
+use cluster::Cluster;
 use row::Row;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// `cluster/service` or `cluster/family`; without it every configured target, of more than 50 those with something
-    /// to tell.
-    #[arg(value_parser = crate::history::target)]
+    /// `cluster/service`, `cluster/family` or `cluster`; without it every cluster with `capacity` and every configured
+    /// target, of more than 50 those with something to tell.
+    #[arg(value_parser = crate::history::any_target)]
     target: Option<Target>,
 }
 
@@ -40,6 +43,7 @@ const RECORDS: u32 = 25;
 /// What is known.
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Report {
+    clusters: Vec<Cluster>,
     targets: Vec<Row>,
     /// How many targets are not shown, since there is nothing to tell of them.
     others: usize,
@@ -60,30 +64,51 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
     Ok(Verdict::Fine)
 }
 
-/// One Query of the targets, then two calls for each. `None` when there is no such target, which is told.
+/// One Query each of the targets and the clusters, then a few calls for each. `None` when there is no such target, which is
+/// told.
 async fn read(cloud: &(impl Table + Newest + Clock), target: Option<&Target>) -> anyhow::Result<Option<Report>> {
-    let items = cloud.query(TableName::Config, TARGETS).await;
-    let found = wharfinger_cloud::config::read(items.context("the config table cannot be read")?);
-    for malformed in found.malformed {
+    const UNREAD: &str = "the config table cannot be read";
+    let (items, clusters) = tokio::join!(
+        cloud.query(TableName::Config, TARGETS),
+        cloud.query(TableName::Config, CLUSTERS)
+    );
+    let found = wharfinger_cloud::config::read(items.context(UNREAD)?);
+    let clusters = wharfinger_cloud::config::read_clusters(clusters.context(UNREAD)?);
+    for malformed in found.malformed.into_iter().chain(clusters.malformed) {
         warning(malformed);
     }
-    let mut targets = found.targets;
+    let (mut targets, mut clusters) = (found.targets, clusters.clusters);
+    let counted: Vec<_> = clusters
+        .iter()
+        .filter(|managed| managed.stored.config.capacity.is_some())
+        .map(|managed| managed.target.cluster.clone())
+        .collect();
     if let Some(target) = target {
-        let names: Vec<_> = targets.iter().map(|managed| managed.target.to_string()).collect();
+        let names: Vec<_> = if target.kind == TargetKind::Cluster {
+            clusters.iter().map(|managed| managed.target.to_string()).collect()
+        } else {
+            targets.iter().map(|managed| managed.target.to_string()).collect()
+        };
         targets.retain(|managed| managed.target.to_string() == target.to_string());
-        if targets.is_empty() {
+        clusters.retain(|managed| managed.target == *target);
+        if targets.is_empty() && clusters.is_empty() {
             note(holds::unknown(&names, target));
             return Ok(None);
         }
+    } else {
+        clusters.retain(|managed| managed.stored.config.capacity.is_some() || !managed.stored.paused.is_empty());
     }
     let count = targets.len();
-    let rows = stream::iter(targets).map(|managed| look(cloud, managed));
+    let rows = stream::iter(targets).map(|managed| look(cloud, managed, &counted));
     let rows: Vec<_> = rows.buffered(AT_ONCE).collect().await;
     let mut rows = rows.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
     if count > MANY {
         rows.retain(Row::is_notable);
     }
+    let looking = stream::iter(&clusters).map(|managed| cluster::look(cloud, managed));
+    let clusters: Vec<_> = looking.buffered(AT_ONCE).collect().await;
     Ok(Some(Report {
+        clusters: clusters.into_iter().collect::<anyhow::Result<_>>()?,
         others: count - rows.len(),
         targets: rows,
         whole: target.is_some(),
@@ -91,7 +116,7 @@ async fn read(cloud: &(impl Table + Newest + Clock), target: Option<&Target>) ->
 }
 
 /// What is known of one target.
-async fn look(cloud: &(impl Table + Newest + Clock), managed: Managed) -> anyhow::Result<Row> {
+async fn look(cloud: &(impl Table + Newest + Clock), managed: Managed, counted: &[String]) -> anyhow::Result<Row> {
     let key = service_key(&managed.target);
     let (item, records) = tokio::join!(
         cloud.get(TableName::State, &key),
@@ -100,7 +125,8 @@ async fn look(cloud: &(impl Table + Newest + Clock), managed: Managed) -> anyhow
     let unread = || format!("the state of {} cannot be read", managed.target);
     let item = item.with_context(unread)?.unwrap_or_default();
     let (records, malformed) = records.with_context(unread)?;
-    let (row, unreadable) = Row::of(&managed, &item, &records, cloud.now());
+    let counted = counted.contains(&managed.target.cluster);
+    let (row, unreadable) = Row::of(&managed, counted, &item, &records, cloud.now());
     for malformed in malformed.into_iter().chain(unreadable) {
         warning(malformed);
     }

@@ -12,6 +12,7 @@ use wharfinger_core::ids::TargetKind;
 use wharfinger_core::report::{Code, Outcome, Reason};
 use wharfinger_core::scaling::{self, Bounds, Change, bounds, next_change};
 
+use super::capacity::OfService;
 use super::delivery::Delivery;
 
 /// The attributes with what scaling and delivery remember, as the reference has them.
@@ -29,6 +30,7 @@ pub(super) struct Row {
     pub(super) delivery: Option<Delivery>,
     pub(super) discovery: Option<Endpoints>,
     pub(super) balancing: Option<Endpoints>,
+    pub(super) capacity: Option<OfService>,
 }
 
 /// What is known of its count.
@@ -71,18 +73,18 @@ pub(super) struct Decided {
 }
 
 impl Row {
-    /// Reads a target's state item and its newest records, newest first; what cannot be read counts as nothing.
-    pub(super) fn of(managed: &Managed, item: &Item, records: &[Record], now: Timestamp) -> (Self, Vec<Malformed>) {
+    /// Reads a target's state item and its newest records, newest first; what cannot be read counts as nothing. The tasks
+    /// that stop are `counted` where the cluster has `capacity`.
+    pub(super) fn of(
+        managed: &Managed,
+        counted: bool,
+        item: &Item,
+        records: &[Record],
+        now: Timestamp,
+    ) -> (Self, Vec<Malformed>) {
         let mut malformed = Vec::new();
         let config = &managed.stored.config;
-        let last = |domain: &str| {
-            let record = records.iter().find(|record| record.domain == domain)?;
-            Some(Decided {
-                at: record.at,
-                outcome: record.outcome,
-                reasons: record.reasons.clone(),
-            })
-        };
+        let last = |domain: &str| records.iter().find(|record| record.domain == domain).map(Decided::of);
         let holds = Holds::of(&managed.stored, now);
         let scaling = config.scaling.as_ref().map(|configured| {
             let memory = remembered(item, SCALING, &mut malformed);
@@ -92,6 +94,9 @@ impl Row {
             let memory = remembered(item, DELIVERY, &mut malformed);
             Delivery::of(memory, &holds, last("delivery"), now)
         });
+        let counted = counted && managed.target.kind == TargetKind::Service;
+        let capacity = (counted || config.capacity.is_some())
+            .then(|| OfService::of(config.capacity.as_ref(), item, last("capacity"), &mut malformed));
         let endpoints = |domain, configured: bool| configured.then(|| Endpoints { decision: last(domain) });
         let row = Self {
             target: managed.target.to_string(),
@@ -100,6 +105,7 @@ impl Row {
             delivery,
             discovery: endpoints("discovery", !config.discovery.is_empty()),
             balancing: endpoints("balancing", !config.balancing.is_empty()),
+            capacity,
             holds,
         };
         (row, malformed)
@@ -112,6 +118,7 @@ impl Row {
             ("balancing", self.balancing.as_ref().and_then(|of| of.decision.as_ref())),
             ("scaling", self.scaling.as_ref().and_then(|of| of.decision.as_ref())),
             ("delivery", self.delivery.as_ref().and_then(|of| of.decision.as_ref())),
+            ("capacity", self.capacity.as_ref().and_then(|of| of.decision.as_ref())),
         ]
         .into_iter()
         .filter_map(|(domain, decision)| Some((domain, decision?)))
@@ -123,18 +130,36 @@ impl Row {
         !self.holds.is_idle()
             || self.scaling.as_ref().is_some_and(open)
             || self.delivery.as_ref().is_some_and(Delivery::is_notable)
+            || self.capacity.as_ref().is_some_and(|of| of.state().is_some())
             || self.decisions().any(|(_, decided)| decided.is_open())
+    }
+
+    /// Whether the lines of a domain tell already what a reason of its last decision says.
+    pub(super) fn tells(&self, domain: &str, reason: &Reason) -> bool {
+        match domain {
+            "delivery" => self.delivery.as_ref().is_some_and(|of| of.tells(reason.code)),
+            "capacity" => self.capacity.as_ref().is_some_and(|of| of.tells(reason.code)),
+            _ => false,
+        }
     }
 }
 
 impl Decided {
+    pub(super) fn of(record: &Record) -> Self {
+        Self {
+            at: record.at,
+            outcome: record.outcome,
+            reasons: record.reasons.clone(),
+        }
+    }
+
     /// Whether it waits for something, or could not be used.
     pub(super) fn is_open(&self) -> bool {
         matches!(self.outcome, Outcome::Wait | Outcome::Rejected)
     }
 }
 
-fn remembered<T: DeserializeOwned + Default>(item: &Item, name: &str, malformed: &mut Vec<Malformed>) -> T {
+pub(super) fn remembered<T: DeserializeOwned + Default>(item: &Item, name: &str, malformed: &mut Vec<Malformed>) -> T {
     attribute(item, name)
         .unwrap_or_else(|unreadable| {
             malformed.push(unreadable);

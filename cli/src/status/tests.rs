@@ -10,6 +10,8 @@ use super::*;
 use crate::output::Show;
 use crate::table::busy::Busy;
 
+mod capacity;
+
 const SHOP: &str = "version: 1
 services:
   prod/web:
@@ -95,7 +97,7 @@ async fn keys_are_the_same_whatever_is_known() {
                 "unfinished": null, "under-way": null, "following": null, "waiting": null, "quarantine": [], "proved": [], "past": [],
                 "last": [], "refused": null, "newer": null, "approvals": [], "back": null, "decision": null,
             },
-            "discovery": { "decision": null }, "balancing": null,
+            "discovery": { "decision": null }, "balancing": null, "capacity": null,
         })
     );
 }
@@ -251,6 +253,27 @@ async fn a_rollout_is_told_as_it_waits_goes_and_is_ended() {
         "    shop/web:v1@sha256:7f7f7f7f7f7f waits since 1970-01-01T00:00:10Z; looked at again at 1970-01-01T00:10:00Z\n        it bakes\n",
     )
     .await;
+}
+
+#[tokio::test]
+async fn what_waits_is_printed_once() {
+    let table = applied(SHOP).await;
+    let waiting = json!({
+        "wishes": { "shop/web": wish() }, "codes": ["Baking"], "why": ["it bakes"], "since": "1970-01-01T00:00:10Z",
+    });
+    remember(&table, "delivery", &json!({ "waiting": waiting })).await;
+    record(&table, 60, "delivery", Outcome::Wait, Code::Baking).await;
+    let text = printed(&read(&table, None).await.unwrap().unwrap());
+    assert!(text.contains("        it bakes\nprod/nightly"), "{text}");
+    // What else the decision says is still told.
+    let one = read(&table, Some(&Target::service("prod", "web"))).await.unwrap();
+    let text = printed(&one.unwrap());
+    let told = "    delivery: wait at 1970-01-01T00:01:00Z\n        AlarmNotActive: first\n";
+    assert!(text.ends_with(told) && !text.contains("Baking"), "{text}");
+    assert_eq!(
+        of_web(&table).await["delivery"]["decision"]["reasons"][1]["code"],
+        "Baking"
+    );
 }
 
 #[tokio::test]

@@ -2,9 +2,12 @@
 
 use std::io::{self, Write};
 
+use wharfinger_core::report::Reason;
 use wharfinger_core::scaling::Change;
 
 use super::Report;
+use super::capacity::OfService;
+use super::cluster::Cluster;
 use super::delivery::Delivery;
 use super::row::{Decided, Row, Scaling};
 use crate::holds::{overridden, pause};
@@ -12,6 +15,10 @@ use crate::output::{BOLD, DIM, GREEN, Show, YELLOW};
 
 impl Show for Report {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        clusters(out, &self.clusters, self.whole)?;
+        if !self.clusters.is_empty() && !self.targets.is_empty() {
+            writeln!(out)?;
+        }
         let width = self
             .targets
             .iter()
@@ -44,7 +51,7 @@ impl Show for Report {
                 details(out, row, self.whole)?;
             }
         }
-        match (self.targets.len(), self.others) {
+        match (self.targets.len() + self.clusters.len(), self.others) {
             (0, 0) => writeln!(out, "nothing is configured"),
             (_, 0) => Ok(()),
             (_, others) => writeln!(
@@ -55,11 +62,29 @@ impl Show for Report {
     }
 }
 
+fn clusters(out: &mut dyn Write, clusters: &[Cluster], whole: bool) -> io::Result<()> {
+    let width = clusters.iter().map(|cluster| cluster.target.len()).max();
+    let Some(width) = width.map(|width| width.max(7)) else {
+        return Ok(());
+    };
+    writeln!(out, "{BOLD}{:width$}  {:10}  state{BOLD:#}", "cluster", "going")?;
+    for cluster in clusters {
+        let (style, state) = cluster.state();
+        let (name, going) = (&cluster.target, cluster.going());
+        writeln!(out, "{name:width$}  {going:<10}  {style}{state}{style:#}")?;
+        cluster.text(out, whole)?;
+    }
+    Ok(())
+}
+
 /// The most notable of a target, in a word.
 fn state(row: &Row) -> (anstyle::Style, &'static str) {
     let rolls = row.delivery.as_ref().and_then(Delivery::state);
+    let fails = row.capacity.as_ref().and_then(OfService::state);
     if !row.holds.paused.is_empty() {
         (YELLOW, "paused")
+    } else if let Some(state) = fails {
+        (YELLOW, state)
     } else if let Some(state) = rolls {
         (YELLOW, state)
     } else if row.scaling.as_ref().is_some_and(|of| of.unfinished.is_some()) {
@@ -86,8 +111,11 @@ fn details(out: &mut dyn Write, row: &Row, whole: bool) -> io::Result<()> {
     if let Some(of) = &row.delivery {
         of.text(out, whole)?;
     }
+    if let Some(of) = &row.capacity {
+        of.text(out, whole)?;
+    }
     for (domain, decided) in row.decisions().filter(|(_, decided)| whole || decided.is_open()) {
-        decision(out, domain, decided, whole)?;
+        decision(out, domain, decided, whole, |reason| row.tells(domain, reason))?;
     }
     Ok(())
 }
@@ -120,15 +148,25 @@ fn scaling(out: &mut dyn Write, of: &Scaling) -> io::Result<()> {
     Ok(())
 }
 
-fn decision(out: &mut dyn Write, domain: &str, decided: &Decided, whole: bool) -> io::Result<()> {
-    let outcome = serde_json::to_value(decided.outcome)?;
-    let outcome = outcome.as_str().unwrap_or_default();
-    writeln!(out, "    {domain}: {outcome} {DIM}at {}{DIM:#}", decided.at)?;
+/// Prints a decision, without the reasons that were told before; not at all when all of them were.
+pub(super) fn decision(
+    out: &mut dyn Write,
+    domain: &str,
+    decided: &Decided,
+    whole: bool,
+    told: impl Fn(&Reason) -> bool,
+) -> io::Result<()> {
     let reasons = match decided.reasons.split_last() {
         Some((last, _)) if !whole => std::slice::from_ref(last),
         _ => &decided.reasons,
     };
-    for reason in reasons {
+    if !reasons.is_empty() && reasons.iter().all(&told) {
+        return Ok(());
+    }
+    let outcome = serde_json::to_value(decided.outcome)?;
+    let outcome = outcome.as_str().unwrap_or_default();
+    writeln!(out, "    {domain}: {outcome} {DIM}at {}{DIM:#}", decided.at)?;
+    for reason in reasons.iter().filter(|reason| !told(reason)) {
         writeln!(out, "        {}: {}", reason.code, reason.message)?;
     }
     Ok(())

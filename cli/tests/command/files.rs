@@ -34,10 +34,13 @@ fn check_lets_a_good_file_pass_and_warns() {
     let folder = Folder::new();
     let ran = folder.run(&["check", "w.yaml"]);
     assert_eq!((ran.code, ran.out.as_str()), (0, "w.yaml: valid, 1 target\n"));
-    folder.write("warn.yaml", "version: 1\nclusters:\n  prod: { capacity: {} }\n");
+    folder.write(
+        "warn.yaml",
+        "version: 1\nservices:\n  prod/web: { storage: [{ volume: data }] }\n",
+    );
     let ran = folder.run(&["check", "warn.yaml"]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert!(ran.out.starts_with("warn.yaml:3:11: warning: "), "{ran:?}");
+    assert!(ran.out.starts_with("warn.yaml:3:15: warning: "), "{ran:?}");
     let ran = folder.run_with(&["check", "-"], "version: 2\n");
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.out.starts_with("<stdin>:1:10: "), "{ran:?}");
@@ -62,7 +65,7 @@ fn usage_and_environment_are_exit_code_2_and_told_on_standard_error() {
         (&["sync", "prod/web", "--dry-run"], "no Region is set"),
         (&["sync", "prod"], "`prod` is not a target"),
         (&["status"], "no Region is set"),
-        (&["status", "prod"], "`prod` is not a target"),
+        (&["status", "prod"], "no Region is set"),
         (&["pause", "prod/web"], "no Region is set"),
         (&["pause", "prod/web", "sclaing"], "invalid value 'sclaing'"),
         (&["resume", "prod/web", "scaling"], "no Region is set"),
@@ -78,7 +81,7 @@ fn usage_and_environment_are_exit_code_2_and_told_on_standard_error() {
             "cannot both be standard input",
         ),
         (&["history", "prod/web"], "no Region is set"),
-        (&["history", "prod"], "`prod` is not a target"),
+        (&["history", "prod"], "no Region is set"),
         (
             &["explain", "nope.json", "--config", "w.yaml"],
             "nope.json cannot be read",

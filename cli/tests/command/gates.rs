@@ -236,7 +236,7 @@ fn rules_that_ask_for_two_bases_are_told_with_the_place() {
     assert_eq!(ran.code, 1, "{ran:?}");
     let all = format!("{}{}", ran.out, ran.err);
     assert!(
-        all.contains("w.yaml:6:37: ") && all.contains("`service` contradicts `base: latest`"),
+        all.contains("w.yaml:6:39: ") && all.contains("`service` contradicts `base: latest`"),
         "{ran:?}"
     );
     folder.write(
@@ -248,7 +248,7 @@ fn rules_that_ask_for_two_bases_are_told_with_the_place() {
     );
     let ran = folder.run(&["check", "w.yaml"]);
     let all = format!("{}{}", ran.out, ran.err);
-    assert!(ran.code == 1 && all.contains("w.yaml:5:37: "), "{ran:?}");
+    assert!(ran.code == 1 && all.contains("w.yaml:5:39: "), "{ran:?}");
     let schema = folder.run(&["schema"]).out;
     let schema: Value = serde_json::from_str(&schema).unwrap();
     let words = &schema["$defs"]["Base"]["oneOf"];

@@ -8,6 +8,9 @@
 
 mod aws;
 mod backtest;
+mod capacity;
+mod corpus;
+mod draining;
 mod endpoints;
 mod events;
 mod explain;
@@ -16,4 +19,5 @@ mod folder;
 mod gates;
 mod online;
 mod rollouts;
+mod services;
 mod tags;

@@ -411,7 +411,7 @@ fn a_count_that_application_auto_scaling_moves_is_refused_unless_that_cannot_be_
 }
 
 #[test]
-fn status_asks_for_the_targets_once_and_twice_for_each() {
+fn status_asks_for_targets_and_clusters_once_and_twice_for_each_target() {
     let (folder, aws) = (shop(), Aws::start(&[]));
     table(&aws);
     let ran = aws.run(&folder, &["status", "--output", "json"]);
@@ -420,7 +420,7 @@ fn status_asks_for_the_targets_once_and_twice_for_each() {
     assert_eq!(told["targets"][0]["scaling"]["bounds"], json!({ "min": 1, "max": 5 }));
     let mut asked: Vec<_> = aws.asked().into_iter().map(|(operation, _)| operation).collect();
     asked.sort_unstable();
-    assert_eq!(asked, ["GetItem", "Query", "Query"]);
+    assert_eq!(asked, ["GetItem", "Query", "Query", "Query"]);
     let ran = aws.run(&folder, &["status", "prod/wbe"]);
     assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{ran:?}");
     assert!(

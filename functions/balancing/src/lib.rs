@@ -44,6 +44,7 @@ impl<C: TargetGroups> Side<C> for Groups {
         let listed = targets.into_iter().map(|health| Listed {
             task: None,
             draining: health.is_draining(),
+            serves: health.serves(),
             member: Membership::new(group, &health.target.id, health.target.port),
         });
         Ok(listed.collect())

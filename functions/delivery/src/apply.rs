@@ -13,10 +13,11 @@ use wharfinger_cloud::pace::{self, Paced, Taken};
 use wharfinger_cloud::pipeline::{Applied, Confirmed, Domain};
 use wharfinger_cloud::ports::{Moved, ServiceChange, Stopping};
 use wharfinger_cloud::table::{text, to_attribute};
-use wharfinger_core::config::stored::Managed;
+use wharfinger_core::config::stored::Pauses;
 use wharfinger_core::delivery::{
     Action, Difference, Facts, Follower, Intent, Memory, Notice, Published, TaskDefinition, Wish, decide, differences,
 };
+use wharfinger_core::ids::Target;
 use wharfinger_core::report::{Code, Decision, Outcome};
 
 use crate::observe::{self, Look};
@@ -62,8 +63,12 @@ impl<C: Cloud> Domain for Rollouts<'_, C> {
     type Action = Action;
     type Note = Note;
 
-    fn managed<'f>(&self, look: &'f Look) -> &'f Managed {
-        &look.managed
+    fn target<'f>(&self, look: &'f Look) -> &'f Target {
+        &look.managed.target
+    }
+
+    fn paused<'f>(&self, look: &'f Look) -> &'f Pauses {
+        &look.managed.stored.paused
     }
 
     fn subject(&self, look: &Look) -> Option<String> {

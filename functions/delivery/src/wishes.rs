@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use wharfinger_cloud::lease::STOPS;
 use wharfinger_cloud::table::{
     Condition, Item, Key, Malformed, TableName, Update, Updated, as_number, as_text, attribute, number, to_attribute,
 };
 use wharfinger_cloud::{Fault, telemetry};
+use wharfinger_core::capacity::crash::Stops;
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::delivery::{Facts, Heard, Memory, Wish, hear as hear_push};
 use wharfinger_core::event::{Envelope, ImageAction};
@@ -39,6 +41,8 @@ pub struct Stored {
     revisions: BTreeMap<String, (i64, bool)>,
     /// What is remembered of its rollouts.
     pub memory: Memory,
+    /// What is known of its tasks that stopped.
+    pub stops: Stops,
     /// What was said last.
     pub said: Option<String>,
 }
@@ -63,6 +67,8 @@ impl Stored {
         if key.sk == "state" {
             self.said = as_text(item, SAID).map(str::to_owned);
             self.memory = attribute(item, MEMORY)?.unwrap_or_default();
+            // The rollouts go on by what ECS says of them when this cannot be read.
+            self.stops = attribute(item, STOPS)?.unwrap_or_default();
         }
         if let Some(rule) = key.sk.strip_prefix(IMAGE) {
             let revision = as_number(item, REVISION).unwrap_or_default();
@@ -91,12 +97,14 @@ impl Stored {
         !self.memory.is_under_way() && self.revisions.values().all(|(_, settled)| *settled)
     }
 
-    /// Whether the target asks for nothing: its wishes were dealt with, and so was what people asked of it and agreed to.
+    /// Whether the target asks for nothing: its wishes were dealt with, so was what people asked of it and agreed to, and
+    /// what was rolled out stays up.
     #[must_use]
     pub fn is_quiet(&self, attempt: &Attempt, managed: &Managed, now: Timestamp) -> bool {
         let facts = facts(attempt, managed, self);
         let asked = facts.asks_to_linger().is_some() || facts.asks_back().is_some();
-        self.is_settled() && !asked && !facts.is_agreed_anew(now) && !facts.is_unproved()
+        let news = facts.is_agreed_anew(now) || facts.is_unproved() || facts.relapse().is_some();
+        self.is_settled() && !asked && !news
     }
 
     /// Puts a wish in the place of the one that was read. `false` when another invocation was quicker.
@@ -146,6 +154,7 @@ pub fn facts(attempt: &Attempt, managed: &Managed, stored: &Stored) -> Facts {
     Facts {
         wishes: stored.wishes.clone(),
         memory: stored.memory.clone(),
+        stops: stored.stops.clone(),
         ..Facts::of(managed, &attempt.account, &attempt.region)
     }
 }
@@ -179,4 +188,56 @@ pub async fn hear(
         subject: format!("the images of {}", managed.target),
         rounds: ROUNDS,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use wharfinger_cloud::table::{AttributeValue, text};
+    use wharfinger_core::config::Service;
+    use wharfinger_core::ids::Target;
+
+    use super::*;
+
+    fn item(stops: AttributeValue) -> Item {
+        let memory = serde_json::json!({ "fresh": {
+            "wishes": {}, "changes": [], "from": "web:7", "to": "web:8",
+            "at": "2026-03-01T12:00:00Z", "sent": "2026-03-01T12:00:00Z",
+        } });
+        let stored = to_attribute("the memory of delivery", &memory).unwrap();
+        let mut item = Item::default();
+        let attributes = [
+            ("pk", text("service#prod/web")),
+            ("sk", text("state")),
+            (MEMORY, stored),
+            (STOPS, stops),
+        ];
+        for (name, value) in attributes {
+            item.insert(name.to_owned(), value);
+        }
+        item
+    }
+
+    #[test]
+    fn a_crash_loop_of_what_was_rolled_out_last_is_no_quiet() {
+        let managed = Managed::unresolved(Target::service("prod", "web"), Service::default());
+        let attempt = Attempt {
+            holder: "a".into(),
+            account: "123456789012".into(),
+            region: "eu-west-1".into(),
+        };
+        for (revision, quiet) in [("web:8", false), ("web:7", true)] {
+            let stops = serde_json::json!({ "loops": { revision: {
+                "since": "2026-03-01T12:01:00Z", "window": "2026-03-01T12:01:00Z", "last": "2026-03-01T12:02:00Z",
+                "failures": 3, "class": "exited",
+            } } });
+            let mut stored = Stored::default();
+            stored.take(&item(to_attribute("stops", &stops).unwrap())).unwrap();
+            assert_eq!(stored.stops.open().count(), 1);
+            assert_eq!(stored.is_quiet(&attempt, &managed), quiet, "{revision}");
+        }
+        // What is remembered counts also when the stops cannot be read.
+        let mut stored = Stored::default();
+        assert!(stored.take(&item(text("no stops"))).is_err());
+        assert!(stored.memory.fresh.is_some() && stored.is_quiet(&attempt, &managed));
+    }
 }

@@ -43,6 +43,8 @@ impl<C: Registry> Side<C> for CloudMap {
             Listed {
                 task: instance.attributes.get(TASK_ATTRIBUTE).filter(|_| marked).cloned(),
                 draining: false,
+                // What a custom health check was told is not listed.
+                serves: true,
                 member: Endpoint {
                     service_id: service_id.to_owned(),
                     instance_id: instance.id,

@@ -7,7 +7,8 @@ use wharfinger_cloud::lease::Lease;
 use wharfinger_cloud::pipeline::{Applied, Confirmed, Domain};
 use wharfinger_cloud::ports::ServiceChange;
 use wharfinger_cloud::table::{text, to_attribute};
-use wharfinger_core::config::stored::Managed;
+use wharfinger_core::config::stored::Pauses;
+use wharfinger_core::ids::Target;
 use wharfinger_core::known::Known;
 use wharfinger_core::report::Decision;
 use wharfinger_core::scaling::{Action, Facts, Memory, Watch, decide, settle, watch};
@@ -43,8 +44,12 @@ impl<C: Cloud> Domain for Counts<'_, C> {
     type Action = Action;
     type Note = Note;
 
-    fn managed<'f>(&self, look: &'f Look) -> &'f Managed {
-        &look.managed
+    fn target<'f>(&self, look: &'f Look) -> &'f Target {
+        &look.managed.target
+    }
+
+    fn paused<'f>(&self, look: &'f Look) -> &'f Pauses {
+        &look.managed.stored.paused
     }
 
     fn subject(&self, _: &Look) -> Option<String> {

@@ -14,7 +14,7 @@ use wharfinger_cloud::lease::service_key;
 use wharfinger_cloud::pipeline::Cause;
 use wharfinger_cloud::sweep::{Askable, Pass, Scope};
 use wharfinger_cloud::table::{Item, Key, TableName, as_text};
-use wharfinger_core::config::stored::Managed;
+use wharfinger_core::config::stored::{Managed, paused};
 use wharfinger_core::config::{Rule, Scaling as Config};
 use wharfinger_core::ids::Target;
 use wharfinger_core::known;
@@ -223,7 +223,7 @@ impl<C: Cloud> Round<'_, C> {
     fn quiet(&self, look: &Look, facts: &Facts, now: Timestamp) -> Option<Watch> {
         let decided = decide(facts, now);
         let next = watch(facts, &decided, now);
-        if self.scope.often && look.managed.stored.paused(NAME, now).is_some() {
+        if self.scope.often && paused(&look.managed.stored.paused, NAME, now).is_some() {
             return Some(next);
         }
         let is_new = decided.memory != facts.memory

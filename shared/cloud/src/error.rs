@@ -72,6 +72,9 @@ impl CloudError {
                 | "TransactionInProgress"
                 // EventBridge API reference, `PutTargets`: others write the same rule.
                 | "ConcurrentModification"
+                // Auto Scaling API reference, `SetDesiredCapacity`: others write the same group.
+                | "ResourceContention"
+                | "ScalingActivityInProgress"
                 | "ThrottlingError",
                 _,
             )

@@ -24,6 +24,10 @@ pub const LEASE: SignedDuration = SignedDuration::from_secs(90);
 /// How long to wait for another holder before the sweep is left to go on.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// The attribute of a service's item with what is known of its tasks that stopped
+/// ([`wharfinger_core::capacity::crash::Stops`]): capacity writes it without the lease, delivery reads it.
+pub const STOPS: &str = "stops";
+
 const HOLDER: &str = "holder";
 const UNTIL: &str = "until";
 const FENCE: &str = "fence";
@@ -135,6 +139,12 @@ async fn try_acquire(cloud: &(impl Table + Clock), target: &Target, holder: &str
 }
 
 impl Lease {
+    /// Rises with each holder: whoever writes beside the service's item says under which.
+    #[must_use]
+    pub const fn fence(&self) -> i64 {
+        self.fence
+    }
+
     /// Stores what a domain remembers, if the lease is still ours. Before a call: the intent.
     ///
     /// # Errors

@@ -5,8 +5,9 @@
 //! moved on meanwhile; if it did, it goes round again with the newer facts.
 
 use jiff::Timestamp;
-use wharfinger_core::config::stored::Managed;
+use wharfinger_core::config::stored::Pauses;
 use wharfinger_core::guard::{Guard, Removes};
+use wharfinger_core::ids::Target;
 use wharfinger_core::report::{Decision, Effect, Outcome, Reason};
 
 use crate::error::Fault;
@@ -56,8 +57,11 @@ pub trait Domain {
     /// What a decision hands to `apply` and `confirm` besides its calls: an intent, what to remember.
     type Note;
 
-    /// The target and its configuration.
-    fn managed<'a>(&self, facts: &'a Self::Facts) -> &'a Managed;
+    /// The target.
+    fn target<'a>(&self, facts: &'a Self::Facts) -> &'a Target;
+
+    /// What of it is paused.
+    fn paused<'a>(&self, facts: &'a Self::Facts) -> &'a Pauses;
 
     /// What it is about besides the target: a task's id, an image.
     fn subject(&self, facts: &Self::Facts) -> Option<String>;
@@ -121,10 +125,9 @@ pub async fn converge<D: Domain>(
     let mut calls = 0;
     for _ in 0..ROUNDS {
         let now = cloud.now();
-        let managed = domain.managed(&facts);
         let guard = Guard {
             domain: D::NAME,
-            stored: &managed.stored,
+            paused: domain.paused(&facts),
             now,
             removals: domain.removals(),
         };
@@ -148,7 +151,7 @@ pub async fn converge<D: Domain>(
                 calls,
             });
         }
-        let target = domain.managed(&facts).target.clone();
+        let target = domain.target(&facts).clone();
         // The two writes do not depend on each other, and an event is mostly waiting.
         let write = async {
             if news {
@@ -171,7 +174,7 @@ pub async fn converge<D: Domain>(
         }
     }
     Err(Fault::Unsettled {
-        subject: domain.managed(&facts).target.to_string(),
+        subject: domain.target(&facts).to_string(),
         rounds: ROUNDS,
     })
 }
@@ -186,7 +189,7 @@ fn record<D: Domain>(
     Record {
         at: now,
         domain: D::NAME.to_owned(),
-        target: domain.managed(facts).target.to_string(),
+        target: domain.target(facts).to_string(),
         subject: domain.subject(facts),
         cause: cause.name.clone(),
         outcome: decision.outcome,

@@ -1,12 +1,14 @@
 //! What is needed of the world, named by need. Every call is idempotent or says how a repeat is told apart.
 
+mod capacity;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth};
-use wharfinger_core::config::{Making, stored};
+use wharfinger_core::config::{Making, StrategyItem, stored};
 use wharfinger_core::delivery::{Follower, ImageScan, ImageState, Manifest, Move, Platform};
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
 use wharfinger_core::endpoint::Host;
@@ -15,6 +17,8 @@ use wharfinger_core::ids::{Digest, Target, TaskArn};
 use wharfinger_core::service::{Attached, ServiceFacts};
 
 use crate::error::CloudError;
+
+pub use capacity::{AutoScaling, CapacityProviders, ContainerInstances, DrainingInstances, NotChanged, Upheld};
 
 /// The time, and how much of the invocation is left.
 pub trait Clock {
@@ -136,6 +140,8 @@ pub enum ServiceChange {
     DesiredCount(u32),
     /// The task definition, by its ARN.
     TaskDefinition(String),
+    /// The capacity provider strategy, in a new deployment: without one its tasks stay where they are.
+    Strategy(Vec<StrategyItem>),
 }
 
 /// Services.

@@ -1,19 +1,16 @@
 //! The config table, as the command reads and writes it: whole.
 
-use wharfinger_core::config::Cluster;
 use wharfinger_core::config::changes::{Current, Transaction, Write as Planned};
 use wharfinger_core::config::stored::{CLUSTERS, META, Meta, TARGETS};
 use wharfinger_core::ids::Target;
 
-use crate::config::TARGET_ATTRIBUTE;
+use crate::config::{CLUSTER_ATTRIBUTE, PAUSED_ATTRIBUTE, TARGET_ATTRIBUTE};
 use crate::error::{CloudError, Fault};
 use crate::table::{
     Condition, Item, Key, Malformed, Table, TableName, Transacted, Write, as_number, attribute, number, text,
     to_attribute,
 };
 
-/// The attribute that holds a [`Cluster`].
-const CLUSTER_ATTRIBUTE: &str = "cluster";
 /// The attribute that holds [`Meta`].
 const META_ATTRIBUTE: &str = "meta";
 /// The attribute beside it, on which conditions are put.
@@ -53,14 +50,10 @@ pub async fn read(table: &impl Table) -> Result<Stored, CloudError> {
         .into_iter()
         .map(|managed| (managed.target, managed.stored))
         .collect();
-    for item in table.query(TableName::Config, CLUSTERS).await? {
-        match cluster(&item) {
-            Ok((name, cluster)) => {
-                stored.current.clusters.insert(name, cluster);
-            }
-            Err(malformed) => stored.malformed.push(malformed),
-        }
-    }
+    let clusters = crate::config::read_clusters(table.query(TableName::Config, CLUSTERS).await?);
+    let read = clusters.clusters.into_iter();
+    stored.current.clusters = read.map(|managed| (managed.target.cluster, managed.stored)).collect();
+    stored.malformed.extend(clusters.malformed);
     let key = |malformed: &Malformed| {
         malformed
             .key
@@ -85,13 +78,6 @@ pub async fn whole(table: &impl Table) -> Result<Option<Meta>, CloudError> {
 fn meta(item: &Item) -> Result<Meta, Malformed> {
     let meta: Option<Meta> = attribute(item, META_ATTRIBUTE)?;
     meta.ok_or_else(|| malformed(item, &format!("it has no attribute `{META_ATTRIBUTE}`")))
-}
-
-fn cluster(item: &Item) -> Result<(String, Cluster), Malformed> {
-    let key = Key::of(item).ok_or_else(|| malformed(item, "it has no key"))?;
-    let cluster: Option<Cluster> = attribute(item, CLUSTER_ATTRIBUTE)?;
-    let cluster = cluster.ok_or_else(|| malformed(item, &format!("it has no attribute `{CLUSTER_ATTRIBUTE}`")))?;
-    Ok((key.sk, cluster))
 }
 
 fn malformed(item: &Item, reason: &str) -> Malformed {
@@ -169,9 +155,12 @@ fn planned_write(planned: &Planned) -> Result<Write, Fault> {
             Write::Put(item, Condition::Always)
         }
         Planned::DeleteTarget { partition, target } => Write::Delete(Key::new(partition, target.key())),
-        Planned::PutCluster(name, cluster) => {
+        Planned::PutCluster(name, stored) => {
             let mut item = item(CLUSTERS, name);
-            item.insert(CLUSTER_ATTRIBUTE.to_owned(), to_attribute(name, cluster)?);
+            item.insert(CLUSTER_ATTRIBUTE.to_owned(), to_attribute(name, &stored.config)?);
+            if !stored.paused.is_empty() {
+                item.insert(PAUSED_ATTRIBUTE.to_owned(), to_attribute(name, &stored.paused)?);
+            }
             Write::Put(item, Condition::Always)
         }
         Planned::DeleteCluster(name) => Write::Delete(Key::new(CLUSTERS, name)),

@@ -100,6 +100,12 @@ pub fn sweep(domain: &str, now: Timestamp, staleness_seconds: Option<i64>, found
     emit(now, &[("Domain", domain)], &values);
 }
 
+/// Counts what was found outside of a sweep.
+pub fn counted(domain: &str, now: Timestamp, found: &[(&'static str, usize)]) {
+    let values: Vec<_> = found.iter().map(|(name, n)| (*name, "Count", json!(n))).collect();
+    emit(now, &[("Domain", domain)], &values);
+}
+
 fn outcome(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Act => "act",

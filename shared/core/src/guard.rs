@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::config::stored::StoredTarget;
+use crate::config::stored::{Pauses, paused};
 use crate::report::{Code, Decision, Outcome, Reason};
 
 /// What an action takes away.
@@ -27,8 +27,8 @@ pub trait Removes {
 pub struct Guard<'a> {
     /// The domain.
     pub domain: &'a str,
-    /// The target's configuration, with its pauses.
-    pub stored: &'a StoredTarget,
+    /// The target's pauses.
+    pub paused: &'a Pauses,
     /// The time.
     pub now: Timestamp,
     /// How many removals may still be made in this pass.
@@ -41,7 +41,7 @@ impl Guard<'_> {
         if decision.actions.is_empty() {
             return decision;
         }
-        if let Some(until) = self.stored.paused(self.domain, self.now) {
+        if let Some(until) = paused(self.paused, self.domain, self.now) {
             let until = until.map_or_else(|| "until it is resumed".to_owned(), |t| format!("until {t}"));
             let held = decision.actions.len();
             let message = format!("{} is paused {until}: {held} call(s) held back", self.domain);
@@ -90,9 +90,6 @@ impl Guard<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Service;
-    use crate::config::stored::Managed;
-    use crate::ids::Target;
 
     #[derive(Debug, Clone, PartialEq)]
     enum Act {
@@ -113,15 +110,12 @@ mod tests {
     }
 
     fn check(removals: usize, paused: &[(&str, Option<i64>)], actions: &[Act], kept: &[Act], codes: &[Code]) {
-        let mut stored = Managed::unresolved(Target::service("c", "s"), Service::default()).stored;
-        for (domain, until) in paused {
-            let until = until.map(|s| Timestamp::from_second(s).unwrap());
-            stored.paused.insert((*domain).to_owned(), until);
-        }
+        let until = |until: Option<i64>| until.map(|s| Timestamp::from_second(s).unwrap());
+        let paused: Pauses = paused.iter().map(|(d, u)| ((*d).to_owned(), until(*u))).collect();
         let now = Timestamp::from_second(1_000).unwrap();
         let guard = Guard {
             domain: "discovery",
-            stored: &stored,
+            paused: &paused,
             now,
             removals,
         };

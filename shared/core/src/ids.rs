@@ -19,6 +19,9 @@ pub enum IdError {
     /// A target is not `cluster/name`.
     #[error("`{0}` is not a target: write `cluster/service` or `cluster/family`, each of letters, digits, `-` and `_`")]
     NotATarget(String),
+    /// A cluster's name has another character, or is too long.
+    #[error("`{0}` is not the name of a cluster: write letters, digits, `-` and `_`, at most 255")]
+    NotACluster(String),
     /// A digest is not `sha256:` and 64 hexadecimal digits.
     #[error("`{0}` is not an image digest: it is `sha256:` and 64 hexadecimal digits")]
     NotADigest(String),
@@ -77,16 +80,19 @@ pub enum TargetKind {
     Service,
     /// The standalone and scheduled tasks of a family, under `tasks`.
     Task,
+    /// A cluster as a whole, under `clusters`.
+    Cluster,
 }
 
-/// `cluster/service`, or `cluster/family` for standalone tasks: what configuration, history and commands name.
+/// `cluster/service`, `cluster/family` for standalone tasks, or `cluster` for all of one: what configuration, history and
+/// commands name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Target {
-    /// Service or family.
+    /// Service, family or cluster.
     pub kind: TargetKind,
     /// The cluster's name.
     pub cluster: String,
-    /// The service's or the family's name.
+    /// The service's or the family's name; empty of a cluster.
     pub name: String,
 }
 
@@ -109,11 +115,20 @@ impl Target {
         }
     }
 
-    /// Reads `cluster/name`. ECS allows letters, digits, hyphens and underscores in both, up to 255
+    /// A cluster's target.
+    pub fn of_cluster(cluster: impl Into<String>) -> Self {
+        Self {
+            kind: TargetKind::Cluster,
+            cluster: cluster.into(),
+            name: String::new(),
+        }
+    }
+
+    /// Reads `cluster/name`, of a cluster `cluster`. ECS allows letters, digits, hyphens and underscores in both, up to 255
     /// (API reference: `CreateCluster`, `CreateService`, `RegisterTaskDefinition`).
     ///
     /// # Errors
-    /// When there is not exactly one `/`, or a part is empty, too long or holds another character.
+    /// When there is not exactly one `/`, or one in a cluster's name, or a part is empty, too long or holds another character.
     pub fn parse(kind: TargetKind, text: &str) -> Result<Self, IdError> {
         let good = |part: &str| {
             !part.is_empty()
@@ -122,6 +137,10 @@ impl Target {
                     .bytes()
                     .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         };
+        if kind == TargetKind::Cluster {
+            let is_name = good(text).then(|| Self::of_cluster(text));
+            return is_name.ok_or_else(|| IdError::NotACluster(text.into()));
+        }
         match text.split_once('/') {
             Some((cluster, name)) if good(cluster) && good(name) => Ok(Self {
                 kind,
@@ -146,12 +165,14 @@ impl Target {
         Self::parse(TargetKind::Service, path).map_err(|_| wrong())
     }
 
-    /// The key under which the state and config tables know it: `service#cluster/name` or `task#cluster/name`.
+    /// The key under which the state and config tables know it: `service#cluster/name`, `task#cluster/name` or
+    /// `cluster#cluster`.
     #[must_use]
     pub fn key(&self) -> String {
         let kind = match self.kind {
             TargetKind::Service => "service",
             TargetKind::Task => "task",
+            TargetKind::Cluster => "cluster",
         };
         format!("{kind}#{self}")
     }
@@ -164,6 +185,7 @@ impl Target {
         match key.split_once('#') {
             Some(("service", rest)) => Self::parse(TargetKind::Service, rest),
             Some(("task", rest)) => Self::parse(TargetKind::Task, rest),
+            Some(("cluster", rest)) => Self::parse(TargetKind::Cluster, rest),
             _ => Err(IdError::NotATarget(key.into())),
         }
     }
@@ -171,7 +193,10 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.cluster, self.name)
+        match self.kind {
+            TargetKind::Service | TargetKind::Task => write!(f, "{}/{}", self.cluster, self.name),
+            TargetKind::Cluster => f.write_str(&self.cluster),
+        }
     }
 }
 
@@ -299,5 +324,26 @@ impl From<Digest> for String {
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_found_again_by_its_key() {
+        for (target, name, key) in [
+            (Target::service("prod", "web"), "prod/web", "service#prod/web"),
+            (Target::task("prod", "nightly"), "prod/nightly", "task#prod/nightly"),
+            (Target::of_cluster("prod"), "prod", "cluster#prod"),
+        ] {
+            assert_eq!((target.to_string().as_str(), target.key().as_str()), (name, key));
+            assert_eq!(Target::from_key(key), Ok(target.clone()));
+            assert_eq!(Target::parse(target.kind, name), Ok(target));
+        }
+        for bad in ["cluster#", "cluster#a/b", "service#prod", "host#prod", "prod"] {
+            assert!(Target::from_key(bad).is_err(), "{bad}");
+        }
     }
 }

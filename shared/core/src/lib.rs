@@ -14,11 +14,12 @@
 //! | [`cron`] | times that repeat, in time zones |
 //! | [`known`] | facts that may not have been looked up |
 //! | [`ledger`] | the merge rules under which order and duplicates cannot matter |
-//! | [`discovery`], [`scaling`], [`delivery`] | one domain each: facts, plan, `decide` |
+//! | [`discovery`], [`scaling`], [`capacity`], [`delivery`] | one domain each: facts, plan, `decide` |
 //! | [`guard`] | filters over a plan |
 //! | [`report`] | why, or why not |
 
 pub mod balancing;
+pub mod capacity;
 pub mod config;
 pub mod cron;
 pub mod delivery;

@@ -44,7 +44,7 @@ macro_rules! codes {
 
 codes! {
     // Any domain.
-    /// The configuration has no such target, alarm or repository.
+    /// The configuration has no such target, alarm or repository, and none of its clusters such an instance.
     NotManaged,
     /// The target is configured, but not for this domain.
     NotConfigured,
@@ -66,6 +66,56 @@ codes! {
     BudgetSpent,
     /// It does not carry our owner mark.
     NotOurs,
+
+    // Capacity: instances.
+    /// The instance goes: its tasks are placed elsewhere first.
+    InstanceDrains,
+    /// The instance is drained, and not all of its tasks have left it.
+    TasksLeft,
+    /// No task is left on the instance: its group may go on.
+    InstanceEmpty,
+    /// The deadline is reached: the group may go on, whatever still runs.
+    DeadlineReached,
+    /// The group waits for nothing any more: the lifecycle action is over.
+    HookOver,
+    /// The lifecycle hook is not among those of the configuration.
+    HookNotOurs,
+    /// The group only tries its notifications.
+    TestNotification,
+    /// The instance comes, or no cause is left for it to go.
+    NothingGoes,
+    /// The instance stays after all: it takes tasks again.
+    InstanceReturns,
+    /// The instance has left the cluster.
+    InstanceNotRegistered,
+    /// What it tells comes by another event too, or asks for nothing.
+    ToldOtherwise,
+    /// ECS drains the instance itself: its capacity provider has managed draining.
+    ManagedDraining,
+    /// A service does not let its tasks leave: its minimum and maximum are both 100 percent.
+    DrainBlocked,
+    /// Tasks that no service started are stopped.
+    StandaloneStopped,
+    /// Tasks that no service started stay until they end, or the instance does.
+    StandaloneLeft,
+    /// A rebalance recommendation, which the configuration ignores.
+    RebalanceIgnored,
+    /// A scheduled change of the instance, which the configuration ignores.
+    MaintenanceIgnored,
+    /// A scheduled change of the instance that is not near yet.
+    MaintenanceLater,
+    /// What AWS Health tells is no scheduled change of an instance.
+    NotMaintenance,
+    /// The agent is disconnected for long.
+    AgentDisconnected,
+    /// The instance is drained and given up: its group replaces it.
+    InstanceReplaced,
+    /// As many instances as may be are being replaced.
+    ReplacementPaced,
+    /// More than half of the cluster is disconnected: no instance is to blame.
+    ClusterDisconnected,
+    /// Dry run: the calls are said and not made.
+    DryRun,
 
     // Discovery and balancing.
     /// The task runs: its endpoints join.
@@ -104,6 +154,10 @@ codes! {
     GhostEndpoint,
     /// The owner cannot be proved gone yet.
     OwnerUnknown,
+    /// The instance that the task runs on drains: its endpoints leave, and do not join.
+    HostDraining,
+    /// The instance drains, but no other endpoint of the target is elsewhere: it stays.
+    LastEndpoint,
 
     // Scaling.
     /// A rule wants more tasks.
@@ -254,6 +308,32 @@ codes! {
     LingerRefused,
     /// The platform stops a container sooner than `drain.linger` asks.
     LingerShortened,
+
+    // Stops, placement and Spot.
+    /// A task has stopped: why, and what may help.
+    TaskStopped,
+    /// The tasks of one revision stop again and again.
+    CrashLoop,
+    /// They no longer do.
+    CrashLoopOver,
+    /// Every task has a place, or lacks what no instance gives.
+    NothingUnplaced,
+    /// Tasks find no place: an Auto Scaling group grows.
+    CapacityRaised,
+    /// ECS moves the group's desired capacity itself.
+    ManagedScaling,
+    /// There is no such Auto Scaling group.
+    GroupNotFound,
+    /// Spot has no room, and not for as long as `after` asks.
+    SpotShort,
+    /// Tasks run elsewhere while Spot has no room.
+    FallbackStarts,
+    /// They stay there: Spot has not had room for as long as `return-after` asks.
+    FallbackHolds,
+    /// They come back to Spot.
+    FallbackReturns,
+    /// The service does not use Spot.
+    NotOnSpot,
 }
 
 impl std::fmt::Display for Code {
@@ -307,6 +387,24 @@ pub struct Decision<A> {
     pub reasons: Vec<Reason>,
     /// The AWS operations whose answers would have been needed.
     pub missing: Vec<&'static str>,
+}
+
+impl<A: Effect> Decision<A> {
+    /// The same as a dry run: every call is said and none is made.
+    pub fn dry(mut self) -> Self {
+        if self.actions.is_empty() {
+            return self;
+        }
+        let calls: Vec<_> = self
+            .actions
+            .drain(..)
+            .map(|action| format!("{} {}", action.call(), action.input()))
+            .collect();
+        let message = format!("dry run, {} call(s) not made: {}", calls.len(), calls.join("; "));
+        self.reasons.insert(0, Reason::new(Code::DryRun, message));
+        self.outcome = Outcome::Ignore;
+        self
+    }
 }
 
 impl<A> Decision<A> {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::config::StrategyItem;
 use crate::event::time_from_json;
 use crate::ids::same_revision;
 
@@ -42,6 +43,15 @@ pub struct ServiceFacts {
     /// REPLICA or DAEMON.
     #[serde(default)]
     pub scheduling_strategy: Option<String>,
+    /// `minimumHealthyPercent`: how many of its tasks stay in a deployment, and while an instance is drained.
+    #[serde(default)]
+    pub minimum_healthy_percent: Option<u64>,
+    /// `maximumPercent`: how many of its tasks there may be meanwhile.
+    #[serde(default)]
+    pub maximum_percent: Option<u64>,
+    /// From which capacity providers its tasks come; empty where a launch type says it.
+    #[serde(default)]
+    pub capacity_provider_strategy: Vec<StrategyItem>,
     /// How long its deployment configuration makes a healthy deployment wait, besides what its tasks take.
     #[serde(default)]
     pub deployment_patience: Duration,
@@ -177,6 +187,7 @@ impl ServiceFacts {
             let found = service.get(field).and_then(Value::as_array);
             found.map(Vec::as_slice).unwrap_or_default()
         };
+        let percent = |field: &str| service.pointer("/deploymentConfiguration")?.get(field)?.as_u64();
         let (deployments, events) = (list("deployments"), list("events"));
         let desired_count = count("desiredCount")?;
         Some(Self {
@@ -199,6 +210,19 @@ impl ServiceFacts {
             current_service_deployment: text(service, "currentServiceDeployment"),
             resource_management_type: text(service, "resourceManagementType"),
             scheduling_strategy: text(service, "schedulingStrategy"),
+            minimum_healthy_percent: percent("minimumHealthyPercent"),
+            maximum_percent: percent("maximumPercent"),
+            capacity_provider_strategy: list("capacityProviderStrategy")
+                .iter()
+                .filter_map(|item| {
+                    let number = |field: &str| u32::try_from(item.get(field)?.as_u64()?).ok();
+                    Some(StrategyItem {
+                        capacity_provider: text(item, "capacityProvider")?,
+                        weight: number("weight"),
+                        base: number("base"),
+                    })
+                })
+                .collect(),
             deployment_patience: service
                 .get("deploymentConfiguration")
                 .map(deployment_patience)
@@ -364,6 +388,7 @@ mod tests {
             "serviceArn": "a", "status": "ACTIVE", "desiredCount": 3, "deployments": [deployment, {}],
             "currentServiceDeployment": "arn:1", "resourceManagementType": "ECS", "schedulingStrategy": "DAEMON",
             "deploymentConfiguration": { "bakeTimeInMinutes": 5 },
+            "capacityProviderStrategy": [{ "capacityProvider": "FARGATE_SPOT", "weight": 1, "base": 0 }, {}],
         });
         let facts = ServiceFacts::parse(&service).unwrap();
         let expected = DeploymentFacts {
@@ -384,6 +409,12 @@ mod tests {
         assert_eq!(facts.resource_management_type.as_deref(), Some("ECS"));
         assert_eq!(facts.scheduling_strategy.as_deref(), Some("DAEMON"));
         assert_eq!(facts.deployment_patience, Duration::from_mins(5));
+        let spot = StrategyItem {
+            capacity_provider: "FARGATE_SPOT".into(),
+            weight: Some(1),
+            base: Some(0),
+        };
+        assert_eq!(facts.capacity_provider_strategy, [spot]);
     }
 
     #[test]

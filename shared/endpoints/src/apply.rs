@@ -13,9 +13,10 @@ use wharfinger_cloud::ports::{OperationStatus, Submitted};
 use wharfinger_cloud::table::{
     AttributeValue, Condition, TableName, Update, Updated, Write, number, text, to_attribute,
 };
-use wharfinger_core::config::stored::Managed;
+use wharfinger_core::config::stored::Pauses;
 use wharfinger_core::endpoint::{Action, Member, Rival, decide};
 use wharfinger_core::event::TaskStateChange;
+use wharfinger_core::ids::Target;
 use wharfinger_core::known::Known;
 use wharfinger_core::ledger::{Merge, Ordered};
 use wharfinger_core::report::{Decision, Outcome};
@@ -23,7 +24,7 @@ use wharfinger_core::report::{Decision, Outcome};
 use crate::claims::Stand;
 use crate::look_up::look_up;
 use crate::observe::{ATTEMPTS, INTENDED, LEFT, Look, OPERATIONS, REGISTERED, hold, look, task_key};
-use crate::{Cloud, Endpoints, Side, claims, waiting};
+use crate::{Cloud, Endpoints, Side, claims, draining, waiting};
 
 /// A side and the world, as the pipeline takes them.
 pub struct Converging<'a, S: Side<C>, C: Cloud> {
@@ -64,8 +65,12 @@ impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
     type Action = Action<S::Member>;
     type Note = ();
 
-    fn managed<'f>(&self, look: &'f Self::Facts) -> &'f Managed {
-        &look.facts.managed
+    fn target<'f>(&self, look: &'f Self::Facts) -> &'f Target {
+        &look.facts.managed.target
+    }
+
+    fn paused<'f>(&self, look: &'f Self::Facts) -> &'f Pauses {
+        &look.facts.managed.stored.paused
     }
 
     fn subject(&self, look: &Self::Facts) -> Option<String> {
@@ -129,8 +134,13 @@ impl<C: Cloud, S: Side<C>> Domain for Converging<'_, S, C> {
         let drains = task.is_running() && !before.facts.draining.is_empty();
         let done = decision.outcome != Outcome::Wait && !drains;
         let key = task_key::<S::Member>(&task.task_arn, &task.cluster_arn);
-        let confirmation =
+        let mut confirmation =
             ledger::confirmation(key, task.order(), done, beside).take_out(ATTEMPTS, self.cloud.attempt());
+        if task.is_running() {
+            // A mark that came meanwhile would not be heeded by anyone else.
+            let conditions = vec![confirmation.condition, draining::unchanged(before.mark)];
+            confirmation.condition = Condition::All(conditions);
+        }
         let stands = stands(&before, decision, &removed);
         let waiting = waiting::keeping::<S::Member>(task, before.waiting, waits);
         let Some(moved) = self.settle(&before, &stands, confirmation, waiting).await? else {

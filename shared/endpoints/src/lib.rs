@@ -4,12 +4,15 @@
 //! Change is merged into the ledger of its task by `detail.version` ([`observe`]), the decider says what stands for it, the
 //! calls are made ([`apply`]), and the ledger is asked once more: if the task moved on meanwhile, the newer state is
 //! converged on. Who has which address is kept beside it ([`claims`]). The [`sweep`] compares what is listed with what
-//! runs, and sends every difference through the same steps.
+//! runs, and sends every difference through the same steps. What stands for tasks on an instance that drains leaves before
+//! they do ([`draining`]).
 //!
 //! Discovery and balancing differ in their [`Side`] only.
 
 pub mod apply;
 pub mod claims;
+pub mod draining;
+mod held;
 pub mod look_up;
 pub mod observe;
 pub mod sweep;
@@ -24,7 +27,7 @@ use wharfinger_cloud::Fault;
 use wharfinger_cloud::config::ConfigStore;
 use wharfinger_cloud::error::CloudError;
 use wharfinger_cloud::pipeline::{Cause, converge};
-use wharfinger_cloud::ports::{Attempt, Clock, Hosts, OperationStatus, Submitted, Tasks};
+use wharfinger_cloud::ports::{Attempt, Clock, DrainingInstances, Hosts, OperationStatus, Submitted, Tasks};
 use wharfinger_cloud::sweep::Scope;
 use wharfinger_cloud::table::Table;
 use wharfinger_core::endpoint::{Action, Belief, Facts, Host, Member};
@@ -34,9 +37,9 @@ use wharfinger_core::known::Known;
 pub use waiting::HEALTH_CHECK;
 
 /// What both sides need of the world.
-pub trait Cloud: Table + Tasks + Hosts + Clock + Attempt {}
+pub trait Cloud: Table + Tasks + Hosts + DrainingInstances + Clock + Attempt {}
 
-impl<C: Table + Tasks + Hosts + Clock + Attempt> Cloud for C {}
+impl<C: Table + Tasks + Hosts + DrainingInstances + Clock + Attempt> Cloud for C {}
 
 /// What is listed in a registry or a target group.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +51,8 @@ pub struct Listed<M> {
     pub task: Option<String>,
     /// Whether it is on its way out already.
     pub draining: bool,
+    /// Whether it takes requests, as far as that is told.
+    pub serves: bool,
 }
 
 /// Where discovery and balancing differ.
@@ -106,13 +111,15 @@ impl<S> Endpoints<S> {
     {
         let event = Event::parse(json)?;
         let kind = event.detail.kind();
+        let cause = Cause {
+            name: format!("{kind} {}", event.envelope.id),
+            at: event.envelope.time,
+        };
         match event.detail {
-            Detail::Task(task) => {
-                let cause = Cause {
-                    name: format!("{kind} {}", event.envelope.id),
-                    at: event.envelope.time,
-                };
-                self.on_task(cloud, &cause, &task).await.map(|()| Value::Null)
+            Detail::Task(task) => self.on_task(cloud, &cause, &task).await.map(|()| Value::Null),
+            Detail::ContainerInstance(instance) => {
+                let handled = draining::on_event(self, cloud, &cause, &instance).await;
+                handled.map(|()| Value::Null)
             }
             Detail::Scheduled => {
                 let scope = Scope::of(json, sweep::ASKABLE)?;

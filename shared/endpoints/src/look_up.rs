@@ -8,10 +8,11 @@ use wharfinger_core::ids::cluster_name;
 use wharfinger_core::known::Known;
 
 use crate::observe::{self, Look};
-use crate::{Cloud, Endpoints, Side};
+use crate::{Cloud, Endpoints, Side, draining};
 
-/// How often what is missing is looked up: the task, then its host or network interface, and once more when it moved.
-const LOOKS: usize = 4;
+/// How often what is missing is looked up: the task, then its host or network interface, whether the host still drains and who
+/// else is there, and once more when it moved.
+const LOOKS: usize = 6;
 
 /// Looks up what the event lacks and the configuration needs: health, tags, addresses.
 ///
@@ -33,6 +34,12 @@ pub async fn look_up<C: Cloud, S: Side<C>>(
             .flatten();
         look = match operation {
             None => return Ok(look),
+            Some("DescribeContainerInstances") if look.facts.drain.drains && !look.facts.drain.seen => {
+                let verified = draining::verify::<C, S>(cloud, &look.facts, look.mark).await?;
+                (look.facts.drain, look.mark) = verified;
+                look
+            }
+            Some(operation) if operation == S::Member::LISTED_BY => others(function, cloud, look).await?,
             Some("DescribeContainerInstances") => host(function, cloud, look).await?,
             Some("DescribeNetworkInterfaces") => public_address(cloud, look).await?,
             Some(_) if look.facts.looked_up => return Ok(look),
@@ -71,6 +78,31 @@ pub async fn hosts<S>(
     let known = function.hosts.borrow();
     let host = |arn: &String| known.get(arn).map(|host| (arn.clone(), host.clone()));
     Ok(arns.iter().filter_map(host).collect())
+}
+
+/// Who else of the target is there, when the task's instance drains.
+async fn others<C: Cloud, S: Side<C>>(
+    function: &Endpoints<S>,
+    cloud: &C,
+    mut look: Look<S::Member>,
+) -> Result<Look<S::Member>, Fault> {
+    let (managed, task) = (look.facts.managed.clone(), look.facts.task.clone());
+    let cluster = cluster_name(&look.facts.task.cluster_arn);
+    let mut draining = cloud.draining(cluster).await?;
+    draining.extend(task.container_instance_arn.iter().cloned());
+    let arn = task.task_arn.clone();
+    let mut around = draining::around(function, cloud, &[&managed], vec![task], draining).await;
+    around.neighbours(cloud, cluster, &[&managed]).await?;
+    look.facts.others = around.others(&managed, Some(&arn));
+    let held = around.complete()?.of(arn.as_str());
+    if let Known::Yes(belief) = &mut look.facts.belief {
+        // What is listed is there, whether or not that was ever confirmed.
+        belief
+            .registered
+            .retain(|known| !held.iter().any(|member| member.is_same(known)));
+        belief.registered.extend(held);
+    }
+    Ok(look)
 }
 
 async fn public_address<M: Member>(cloud: &impl Cloud, mut look: Look<M>) -> Result<Look<M>, Fault> {

@@ -16,7 +16,7 @@ use wharfinger_core::known::Known;
 use wharfinger_core::ledger::{LIVING_SECONDS, Merge, Ordered, TOMBSTONE_SECONDS};
 use wharfinger_core::report::{Code, Decision, Outcome, Reason};
 
-use crate::{Cloud, Endpoints, Side, claims, look_up};
+use crate::{Cloud, Endpoints, Side, claims, draining, look_up};
 
 /// What may have been registered for the task: stored before any call.
 pub const INTENDED: &str = "intended";
@@ -51,6 +51,8 @@ pub struct Look<M> {
     pub settled_claims: Vec<M>,
     /// Whether the task is in the set of those that wait to be healthy.
     pub waiting: bool,
+    /// The version of the instance at which the ledger's mark was made, if there is one.
+    pub mark: Option<i64>,
 }
 
 /// The key of a task's ledger.
@@ -280,9 +282,11 @@ pub fn look<S, M: Member>(
     let intended_still = intended.iter().filter(|_| !left).cloned();
     let uncertain = made.into_iter().chain(intended_still).collect();
     let belief = Belief { registered, uncertain };
+    let mark = draining::mark_of(&entry.item);
     Look {
         facts: Facts {
             left,
+            drain: mark.unwrap_or_default(),
             ..facts(function, managed, task, belief)
         },
         intended,
@@ -291,6 +295,7 @@ pub fn look<S, M: Member>(
         others_join,
         settled_claims: Vec::new(),
         waiting,
+        mark: mark.map(|mark| mark.version),
     }
 }
 
@@ -338,10 +343,17 @@ pub async fn seen<C: Cloud, S: Side<C>>(
             facts.task.clone()
         },
     );
+    let told = look.facts.drain;
+    let drain = if facts.drain.seen && facts.drain.version >= told.version {
+        facts.drain
+    } else {
+        told
+    };
     look.facts = Facts {
         task: newest,
         belief,
         left,
+        drain,
         looked_up: facts.looked_up && !stale,
         ..facts
     };

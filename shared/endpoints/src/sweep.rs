@@ -3,7 +3,7 @@
 //! Calls grow with pages, not with tasks: a task that is listed as it should be costs nothing beyond the listing.
 
 mod ghosts;
-mod held;
+mod listing;
 mod live;
 mod report;
 
@@ -23,10 +23,11 @@ use wharfinger_core::ids::Target;
 use wharfinger_core::report::Effect;
 
 use crate::apply::Converging;
-use crate::observe;
+use crate::held::Held;
 use crate::{Cloud, Endpoints, HEALTH_CHECK, Side};
+use crate::{draining, observe};
 
-use held::Held;
+pub(crate) use ghosts::cluster_of;
 use report::Findings;
 
 /// How many removals one pass makes at most: more is more likely our mistake than the world's.
@@ -123,6 +124,9 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
             self.found.borrow_mut().planned.extend(calls);
             return Ok(());
         }
+        if facts.drain.seen {
+            draining::note(self.cloud, &facts).await?;
+        }
         let look = observe::seen(self.function, self.cloud, facts).await?;
         let converging = Converging::new(self.function, self.cloud);
         converge(&converging, self.cloud, &self.cause, look).await.map(drop)
@@ -134,7 +138,7 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
 }
 
 /// The registries or target groups that a target's entries name, as far as they are known.
-fn collections<M: Member>(managed: &Managed) -> BTreeSet<String> {
+pub(crate) fn collections<M: Member>(managed: &Managed) -> BTreeSet<String> {
     let entries = M::entries(&managed.stored.config);
     entries
         .iter()

@@ -1,5 +1,5 @@
 //! The tasks that run and are not healthy yet: events carry no health (containers-roadmap #1019, #1515), so these few are
-//! looked at every minute.
+//! looked at every minute. So are instances that drain ([`draining`]).
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use wharfinger_core::endpoint::{Facts, Member, healthy};
 use wharfinger_core::event::TaskStateChange;
 use wharfinger_core::ids::{TaskArn, cluster_name};
 
-use crate::{Cloud, Endpoints, Side, observe};
+use crate::{Cloud, Endpoints, Side, draining, observe};
 
 /// The `detail` of the schedule that looks only at the tasks that wait.
 pub const HEALTH_CHECK: &str = "waiting";
@@ -29,7 +29,8 @@ fn key<M: Member>(task: &TaskStateChange) -> Key {
     Key::new(partition::<M>(), id)
 }
 
-fn partition<M: Member>() -> String {
+/// What is looked at every minute: tasks that wait, and instances that drain.
+pub(crate) fn partition<M: Member>() -> String {
     format!("waiting#{}", M::DOMAIN)
 }
 
@@ -83,8 +84,15 @@ pub(crate) async fn look_again<C: Cloud, S: Side<C>>(
 ) -> Result<Value, Fault> {
     let items = cloud.query(TableName::State, &partition::<S::Member>()).await?;
     let mut waiting: BTreeMap<String, Vec<TaskArn>> = BTreeMap::new();
-    let mut malformed = Vec::new();
+    let (mut rows, mut malformed) = (Vec::new(), Vec::new());
     for item in &items {
+        if item.contains_key(draining::INSTANCE) {
+            match draining::read(item) {
+                Ok(row) => rows.push(row),
+                Err(bad) => malformed.push(bad),
+            }
+            continue;
+        }
         match read(item) {
             Ok((cluster, task)) => waiting.entry(cluster).or_default().push(task),
             Err(bad) => malformed.push(bad),
@@ -125,7 +133,13 @@ pub(crate) async fn look_again<C: Cloud, S: Side<C>>(
             pass.part(cloud, arn, result);
         }
     }
-    let looked = items.len();
+    let (waiting, instances) = (items.len() - rows.len(), rows.len());
+    let cause = Cause {
+        name: format!("look at draining instances {event_id}"),
+        at: None,
+    };
+    let part = |name, result| pass.part(cloud, name, result);
+    draining::look_again(function, cloud, &cause, rows, part).await;
     pass.result()?;
-    Ok(json!({ "waiting": looked }))
+    Ok(json!({ "waiting": waiting, "draining": instances }))
 }

@@ -8,6 +8,7 @@
 
 mod build;
 mod calls;
+mod capacity;
 mod dynamodb;
 mod expressions;
 mod json;
@@ -28,6 +29,7 @@ use serde_json::Value;
 
 pub use build::{build, build_for_lambda};
 pub use calls::{Call, depth, stages};
+pub use capacity::container_instance;
 pub use json::{attribute, item, plain};
 pub use process::{Process, Usage};
 pub use query::Target;

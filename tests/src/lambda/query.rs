@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::world::World;
 
-/// The answer to a call, or the code of its error.
-pub(super) type Answered = Result<String, &'static str>;
+/// The answer to a call, or the code and the words of its error.
+pub(super) type Answered = Result<String, (&'static str, &'static str)>;
 
 /// A target of a group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +23,9 @@ pub struct Target {
 impl World {
     /// Answers a call of the query protocol.
     pub(super) fn answer_form(&mut self, operation: &str, form: &Value) -> Answered {
+        if let Some(answered) = self.auto_scaling(operation, form) {
+            return answered;
+        }
         match operation {
             "DescribeAlarms" => Ok(self.describe_alarms(form)),
             "GetMetricData" => Ok(self.get_metric_data(form)),
@@ -39,7 +42,7 @@ impl World {
             "DescribeTargetHealth" => Ok(self.describe_target_health(field(form, "TargetGroupArn"))),
             "DescribeInstances" => Ok(self.describe_instances(form)),
             "DescribeNetworkInterfaces" => Ok(self.describe_network_interfaces(form)),
-            _ => Err("InvalidAction"),
+            _ => Err(("InvalidAction", "it is not known here")),
         }
     }
 
@@ -137,19 +140,19 @@ impl World {
     }
 }
 
-fn field<'f>(form: &'f Value, name: &str) -> &'f str {
+pub(super) fn field<'f>(form: &'f Value, name: &str) -> &'f str {
     form.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The values of a list.
-fn several<'f>(form: &'f Value, prefix: &'static str) -> impl Iterator<Item = &'f str> {
+pub(super) fn several<'f>(form: &'f Value, prefix: &'static str) -> impl Iterator<Item = &'f str> {
     let fields = form.as_object().into_iter().flatten();
     let of_list = fields.filter(move |(name, _)| name.starts_with(prefix));
     of_list.filter_map(|(_, value)| value.as_str())
 }
 
 /// The targets of a request: each must say its port.
-fn targets(form: &Value) -> Result<Vec<Target>, &'static str> {
+fn targets(form: &Value) -> Result<Vec<Target>, (&'static str, &'static str)> {
     let group = field(form, "TargetGroupArn");
     let mut found = Vec::new();
     for n in 1.. {
@@ -161,12 +164,12 @@ fn targets(form: &Value) -> Result<Vec<Target>, &'static str> {
         found.push(Target {
             group: group.to_owned(),
             id: id.to_owned(),
-            port: port.map_err(|_| "ValidationError")?,
+            port: port.map_err(|_| ("ValidationError", "a target has no port"))?,
         });
     }
     Ok(found)
 }
 
-fn done(operation: &str) -> String {
+pub(super) fn done(operation: &str) -> String {
     format!("<{operation}Response><{operation}Result/></{operation}Response>")
 }

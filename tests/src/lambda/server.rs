@@ -203,7 +203,7 @@ async fn aws(shared: &Arc<Shared>, target: Option<&str>, body: &[u8], began: Ins
     }
     let (kind, status, body) = match fault {
         Some(Fault::Cut) => return Err(Cut),
-        Some(Fault::Refuse(status, code)) => refusal(service, status, code),
+        Some(Fault::Refuse(status, code)) => refusal(service, status, code, "scripted"),
         fault => {
             let answer = effect(shared, service, &operation, &call.input);
             match fault {
@@ -257,20 +257,20 @@ fn effect(shared: &Arc<Shared>, service: &str, operation: &str, input: &Value) -
     if service == "query" {
         return match state.world.answer_form(operation, input) {
             Ok(answer) => ("text/xml", 200, answer.into()),
-            Err(code) => refusal(service, 400, code),
+            Err((code, words)) => refusal(service, 400, code, words),
         };
     }
     let (status, body): Answer = state.world.answer(service, operation, input);
     ("application/x-amz-json-1.1", status, body.to_string().into())
 }
 
-fn refusal(service: &str, status: u16, code: &str) -> (&'static str, u16, Bytes) {
+fn refusal(service: &str, status: u16, code: &str, words: &str) -> (&'static str, u16, Bytes) {
     if service == "query" {
         let body =
-            format!("<ErrorResponse><Error><Code>{code}</Code><Message>scripted</Message></Error></ErrorResponse>");
+            format!("<ErrorResponse><Error><Code>{code}</Code><Message>{words}</Message></Error></ErrorResponse>");
         return ("text/xml", status, body.into());
     }
-    let body = json!({ "__type": format!("com.amazonaws#{code}"), "message": "scripted" });
+    let body = json!({ "__type": format!("com.amazonaws#{code}"), "message": words });
     ("application/x-amz-json-1.1", status, body.to_string().into())
 }
 

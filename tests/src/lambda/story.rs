@@ -1,8 +1,8 @@
 //! Events and configuration for the functions: written here, in the shapes of the AWS documentation.
 
 use serde_json::{Map, Value, json};
-use wharfinger_core::config::Service;
-use wharfinger_core::config::stored::StoredTarget;
+use wharfinger_core::config::stored::{CLUSTERS, StoredTarget};
+use wharfinger_core::config::{Cluster, Service};
 use wharfinger_core::ids::Target;
 
 use super::json::item;
@@ -94,6 +94,21 @@ pub fn on_host(mut task: Value, container_instance: &str, host_port: u16) -> Val
 #[must_use]
 pub fn container_instance_arn(id: &str) -> String {
     format!("arn:aws:ecs:{REGION}:{ACCOUNT}:container-instance/prod/{id}")
+}
+
+/// `ECS Container Instance State Change`.
+#[must_use]
+pub fn instance_event(id: &str, version: i64, status: &str) -> Value {
+    let arn = container_instance_arn(id);
+    let detail = json!({
+        "containerInstanceArn": arn,
+        "clusterArn": format!("arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/prod"),
+        "ec2InstanceId": format!("i-{id}"),
+        "agentConnected": true,
+        "status": status,
+        "version": version,
+    });
+    event("aws.ecs", "ECS Container Instance State Change", &json!([arn]), &detail)
 }
 
 /// A service of the cluster `prod` that is as it should be, as `DescribeServices` shows it.
@@ -247,4 +262,36 @@ pub fn configure(world: &mut World, target: &str, config: &Value) -> Result<(), 
         world.tables.put(CONFIG_TABLE, item(&plain));
     }
     Ok(())
+}
+
+/// Puts a cluster's configuration into the config table, as `wharfinger apply` does.
+///
+/// # Errors
+/// When it is no such configuration.
+pub fn configure_cluster(world: &mut World, name: &str, config: &Value) -> Result<(), serde_json::Error> {
+    let cluster: Cluster = serde_json::from_value(config.clone())?;
+    let mut plain = Map::new();
+    plain.insert("pk".into(), json!(CLUSTERS));
+    plain.insert("sk".into(), json!(name));
+    plain.insert("cluster".into(), serde_json::to_value(&cluster)?);
+    world.tables.put(CONFIG_TABLE, item(&plain));
+    Ok(())
+}
+
+/// An Auto Scaling group waits with an instance that it terminates; `at` is RFC 3339.
+#[must_use]
+pub fn terminating_event(instance: &str, token: &str, at: &str) -> Value {
+    let detail = json!({
+        "LifecycleActionToken": token,
+        "AutoScalingGroupName": "web",
+        "LifecycleHookName": "drain",
+        "EC2InstanceId": instance,
+        "LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING",
+        "Origin": "AutoScalingGroup",
+        "Destination": "EC2",
+    });
+    let kind = "EC2 Instance-terminate Lifecycle Action";
+    let mut event = event("aws.autoscaling", kind, &json!([]), &detail);
+    event["time"] = json!(at);
+    event
 }

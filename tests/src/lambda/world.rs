@@ -24,6 +24,10 @@ pub struct World {
     pub targets: BTreeSet<Target>,
     /// ECS: the EC2 instance of each container instance, by ARN.
     pub container_instances: BTreeMap<String, String>,
+    /// ECS: each container instance as `DescribeContainerInstances` shows it, by ARN, where more of it matters.
+    pub hosts: BTreeMap<String, Value>,
+    /// Auto Scaling: the lifecycle actions that wait: the instance, by the token.
+    pub lifecycle_actions: BTreeMap<String, String>,
     /// EC2: the private address of each instance, by its id.
     pub machines: BTreeMap<String, String>,
     /// EC2: the public address of each network interface, by its id.
@@ -129,6 +133,9 @@ impl World {
     }
 
     fn ecs(&mut self, operation: &str, request: &Value) -> Answer {
+        if let Some(answer) = self.cluster(operation, request) {
+            return answer;
+        }
         let text = |name: &str| request.get(name).and_then(Value::as_str).unwrap_or_default();
         match operation {
             "DescribeTasks" => {
@@ -141,7 +148,12 @@ impl World {
                 } else {
                     format!("service:{}", text("serviceName"))
                 };
-                let running = |task: &&Value| task["group"] == group && task["desiredStatus"] == "RUNNING";
+                let host = text("containerInstance");
+                let asked = |task: &Value| match host {
+                    "" => task["group"] == group,
+                    _ => task["containerInstanceArn"] == host,
+                };
+                let running = |task: &&Value| asked(task) && task["desiredStatus"] == "RUNNING";
                 let arns: Vec<_> = self
                     .tasks
                     .values()
@@ -149,16 +161,6 @@ impl World {
                     .map(|task| &task["taskArn"])
                     .collect();
                 (200, json!({ "taskArns": arns }))
-            }
-            "DescribeContainerInstances" => {
-                let known = names(request, "containerInstances").filter_map(|arn| {
-                    let machine = self.container_instances.get(arn)?;
-                    Some(json!({ "containerInstanceArn": arn, "ec2InstanceId": machine }))
-                });
-                (
-                    200,
-                    json!({ "containerInstances": known.collect::<Vec<_>>(), "failures": [] }),
-                )
             }
             "DescribeServices" => {
                 let (found, missing) = look(names(request, "services"), |name| self.services.get(name));
@@ -274,7 +276,7 @@ fn unknown(operation: &str) -> Answer {
     )
 }
 
-fn names<'a>(request: &'a Value, list: &str) -> impl Iterator<Item = &'a str> {
+pub(super) fn names<'a>(request: &'a Value, list: &str) -> impl Iterator<Item = &'a str> {
     request
         .get(list)
         .and_then(Value::as_array)

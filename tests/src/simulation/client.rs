@@ -9,15 +9,16 @@ use wharfinger_cloud::CloudError;
 use wharfinger_cloud::config::TARGET_ATTRIBUTE;
 use wharfinger_cloud::ledger::{ORDER, SAID, SETTLED};
 use wharfinger_cloud::ports::{
-    Alarms, Attempt, Bus, Clock, Deployments, DescribedTasks, Followers, Hosts, Images, Instance, Metrics, Moved,
-    Notice, OperationStatus, Parameters, QueueDepth, Queues, Registry, Scalable, ServiceChange, Services, Stopping,
-    Submitted, TaggedImage, TargetGroups, TaskDefinitions, Tasks,
+    Alarms, Attempt, Bus, Clock, Deployments, DescribedTasks, DrainingInstances, Followers, Hosts, Images, Instance,
+    Metrics, Moved, Notice, OperationStatus, Parameters, QueueDepth, Queues, Registry, Scalable, ServiceChange,
+    Services, Stopping, Submitted, TaggedImage, TargetGroups, TaskDefinitions, Tasks,
 };
 use wharfinger_cloud::table::{
     AttributeValue, Condition, Item, Key, Table, TableName, Transacted, Update, Updated, Write,
 };
 use wharfinger_cloud::world::Caller;
 use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth};
+use wharfinger_core::capacity::ContainerInstance;
 use wharfinger_core::delivery::{Follower, ImageScan, ImageState, Manifest, Move, Platform};
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
 use wharfinger_core::endpoint::Host;
@@ -263,6 +264,24 @@ impl Hosts for Client {
 
     async fn public_addresses(&self, interfaces: &[String]) -> Result<BTreeMap<String, String>, CloudError> {
         self.caller.public_addresses(interfaces).await
+    }
+}
+
+impl DrainingInstances for Client {
+    async fn draining(&self, cluster: &str) -> Result<Vec<String>, CloudError> {
+        self.caller.draining(cluster).await
+    }
+
+    async fn describe_container_instances(
+        &self,
+        cluster: &str,
+        arns: &[String],
+    ) -> Result<Vec<ContainerInstance>, CloudError> {
+        self.caller.describe_container_instances(cluster, arns).await
+    }
+
+    async fn tasks_on(&self, cluster: &str, container_instance: &str) -> Result<Vec<TaskArn>, CloudError> {
+        self.caller.tasks_on(cluster, container_instance).await
     }
 }
 

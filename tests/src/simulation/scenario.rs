@@ -252,7 +252,7 @@ impl Plan {
     pub fn port(&self) -> u16 {
         match self.target.kind {
             TargetKind::Service => 8080,
-            TargetKind::Task => 9000,
+            TargetKind::Task | TargetKind::Cluster => 9000,
         }
     }
 

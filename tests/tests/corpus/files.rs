@@ -6,14 +6,23 @@ use serde_json::Value;
 
 /// The kinds that a domain acts on, or passes over for a reason.
 pub(crate) const UNDERSTOOD: &[&str] = &[
+    "autoscaling-instance-launch-terminate",
+    "autoscaling-instance-refresh",
+    "autoscaling-lifecycle-action",
+    "aws-health-event",
     "cloudwatch-alarm-lambda-action",
     "cloudwatch-alarm-state-change",
+    "ec2-instance-state-change",
+    "ec2-rebalance-recommendation",
+    "ec2-spot-interruption-warning",
     "ecr-image-action",
     "ecr-image-scan",
     "ecr-pull-through-cache-action",
     "ecr-referrer-action",
     "ecr-replication-action",
+    "ecs-container-instance-state-change",
     "ecs-deployment-state-change",
+    "ecs-service-action",
     "ecs-task-state-change",
     "inspector2-finding",
     "inspector2-scan",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use expect_test::{Expect, expect};
+use expect_test::{ExpectFile, expect_file};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use wharfinger_core::event::{Detail, Event, Rejected};
@@ -98,7 +98,7 @@ fn extend(json: &mut Value) {
 }
 
 /// Pins which places of a readable event cannot bear a change, by the kind of event.
-fn check_needed(change: impl Fn(&Value, &str) -> Vec<Value>, expected: &Expect) {
+fn check_needed(change: impl Fn(&Value, &str) -> Vec<Value>, expected: &ExpectFile) {
     let mut needed = BTreeSet::new();
     let events = readable();
     for (name, json, event) in &events {
@@ -135,62 +135,7 @@ fn unknown_fields_change_nothing() {
 fn only_these_fields_are_needed() {
     check_needed(
         |json, pointer| vec![without(json, pointer)],
-        &expect![[r#"
-            CloudWatch Alarm State Change (Lambda action) /alarmData
-            CloudWatch Alarm State Change (Lambda action) /alarmData/state
-            CloudWatch Alarm State Change (Lambda action) /alarmData/state/timestamp
-            CloudWatch Alarm State Change (Lambda action) /alarmData/state/value
-            CloudWatch Alarm State Change /alarmData
-            CloudWatch Alarm State Change /alarmData/state
-            CloudWatch Alarm State Change /alarmData/state/timestamp
-            CloudWatch Alarm State Change /alarmData/state/value
-            CloudWatch Alarm State Change /detail
-            CloudWatch Alarm State Change /detail-type
-            CloudWatch Alarm State Change /detail/state
-            CloudWatch Alarm State Change /detail/state/timestamp
-            CloudWatch Alarm State Change /detail/state/value
-            CloudWatch Alarm State Change /source
-            ECR Image Action /detail
-            ECR Image Action /detail-type
-            ECR Image Action /detail/image-digest
-            ECR Image Action /detail/repository-name
-            ECR Image Action /source
-            ECR Image Scan /detail
-            ECR Image Scan /detail-type
-            ECR Image Scan /detail/repository-name
-            ECR Image Scan /source
-            ECR Referrer Action /detail-type
-            ECR Referrer Action /source
-            ECR Replication Action /detail
-            ECR Replication Action /detail-type
-            ECR Replication Action /detail/repository-name
-            ECR Replication Action /source
-            ECR Scan Resource Change /detail-type
-            ECR Scan Resource Change /source
-            ECS Deployment State Change /detail
-            ECS Deployment State Change /detail-type
-            ECS Deployment State Change /detail/deploymentId
-            ECS Deployment State Change /detail/eventName
-            ECS Deployment State Change /resources
-            ECS Deployment State Change /resources/*
-            ECS Deployment State Change /source
-            ECS Task State Change /detail
-            ECS Task State Change /detail-type
-            ECS Task State Change /detail/clusterArn
-            ECS Task State Change /detail/taskArn
-            ECS Task State Change /detail/version
-            ECS Task State Change /resources
-            ECS Task State Change /resources/*
-            ECS Task State Change /source
-            Inspector2 Finding /detail-type
-            Inspector2 Finding /source
-            Inspector2 Scan /detail
-            Inspector2 Scan /detail-type
-            Inspector2 Scan /detail/repository-name
-            Inspector2 Scan /source
-            Scheduled Event /detail-type
-            Scheduled Event /source
-        "#]],
+        &expect_file!["needed.txt"],
     );
 }
 
@@ -207,62 +152,7 @@ fn only_these_fields_must_have_their_type() {
     ];
     check_needed(
         |json, pointer| others.iter().map(|other| with(json, pointer, other)).collect(),
-        &expect![[r#"
-            CloudWatch Alarm State Change (Lambda action) /alarmData
-            CloudWatch Alarm State Change (Lambda action) /alarmData/state
-            CloudWatch Alarm State Change (Lambda action) /alarmData/state/timestamp
-            CloudWatch Alarm State Change (Lambda action) /alarmData/state/value
-            CloudWatch Alarm State Change /alarmData
-            CloudWatch Alarm State Change /alarmData/state
-            CloudWatch Alarm State Change /alarmData/state/timestamp
-            CloudWatch Alarm State Change /alarmData/state/value
-            CloudWatch Alarm State Change /detail
-            CloudWatch Alarm State Change /detail-type
-            CloudWatch Alarm State Change /detail/state
-            CloudWatch Alarm State Change /detail/state/timestamp
-            CloudWatch Alarm State Change /detail/state/value
-            CloudWatch Alarm State Change /source
-            ECR Image Action /detail
-            ECR Image Action /detail-type
-            ECR Image Action /detail/image-digest
-            ECR Image Action /detail/repository-name
-            ECR Image Action /source
-            ECR Image Scan /detail
-            ECR Image Scan /detail-type
-            ECR Image Scan /detail/repository-name
-            ECR Image Scan /source
-            ECR Referrer Action /detail-type
-            ECR Referrer Action /source
-            ECR Replication Action /detail
-            ECR Replication Action /detail-type
-            ECR Replication Action /detail/repository-name
-            ECR Replication Action /source
-            ECR Scan Resource Change /detail-type
-            ECR Scan Resource Change /source
-            ECS Deployment State Change /detail
-            ECS Deployment State Change /detail-type
-            ECS Deployment State Change /detail/deploymentId
-            ECS Deployment State Change /detail/eventName
-            ECS Deployment State Change /resources
-            ECS Deployment State Change /resources/*
-            ECS Deployment State Change /source
-            ECS Task State Change /detail
-            ECS Task State Change /detail-type
-            ECS Task State Change /detail/clusterArn
-            ECS Task State Change /detail/taskArn
-            ECS Task State Change /detail/version
-            ECS Task State Change /resources
-            ECS Task State Change /resources/*
-            ECS Task State Change /source
-            Inspector2 Finding /detail-type
-            Inspector2 Finding /source
-            Inspector2 Scan /detail
-            Inspector2 Scan /detail-type
-            Inspector2 Scan /detail/repository-name
-            Inspector2 Scan /source
-            Scheduled Event /detail-type
-            Scheduled Event /source
-        "#]],
+        &expect_file!["typed.txt"],
     );
 }
 
@@ -272,43 +162,7 @@ fn only_these_texts_have_a_form() {
         Some(Value::String(_)) => vec![with(json, pointer, &json!("TOMORROW")), with(json, pointer, &json!(""))],
         _ => Vec::new(),
     };
-    check_needed(
-        change,
-        &expect![[r#"
-            CloudWatch Alarm State Change (Lambda action) /alarmData/state/timestamp
-            CloudWatch Alarm State Change /alarmData/state/timestamp
-            CloudWatch Alarm State Change /detail-type
-            CloudWatch Alarm State Change /detail/state/timestamp
-            CloudWatch Alarm State Change /source
-            ECR Image Action /detail-type
-            ECR Image Action /detail/image-digest
-            ECR Image Action /detail/repository-name
-            ECR Image Action /source
-            ECR Image Scan /detail-type
-            ECR Image Scan /detail/repository-name
-            ECR Image Scan /source
-            ECR Referrer Action /detail-type
-            ECR Referrer Action /source
-            ECR Replication Action /detail-type
-            ECR Replication Action /detail/repository-name
-            ECR Replication Action /source
-            ECR Scan Resource Change /detail-type
-            ECR Scan Resource Change /source
-            ECS Deployment State Change /detail-type
-            ECS Deployment State Change /resources/*
-            ECS Deployment State Change /source
-            ECS Task State Change /detail-type
-            ECS Task State Change /detail/taskArn
-            ECS Task State Change /resources/*
-            ECS Task State Change /source
-            Inspector2 Finding /detail-type
-            Inspector2 Finding /source
-            Inspector2 Scan /detail-type
-            Inspector2 Scan /detail/repository-name
-            Inspector2 Scan /source
-            Scheduled Event /detail-type
-        "#]],
-    );
+    check_needed(change, &expect_file!["formed.txt"]);
 }
 
 /// Names and values that the parsers look for, so that random JSON gets past the first check.

@@ -19,7 +19,7 @@ const EVERY: [&str; 7] = [
 ];
 
 /// The calls of each function to the services that it is about, and what it does in the tables besides.
-const OWN: [(&str, &[&str]); 4] = [
+const OWN: [(&str, &[&str]); 5] = [
     (
         "BalancingFunction",
         &[
@@ -28,6 +28,7 @@ const OWN: [(&str, &[&str]); 4] = [
             "ec2:DescribeInstances",
             "ecs:DescribeContainerInstances",
             "ecs:DescribeTasks",
+            "ecs:ListContainerInstances",
             "ecs:ListTasks",
             "elasticloadbalancing:DeregisterTargets",
             "elasticloadbalancing:DescribeTargetHealth",
@@ -43,6 +44,7 @@ const OWN: [(&str, &[&str]); 4] = [
             "ec2:DescribeNetworkInterfaces",
             "ecs:DescribeContainerInstances",
             "ecs:DescribeTasks",
+            "ecs:ListContainerInstances",
             "ecs:ListTasks",
             "ssm:DescribeInstanceInformation",
             "servicediscovery:DeregisterInstance",
@@ -69,6 +71,28 @@ const OWN: [(&str, &[&str]); 4] = [
             "ecs:UpdateService",
             "sqs:GetQueueAttributes",
             "sqs:GetQueueUrl",
+        ],
+    ),
+    (
+        "CapacityFunction",
+        &[
+            "autoscaling:CompleteLifecycleAction",
+            "autoscaling:DescribeAutoScalingGroups",
+            "autoscaling:DescribeAutoScalingInstances",
+            "autoscaling:RecordLifecycleActionHeartbeat",
+            "autoscaling:SetDesiredCapacity",
+            "autoscaling:SetInstanceHealth",
+            "dynamodb:BatchGetItem",
+            "ecs:DescribeCapacityProviders",
+            "ecs:DescribeContainerInstances",
+            "ecs:DescribeServices",
+            "ecs:DescribeTasks",
+            "ecs:ListContainerInstances",
+            "ecs:ListTasks",
+            "ecs:StopTask",
+            "ecs:UpdateContainerInstancesState",
+            "ecs:UpdateService",
+            "events:PutEvents",
         ],
     ),
     (
@@ -105,8 +129,10 @@ const OWN: [(&str, &[&str]); 4] = [
 
 /// Actions that name no resource, so that `*` is all there is to say; each is narrowed by a condition if it can be.
 /// Source: Service Authorization Reference; for alarms the CloudWatch API reference, DescribeAlarms.
-const WITHOUT_RESOURCE: [(&str, bool); 15] = [
+const WITHOUT_RESOURCE: [(&str, bool); 17] = [
     ("application-autoscaling:DescribeScalableTargets", true),
+    ("autoscaling:DescribeAutoScalingGroups", true),
+    ("autoscaling:DescribeAutoScalingInstances", true),
     ("cloudwatch:DescribeAlarms", true),
     ("cloudwatch:GetMetricData", true),
     ("ec2:DescribeInstances", true),
@@ -229,7 +255,7 @@ fn functions_only_read_the_configuration() {
                     assert_eq!(
                         list(&statement["Action"]),
                         match id {
-                            "DeliveryFunction" | "ScalingFunction" =>
+                            "CapacityFunction" | "DeliveryFunction" | "ScalingFunction" =>
                                 vec!["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"],
                             _ => vec!["dynamodb:GetItem", "dynamodb:Query"],
                         },
@@ -283,6 +309,34 @@ fn what_delivery_may_change_is_narrowed_by_conditions() {
         let also = statements.iter().filter(|s| list(&s["Action"]).contains(&action));
         assert_eq!(also.count(), if action == "iam:PassRole" { 2 } else { 1 }, "{action}");
     }
+}
+
+#[test]
+fn what_capacity_changes_is_in_the_account() {
+    let template = Template::load();
+    let statements = statements(&template, "CapacityFunction");
+    let own = "${AWS::Partition}:SERVICE:${AWS::Region}:${AWS::AccountId}";
+    for (action, service, resource) in [
+        ("ecs:UpdateContainerInstancesState", "ecs", "container-instance/*"),
+        ("ecs:StopTask", "ecs", "task/*"),
+        ("ecs:UpdateService", "ecs", "service/*"),
+        (
+            "autoscaling:SetDesiredCapacity",
+            "autoscaling",
+            "autoScalingGroup:*:autoScalingGroupName/*",
+        ),
+        ("events:PutEvents", "events", "event-bus/default"),
+    ] {
+        let allowed = statements.iter().filter(|s| list(&s["Action"]).contains(&action));
+        let resources: Vec<_> = allowed.map(|s| list(&s["Resource"])).collect();
+        let expected = format!("arn:{}:{resource}", own.replace("SERVICE", service));
+        assert_eq!(resources, [[expected.as_str()]], "{action}");
+    }
+    let told = statements.iter().find(|s| s["Sid"] == "TellOfCrashLoops").unwrap();
+    assert_eq!(
+        told["Condition"],
+        json!({ "StringEquals": { "events:source": SOURCE } })
+    );
 }
 
 #[test]

@@ -9,6 +9,9 @@ use crate::pattern::matches;
 /// The functions that follow tasks, in the order of the template.
 const FOLLOW_TASKS: &[&str] = &["DiscoveryFunction", "BalancingFunction"];
 
+/// The function that looks after instances.
+const CAPACITY: [&str; 1] = ["CapacityFunction"];
+
 const TASK_STATES: [&str; 8] = [
     "PROVISIONING",
     "PENDING",
@@ -34,6 +37,13 @@ fn started(event: &Value) -> Vec<String> {
         .filter(|(_, rule)| matches(&rule["Properties"]["Pattern"], event))
         .map(|(id, _)| id.to_owned())
         .collect()
+}
+
+/// The functions besides the one that counts what stopped.
+fn besides_capacity(event: &Value) -> Vec<String> {
+    let mut started = started(event);
+    started.retain(|id| id != CAPACITY[0]);
+    started
 }
 
 fn event(source: &str, detail_type: &str, detail: &Value) -> Value {
@@ -77,7 +87,7 @@ fn a_task_starts_discovery_and_balancing_exactly_when_it_runs_or_leaves() {
             };
             let needed = read.is_leaving() || read.is_running();
             let wanted: &[&str] = if needed { FOLLOW_TASKS } else { &[] };
-            assert_eq!(started(&event), wanted, "{last}, wanted {desired}");
+            assert_eq!(besides_capacity(&event), wanted, "{last}, wanted {desired}");
         }
     }
 }
@@ -91,10 +101,33 @@ fn the_first_sign_of_leaving_starts_them_whatever_it_is() {
         ("DEACTIVATING", "RUNNING"),
         ("STOPPED", "RUNNING"),
     ] {
-        assert_eq!(started(&task(last, desired)), FOLLOW_TASKS, "{last}, wanted {desired}");
+        assert_eq!(
+            besides_capacity(&task(last, desired)),
+            FOLLOW_TASKS,
+            "{last}, wanted {desired}"
+        );
     }
     for last in ["PROVISIONING", "PENDING", "ACTIVATING"] {
         assert_eq!(started(&task(last, "RUNNING")), [""; 0], "{last}");
+    }
+}
+
+#[test]
+fn an_instance_starts_discovery_and_balancing_when_it_drains() {
+    for (status, wanted) in [
+        ("DRAINING", FOLLOW_TASKS),
+        ("ACTIVE", &[]),
+        ("REGISTERING", &[]),
+        ("INACTIVE", &[]),
+    ] {
+        let arn = "arn:aws:ecs:eu-west-1:111122223333:container-instance/prod/0f3b5d0f6c7e4b0f8a1d2c3b4a596877";
+        let detail = json!({ "containerInstanceArn": arn, "status": status, "agentConnected": true, "version": 7 });
+        let event = event("aws.ecs", "ECS Container Instance State Change", &detail);
+        assert!(matches!(
+            Event::parse(&event).unwrap().detail,
+            Detail::ContainerInstance(_)
+        ));
+        assert_eq!(started(&event), wanted, "{status}");
     }
 }
 
@@ -205,10 +238,112 @@ fn a_rollout_that_is_over_starts_delivery() {
 }
 
 #[test]
+fn a_task_of_a_service_starts_capacity_exactly_when_it_has_stopped() {
+    for last in TASK_STATES {
+        let mut event = task(last, "STOPPED");
+        let is_started = |event: &Value| started(event).iter().any(|id| id == CAPACITY[0]);
+        assert_eq!(is_started(&event), last == "STOPPED", "{last}");
+        for group in ["family:nightly", "mine"] {
+            event["detail"]["group"] = json!(group);
+            assert!(!is_started(&event), "{last} {group}");
+        }
+    }
+}
+
+#[test]
+fn a_group_that_waits_with_an_instance_starts_capacity() {
+    let waits = |kind: &str, transition: &str, origin: &str| {
+        let detail = json!({ "LifecycleTransition": transition, "Origin": origin, "EC2InstanceId": "i-1" });
+        started(&event("aws.autoscaling", kind, &detail))
+    };
+    let (ends, begins) = (
+        "EC2 Instance-terminate Lifecycle Action",
+        "EC2 Instance-launch Lifecycle Action",
+    );
+    for origin in ["AutoScalingGroup", "WarmPool", "EC2"] {
+        assert_eq!(waits(ends, "autoscaling:EC2_INSTANCE_TERMINATING", origin), CAPACITY);
+    }
+    for origin in ["AutoScalingGroup", "WarmPool"] {
+        assert_eq!(waits(begins, "autoscaling:EC2_INSTANCE_LAUNCHING", origin), CAPACITY);
+    }
+    assert_eq!(
+        waits(begins, "autoscaling:EC2_INSTANCE_LAUNCHING", "EC2"),
+        [""; 0],
+        "an instance that is new comes back from nowhere"
+    );
+    assert_eq!(waits(ends, "autoscaling:TEST_NOTIFICATION", "EC2"), [""; 0]);
+}
+
+#[test]
+fn what_instances_go_by_starts_capacity() {
+    for kind in [
+        "EC2 Spot Instance Interruption Warning",
+        "EC2 Instance Rebalance Recommendation",
+    ] {
+        let detail = json!({ "instance-id": "i-1", "instance-action": "terminate" });
+        assert_eq!(started(&event("aws.ec2", kind, &detail)), CAPACITY, "{kind}");
+    }
+    for (state, wanted) in [
+        ("running", true),
+        ("shutting-down", true),
+        ("stopping", true),
+        ("pending", false),
+        ("stopped", false),
+        ("terminated", false),
+    ] {
+        let detail = json!({ "instance-id": "i-1", "state": state });
+        let started = started(&event("aws.ec2", "EC2 Instance State-change Notification", &detail));
+        assert_eq!(started == CAPACITY, wanted, "{state}");
+    }
+    for (service, category, wanted) in [
+        ("EC2", "scheduledChange", true),
+        ("EC2", "issue", false),
+        ("RDS", "scheduledChange", false),
+    ] {
+        let detail = json!({ "service": service, "eventTypeCategory": category });
+        let started = started(&event("aws.health", "AWS Health Event", &detail));
+        assert_eq!(started == CAPACITY, wanted, "{service} {category}");
+    }
+}
+
+#[test]
+fn of_container_instances_only_those_that_are_silent_come_or_go_start_capacity() {
+    for (status, connected, wanted) in [
+        ("ACTIVE", true, false),
+        ("ACTIVE", false, true),
+        ("DRAINING", true, true),
+        ("DEREGISTERING", true, true),
+        ("INACTIVE", true, true),
+        ("REGISTERING", true, true),
+        ("REGISTRATION_FAILED", true, false),
+    ] {
+        let detail = json!({ "status": status, "agentConnected": connected });
+        let started = started(&event("aws.ecs", "ECS Container Instance State Change", &detail));
+        assert_eq!(started == CAPACITY, wanted, "{status} {connected}");
+    }
+}
+
+#[test]
+fn services_that_find_no_place_start_capacity() {
+    for (name, wanted) in [
+        ("SERVICE_TASK_PLACEMENT_FAILURE", true),
+        ("SERVICE_TASK_START_IMPAIRED", true),
+        ("SERVICE_STEADY_STATE", false),
+        ("SERVICE_DEPLOYMENT_COMPLETED", false),
+    ] {
+        let started = started(&event("aws.ecs", "ECS Service Action", &json!({ "eventName": name })));
+        assert_eq!(started == CAPACITY, wanted, "{name}");
+    }
+}
+
+#[test]
 fn nothing_else_starts_anything() {
     for (source, detail_type) in [
         ("aws.ecs", "ECS Service Action"),
         ("aws.ecs", "ECS Container Instance State Change"),
+        ("aws.ec2", "EC2 Instance State-change Notification"),
+        ("aws.autoscaling", "EC2 Instance Launch Successful"),
+        ("aws.health", "AWS Health Event"),
         ("aws.ecr", "ECR Image Scan"),
         ("my.app", "ECS Task State Change"),
         ("my.app", "CloudWatch Alarm State Change"),

@@ -53,7 +53,7 @@ fn beside_a_part_that_does_not_fit_everything_else_is_checked() {
             w.yaml:5:21: the names of repositories are in lower case (in services.prod/web.delivery[0].repository)
             w.yaml:6:21: expected text, found a number: write it in quotes, `"5"` (in services.prod/web.delivery[1].repository)
             w.yaml:6:39: `(` is not a regular expression: unclosed group (in services.prod/web.delivery[1].tags.regex)
-            w.yaml:7:7: expected keys and values (`repository`, `tags`, `container`, `after`, `bake`, `waves`, `approval`, `scan`, `mature`, `windows`, `rollback`), found `7` (in services.prod/web.delivery[2])
+            w.yaml:7:7: expected keys and values (`repository`, `tags`, `container`, `base`, `after`, `bake`, `waves`, `approval`, `scan`, `mature`, `windows`, `rollback`), found `7` (in services.prod/web.delivery[2])
             w.yaml:8:38: `[` is not a pattern: unclosed character class; missing ']' (in services.prod/web.delivery[3].tags.glob)
         "#]],
     );

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use aws_sdk_ecs::config::retry::RetryConfig;
 use aws_sdk_ecs::operation::describe_services::DescribeServicesError;
+use aws_sdk_ecs::operation::list_tasks::builders::ListTasksFluentBuilder;
 use aws_sdk_ecs::primitives::DateTime;
 use aws_sdk_ecs::types::{
-    CanaryConfiguration, Container as SdkContainer, Deployment, DeploymentConfiguration,
+    CanaryConfiguration, CapacityProviderStrategyItem, Container as SdkContainer, Deployment, DeploymentConfiguration,
     DeploymentLifecycleHookTargetType, DeploymentLifecycleHookTimeoutConfiguration, DeploymentStrategy, DesiredStatus,
     LinearConfiguration, Service, Task, TaskField,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use wharfinger_core::config::StrategyItem;
 use wharfinger_core::event::{Container, NetworkBinding, TaskStateChange, TaskStatus};
 use wharfinger_core::ids::{Target, TargetKind, TaskArn};
 use wharfinger_core::service::{DeploymentFacts, ServiceFacts, Unplaceable, deployment_patience};
@@ -23,29 +25,17 @@ use crate::ports::{DescribedTasks, ServiceChange, Services, TaskDefinitions, Tas
 
 impl Tasks for Aws {
     async fn list_tasks(&self, target: &Target) -> Result<Vec<TaskArn>, CloudError> {
-        let call = async {
-            let request = self
-                .ecs
-                .list_tasks()
-                .cluster(&target.cluster)
-                .desired_status(DesiredStatus::Running);
-            let request = match target.kind {
-                TargetKind::Service => request.service_name(&target.name),
-                TargetKind::Task => request.family(&target.name),
-            };
-            let mut pages = request.into_paginator().send();
-            let mut tasks = Vec::new();
-            while let Some(page) = pages.next().await {
-                let page = page.map_err(|e| sdk::error("ListTasks", &e))?;
-                for arn in page.task_arns.unwrap_or_default() {
-                    tasks.push(arn.parse().map_err(|e| {
-                        CloudError::new("ListTasks", Kind::Unreadable, format!("an answer that is no task: {e}"))
-                    })?);
-                }
-            }
-            Ok(tasks)
+        let request = self
+            .ecs
+            .list_tasks()
+            .cluster(&target.cluster)
+            .desired_status(DesiredStatus::Running);
+        let request = match target.kind {
+            TargetKind::Service => request.service_name(&target.name),
+            TargetKind::Task => request.family(&target.name),
+            TargetKind::Cluster => request,
         };
-        self.within("ListTasks", call).await
+        self.within("ListTasks", task_arns(request)).await
     }
 
     async fn describe_tasks(&self, cluster: &str, tasks: &[TaskArn]) -> Result<DescribedTasks, CloudError> {
@@ -76,6 +66,21 @@ impl Tasks for Aws {
         };
         self.within("DescribeTasks", call).await
     }
+}
+
+/// What `ListTasks` finds, on every page.
+pub(super) async fn task_arns(request: ListTasksFluentBuilder) -> Result<Vec<TaskArn>, CloudError> {
+    let mut pages = request.into_paginator().send();
+    let mut tasks = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|e| sdk::error("ListTasks", &e))?;
+        for arn in page.task_arns.unwrap_or_default() {
+            tasks.push(arn.parse().map_err(|e| {
+                CloudError::new("ListTasks", Kind::Unreadable, format!("an answer that is no task: {e}"))
+            })?);
+        }
+    }
+    Ok(tasks)
 }
 
 fn timestamp(time: DateTime) -> Option<Timestamp> {
@@ -122,26 +127,27 @@ fn task(task: Task) -> Option<TaskStateChange> {
         container_instance_arn: task.container_instance_arn,
         availability_zone: task.availability_zone,
         started_at: task.started_at.and_then(timestamp),
-        containers: containers
-            .iter()
-            .filter_map(|c| {
-                let port = |p: Option<i32>| p.and_then(|p| u16::try_from(p).ok());
-                Some(Container {
-                    name: c.name.clone()?,
-                    image: c.image.clone(),
-                    image_digest: c.image_digest.clone(),
-                    network_bindings: c
-                        .network_bindings()
-                        .iter()
-                        .map(|b| NetworkBinding {
-                            container_port: port(b.container_port),
-                            host_port: port(b.host_port),
-                            container_port_range: b.container_port_range.clone(),
-                        })
-                        .collect(),
-                })
-            })
-            .collect(),
+        stopped_at: task.stopped_at.and_then(timestamp),
+        stop_code: task.stop_code.map(|code| code.as_str().to_owned()),
+        stopped_reason: task.stopped_reason,
+        containers: containers.iter().filter_map(container).collect(),
+    })
+}
+
+fn container(container: &SdkContainer) -> Option<Container> {
+    let port = |p: Option<i32>| p.and_then(|p| u16::try_from(p).ok());
+    let bindings = container.network_bindings().iter().map(|b| NetworkBinding {
+        container_port: port(b.container_port),
+        host_port: port(b.host_port),
+        container_port_range: b.container_port_range.clone(),
+    });
+    Some(Container {
+        name: container.name.clone()?,
+        image: container.image.clone(),
+        image_digest: container.image_digest.clone(),
+        network_bindings: bindings.collect(),
+        exit_code: container.exit_code.map(i64::from),
+        reason: container.reason.clone(),
     })
 }
 
@@ -195,6 +201,9 @@ impl Services for Aws {
                 request.desired_count(count)
             }
             ServiceChange::TaskDefinition(arn) => request.task_definition(arn),
+            ServiceChange::Strategy(items) => request
+                .set_capacity_provider_strategy(Some(strategy(items)?))
+                .force_new_deployment(true),
         };
         let mut request = request.customize();
         // Each attempt counts against the account's rate: whoever paces the call makes the next one too.
@@ -207,8 +216,25 @@ impl Services for Aws {
     }
 }
 
+fn strategy(items: &[StrategyItem]) -> Result<Vec<CapacityProviderStrategyItem>, CloudError> {
+    let number = |number: Option<u32>| i32::try_from(number.unwrap_or_default()).unwrap_or(i32::MAX);
+    let item = |item: &StrategyItem| {
+        CapacityProviderStrategyItem::builder()
+            .capacity_provider(&item.capacity_provider)
+            .weight(number(item.weight))
+            .base(number(item.base))
+            .build()
+            .map_err(|e| CloudError::new("UpdateService", Kind::Invalid, e.to_string()))
+    };
+    items.iter().map(item).collect()
+}
+
 fn service(service: Service) -> Option<ServiceFacts> {
     let count = |n: i32| u32::try_from(n).unwrap_or_default();
+    let configuration = service.deployment_configuration.as_ref();
+    let percent = |of: fn(&DeploymentConfiguration) -> Option<i32>| u64::try_from(configuration.and_then(of)?).ok();
+    let (minimum_healthy_percent, maximum_percent) =
+        (percent(|d| d.minimum_healthy_percent), percent(|d| d.maximum_percent));
     Some(ServiceFacts {
         service_arn: service.service_arn?,
         status: service.status?,
@@ -235,6 +261,18 @@ fn service(service: Service) -> Option<ServiceFacts> {
         current_service_deployment: service.current_service_deployment,
         resource_management_type: service.resource_management_type.map(|t| t.as_str().to_owned()),
         scheduling_strategy: service.scheduling_strategy.map(|s| s.as_str().to_owned()),
+        capacity_provider_strategy: service
+            .capacity_provider_strategy
+            .unwrap_or_default()
+            .into_iter()
+            .map(|item| StrategyItem {
+                capacity_provider: item.capacity_provider,
+                weight: Some(count(item.weight)),
+                base: Some(count(item.base)),
+            })
+            .collect(),
+        minimum_healthy_percent,
+        maximum_percent,
         deployment_patience: service
             .deployment_configuration
             .as_ref()

@@ -6,14 +6,13 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use aws_sdk_ecs::operation::describe_container_instances::DescribeContainerInstancesError;
 use futures_util::future::try_join;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use wharfinger_core::endpoint::Host;
 
-use super::{Aws, batch, form, sdk};
+use super::{Aws, batch, form};
 use crate::error::CloudError;
 use crate::ports::Hosts;
 
@@ -115,31 +114,10 @@ fn said(text: Option<String>) -> Option<String> {
 impl Aws {
     /// The machine behind each container instance that ECS knows.
     async fn machines(&self, cluster: &str, arns: &[String]) -> Result<BTreeMap<String, Option<String>>, CloudError> {
-        let mut found = BTreeMap::new();
-        for batch in arns.chunks(100) {
-            let sent = self
-                .ecs
-                .describe_container_instances()
-                .cluster(cluster)
-                .set_container_instances(Some(batch.to_vec()))
-                .send()
-                .await;
-            match sent {
-                Ok(answer) => found.extend(
-                    answer
-                        .container_instances
-                        .unwrap_or_default()
-                        .into_iter()
-                        .filter_map(|i| Some((i.container_instance_arn?, i.ec2_instance_id))),
-                ),
-                Err(error)
-                    if error
-                        .as_service_error()
-                        .is_some_and(DescribeContainerInstancesError::is_cluster_not_found_exception) => {}
-                Err(error) => return Err(sdk::error("DescribeContainerInstances", &error)),
-            }
-        }
-        Ok(found)
+        let found = self.described(cluster, arns).await?.into_iter();
+        Ok(found
+            .filter_map(|i| Some((i.container_instance_arn?, i.ec2_instance_id)))
+            .collect())
     }
 
     /// Every page of what EC2 finds by the values of one filter.

@@ -1,6 +1,7 @@
 //! The ports on the real AWS.
 
 mod attached;
+mod autoscaling;
 mod balancing;
 mod batch;
 mod credentials;
@@ -16,6 +17,8 @@ mod functions;
 mod hosts;
 mod http;
 mod images;
+#[cfg(feature = "ecs")]
+mod instances;
 mod monitoring;
 #[cfg(feature = "servicediscovery")]
 mod names;

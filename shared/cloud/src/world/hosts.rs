@@ -18,6 +18,7 @@ impl World {
     }
 }
 
+/// Whether the ARN of a container instance names the cluster.
 fn is_in(cluster: &str, arn: &str) -> bool {
     arn.split('/').nth(1) == Some(cluster)
 }

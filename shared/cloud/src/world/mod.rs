@@ -10,13 +10,16 @@
 
 mod alarms;
 mod around;
+mod autoscaling;
 mod caller;
 mod definitions;
 mod event;
+mod fleet;
 mod gate;
 mod groups;
 mod hosts;
 mod images;
+mod instances;
 mod placement;
 mod registry;
 mod scaling;
@@ -41,8 +44,10 @@ use crate::table::{Key, TableName};
 
 pub use alarms::Board;
 pub use around::Around;
+pub use autoscaling::{Group as ScalingGroup, Hook, Member, Waits};
 pub use caller::Caller;
 pub use definitions::Definitions;
+pub use fleet::{Fleet, Machine, Order};
 pub use gate::{Fate, Gates, Stop, What};
 pub use groups::Group;
 pub use images::{Repositories, registry};
@@ -74,6 +79,8 @@ pub struct World {
     pub host_networks: BTreeMap<Target, HostNetwork>,
     /// Container instances, by their ARN.
     pub container_instances: BTreeMap<String, Host>,
+    /// Instances and their Auto Scaling groups.
+    pub fleet: Fleet,
     /// The public addresses of network interfaces, by `eni-…`.
     pub public_addresses: BTreeMap<String, String>,
     /// Target groups, by their ARN.
@@ -188,6 +195,7 @@ impl World {
             tasks: BTreeMap::default(),
             host_networks: BTreeMap::default(),
             container_instances: BTreeMap::default(),
+            fleet: Fleet::default(),
             public_addresses: BTreeMap::default(),
             groups: BTreeMap::default(),
             definitions: Definitions::default(),

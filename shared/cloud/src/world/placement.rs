@@ -86,7 +86,8 @@ impl World {
     /// Finds a place for another task: on the instance with the fewest tasks whose ports are free. Like addresses, ports come
     /// back into use as soon as their task is gone (amazon-ecs-agent #500).
     pub(super) fn place(&self, network: &HostNetwork) -> Option<Placement> {
-        let fitting = network.instances.iter().filter_map(|instance| {
+        let open = network.instances.iter().filter(|instance| self.takes_tasks(instance));
+        let fitting = open.filter_map(|instance| {
             let placements = self.tasks.values().filter(|t| t.holds_address());
             let placements = placements.filter_map(|t| t.placement.as_ref());
             let here: Vec<_> = placements.filter(|p| p.container_instance == *instance).collect();

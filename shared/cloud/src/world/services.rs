@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use wharfinger_core::config::StrategyItem;
 use wharfinger_core::ids::Target;
-use wharfinger_core::service::{DeploymentFacts, ServiceFacts};
+use wharfinger_core::service::{DeploymentFacts, ServiceFacts, Unplaceable};
 
 use super::{ACCOUNT, Caller, Change, Move, REGION, World};
 use crate::error::{CloudError, Kind};
@@ -15,7 +16,7 @@ use crate::ports::{ServiceChange, Services};
 /// How long an answer may lag behind a change: AWS says "within a few seconds" nearly always.
 pub(super) const LAG: SignedDuration = SignedDuration::from_secs(8);
 
-/// A service with ECS's own deployment controller, 100 % minimum and 200 % maximum.
+/// A service with ECS's own deployment controller.
 #[derive(Debug, Clone)]
 pub struct Service {
     /// How many tasks it is to have.
@@ -28,6 +29,10 @@ pub struct Service {
     pub proved: Option<String>,
     /// How long its deployment configuration makes a healthy deployment wait: a PAUSE hook.
     pub patience: Duration,
+    /// From which capacity providers its tasks come.
+    pub strategy: Vec<StrategyItem>,
+    /// `minimumHealthyPercent` and `maximumPercent`.
+    pub percents: (u32, u32),
     /// The task definition of each deployment that there ever was, and when it began.
     pub sent_to: Vec<(Timestamp, String)>,
 }
@@ -91,6 +96,8 @@ impl World {
             health_check,
             proved: None,
             patience: Duration::ZERO,
+            strategy: Vec::new(),
+            percents: (100, 200),
             sent_to: Vec::new(),
         };
         self.services.insert(target.clone(), service);
@@ -149,9 +156,14 @@ impl World {
         let (new, old): (Vec<&super::Task>, Vec<&super::Task>) = wanted
             .iter()
             .copied()
-            .partition(|t| t.deployment.as_ref() == Some(&primary.id));
+            .partition(|t| t.deployment.as_ref() == Some(&primary.id) && !self.is_drained(t));
+        let share = |percent: u32, up: u32| {
+            let tasks = (service.desired * percent + up) / 100;
+            usize::try_from(tasks).unwrap_or_default()
+        };
+        let (least, most) = (share(service.percents.0, 99), share(service.percents.1, 0));
         let desired = usize::try_from(service.desired).unwrap_or_default();
-        if new.len() < desired && wanted.len() < 2 * desired && self.has_room(target) {
+        if new.len() < desired && wanted.len() < most && self.has_room(target) {
             moves.push(Move::Start(target.clone()));
         }
         if new.len() > desired {
@@ -159,7 +171,7 @@ impl World {
         }
         let running = wanted.iter().filter(|t| t.is_running()).count();
         for task in &old {
-            if !task.is_running() || running > desired {
+            if !task.is_running() || running > least {
                 moves.push(Move::Stop(task.arn.clone()));
             }
         }
@@ -233,13 +245,31 @@ impl World {
             task_definition: service.primary()?.definition.clone(),
             deployment_controller: "ECS".into(),
             deployments: service.deployments.iter().enumerate().map(deployment).collect(),
+            unplaceable: self.unplaceable(target, service),
             current_service_deployment: service
                 .primary()
                 .filter(|d| d.rollout == Rollout::InProgress)
                 .map(|d| super::around::deployment_arn(target, &d.id)),
             scheduling_strategy: Some("REPLICA".into()),
             deployment_patience: service.patience,
+            capacity_provider_strategy: service.strategy.clone(),
+            minimum_healthy_percent: Some(service.percents.0.into()),
+            maximum_percent: Some(service.percents.1.into()),
             ..ServiceFacts::default()
+        })
+    }
+
+    /// That ECS finds no place for another task, as long as it finds none.
+    fn unplaceable(&self, target: &Target, service: &Service) -> Option<Unplaceable> {
+        let wanted = self.tasks.values().filter(|t| t.target == *target && t.wanted).count();
+        let lacks = wanted < usize::try_from(service.desired).unwrap_or_default();
+        (lacks && !self.has_room(target)).then(|| Unplaceable {
+            at: self.now,
+            message: format!(
+                "(service {}) was unable to place a task because no container instance met all of its requirements. \
+                 The closest matching container-instance is already using a port required by your task.",
+                target.name
+            ),
         })
     }
 
@@ -273,6 +303,12 @@ impl World {
             ServiceChange::DesiredCount(desired) => self.set_count(target, *desired),
             ServiceChange::TaskDefinition(arn) if *arn == definition => {}
             ServiceChange::TaskDefinition(arn) => self.deploy(target, arn, "in progress"),
+            ServiceChange::Strategy(strategy) => {
+                if let Some(service) = self.services.get_mut(target) {
+                    service.strategy.clone_from(strategy);
+                }
+                self.deploy(target, &definition, "in progress");
+            }
         }
         Ok(())
     }
@@ -307,6 +343,10 @@ impl Services for Caller {
             ServiceChange::DesiredCount(count) => format!("{target} desiredCount={count}"),
             ServiceChange::TaskDefinition(arn) => {
                 format!("{target} taskDefinition={}", arn.rsplit('/').next().unwrap_or(arn))
+            }
+            ServiceChange::Strategy(items) => {
+                let names: Vec<_> = items.iter().map(|item| item.capacity_provider.as_str()).collect();
+                format!("{target} capacityProviderStrategy={}", names.join(","))
             }
         };
         let update = |world: &mut World| world.update_service(target, change);

@@ -149,7 +149,7 @@ impl Task {
     pub(super) fn json(&self, described: bool) -> Value {
         let group = match self.target.kind {
             TargetKind::Service => format!("service:{}", self.target.name),
-            TargetKind::Task => format!("family:{}", self.target.name),
+            TargetKind::Task | TargetKind::Cluster => format!("family:{}", self.target.name),
         };
         let mut task = json!({
             "taskArn": self.arn,
@@ -261,6 +261,8 @@ impl World {
                 health_check: false,
                 proved: None,
                 patience: std::time::Duration::ZERO,
+                strategy: Vec::new(),
+                percents: (100, 200),
                 sent_to: Vec::new(),
             };
             self.services.insert(task.target.clone(), service);
@@ -294,7 +296,7 @@ impl World {
                     service.health_check,
                 )
             }
-            TargetKind::Task => {
+            TargetKind::Task | TargetKind::Cluster => {
                 let revision = self.definitions.revisions(&target.name);
                 let arn = format!(
                     "arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{}:{revision}",
@@ -341,6 +343,15 @@ impl World {
         let (name, tag) = image.rsplit_once(':')?;
         let repository = name.split_once('/')?.1;
         self.repositories.digest(repository, tag).map(ToString::to_string)
+    }
+
+    /// A task is gone at once, with its machine.
+    pub(super) fn kill(&mut self, arn: &str) {
+        self.change(arn, |task, _| {
+            task.wanted = false;
+            task.status = TaskStatus::Stopped;
+            true
+        });
     }
 
     fn advance(&mut self, arn: &str) {
@@ -404,6 +415,7 @@ impl Tasks for Caller {
                     && match target.kind {
                         TargetKind::Service => task.target == *target,
                         TargetKind::Task => task.family() == target.name,
+                        TargetKind::Cluster => true,
                     }
             };
             Ok(world

@@ -41,6 +41,7 @@ impl Membership {
 impl Member for Membership {
     const DOMAIN: &'static str = "balancing";
     const SHARED: bool = true;
+    const LISTED_BY: &'static str = "DescribeTargetHealth";
     type Entry = Balancing;
 
     fn entries(config: &Service) -> &[Balancing] {

@@ -59,4 +59,11 @@ impl TargetHealth {
     pub fn is_draining(&self) -> bool {
         matches!(self.state.as_str(), "draining" | "unhealthy.draining")
     }
+
+    /// Whether it takes requests, as far as is known: one that is `unused` or `unavailable` is not checked. A load balancer sends
+    /// nothing to those that are new or fail their checks while others are healthy (ELB user guides, "Target health status").
+    #[must_use]
+    pub fn serves(&self) -> bool {
+        matches!(self.state.as_str(), "healthy" | "unused" | "unavailable")
+    }
 }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::stored::{Meta, Resolved, StoredTarget};
+use super::stored::{Meta, Resolved, StoredCluster, StoredTarget};
 use super::{Cluster, Document, Service};
 use crate::ids::{IdError, Target, TargetKind};
 
@@ -34,7 +34,7 @@ pub struct Current {
     /// Targets whose item cannot be read.
     pub malformed: BTreeSet<Target>,
     /// Every cluster.
-    pub clusters: BTreeMap<String, Cluster>,
+    pub clusters: BTreeMap<String, StoredCluster>,
 }
 
 /// What becomes of a target or a cluster.
@@ -104,7 +104,8 @@ pub fn compare(current: &Current, document: &Document, prune: bool) -> Result<Co
         before: None,
         after: None,
     }));
-    let clusters = compared(&current.clusters.iter().collect(), &document.clusters, prune);
+    let stored = current.clusters.iter().map(|(name, stored)| (name, &stored.config));
+    let clusters = compared(&stored.collect(), &document.clusters, prune);
     Ok(Comparison { targets, clusters })
 }
 
@@ -160,7 +161,7 @@ pub enum Write {
         target: Target,
     },
     /// A cluster is stored.
-    PutCluster(String, Cluster),
+    PutCluster(String, StoredCluster),
     /// A cluster is deleted.
     DeleteCluster(String),
 }
@@ -248,7 +249,11 @@ fn planned(
     for compared in &comparison.clusters {
         match (compared.what, &compared.after) {
             (What::Add | What::Change, Some(cluster)) => {
-                groups.push(vec![Write::PutCluster(compared.key.clone(), cluster.clone())]);
+                let mut stored = StoredCluster::new(cluster.clone());
+                if let Some(before) = current.clusters.get(&compared.key) {
+                    stored.paused.clone_from(&before.paused);
+                }
+                groups.push(vec![Write::PutCluster(compared.key.clone(), stored)]);
             }
             (What::Remove, _) => groups.push(vec![Write::DeleteCluster(compared.key.clone())]),
             _ => {}
@@ -371,16 +376,19 @@ fn pack(meta: &Meta, groups: Vec<Vec<Write>>, stamp: &Stamp) -> Vec<Transaction>
 fn weight(write: &Write) -> usize {
     match write {
         Write::PutTarget { stored, .. } => serde_json::to_vec(stored).map_or(0, |json| json.len()),
-        Write::PutCluster(_, cluster) => serde_json::to_vec(cluster).map_or(0, |json| json.len()),
+        Write::PutCluster(_, stored) => serde_json::to_vec(&stored.config).map_or(0, |json| json.len()),
         Write::DeleteTarget { .. } | Write::DeleteCluster(_) => 0,
     }
 }
 
 /// The document that would store what is stored now: what `export` prints.
 pub fn document(current: &Current) -> Document {
+    let clusters = current.clusters.iter();
     let mut document = Document {
         version: super::VERSION,
-        clusters: current.clusters.clone(),
+        clusters: clusters
+            .map(|(name, stored)| (name.clone(), stored.config.clone()))
+            .collect(),
         ..Document::default()
     };
     for (target, stored) in &current.targets {
@@ -391,6 +399,8 @@ pub fn document(current: &Current) -> Document {
             TargetKind::Task => {
                 document.tasks.insert(target.to_string(), stored.config.clone().into());
             }
+            // A cluster is stored apart.
+            TargetKind::Cluster => {}
         }
     }
     document

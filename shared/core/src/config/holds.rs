@@ -1,23 +1,21 @@
 //! What holds for a target besides its configuration: pauses, other bounds for a while, and what people asked of its
 //! rollouts.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::asked::{Approved, Back};
-use super::stored::{EVERY_DOMAIN, Override, StoredTarget};
+use super::stored::{EVERY_DOMAIN, Override, Pauses, StoredCluster, StoredTarget};
 
 /// The domains that can be paused, as the configuration names them.
-pub const DOMAINS: [&str; 4] = ["discovery", "balancing", "scaling", "delivery"];
+pub const DOMAINS: [&str; 5] = ["discovery", "balancing", "scaling", "delivery", "capacity"];
 
 /// What holds for a target now.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Holds {
-    /// The pauses, by domain or [`EVERY_DOMAIN`], until when; without a time until they are resumed.
-    pub paused: BTreeMap<String, Option<Timestamp>>,
+    /// The pauses.
+    pub paused: Pauses,
     /// Other bounds of its count.
     #[serde(rename = "override")]
     pub scale: Option<Override>,
@@ -32,13 +30,19 @@ pub struct Holds {
 impl Holds {
     /// What of a stored target still holds at `now`.
     pub fn of(stored: &StoredTarget, now: Timestamp) -> Self {
-        let open = |until: &Option<Timestamp>| until.is_none_or(|until| now < until);
-        let paused = stored.paused.iter().filter(|(_, until)| open(until));
         Self {
-            paused: paused.map(|(domain, until)| (domain.clone(), *until)).collect(),
+            paused: open(&stored.paused, now),
             scale: stored.scale.filter(|over| now < over.until),
             approvals: stored.approvals.iter().filter(|a| now < a.until).cloned().collect(),
             back: stored.back.clone(),
+        }
+    }
+
+    /// What of a stored cluster still holds at `now`.
+    pub fn of_cluster(stored: &StoredCluster, now: Timestamp) -> Self {
+        Self {
+            paused: open(&stored.paused, now),
+            ..Self::default()
         }
     }
 
@@ -76,6 +80,11 @@ impl Holds {
     }
 }
 
+fn open(pauses: &Pauses, now: Timestamp) -> Pauses {
+    let open = pauses.iter().filter(|(_, until)| until.is_none_or(|until| now < until));
+    open.map(|(domain, until)| (domain.clone(), *until)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,7 +94,7 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn paused(all: &[(&str, Option<i64>)]) -> BTreeMap<String, Option<Timestamp>> {
+    fn paused(all: &[(&str, Option<i64>)]) -> Pauses {
         let pause = |(domain, until): &(&str, Option<i64>)| ((*domain).to_owned(), until.map(at));
         all.iter().map(pause).collect()
     }
@@ -156,12 +165,22 @@ mod tests {
                 ("discovery", Some(5)),
             ],
             "delivery",
-            &[("balancing", Some(9)), ("discovery", Some(7)), ("scaling", None)],
+            &[
+                ("balancing", Some(9)),
+                ("capacity", Some(7)),
+                ("discovery", Some(7)),
+                ("scaling", None),
+            ],
         );
         check(
             &[("all", None), ("balancing", Some(9))],
             "scaling",
-            &[("balancing", None), ("delivery", None), ("discovery", None)],
+            &[
+                ("balancing", None),
+                ("capacity", None),
+                ("delivery", None),
+                ("discovery", None),
+            ],
         );
     }
 }

@@ -28,7 +28,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Target, TargetKind};
 
-pub use capacity::{Capacity, Disconnected, DisconnectedAction, DrainDeadline, Rebalance, Spot};
+pub use capacity::{
+    Capacity, CrashLoops, Disconnected, DisconnectedAction, Fallback, FallbackError, InstanceDrain, Maintenance,
+    MaintenanceAction, Placement, Rebalance, ServiceCapacity, Share, Spot, SpotFallback, Standalone, StrategyItem,
+};
 pub use create::{Create, HealthCheck, Making, making};
 pub use delivery::{
     Approval, Base, Delivery, Order, Rollback, Scan, Severity, TagPolicy, Unrated, Waves, Window, Windows,
@@ -93,6 +96,9 @@ pub struct Service {
     /// How its volumes are kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub storage: Vec<Storage>,
+    /// Where its tasks run when there is no room for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<ServiceCapacity>,
 }
 
 /// What the standalone and scheduled tasks of one family want.
@@ -172,11 +178,12 @@ impl Document {
         services.chain(tasks)
     }
 
-    /// What a target wants; `None` when it is not in the document.
+    /// What a service or family wants; `None` when it is not in the document.
     pub fn find(&self, target: &Target) -> Option<Service> {
         match target.kind {
             TargetKind::Service => self.services.get(&target.to_string()).cloned(),
             TargetKind::Task => self.tasks.get(&target.to_string()).cloned().map(Service::from),
+            TargetKind::Cluster => None,
         }
     }
 }

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::asked::{Approved, Back};
-use super::{Rule, Service, is_default};
+use super::{Cluster, Rule, Service, is_default};
 use crate::balancing::TargetGroup;
 use crate::ids::{Target, TargetKind};
 
@@ -25,6 +25,20 @@ pub const META: &str = "meta";
 
 /// What is paused when every domain of a target is.
 pub const EVERY_DOMAIN: &str = "all";
+
+/// What is paused: `discovery`, `scaling`, …, or [`EVERY_DOMAIN`], until when; without a time until it is resumed.
+pub type Pauses = BTreeMap<String, Option<Timestamp>>;
+
+/// Until when a domain is paused at `now`: `Some(None)` is until it is resumed.
+#[must_use]
+pub fn paused(pauses: &Pauses, domain: &str, now: Timestamp) -> Option<Option<Timestamp>> {
+    let open = |until: &&Option<Timestamp>| until.is_none_or(|t| now < t);
+    pauses
+        .get(domain)
+        .filter(open)
+        .or_else(|| pauses.get(EVERY_DOMAIN).filter(open))
+        .copied()
+}
 
 /// The partition of the targets that an alarm moves.
 #[must_use]
@@ -123,9 +137,9 @@ pub struct StoredTarget {
     /// The target group of each `balancing.target-group`, looked up likewise.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub target_groups: BTreeMap<String, TargetGroup>,
-    /// What is paused: `discovery`, `scaling`, …, or [`EVERY_DOMAIN`], until when; without a time until it is resumed.
+    /// What is paused.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub paused: BTreeMap<String, Option<Timestamp>>,
+    pub paused: Pauses,
     /// Other bounds of its count for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<Override>,
@@ -223,17 +237,34 @@ impl StoredTarget {
     pub fn target_group(&self, name: &str) -> Option<&TargetGroup> {
         self.target_groups.get(name)
     }
+}
 
-    /// Until when a domain is paused at `now`: `Some(None)` is until it is resumed.
-    #[must_use]
-    pub fn paused(&self, domain: &str, now: Timestamp) -> Option<Option<Timestamp>> {
-        let open = |until: &&Option<Timestamp>| until.is_none_or(|t| now < t);
-        self.paused
-            .get(domain)
-            .filter(open)
-            .or_else(|| self.paused.get(EVERY_DOMAIN).filter(open))
-            .copied()
+/// A cluster as it is stored.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StoredCluster {
+    /// What the person wrote.
+    pub config: Cluster,
+    /// What is paused.
+    pub paused: Pauses,
+}
+
+impl StoredCluster {
+    /// A cluster's configuration with nothing paused.
+    pub fn new(config: Cluster) -> Self {
+        Self {
+            config,
+            paused: Pauses::new(),
+        }
     }
+}
+
+/// A cluster with its key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ManagedCluster {
+    /// Which cluster, as a target.
+    pub target: Target,
+    /// What is stored of it.
+    pub stored: StoredCluster,
 }
 
 /// The repository's name without the registry's host (the part before the first `/`, if it has a `.` or `:`).

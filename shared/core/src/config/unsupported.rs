@@ -10,14 +10,6 @@ pub fn unsupported(document: &Document) -> Vec<Problem> {
     for entry in document.entries() {
         of_target(&entry.path, &entry.config, &mut found);
     }
-    for (name, cluster) in &document.clusters {
-        if cluster.capacity.is_some() {
-            found.push(no_effect(
-                Path::root().at("clusters").at(name).at("capacity"),
-                "instances are not drained or replaced",
-            ));
-        }
-    }
     found
 }
 

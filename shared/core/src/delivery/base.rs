@@ -56,7 +56,7 @@ impl<'a> Base<'a> {
 /// The base, or the decision that there is none. What is missing is named all at once.
 pub(super) fn base<'a>(facts: &'a Facts, wanted: &[Wanted<'_>]) -> Result<Base<'a>, Decision<Action>> {
     let service = match (facts.target.kind, &facts.service) {
-        (TargetKind::Task, _) => None,
+        (TargetKind::Task | TargetKind::Cluster, _) => None,
         (TargetKind::Service, Known::Yes(service)) => Some(changeable(facts, service.as_ref())?),
         (TargetKind::Service, Known::No) => {
             let mut missing = vec!["DescribeServices"];

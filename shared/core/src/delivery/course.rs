@@ -8,7 +8,9 @@ use super::notice::Stage;
 use super::rule_key;
 use super::standing::short;
 use super::watch::{Course, Ending, Watched};
+use crate::capacity::crash::sentence;
 use crate::config::Rollback;
+use crate::ids::same_revision;
 use crate::report::{Code, Outcome, Reason};
 use crate::service::ServiceFacts;
 
@@ -16,8 +18,11 @@ use crate::service::ServiceFacts;
 /// on its revision.
 pub(super) fn follow(look: &mut Look<'_>) -> Option<Calls> {
     let service = look.base.service?;
-    let watched = look.memory.watched.clone()?;
-    match watched.course(service, patience(look, &watched, service), look.now) {
+    let Some(watched) = look.memory.watched.clone() else {
+        return relapse(look, service);
+    };
+    let patience = patience(look, &watched, service);
+    match watched.course(service, &look.facts.stops, patience, look.now) {
         Course::Running(why) => match &watched.ending {
             None => {
                 look.others
@@ -56,6 +61,26 @@ fn patience(look: &Look<'_>, watched: &Watched, service: &ServiceFacts) -> Durat
     timeout.unwrap_or_else(|| Rollback::default().timeout.duration()) + service.deployment_patience
 }
 
+/// Looks at the rollout that came up last, for as long as it might have taken: what does not stay up has failed after all.
+fn relapse(look: &mut Look<'_>, service: &ServiceFacts) -> Option<Calls> {
+    let fresh = look.memory.fresh.clone()?;
+    let known = look.facts.relapse();
+    let age = look
+        .memory
+        .past
+        .last()
+        .map(|past| look.now.duration_since(past.at).unsigned_abs());
+    let too_late = age.is_none_or(|age| age > patience(look, &fresh, service));
+    if too_late || !same_revision(&service.task_definition, &fresh.to) {
+        look.memory.fresh = None;
+        return None;
+    }
+    let why = sentence(short(&fresh.to), known?);
+    look.memory.fresh = None;
+    look.memory.proved.retain(|_, proof| proof.revision != fresh.to);
+    stuck(look, &fresh, Code::CrashLoop, &why)
+}
+
 fn succeeded(look: &mut Look<'_>, watched: &Watched) {
     look.memory.prove(&watched.wishes, &watched.to, look.now);
     let changed = watched.changes.iter().map(|c| (c.name.clone(), c.to.clone()));
@@ -66,6 +91,8 @@ fn succeeded(look: &mut Look<'_>, watched: &Watched) {
         short(&watched.to)
     );
     over(look, watched, Stage::Succeeded, Code::RolloutSucceeded, &why);
+    // From where a person asked to go there is no better one.
+    look.memory.fresh = Some(watched.clone()).filter(|watched| watched.back.is_none());
 }
 
 /// The images are not rolled out again.

@@ -86,7 +86,8 @@ pub fn decide_push(envelope: &Envelope, action: &ImageAction, facts: &Facts, now
 pub fn decide(facts: &Facts, now: Timestamp) -> Decided {
     let idle = |decision| Decided::without_calls(decision, &facts.memory);
     let asked = facts.asks_to_linger();
-    let asks = asked.is_some() || facts.asks_back().is_some() || facts.memory.is_under_way();
+    let asks = asked.is_some() || facts.asks_back().is_some();
+    let asks = asks || facts.memory.is_under_way() || facts.relapse().is_some();
     if facts.rules.is_empty() && !asks {
         let message = format!("{} is configured, but not for delivery", facts.target);
         return idle(Decision::without_calls(
@@ -297,7 +298,9 @@ impl<'a> Look<'a> {
                 Standing::Deployed(key, wish, reason) => {
                     self.memory.seen(&key, &wish.digest, self.base.arn, self.now);
                     let wishes = BTreeMap::from([(key, wish)]);
-                    if self.base.is_at_rest() {
+                    let watched = self.memory.watched.as_ref();
+                    let is_ended = watched.is_some_and(|watched| watched.ending.is_some());
+                    if self.base.is_at_rest() && !is_ended {
                         self.memory.prove(&wishes, self.base.arn, self.now);
                     }
                     // Others may wait for its proof, which is to be seen once its tasks run.

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::gate::ScanReport;
 use super::{Follower, ImageFacts, Intent, Linger, Memory, Proof, Wish};
+use crate::capacity::crash::{CrashLoop, Stops};
 use crate::config::asked::{Approved, Back, BackTo};
 use crate::config::stored::Managed;
 use crate::config::{Base, Delivery};
@@ -60,6 +61,8 @@ pub struct Facts {
     pub unmovable: BTreeSet<Follower>,
     /// Until when the account's rate of calls leaves no room.
     pub paced: Option<Timestamp>,
+    /// What is known of its tasks that stopped.
+    pub stops: Stops,
     /// What was stored of its rollouts.
     pub memory: Memory,
 }
@@ -108,8 +111,15 @@ impl Facts {
             followers: Known::No,
             unmovable: BTreeSet::new(),
             paced: None,
+            stops: Stops::default(),
             memory: Memory::default(),
         }
+    }
+
+    /// The crash loop of the revision that was rolled out last and had come up: it was taken for good too soon.
+    pub fn relapse(&self) -> Option<&CrashLoop> {
+        let fresh = self.memory.fresh.as_ref()?;
+        self.stops.against(&fresh.to, fresh.at)
     }
 
     /// The `apply --linger` that is still to be answered; a family has no tasks to roll out.
@@ -132,7 +142,7 @@ impl Facts {
         match (self.target.kind, &self.service) {
             (TargetKind::Task, _) => Some(&self.target.name),
             (TargetKind::Service, Known::Yes(Some(service))) => Some(&service.task_definition),
-            (TargetKind::Service, Known::Yes(None) | Known::No) => None,
+            (TargetKind::Service, Known::Yes(None) | Known::No) | (TargetKind::Cluster, _) => None,
         }
     }
 

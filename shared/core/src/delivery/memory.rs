@@ -52,6 +52,9 @@ pub struct Memory {
     /// The rollout that ECS carries out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watched: Option<Watched>,
+    /// The last rollout that came up by itself, as long as a crash loop of its tasks would end it all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh: Option<Watched>,
     /// What each rule has brought out last, by [`super::rule_key`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub done: BTreeMap<String, Rollout>,
@@ -299,7 +302,7 @@ impl Memory {
         match target.kind {
             TargetKind::Service => self.watched = Some(watched),
             // Whoever starts the family next runs it: there is nothing to be proved.
-            TargetKind::Task => {
+            TargetKind::Task | TargetKind::Cluster => {
                 self.prove(&watched.wishes, &watched.to, now);
                 self.following = Some(watched.to.clone());
                 self.remember(&watched, Stage::Succeeded, now);

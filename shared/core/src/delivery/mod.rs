@@ -85,6 +85,7 @@ pub use revision::{ContainerImage, Images, RevisionError, containers, revise, ta
 pub use schedules::cluster_arn;
 pub use versions::RangeError;
 pub use waiting::Waiting;
+pub(crate) use watch::UNSEEN;
 pub use watch::{Ending, Watched};
 pub use wish::{Wish, rule_key};
 

@@ -78,7 +78,7 @@ impl<'a> Newest<'a> {
                 .containers
                 .iter()
                 .filter(|c| owner(c, &owners, facts).as_ref() == Some(&due.key));
-            let changes: Vec<_> = own.filter_map(|c| Self::placed(c, &due, facts, base)).collect();
+            let changes: Vec<_> = own.filter_map(|c| change_in(c, &due, facts, base)).collect();
             if changes.is_empty() {
                 let message = format!(
                     "{}, of which the next revision is made, has no container for {}",
@@ -91,24 +91,6 @@ impl<'a> Newest<'a> {
             }
         }
         placed
-    }
-
-    /// The change from what the service runs; of a container that it does not have, from what the newest revision has.
-    fn placed(container: &ContainerImage<'_>, due: &Due, facts: &Facts, base: &Base<'_>) -> Option<ImageChange> {
-        let runs = base.containers.iter().find(|c| c.name == container.name);
-        if let Some(change) = due.changes.iter().find(|change| change.name == container.name) {
-            return Some(ImageChange {
-                container: container.index,
-                ..change.clone()
-            });
-        }
-        let rule = facts.rules.iter().find(|rule| rule_key(rule) == due.key)?;
-        let (repository, _) = readable(rule, facts).ok()?;
-        let change = change(&repository, &due.wish.digest, container)?;
-        Some(ImageChange {
-            from: runs.map_or(change.from, |c| c.image.to_owned()),
-            ..change
-        })
     }
 
     /// The containers of rules that are not due: they keep the image that the service runs.
@@ -145,6 +127,24 @@ impl<'a> Newest<'a> {
         );
         !matches!(both, (Ok(runs), Ok(newest)) if is_same(&runs, &newest))
     }
+}
+
+/// The change from what the service runs; of a container that it does not have, from what the newest revision has.
+fn change_in(container: &ContainerImage<'_>, due: &Due, facts: &Facts, base: &Base<'_>) -> Option<ImageChange> {
+    let runs = base.containers.iter().find(|c| c.name == container.name);
+    if let Some(change) = due.changes.iter().find(|change| change.name == container.name) {
+        return Some(ImageChange {
+            container: container.index,
+            ..change.clone()
+        });
+    }
+    let rule = facts.rules.iter().find(|rule| rule_key(rule) == due.key)?;
+    let (repository, _) = readable(rule, facts).ok()?;
+    let change = change(&repository, &due.wish.digest, container)?;
+    Some(ImageChange {
+        from: runs.map_or(change.from, |c| c.image.to_owned()),
+        ..change
+    })
 }
 
 /// The rule of each container that the service runs, by the container's name.

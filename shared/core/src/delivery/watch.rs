@@ -5,6 +5,7 @@
 //! | is on the revision, its deployment COMPLETED, and as many tasks run as are wanted | succeeded |
 //! | is on it, and the deployment is in progress | goes on, until `rollback.timeout` |
 //! | is on it, and the deployment FAILED, or takes too long | has failed, and is ended |
+//! | is on it, and its tasks stop again and again, for what is the revision's own | the same, also after it succeeded |
 //! | is on an earlier revision of the family, or on the one before | has failed: ECS's circuit breaker went back, or a person |
 //! | is anywhere else | is superseded by someone |
 //!
@@ -21,6 +22,7 @@ use super::memory::{ImageChange, Intent, is_before};
 use super::notice::{Notice, Stage};
 use super::standing::short;
 use super::{Back, Memory, Wish};
+use crate::capacity::crash::{Stops, sentence};
 use crate::config::is_default;
 use crate::ids::{Digest, Target, same_revision};
 use crate::report::Code;
@@ -28,7 +30,7 @@ use crate::service::{DeploymentFacts, ServiceFacts};
 
 /// For how long `DescribeServices` may not show yet what `UpdateService` did (ECS API reference, `RunTask`: "the Amazon ECS
 /// API follows an eventual consistency model").
-pub(super) const UNSEEN: SignedDuration = SignedDuration::from_mins(2);
+pub(crate) const UNSEEN: SignedDuration = SignedDuration::from_mins(2);
 
 /// After how long a call that is to end a rollout is made again.
 const AGAIN: SignedDuration = SignedDuration::from_mins(2);
@@ -124,9 +126,13 @@ impl Watched {
     }
 
     /// How it stands, when a deployment may take this long.
-    pub(super) fn course(&self, service: &ServiceFacts, patience: Duration, now: Timestamp) -> Course {
+    pub(super) fn course(&self, service: &ServiceFacts, stops: &Stops, patience: Duration, now: Timestamp) -> Course {
         if !same_revision(&service.task_definition, &self.to) {
             return self.elsewhere(service, now);
+        }
+        // ECS may call a deployment through, or through in time, whose tasks do not stay (containers-roadmap #1206).
+        if let Some(known) = stops.against(&self.to, self.at) {
+            return Course::Stuck(Code::CrashLoop, sentence(short(&self.to), known));
         }
         let Some(primary) = service.primary() else {
             return Course::Running(format!("no deployment of {} is shown yet", short(&self.to)));

@@ -72,6 +72,7 @@ impl Endpoint {
 impl Member for Endpoint {
     const DOMAIN: &'static str = "discovery";
     const SHARED: bool = false;
+    const LISTED_BY: &'static str = "ListInstances";
     type Entry = Discovery;
 
     fn entries(config: &Service) -> &[Discovery] {

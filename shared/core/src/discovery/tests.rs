@@ -15,6 +15,7 @@ use crate::ids::Target;
 use crate::known::Known;
 use crate::report::{Decision, Effect, Outcome};
 
+mod draining;
 mod networks;
 mod registries;
 

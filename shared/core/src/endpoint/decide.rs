@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::member::Request;
-use super::{Belief, Facts, Member, Rival, Wanted, wanted};
+use super::{Belief, Facts, Member, Rival, Wanted, drain, wanted};
 use crate::event::TaskStatus;
 use crate::guard::{Removal, Removes};
 use crate::known::Known;
@@ -257,6 +257,9 @@ impl<'f, M: Member> Join<'f, M> {
                 self.actions.push(Action::leave(rival.member.clone()));
             }
         }
+        if self.facts.drain.drains {
+            self.reasons.push(drain::last(&member));
+        }
         if self.facts.draining.iter().any(|gone| gone.is_same(&member)) {
             let message = format!("{} is on its way out: it joins again once it has gone", member.name());
             self.reasons.push(Reason::new(Code::AlreadyRegistered, message));
@@ -280,6 +283,11 @@ impl<'f, M: Member> Join<'f, M> {
         self.stay.push(member);
     }
 
+    /// Whether it leaves because the instance drains: that is said already.
+    fn drained(&self, member: &M) -> bool {
+        self.facts.drain.drains && self.facts.others.contains_key(member.kept_in())
+    }
+
     /// What an entry wants while a fact is missing is not known: nothing is taken away then.
     fn remove_others(&mut self) {
         if !self.missing.is_empty() {
@@ -296,12 +304,14 @@ impl<'f, M: Member> Join<'f, M> {
                 self.actions.push(action);
                 continue;
             }
-            let message = format!(
-                "{} is no longer wanted in {}",
-                member.name(),
-                place(self.facts, &member)
-            );
-            self.reasons.push(Reason::new(Code::EndpointChanged, message));
+            if !self.drained(&member) {
+                let message = format!(
+                    "{} is no longer wanted in {}",
+                    member.name(),
+                    place(self.facts, &member)
+                );
+                self.reasons.push(Reason::new(Code::EndpointChanged, message));
+            }
             self.actions.push(Action::leave(member));
         }
     }

@@ -1,6 +1,8 @@
 //! What is known of a task and of what stands for it.
 
-use super::{Host, Member};
+use std::collections::BTreeMap;
+
+use super::{Drain, Host, Member, Others};
 use crate::config::stored::Managed;
 use crate::event::TaskStateChange;
 use crate::ids::TaskArn;
@@ -62,6 +64,11 @@ pub struct Facts<M> {
     /// What is listed and on its way out. Whoever wished that, it is not brought back for being listed: it joins again once
     /// it has gone.
     pub draining: Vec<M>,
+    /// Whether the instance that it runs on drains.
+    pub drain: Drain,
+    /// By collection, which other endpoints of its target are there; absent where nobody looked. It is asked for only where the
+    /// instance drains.
+    pub others: BTreeMap<String, Others>,
     /// Our owner mark.
     pub owner: String,
     /// Whether the task was looked up: what it lacks then is not to be had.
@@ -81,6 +88,8 @@ impl<M> Facts<M> {
             belief: Known::No,
             rivals: Vec::new(),
             draining: Vec::new(),
+            drain: Drain::default(),
+            others: BTreeMap::new(),
             owner: owner.into(),
             looked_up: false,
             left: false,

@@ -84,6 +84,9 @@ pub trait Member: Debug + Clone + PartialEq + Serialize + DeserializeOwned {
     /// task takes it over, and the older must not remove it when it leaves.
     const SHARED: bool;
 
+    /// The AWS operation that lists what is in a collection.
+    const LISTED_BY: &'static str;
+
     /// An entry of the configuration.
     type Entry;
 

@@ -5,12 +5,14 @@
 //! | is on its way up | – | wait |
 //! | runs and is meant to | none, or others | what is wanted joins, what is not leaves |
 //! | runs and is meant to | just these | nothing |
+//! | runs on an instance that drains | some | they leave, unless they are the last (`drain.rs`) |
 //! | leaves | some that are or may be there | they all leave |
 //! | leaves | none | nothing: it never joined |
 //!
 //! What a member is, and where a registry and a target group differ, is said by [`Member`].
 
 mod decide;
+mod drain;
 mod facts;
 mod host;
 mod member;
@@ -18,6 +20,7 @@ mod seat;
 mod sweep;
 
 pub use decide::{Action, decide};
+pub use drain::{Drain, Others};
 pub use facts::{Belief, Facts, Rival};
 pub use host::Host;
 pub use member::{Ask, By, Lack, Member, Request, Wanted};
@@ -44,8 +47,9 @@ fn want<M: Member>(facts: &Facts<M>, entry: &M::Entry) -> Result<M, Lack> {
         Err(lack) => Some(lack),
     };
     let member = M::make(facts, entry, &seat(facts, ask)?)?;
-    match sick {
-        None => Ok(member),
-        Some(lack) => member.unhealthy(facts).ok_or(lack),
-    }
+    let member = match sick {
+        None => member,
+        Some(lack) => member.unhealthy(facts).ok_or(lack)?,
+    };
+    drain::stays(facts, member)
 }

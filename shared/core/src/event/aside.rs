@@ -36,11 +36,55 @@ impl Aside {
                 let message = "one finding of many: what a scan found is looked up when it ends";
                 ("Inspector2 Finding", Code::NotAPush, message.to_owned())
             }
-            _ => return None,
+            _ => return Self::auto_scaling(source, detail_type, detail),
         };
         Some(Self {
             kind,
             reason: Reason::new(code, message),
         })
     }
+
+    /// What is told of Auto Scaling groups, and is no lifecycle action.
+    fn auto_scaling(source: &str, detail_type: &str, detail: &Value) -> Option<Self> {
+        if source != "aws.autoscaling" {
+            return None;
+        }
+        let (kind, why) = GROUPS.iter().find(|(kind, _)| *kind == detail_type)?;
+        let group = detail.get("AutoScalingGroupName").and_then(Value::as_str);
+        let group = group.map_or_else(|| "a group".to_owned(), |name| format!("the group {name}"));
+        Some(Self {
+            kind,
+            reason: Reason::new(Code::ToldOtherwise, format!("{group}: {why}")),
+        })
+    }
 }
+
+/// What a group tells of what it does, and why that asks for nothing.
+const GROUPS: [(&str, &str); 12] = [
+    (
+        "EC2 Instance Launch Successful",
+        "an instance came; it counts once its agent registers it, which ECS tells",
+    ),
+    (
+        "EC2 Instance Launch Unsuccessful",
+        "an instance could not be started; the group goes on trying",
+    ),
+    (
+        "EC2 Instance Terminate Successful",
+        "an instance went; what had to come before was done at its lifecycle action",
+    ),
+    (
+        "EC2 Instance Terminate Unsuccessful",
+        "an instance could not be terminated; the group goes on trying",
+    ),
+    ("EC2 Auto Scaling Instance Refresh Started", REFRESH),
+    ("EC2 Auto Scaling Instance Refresh Succeeded", REFRESH),
+    ("EC2 Auto Scaling Instance Refresh Failed", REFRESH),
+    ("EC2 Auto Scaling Instance Refresh Cancelled", REFRESH),
+    ("EC2 Auto Scaling Instance Refresh Checkpoint Reached", REFRESH),
+    ("EC2 Auto Scaling Instance Refresh Rollback Started", REFRESH),
+    ("EC2 Auto Scaling Instance Refresh Rollback Succeeded", REFRESH),
+    ("EC2 Auto Scaling Instance Refresh Rollback Failed", REFRESH),
+];
+
+const REFRESH: &str = "an instance refresh moved; each instance that it replaces has a lifecycle action of its own";

@@ -7,8 +7,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Envelope, Rejected};
-use crate::ids::{Target, cluster_name};
+use super::{Envelope, Rejected, service_target};
+use crate::ids::Target;
 
 const KIND: &str = "ECS Deployment State Change";
 
@@ -50,20 +50,8 @@ impl DeploymentStateChange {
     pub fn parse(envelope: &Envelope, detail: &Value) -> Result<Self, Rejected> {
         let malformed = |reason: String| Rejected::Malformed { kind: KIND, reason };
         let text = |field: &'static str| detail.get(field).and_then(Value::as_str);
-        let arn = envelope
-            .resources
-            .first()
-            .ok_or_else(|| malformed("`resources` is empty: the service is not named".into()))?;
-        let target = match Target::from_service_arn(arn) {
-            Ok(target) => target,
-            // The old form of the ARN names no cluster; real events carry it in the detail, though undocumented.
-            Err(error) => text("clusterArn")
-                .zip(arn.rsplit_once("service/").map(|(_, name)| name))
-                .map(|(cluster, name)| Target::service(cluster_name(cluster), name))
-                .ok_or_else(|| malformed(error.to_string()))?,
-        };
         Ok(Self {
-            target,
+            target: service_target(KIND, envelope, detail)?,
             event: detail
                 .get("eventName")
                 .and_then(|e| DeploymentEvent::deserialize(e).ok())

@@ -7,21 +7,32 @@
 mod alarm;
 mod aside;
 mod deployment;
+mod health;
 mod image;
+mod instance;
+mod lifecycle;
 mod metric;
 mod scan;
+mod service_action;
 mod task;
 mod time;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::capacity::ContainerInstance;
+use crate::ids::{Target, cluster_name};
+
 pub use alarm::{AlarmState, AlarmStateChange, AlarmValue, Reading};
 pub use aside::Aside;
 pub use deployment::{DeploymentEvent, DeploymentStateChange};
+pub use health::HealthEvent;
 pub use image::{ImageAction, ImageActionType, ImageEvent};
+pub use instance::{InstanceEvent, InstanceNews, InstanceState, SpotAction};
+pub use lifecycle::{LifecycleAction, Place, Transition};
 pub use metric::{Metric, MetricQuery};
 pub use scan::{ImageScanned, Scanner};
+pub use service_action::{ServiceAction, ServiceNews};
 pub use task::{Container, NetworkBinding, TaskStateChange, TaskStatus};
 pub use time::{parse_time, time_from_json};
 
@@ -89,6 +100,17 @@ pub enum Detail {
     Scan(ImageScanned),
     /// `ECS Deployment State Change`.
     Deployment(DeploymentStateChange),
+    /// `EC2 Instance-launch Lifecycle Action`, `EC2 Instance-terminate Lifecycle Action`.
+    Lifecycle(LifecycleAction),
+    /// `EC2 Spot Instance Interruption Warning`, `EC2 Instance Rebalance Recommendation`, `EC2 Instance State-change
+    /// Notification`.
+    Instance(InstanceEvent),
+    /// `ECS Container Instance State Change`.
+    ContainerInstance(Box<ContainerInstance>),
+    /// `ECS Service Action`.
+    ServiceAction(ServiceAction),
+    /// `AWS Health Event`.
+    Health(HealthEvent),
     /// `Scheduled Event`: time for a sweep.
     Scheduled,
     /// A kind that is known and asks for nothing.
@@ -105,6 +127,11 @@ impl Detail {
             Self::Image(image) => image.event.kind(),
             Self::Scan(scan) => scan.scanner.kind(),
             Self::Deployment(_) => "ECS Deployment State Change",
+            Self::Lifecycle(action) => action.transition.kind(),
+            Self::Instance(event) => event.news.kind(),
+            Self::ContainerInstance(_) => "ECS Container Instance State Change",
+            Self::ServiceAction(_) => "ECS Service Action",
+            Self::Health(_) => "AWS Health Event",
             Self::Scheduled => "Scheduled Event",
             Self::Aside(aside) => aside.kind,
         }
@@ -177,20 +204,61 @@ impl Event {
             ("aws.ecr", "ECR Image Scan") => Detail::Scan(ImageScanned::parse(Scanner::Basic, detail)?),
             ("aws.inspector2", "Inspector2 Scan") => Detail::Scan(ImageScanned::parse(Scanner::Enhanced, detail)?),
             (_, "Scheduled Event") => Detail::Scheduled,
-            (source, kind) => match Aside::parse(source, kind, detail) {
-                Some(aside) => Detail::Aside(aside),
-                None => {
-                    return Err(Rejected::UnknownKind {
-                        detail_type: envelope.detail_type,
-                        source_name: envelope.source,
-                    });
-                }
+            (source, kind) => match capacity(&envelope, detail)? {
+                Some(detail) => detail,
+                None => match Aside::parse(source, kind, detail) {
+                    Some(aside) => Detail::Aside(aside),
+                    None => {
+                        return Err(Rejected::UnknownKind {
+                            detail_type: envelope.detail_type,
+                            source_name: envelope.source,
+                        });
+                    }
+                },
             },
         };
         Ok(Self { envelope, detail })
     }
 }
 
-fn text<'a>(json: &'a Value, field: &str) -> Option<&'a str> {
+/// What is told of instances, and of services that find none; `None` when it is something else.
+fn capacity(envelope: &Envelope, detail: &Value) -> Result<Option<Detail>, Rejected> {
+    let lifecycle = |transition| {
+        let read = LifecycleAction::parse(transition, detail)?;
+        Ok(read.map_or_else(Detail::Aside, Detail::Lifecycle))
+    };
+    let read = match (envelope.source.as_str(), envelope.detail_type.as_str()) {
+        ("aws.autoscaling", "EC2 Instance-terminate Lifecycle Action") => lifecycle(Transition::Terminating)?,
+        ("aws.autoscaling", "EC2 Instance-launch Lifecycle Action") => lifecycle(Transition::Launching)?,
+        ("aws.ec2", "EC2 Spot Instance Interruption Warning") => Detail::Instance(InstanceEvent::spot(detail)?),
+        ("aws.ec2", "EC2 Instance Rebalance Recommendation") => Detail::Instance(InstanceEvent::rebalance(detail)?),
+        ("aws.ec2", "EC2 Instance State-change Notification") => Detail::Instance(InstanceEvent::state(detail)?),
+        ("aws.ecs", "ECS Container Instance State Change") => {
+            Detail::ContainerInstance(Box::new(ContainerInstance::parse_event(envelope, detail)?))
+        }
+        ("aws.ecs", "ECS Service Action") => Detail::ServiceAction(ServiceAction::parse(envelope, detail)?),
+        ("aws.health", "AWS Health Event") => Detail::Health(HealthEvent::parse(envelope, detail)?),
+        _ => return Ok(None),
+    };
+    Ok(Some(read))
+}
+
+/// The service that an event of ECS names in `resources`. The old form of its ARN names no cluster; real events carry it in
+/// the detail, though undocumented.
+fn service_target(kind: &'static str, envelope: &Envelope, detail: &Value) -> Result<Target, Rejected> {
+    let malformed = |reason: String| Rejected::Malformed { kind, reason };
+    let arn = envelope
+        .resources
+        .first()
+        .ok_or_else(|| malformed("`resources` is empty: the service is not named".into()))?;
+    Target::from_service_arn(arn).or_else(|error| {
+        text(detail, "clusterArn")
+            .zip(arn.rsplit_once("service/").map(|(_, name)| name))
+            .map(|(cluster, name)| Target::service(cluster_name(cluster), name))
+            .ok_or_else(|| malformed(error.to_string()))
+    })
+}
+
+pub(crate) fn text<'a>(json: &'a Value, field: &str) -> Option<&'a str> {
     json.get(field).and_then(Value::as_str)
 }

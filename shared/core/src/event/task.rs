@@ -105,6 +105,12 @@ pub struct Container {
     /// The ports bound on the host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub network_bindings: Vec<NetworkBinding>,
+    /// What its main process ended with; absent as long as it runs, and when it never did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i64>,
+    /// Why it did not start, or was killed, in the agent's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// What is known of a task at one `version`.
@@ -151,6 +157,15 @@ pub struct TaskStateChange {
     /// When it first ran; absent when it never did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
+    /// When it was over; absent before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_at: Option<Timestamp>,
+    /// Who stopped it, in one word of AWS's (ECS API reference, `Task`); absent before, and in old events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_code: Option<String>,
+    /// Why, in a sentence that no one promises to keep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_reason: Option<String>,
     /// Its containers.
     #[serde(default)]
     pub containers: Vec<Container>,
@@ -226,6 +241,9 @@ impl TaskStateChange {
             container_instance_arn: owned("containerInstanceArn"),
             availability_zone: owned("availabilityZone"),
             started_at: detail.get("startedAt").and_then(time_from_json),
+            stopped_at: detail.get("stoppedAt").and_then(time_from_json),
+            stop_code: owned("stopCode"),
+            stopped_reason: owned("stoppedReason"),
             containers: elements(detail, "containers").filter_map(container).collect(),
             tags: detail
                 .get("tags")
@@ -321,6 +339,8 @@ fn container(value: &Value) -> Option<Container> {
             })
             .filter(|b| *b != NetworkBinding::default())
             .collect(),
+        exit_code: value.get("exitCode").and_then(Value::as_i64),
+        reason: text(value, "reason").map(str::to_owned),
     })
 }
 
@@ -336,4 +356,59 @@ fn elements<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value
         .map(Vec::as_slice)
         .unwrap_or_default()
         .iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn why_it_stopped_is_read_from_the_event_and_from_the_api() {
+        for (at, expected) in [
+            (json!("2026-03-01T12:00:00.5Z"), "2026-03-01T12:00:00.5Z"),
+            (json!(1_772_366_400.5), "2026-03-01T12:00:00.5Z"),
+        ] {
+            let task = TaskStateChange::parse(&json!({
+                "taskArn": "arn:aws:ecs:eu-west-1:123456789012:task/prod/1", "clusterArn": "prod", "version": 1,
+                "stoppedAt": at, "stopCode": "EssentialContainerExited", "stoppedReason": "Essential container in task exited",
+                "containers": [{ "name": "web", "exitCode": 137, "reason": "OutOfMemoryError" }, { "name": "log", "exitCode": "1" }],
+            }))
+            .unwrap();
+            assert_eq!(task.stopped_at, expected.parse().ok());
+            assert_eq!(task.stop_code.as_deref(), Some("EssentialContainerExited"));
+            assert_eq!(
+                task.stopped_reason.as_deref(),
+                Some("Essential container in task exited")
+            );
+            let ends: Vec<_> = task
+                .containers
+                .iter()
+                .map(|c| (c.exit_code, c.reason.as_deref()))
+                .collect();
+            assert_eq!(ends, [(Some(137), Some("OutOfMemoryError")), (None, None)]);
+        }
+    }
+
+    /// What is in the ledger was written by this version or by one before it.
+    #[test]
+    fn what_was_stored_before_there_were_reasons_is_read() {
+        let stored = json!({
+            "taskArn": "arn:aws:ecs:eu-west-1:123456789012:task/prod/1", "clusterArn": "prod", "version": 1,
+            "taskDefinitionArn": "web:7", "desiredStatus": "RUNNING", "lastStatus": "RUNNING",
+            "containers": [{ "name": "web" }],
+        });
+        let task: TaskStateChange = serde_json::from_value(stored.clone()).unwrap();
+        assert_eq!(
+            (&task.stop_code, &task.stopped_reason, task.stopped_at),
+            (&None, &None, None)
+        );
+        assert_eq!(
+            (task.containers[0].exit_code, &task.containers[0].reason),
+            (None, &None)
+        );
+        // And what says nothing is written as it was.
+        assert_eq!(serde_json::to_value(&task).unwrap(), stored);
+    }
 }

@@ -160,7 +160,8 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
     }
 }
 
-fn cluster_of(task: &TaskArn) -> String {
+/// The cluster of a task.
+pub(crate) fn cluster_of(task: &TaskArn) -> String {
     // Old ARNs name no cluster: theirs is the default one.
     let mut parts = task.as_str().rsplit('/');
     parts.next();
@@ -200,6 +201,9 @@ fn forgotten(task: &TaskArn, group: Option<String>) -> TaskStateChange {
         container_instance_arn: None,
         availability_zone: None,
         started_at: None,
+        stopped_at: None,
+        stop_code: None,
+        stopped_reason: None,
         containers: Vec::new(),
         tags: None,
     }

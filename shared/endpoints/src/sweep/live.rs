@@ -1,22 +1,24 @@
 //! The tasks that are meant to run: those that are not listed as they should be are converged on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt};
 use wharfinger_cloud::Fault;
 use wharfinger_cloud::error::Kind;
 use wharfinger_core::config::stored::Managed;
-use wharfinger_core::endpoint::{Belief, Facts, Member, Wanted, wanted};
+use wharfinger_core::endpoint::{Drain, Facts, Member};
 use wharfinger_core::event::TaskStateChange;
 use wharfinger_core::ids::Target;
-use wharfinger_core::known::Known;
 
 use super::{AT_ONCE, Sweep, collections};
-use crate::{Cloud, Side, look_up, observe};
+use crate::{Cloud, Side, draining, look_up};
 
 /// How many targets' tasks are listed at once: ECS takes 20 such reads a second, and others read, too
 /// (ECS developer guide, "Request throttling").
 const TARGETS_AT_ONCE: usize = 4;
+
+/// The instances of a cluster that drain, by ARN; `None` when that could not be told.
+type Draining = Option<BTreeMap<String, Drain>>;
 
 impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
     /// Every task of a configured target, as ECS knows it: those that are to be converged on.
@@ -25,19 +27,23 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
             self.scope.covers(&managed.target) && !S::Member::entries(&managed.stored.config).is_empty()
         });
         let found: Vec<_> = stream::iter(configured)
-            .map(|managed| async move { (&managed.target, self.tasks_of(managed).await) })
+            .map(|managed| async move { (managed, self.tasks_of(managed).await) })
             .buffer_unordered(TARGETS_AT_ONCE)
             .collect()
             .await;
-        let mut differing = Vec::new();
-        for (target, result) in found {
-            let result = result.map(|facts| differing.extend(facts));
-            self.part(target, result);
+        let mut all = Vec::new();
+        for (managed, result) in found {
+            let result = result.map(|tasks| all.push((managed, tasks)));
+            self.part(&managed.target, result);
         }
-        differing
+        let draining = self.draining(&all).await;
+        let differing = all
+            .iter()
+            .flat_map(|(managed, tasks)| self.differing(managed, tasks, &draining));
+        differing.collect()
     }
 
-    async fn tasks_of(&self, managed: &Managed) -> Result<Vec<Facts<S::Member>>, Fault> {
+    async fn tasks_of(&self, managed: &Managed) -> Result<Vec<TaskStateChange>, Fault> {
         let cluster = &managed.target.cluster;
         let arns = match self.cloud.list_tasks(&managed.target).await {
             Ok(arns) => arns,
@@ -54,16 +60,62 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
         let alive = alive.map(|task| (task.task_arn.to_string(), managed.target.clone()));
         self.alive.borrow_mut().extend(alive);
         self.hosts_of(cluster, &tasks).await?;
-        let all_listed = collections::<S::Member>(managed)
-            .iter()
-            .all(|id| self.held.listed.contains(id));
-        if !all_listed {
-            // What could not be listed may be there: what is missing is not known.
-            return Ok(Vec::new());
+        Ok(tasks)
+    }
+
+    /// Which of the instances that tasks run on drain: one listing for each cluster that has any, and one look at those.
+    async fn draining(&self, all: &[(&Managed, Vec<TaskStateChange>)]) -> BTreeMap<String, Draining> {
+        let mut hosts: BTreeMap<&str, BTreeSet<&String>> = BTreeMap::new();
+        for (managed, tasks) in all {
+            let arns = tasks.iter().filter_map(|task| task.container_instance_arn.as_ref());
+            hosts.entry(&managed.target.cluster).or_default().extend(arns);
         }
-        let running = tasks.into_iter().filter(TaskStateChange::is_running);
-        let facts = running.map(|task| self.facts(managed, task));
-        Ok(facts.filter(|facts| !self.as_wanted(facts)).collect())
+        let mut found = BTreeMap::new();
+        for (cluster, hosts) in hosts.into_iter().filter(|(_, hosts)| !hosts.is_empty()) {
+            let draining = draining::of_cluster(self.cloud, cluster, |arn| hosts.contains(arn)).await;
+            let known = draining.as_ref().ok().cloned();
+            self.part(format!("the instances of {cluster}"), draining.map(drop));
+            found.insert(cluster.to_owned(), known);
+        }
+        found
+    }
+
+    /// The tasks of a target that are not listed as they should be.
+    fn differing(
+        &self,
+        managed: &Managed,
+        tasks: &[TaskStateChange],
+        draining: &BTreeMap<String, Draining>,
+    ) -> Vec<Facts<S::Member>> {
+        let collections = collections::<S::Member>(managed);
+        if !collections.iter().all(|id| self.held.listed.contains(id)) {
+            // What could not be listed may be there: what is missing is not known.
+            return Vec::new();
+        }
+        let draining = draining.get(&managed.target.cluster);
+        let all: Vec<_> = tasks.iter().collect();
+        let mut differing = Vec::new();
+        for task in tasks.iter().filter(|task| task.is_running()) {
+            let mut facts = self.held.facts(self.function, managed, task.clone());
+            match (&task.container_instance_arn, draining) {
+                // Whether its instance drains could not be told.
+                (Some(_), Some(None)) => continue,
+                (Some(host), Some(Some(draining))) if draining.contains_key(host) => {
+                    facts.drain = draining[host];
+                    let arns = draining.keys().cloned().collect();
+                    let others = collections.iter().map(|id| {
+                        let others = self.held.others(Some(&task.task_arn), &all, &arns, id);
+                        (id.clone(), others)
+                    });
+                    facts.others = others.collect();
+                }
+                _ => {}
+            }
+            if !self.held.as_wanted(&facts) {
+                differing.push(facts);
+            }
+        }
+        differing
     }
 
     /// Where the tasks run that have no network interface of their own, 100 in a call, once for each instance.
@@ -73,42 +125,6 @@ impl<C: Cloud, S: Side<C>> Sweep<'_, S, C, S::Member> {
         let arns: Vec<_> = arns.into_iter().collect();
         look_up::hosts(self.function, self.cloud, cluster, &arns).await?;
         Ok(())
-    }
-
-    pub(super) fn facts(&self, managed: &Managed, task: TaskStateChange) -> Facts<S::Member> {
-        let belief = Belief {
-            registered: self.held.of(task.task_arn.as_str()),
-            uncertain: Vec::new(),
-        };
-        let mut facts = Facts {
-            looked_up: true,
-            ..observe::facts(self.function, managed.clone(), task, belief)
-        };
-        let members = observe::members(&facts);
-        let own = |gone: &&S::Member| members.iter().any(|member| member.is_same(gone));
-        facts.draining = self.held.draining.iter().filter(own).cloned().collect();
-        facts
-    }
-
-    /// Whether just what is wanted is listed. What an entry wants that a look-up would tell is taken to be what is listed
-    /// besides: a network interface keeps its public address.
-    fn as_wanted(&self, facts: &Facts<S::Member>) -> bool {
-        let held = match &facts.belief {
-            Known::Yes(belief) => belief.registered.as_slice(),
-            Known::No => &[],
-        };
-        let (mut told, mut untold) = (0, 0);
-        for answer in wanted(facts) {
-            match answer {
-                Wanted::Member(member) if held.contains(&member) => told += 1,
-                // It was ours, or a person's wish, that it drains: it joins again once it has gone.
-                Wanted::Member(member) if self.held.draining.iter().any(|gone| gone.is_same(&member)) => {}
-                Wanted::Member(_) => return false,
-                Wanted::Needs(..) => untold += 1,
-                Wanted::Nothing(_) => {}
-            }
-        }
-        held.len() == told + untold
     }
 
     /// Converges on tasks, several at once.

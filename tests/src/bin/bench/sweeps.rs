@@ -12,11 +12,13 @@ use wharfinger_balancing::Balancing;
 use wharfinger_cloud::config::TARGET_ATTRIBUTE;
 use wharfinger_cloud::error::CloudError;
 use wharfinger_cloud::ports::{
-    Attempt, Clock, DescribedTasks, Hosts, Instance, OperationStatus, Registry, Submitted, TargetGroups, Tasks,
+    Attempt, Clock, DescribedTasks, DrainingInstances, Hosts, Instance, OperationStatus, Registry, Submitted,
+    TargetGroups, Tasks,
 };
 use wharfinger_cloud::table::{Item, Key, Table, TableName, Transacted, Update, Updated, Write, text, to_attribute};
 use wharfinger_cloud::world::{Caller, World};
 use wharfinger_core::balancing::{Membership, TargetDescription, TargetGroup, TargetHealth};
+use wharfinger_core::capacity::ContainerInstance;
 use wharfinger_core::config::Service;
 use wharfinger_core::config::stored::{Managed, StoredTarget};
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
@@ -257,6 +259,23 @@ impl Hosts for Fleet {
     async fn public_addresses(&self, _: &[String]) -> Result<BTreeMap<String, String>, CloudError> {
         self.did("DescribeNetworkInterfaces", 1);
         Ok(BTreeMap::new())
+    }
+}
+
+impl DrainingInstances for Fleet {
+    async fn draining(&self, _: &str) -> Result<Vec<String>, CloudError> {
+        self.did("ListContainerInstances", 1);
+        Ok(Vec::new())
+    }
+
+    async fn describe_container_instances(&self, _: &str, _: &[String]) -> Result<Vec<ContainerInstance>, CloudError> {
+        self.did("DescribeContainerInstances", 1);
+        Ok(Vec::new())
+    }
+
+    async fn tasks_on(&self, _: &str, _: &str) -> Result<Vec<TaskArn>, CloudError> {
+        self.did("ListTasks", 1);
+        Ok(Vec::new())
     }
 }
 

@@ -35,6 +35,7 @@ fn the_sdk_reads_of_a_service_what_is_read_of_raw_json() {
         "desiredCount": 3, "runningCount": 2, "pendingCount": 1,
         "currentServiceDeployment": "arn:2", "resourceManagementType": "CUSTOMER", "schedulingStrategy": "REPLICA",
         "deploymentConfiguration": {
+            "minimumHealthyPercent": 50, "maximumPercent": 150,
             "strategy": "LINEAR", "bakeTimeInMinutes": 5, "linearConfiguration": { "stepPercent": 25.0 },
             "lifecycleHooks": [
                 { "targetType": "PAUSE", "timeoutConfiguration": { "timeoutInMinutes": 30 } },
@@ -54,4 +55,32 @@ fn the_sdk_reads_of_a_service_what_is_read_of_raw_json() {
     let raw = ServiceFacts::parse(&service).unwrap();
     assert_eq!(raw.deployment_patience, Duration::from_mins(5 + 4 * 6 + 30));
     assert_eq!(found.unwrap()["web"], raw);
+}
+
+#[test]
+fn another_strategy_comes_with_a_new_deployment() {
+    let target = Target::service("prod", "web");
+    let item = |name: &str, weight, base| StrategyItem {
+        capacity_provider: name.into(),
+        weight,
+        base,
+    };
+    let change = ServiceChange::Strategy(vec![
+        item("FARGATE", Some(1), None),
+        item("FARGATE_SPOT", None, Some(2)),
+    ]);
+    let (made, asked) = replay_with(RetryConfig::disabled(), &[(200, "{}")], async |aws| {
+        aws.update_service(&target, &change).await
+    });
+    assert_eq!(made, Ok(()));
+    assert_eq!(
+        asked[0].json(),
+        json!({
+            "cluster": "prod", "service": "web", "forceNewDeployment": true,
+            "capacityProviderStrategy": [
+                { "capacityProvider": "FARGATE", "weight": 1, "base": 0 },
+                { "capacityProvider": "FARGATE_SPOT", "weight": 0, "base": 2 },
+            ],
+        })
+    );
 }

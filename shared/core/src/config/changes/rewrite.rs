@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 
 use super::{Current, Stamp, Transaction, Write, pack};
 use crate::config::holds::Holds;
-use crate::ids::Target;
+use crate::ids::{Target, TargetKind};
 
 /// The transactions after which this holds for these targets; none when it does already, or nothing is stored of them.
 /// Their configuration stays as it is.
 pub fn rewrite(current: &Current, holds: &BTreeMap<Target, Holds>, stamp: &Stamp) -> Vec<Transaction> {
     let mut groups = Vec::new();
     for (target, holds) in holds {
+        if target.kind == TargetKind::Cluster {
+            groups.extend(of_cluster(current, target, holds, stamp).map(|write| vec![write]));
+            continue;
+        }
         let Some(before) = current.targets.get(target) else {
             continue;
         };
@@ -38,4 +42,13 @@ pub fn rewrite(current: &Current, holds: &BTreeMap<Target, Holds>, stamp: &Stamp
         transaction.meta.applying |= current.meta.applying;
     }
     transactions
+}
+
+fn of_cluster(current: &Current, target: &Target, holds: &Holds, stamp: &Stamp) -> Option<Write> {
+    let before = current.clusters.get(&target.cluster)?;
+    (Holds::of_cluster(before, stamp.at) != *holds).then(|| {
+        let mut stored = before.clone();
+        stored.paused.clone_from(&holds.paused);
+        Write::PutCluster(target.cluster.clone(), stored)
+    })
 }

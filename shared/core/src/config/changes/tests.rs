@@ -34,7 +34,7 @@ fn stamp() -> Stamp {
 struct Table {
     meta: Meta,
     targets: BTreeMap<(String, Target), StoredTarget>,
-    clusters: BTreeMap<String, Cluster>,
+    clusters: BTreeMap<String, StoredCluster>,
 }
 
 impl Table {
@@ -442,4 +442,33 @@ fn what_holds_is_written_to_every_copy_and_nothing_else_changes() {
     let other = BTreeMap::from([(Target::service("prod", "other"), Holds::default())]);
     assert_eq!(rewrite(&table.current(), &other, &stamp()), []);
     assert!(!table.transact(transaction));
+}
+
+#[test]
+fn a_cluster_is_paused_and_the_next_apply_keeps_it_so() {
+    use crate::config::holds::Holds;
+
+    let with = |deadline: &str| {
+        let capacity = json!({ "capacity": { "drain": { "deadline": deadline } } });
+        document(json!({ "version": 1, "clusters": { "prod": capacity } }))
+    };
+    let mut table = Table::default();
+    table.apply(&with("3m"), false);
+    let prod = Target::of_cluster("prod");
+    let mut paused = Holds::default();
+    let holds = |holds: &Holds| BTreeMap::from([(prod.clone(), holds.clone())]);
+    assert_eq!(rewrite(&table.current(), &holds(&paused), &stamp()), []);
+    paused.pause("capacity", None);
+    let [transaction] = &rewrite(&table.current(), &holds(&paused), &stamp())[..] else {
+        panic!("one is enough")
+    };
+    assert!(table.transact(transaction));
+    assert_eq!(rewrite(&table.current(), &holds(&paused), &stamp()), []);
+    assert_eq!(table.apply(&with("3m"), false).transactions, []);
+    table.apply(&with("4m"), false);
+    let stored = &table.clusters["prod"];
+    assert_eq!(Holds::of_cluster(stored, stamp().at), paused);
+    assert_eq!(super::document(&table.current()), with("4m"));
+    let other = BTreeMap::from([(Target::of_cluster("other"), paused)]);
+    assert_eq!(rewrite(&table.current(), &other, &stamp()), []);
 }

@@ -2,6 +2,7 @@
 //!
 //! Every problem of a document is found in one go; none hides another.
 
+mod capacity;
 mod delivery;
 mod discovery;
 mod drain;
@@ -86,13 +87,11 @@ pub fn validate(document: &Document) -> Vec<Problem> {
     }
     discovery::creations(document, &mut found);
     for name in document.clusters.keys() {
-        // A cluster's name is the first half of a target's.
-        if Target::parse(TargetKind::Service, &format!("{name}/x")).is_err() {
-            let message =
-                format!("`{name}` is not the name of a cluster: write letters, digits, `-` and `_`, at most 255");
-            found.error(Path::root().at("clusters").at(name), message);
+        if let Err(error) = Target::parse(TargetKind::Cluster, name) {
+            found.error(Path::root().at("clusters").at(name), error.to_string());
         }
     }
+    capacity::check_clusters(document, &mut found);
     found.0
 }
 
@@ -118,6 +117,9 @@ fn of_entry(document: &Document, entry: &Entry, found: &mut Found) {
     }
     delivery::check(document, entry, found);
     of_storage(path, &config.storage, found);
+    if let Some(capacity) = &config.capacity {
+        capacity::check_service(entry, capacity, found);
+    }
     let partitions = StoredTarget::new(config.clone()).partitions().len();
     if partitions > MAX_PARTITIONS {
         let message = format!(

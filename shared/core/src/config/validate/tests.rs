@@ -1,6 +1,7 @@
 #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 #![expect(clippy::needless_pass_by_value, reason = "the cases read better so")]
 
+mod capacity;
 mod gates;
 
 use expect_test::{Expect, expect};
@@ -494,7 +495,6 @@ fn what_has_no_effect_is_told() {
     );
     expect![[r#"
         Warning services.prod/web.storage: has no effect in this version: no snapshots are made
-        Warning clusters.prod.capacity: has no effect in this version: instances are not drained or replaced
     "#]]
     .assert_eq(&lines(&unsupported(&document(json))));
 }

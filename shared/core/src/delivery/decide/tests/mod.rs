@@ -1,5 +1,6 @@
 #![allow(clippy::too_many_lines, reason = "a table is as long as its cases")]
 
+mod crashing;
 mod gated;
 mod lingering;
 mod newest;

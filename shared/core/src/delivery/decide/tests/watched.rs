@@ -5,7 +5,7 @@ use crate::config::asked::Approved;
 use crate::delivery::{Stage, Watched};
 
 /// The memory after the service was sent to revision 8.
-fn sent() -> Memory {
+pub(super) fn sent() -> Memory {
     let mut memory = decide(&facts(), ago(300)).before_call();
     memory.registered(&arn(8));
     let notices = memory.settle(&facts().target, ago(290));
@@ -14,7 +14,7 @@ fn sent() -> Memory {
 }
 
 /// The service on revision 8, in a deployment of that state since so many seconds.
-fn on_8(state: &str, seconds: i64, running: u32) -> Facts {
+pub(super) fn on_8(state: &str, seconds: i64, running: u32) -> Facts {
     let mut facts = facts().with_service(|s| {
         s["taskDefinition"] = json!(arn(8));
         s["runningCount"] = json!(running);
@@ -30,7 +30,7 @@ fn on_8(state: &str, seconds: i64, running: u32) -> Facts {
     }
 }
 
-fn stages(decided: &Decided) -> Vec<Stage> {
+pub(super) fn stages(decided: &Decided) -> Vec<Stage> {
     decided.notices.iter().map(|n| n.stage).collect()
 }
 

@@ -1,0 +1,115 @@
+//! Another service takes the tasks for which Spot has no room.
+//!
+//! | the first lacks | code | what happens |
+//! |---|---|---|
+//! | more than the twin is to have, for want of a place, not for `after` yet | `SpotShort` | wait |
+//! | the same for `after` | `FallbackStarts` | the twin gets as many as it lacked all that time |
+//! | fewer than the twin is to have, not for `return-after` yet | `FallbackHolds` | wait |
+//! | the same for `return-after` | `FallbackReturns` | the twin keeps as many as it lacked at most in that time |
+//! | the same, and nobody here raised the twin | `ForeignChange` | ignore |
+//! | as many | `FallbackHolds` | ignore |
+//! | none, and the twin has none | `NothingUnplaced` | ignore |
+//!
+//! A raise never goes beyond what the first lacks, so both together are never to have more than the first wants; what runs in
+//! the twin already stays until Spot has kept its room. Each number is absolute and follows from what is seen, so a call that
+//! was not made is made at the next look.
+
+use jiff::Timestamp;
+
+use super::{Action, Facts, Look, Memory, act, active, at_rest, ignore, wait};
+use crate::ids::{Target, TargetKind};
+use crate::report::{Code, Decision};
+
+pub(super) fn decide(
+    facts: &Facts<'_>,
+    look: &Look<'_>,
+    name: &str,
+    memory: &mut Memory,
+    now: Timestamp,
+) -> Decision<Action> {
+    // Whoever takes the strategy out of the configuration has put the service where it is to be.
+    memory.switched = None;
+    let twin = match Target::parse(TargetKind::Service, name) {
+        Ok(twin) => twin,
+        Err(error) => return ignore(Code::ConfigMalformed, format!("`twin`: {error}")),
+    };
+    let elsewhere = match active(&facts.twin, &twin) {
+        Ok(service) => service.desired_count,
+        Err(decision) => return decision,
+    };
+    let lacking = look.lacking;
+    if lacking > elsewhere && look.short {
+        return raise(facts, &twin, lacking, elsewhere, memory, now);
+    }
+    memory.short = None;
+    if lacking < elsewhere {
+        return shrink(facts, &twin, lacking, elsewhere, memory, now);
+    }
+    memory.back = None;
+    if elsewhere == 0 {
+        memory.twin = None;
+        return at_rest(facts.target, lacking);
+    }
+    let message = format!(
+        "{} lacks {lacking} tasks, and {twin} has {elsewhere} for it",
+        facts.target
+    );
+    ignore(Code::FallbackHolds, message)
+}
+
+fn raise(
+    facts: &Facts<'_>,
+    twin: &Target,
+    lacking: u32,
+    elsewhere: u32,
+    memory: &mut Memory,
+    now: Timestamp,
+) -> Decision<Action> {
+    let target = facts.target;
+    let short = memory.is_short_of(lacking, elsewhere, now);
+    let lacks = format!(
+        "{target} has had no place for {} tasks since {}",
+        short.tasks, short.since
+    );
+    if !short.has_lasted(facts.rule.after, now) {
+        return wait(Code::SpotShort, format!("{lacks}, not for {} yet", facts.rule.after));
+    }
+    memory.twin = memory.twin.or(Some(now));
+    let message = format!("{lacks}: {twin} goes from {elsewhere} to {} tasks", short.tasks);
+    let action = Action::SetDesiredCount {
+        service: twin.clone(),
+        count: short.tasks,
+    };
+    act(action, Code::FallbackStarts, message)
+}
+
+fn shrink(
+    facts: &Facts<'_>,
+    twin: &Target,
+    lacking: u32,
+    elsewhere: u32,
+    memory: &mut Memory,
+    now: Timestamp,
+) -> Decision<Action> {
+    let target = facts.target;
+    if memory.twin.is_none() {
+        memory.back = None;
+        let message = format!("{twin} has {elsewhere} tasks, and {target} lacks {lacking}: someone else wants them");
+        return ignore(Code::ForeignChange, message);
+    }
+    let back = memory.has_room_for_all_but(lacking, elsewhere, now);
+    let lacks = format!("{target} has lacked {} tasks at most since {}", back.tasks, back.since);
+    if !back.has_lasted(facts.rule.return_after, now) {
+        let message = format!(
+            "{lacks}, not for {} yet: {twin} keeps its {elsewhere}",
+            facts.rule.return_after
+        );
+        return wait(Code::FallbackHolds, message);
+    }
+    let message = format!("{lacks}: {twin} goes from {elsewhere} to {} tasks", back.tasks);
+    let action = Action::SetDesiredCount {
+        service: twin.clone(),
+        count: back.tasks,
+    };
+    act(action, Code::FallbackReturns, message)
+}
