@@ -207,6 +207,7 @@ impl Watch {
                 match target.kind {
                     TargetKind::Service => Self::look_at_revision(item, arn, did),
                     TargetKind::Task => self.look_at_family((world, scenario), item, (&target, arn), did, tally),
+                    TargetKind::Cluster => Err(Violation::new(format!("{did:?} is about a cluster"))),
                 }
             }
             _ => Ok(()),

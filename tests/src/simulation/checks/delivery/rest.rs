@@ -29,6 +29,7 @@ fn remembered(world: &World, target: &Target) -> Memory {
 fn revision(world: &World, target: &Target) -> Option<String> {
     match target.kind {
         TargetKind::Service => Some(world.services.get(target)?.primary()?.definition.clone()),
+        TargetKind::Cluster => None,
         TargetKind::Task => {
             let answer = world.definitions.find(&target.name)?;
             let arn = answer.pointer("/taskDefinition/taskDefinitionArn")?;
