@@ -203,6 +203,14 @@ impl<'f, M: Member> Join<'f, M> {
     fn new(facts: &'f Facts<M>) -> Self {
         let belief = match &facts.belief {
             Known::Yes(belief) => belief.clone(),
+            // What leaves a draining instance was there: its task runs.
+            Known::No if facts.drain.drains => Belief {
+                registered: M::entries(&facts.managed.stored.config)
+                    .iter()
+                    .filter_map(|entry| M::place(facts, entry).ok())
+                    .collect(),
+                ..Belief::default()
+            },
             Known::No => Belief::default(),
         };
         Self {
