@@ -122,7 +122,7 @@ mod tests {
         let (first, last) = (listed(&["r:2", "r:1"], r#","nextToken":"more""#), listed(&["r:2"], ""));
         let described = r#"{"serviceRevisions":[{"taskDefinition":"web:8"},{"taskDefinition":"web:7"}],"failures":[]}"#;
         let since = Timestamp::from_second(1_760_000_000).unwrap();
-        let ask = async |aws: Aws| aws.sent_to(&Target::service("prod", "web"), since).await;
+        let ask = async |aws: &Aws| aws.sent_to(&Target::service("prod", "web"), since).await;
         let (found, asked) = replay(&[(200, &first), (200, &last), (200, described)], ask);
         assert_eq!(found.unwrap(), ["web:8", "web:7"]);
         let operations: Vec<_> = asked.iter().map(|call| call.target.clone().unwrap()).collect();
