@@ -271,7 +271,8 @@ impl Watch {
         if let Some(digest) = pinned(world, &from.definition) {
             let key = (target.clone(), digest);
             self.ships.left.insert(key.clone());
-            if number(to) < number(&from.definition) && self.ships.sent.contains_key(&key) {
+            let sent = self.ships.sent.contains_key(&key) && self.ships.settled.contains(&from.definition);
+            if number(to) < number(&from.definition) && sent {
                 self.ships.held.entry(key).or_insert((at, Hold::Left));
             }
         }
