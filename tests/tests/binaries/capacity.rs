@@ -58,7 +58,7 @@ fn a_hook_is_kept_waiting_and_completed_when_its_instance_is_empty() {
         (status(&rig, "1").as_str(), status(&rig, "2").as_str()),
         ("DRAINING", "ACTIVE")
     );
-    let operations = drained.operations();
+    let operations: Vec<_> = drained.calls.iter().map(|call| call.operation.as_str()).collect();
     let at = |name: &str| operations.iter().position(|operation| *operation == name).unwrap();
     assert!(
         at("UpdateContainerInstancesState") < at("RecordLifecycleActionHeartbeat"),
