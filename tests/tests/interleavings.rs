@@ -205,6 +205,12 @@ fn on_two_instances(side: Side) -> (Shared, Value, String) {
         .clone();
     let world = world.shared();
     stage::hear_now(side, &world, &joins).unwrap();
+    // A target that is not healthy takes nobody's place.
+    for group in world.borrow_mut().groups.values_mut() {
+        for target in group.targets().collect::<Vec<_>>() {
+            assert!(group.judge(&target.target.id, target.target.port, "healthy"));
+        }
+    }
     (world, joins_too, instance)
 }
 

@@ -149,6 +149,8 @@ impl<M: Member> Held<M> {
                 // It was ours, or a person's wish, that it drains: it joins again once it has gone.
                 Wanted::Member(member) if self.draining.iter().any(|gone| gone.is_same(&member)) => {}
                 Wanted::Member(_) => return false,
+                // Whether it leaves is told with the rest.
+                Wanted::Needs(..) if facts.drain.drains && !held.is_empty() => return false,
                 Wanted::Needs(..) => untold += 1,
                 Wanted::Nothing(_) => {}
             }

@@ -12,6 +12,7 @@ use wharfinger_core::config::stored::Managed;
 use wharfinger_core::endpoint::{Drain, Facts, Member, Others, Wanted, wanted};
 use wharfinger_core::event::TaskStateChange;
 use wharfinger_core::ids::TaskArn;
+use wharfinger_core::known::Known;
 
 use super::{finish, forget, mark, put, seen};
 use crate::apply::Converging;
@@ -210,7 +211,13 @@ async fn one<C: Cloud, S: Side<C>>(
         others: around.others(managed, Some(&task.task_arn)),
         ..around.held.facts(function, managed, task.clone())
     };
-    let kept = drain.drains && wanted(&facts).iter().any(|one| matches!(one, Wanted::Member(_)));
+    let stands = matches!(&facts.belief, Known::Yes(belief) if !belief.registered.is_empty());
+    let may_stay = |one: &Wanted<_>| match one {
+        Wanted::Member(_) => true,
+        Wanted::Needs(..) => stands,
+        Wanted::Nothing(_) => false,
+    };
+    let kept = drain.drains && wanted(&facts).iter().any(may_stay);
     if !around.held.as_wanted(&facts) {
         let look = observe::seen(function, cloud, facts).await?;
         converge(&Converging::new(function, cloud), cloud, cause, look).await?;
