@@ -127,7 +127,7 @@ fn an_instance_starts_discovery_and_balancing_when_it_drains() {
             Event::parse(&event).unwrap().detail,
             Detail::ContainerInstance(_)
         ));
-        assert_eq!(started(&event), wanted, "{status}");
+        assert_eq!(besides_capacity(&event), wanted, "{status}");
     }
 }
 
@@ -319,7 +319,11 @@ fn of_container_instances_only_those_that_are_silent_come_or_go_start_capacity()
     ] {
         let detail = json!({ "status": status, "agentConnected": connected });
         let started = started(&event("aws.ecs", "ECS Container Instance State Change", &detail));
-        assert_eq!(started == CAPACITY, wanted, "{status} {connected}");
+        assert_eq!(
+            started.iter().any(|id| id == CAPACITY[0]),
+            wanted,
+            "{status} {connected}"
+        );
     }
 }
 
