@@ -11,6 +11,7 @@ use wharfinger_tests::simulation::{self, Many, Outcome, Settings, Without};
 /// Drives the functions through seeded histories of loss, repetition, disorder, faults and kills, and checks that the
 /// world comes out as it was asked for.
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command")]
 struct Options {
     /// How many histories.
     #[arg(long, default_value_t = 1_000)]

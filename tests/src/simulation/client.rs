@@ -81,9 +81,8 @@ impl Without {
     /// The parts of what is remembered that are forgotten.
     fn forgotten(self) -> &'static [&'static str] {
         match self {
-            Self::Begun => &["intent"],
+            Self::Begun | Self::Intent => &["intent"],
             Self::Quarantine => &["quarantine", "done"],
-            Self::Intent => &["intent"],
             Self::Cooldown => &["last", "rise"],
             Self::Limit => &["moves"],
             Self::Window => &["wishes"],

@@ -33,6 +33,7 @@ const FLEETS: u64 = 0xf1ee_7000_0000;
 
 /// What kind of history it is, besides its seed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command")]
 pub struct Settings {
     /// A part of the design that is taken out.
     pub without: Option<Without>,
@@ -114,7 +115,7 @@ impl History {
         }
         let silent = scenario.is_silent();
         world.borrow_mut().talkative = settings.trace;
-        let mut history = Self {
+        let history = Self {
             dice,
             more,
             counts,
@@ -143,18 +144,22 @@ impl History {
             last: String::new(),
             number: 0,
         };
-        for domain in history.domains() {
-            history.next_sweep.insert(domain, beginning());
+        history.begin(seed)
+    }
+
+    fn begin(mut self, seed: u64) -> Self {
+        for domain in self.domains() {
+            self.next_sweep.insert(domain, beginning());
         }
-        history.say(|h| format!("seed {seed}: {:?}", h.temper));
-        for place in 0..history.scenario.targets.len() {
-            history.say(|h| {
+        self.say(|h| format!("seed {seed}: {:?}", h.temper));
+        for place in 0..self.scenario.targets.len() {
+            self.say(|h| {
                 let plan = &h.scenario.targets[place];
                 format!("{} is to be scaled as {:?}", plan.target, plan.scaling)
             });
         }
-        history.collect();
-        history
+        self.collect();
+        self
     }
 
     /// The functions that are there.

@@ -119,14 +119,12 @@ impl History {
     /// The schedules: the pass of a minute, as unreliable as all that is delivered, and sweeps in some histories.
     fn schedule_in_fleet(&mut self) {
         let now = self.now();
-        for domain in [Domain::Delivery] {
-            let due = |at: Option<&Timestamp>| at.is_some_and(|at| *at <= now);
-            if self.temper.sweeps && due(self.next_sweep.get(&domain)) {
-                let next = now.saturating_add(bus::SWEEPS_EVERY).unwrap_or(now);
-                self.next_sweep.insert(domain, next);
-                let event = self.tick();
-                self.deliver_in_fleet(domain, event);
-            }
+        let is_due = self.next_sweep.get(&Domain::Delivery).is_some_and(|at| *at <= now);
+        if self.temper.sweeps && is_due {
+            let next = now.saturating_add(bus::SWEEPS_EVERY).unwrap_or(now);
+            self.next_sweep.insert(Domain::Delivery, next);
+            let event = self.tick();
+            self.deliver_in_fleet(Domain::Delivery, event);
         }
         if self.next_look <= now {
             self.next_look = now.saturating_add(SignedDuration::from_mins(1)).unwrap_or(now);

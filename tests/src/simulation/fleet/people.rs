@@ -45,10 +45,10 @@ impl History {
         let Some(digest) = self.dice.pick(&found).cloned() else {
             return;
         };
-        self.approve(place, digest);
+        self.approve(place, &digest);
     }
 
-    pub(super) fn approve(&mut self, place: usize, digest: Digest) {
+    pub(super) fn approve(&mut self, place: usize, digest: &Digest) {
         let now = self.now();
         let spans = [60, 900, WEEK, WEEK];
         let seconds = *self
@@ -59,7 +59,7 @@ impl History {
         let Some(plan) = self.scenario.targets.get_mut(place) else {
             return;
         };
-        plan.approvals.retain(|known| known.digest != digest);
+        plan.approvals.retain(|known| known.digest != *digest);
         plan.approvals.push(Approved {
             digest: digest.clone(),
             image: None,
@@ -70,7 +70,7 @@ impl History {
         let target = plan.target.clone();
         self.say(|_| format!("someone approves {} in {target} until {until}", digest.short()));
         self.tally.deed("image approved");
-        self.watch.approved(&target, &digest, now, until);
+        self.watch.approved(&target, digest, now, until);
         self.apply(place);
     }
 

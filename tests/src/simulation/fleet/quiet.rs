@@ -109,7 +109,7 @@ impl History {
             let holds =
                 |p: &super::super::scenario::Plan| p.approvals.iter().any(|a| a.holds(&wish.digest, self.now()));
             if !holds(&self.scenario.targets[place]) {
-                self.approve(place, wish.digest);
+                self.approve(place, &wish.digest);
             }
         }
     }
