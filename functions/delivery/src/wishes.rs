@@ -225,6 +225,7 @@ mod tests {
             account: "123456789012".into(),
             region: "eu-west-1".into(),
         };
+        let now: Timestamp = "2026-03-01T12:03:00Z".parse().unwrap();
         for (revision, quiet) in [("web:8", false), ("web:7", true)] {
             let stops = serde_json::json!({ "loops": { revision: {
                 "since": "2026-03-01T12:01:00Z", "window": "2026-03-01T12:01:00Z", "last": "2026-03-01T12:02:00Z",
@@ -233,11 +234,11 @@ mod tests {
             let mut stored = Stored::default();
             stored.take(&item(to_attribute("stops", &stops).unwrap())).unwrap();
             assert_eq!(stored.stops.open().count(), 1);
-            assert_eq!(stored.is_quiet(&attempt, &managed), quiet, "{revision}");
+            assert_eq!(stored.is_quiet(&attempt, &managed, now), quiet, "{revision}");
         }
         // What is remembered counts also when the stops cannot be read.
         let mut stored = Stored::default();
         assert!(stored.take(&item(text("no stops"))).is_err());
-        assert!(stored.memory.fresh.is_some() && stored.is_quiet(&attempt, &managed));
+        assert!(stored.memory.fresh.is_some() && stored.is_quiet(&attempt, &managed, now));
     }
 }
