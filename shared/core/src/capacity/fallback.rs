@@ -2,7 +2,7 @@
 //!
 //! Spot is short while the service lacks tasks, and ECS says that it finds no place for them: by the service's own events, or
 //! by `SERVICE_TASK_PLACEMENT_FAILURE` ([`Memory::hear`]). What then happens is one of two: another service takes as many as
-//! the first lacks ([`twin`]), or the service itself changes its capacity provider strategy ([`strategy`]).
+//! the first lacks (`twin`), or the service itself changes its capacity provider strategy (`strategy`).
 //!
 //! The caller holds the service's lease, stores [`Decided::memory`] before the call, and calls.
 

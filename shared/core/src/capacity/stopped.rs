@@ -1,7 +1,7 @@
 //! Why a task stopped: read from what ECS says of it once it is over.
 //!
 //! Only a task whose `lastStatus` is STOPPED is read: before, the exit codes of its containers are not known. The stop code
-//! goes first where it says enough (a person, the scheduler, Spot); else the words do, see [`texts`].
+//! goes first where it says enough (a person, the scheduler, Spot); else the words do, see `texts`.
 
 mod class;
 mod texts;

@@ -63,7 +63,12 @@ impl ImageFacts {
         let name = wish.name();
         if let Some(why) = self.state.unpullable() {
             let reason = Reason::new(Code::ImageUnavailable, format!("{name} {why}"));
-            return Some((Outcome::Ignore, reason));
+            // No event tells that an archived image was restored, and its push is not told again.
+            let outcome = match self.state.pullable {
+                Pullable::Archived => Outcome::Wait,
+                Pullable::Yes | Pullable::Absent => Outcome::Ignore,
+            };
+            return Some((outcome, reason));
         }
         if !self.state.tags.contains(&wish.tag) {
             let message = format!("{name}: the tag names another image by now, whose push is the one that counts");
