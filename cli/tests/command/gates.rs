@@ -165,7 +165,7 @@ fn explain_rolls_out_no_image_that_cannot_be_pulled() {
     check(
         "DescribeImages",
         listed(json!(["1.5.0"]), "ARCHIVED"),
-        "ignore",
+        "wait",
         "ImageUnavailable",
     );
     check(
