@@ -231,8 +231,25 @@ fn what_was_found_once_of_rollouts_stays_mended() {
 }
 
 fn bites(without: Without) {
+    // What is of delivery is found in histories of delivery, all else in the others.
+    let of_delivery = matches!(
+        without,
+        Without::Begun
+            | Without::Quarantine
+            | Without::Order
+            | Without::Mature
+            | Without::Windows
+            | Without::Scan
+            | Without::Approval
+            | Without::After
+            | Without::Bake
+            | Without::Waves
+            | Without::Told
+            | Without::Followers
+    );
     let settings = Settings {
         without: Some(without),
+        no_fleets: !of_delivery,
         ..Settings::default()
     };
     let many = simulation::run_many(1, 1_000, settings, |_| {});

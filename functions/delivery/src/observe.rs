@@ -56,9 +56,13 @@ pub async fn look(function: &Delivery, cloud: &impl Cloud, attempt: &Attempt, ma
             None => Ok(Known::No),
         }
     };
+    // What is only told can wait until no image does: a push to hundreds of services comes close to what ECS lets describe.
+    let family = facts
+        .family_name()
+        .filter(|_| facts.takes_newest() || stored.has_no_news());
     let (definition, latest, back_to, sent_to) = tokio::join!(
         described(facts.base_name()),
-        described(facts.family_name()),
+        described(family),
         described(facts.back_name()),
         sent_to
     );

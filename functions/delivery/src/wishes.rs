@@ -94,7 +94,13 @@ impl Stored {
     /// Whether every wish was dealt with and no rollout is unfinished.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        !self.memory.is_under_way() && self.revisions.values().all(|(_, settled)| *settled)
+        !self.memory.is_under_way() && self.has_no_news()
+    }
+
+    /// Whether no image waits to be dealt with.
+    #[must_use]
+    pub fn has_no_news(&self) -> bool {
+        self.revisions.values().all(|(_, settled)| *settled)
     }
 
     /// Whether the target asks for nothing: its wishes were dealt with, so was what people asked of it and agreed to, and
@@ -231,6 +237,7 @@ mod tests {
                 "since": "2026-03-01T12:01:00Z", "window": "2026-03-01T12:01:00Z", "last": "2026-03-01T12:02:00Z",
                 "failures": 3, "class": "exited",
             } } });
+            let stops: Stops = serde_json::from_value(stops).unwrap();
             let mut stored = Stored::default();
             stored.take(&item(to_attribute("stops", &stops).unwrap())).unwrap();
             assert_eq!(stored.stops.open().count(), 1);
