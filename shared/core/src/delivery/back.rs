@@ -11,7 +11,7 @@ use super::revision::{containers, task_definition_arn};
 use super::standing::{short, takes_of};
 use super::{Facts, ImageRef, Side, Wish, rule_key};
 use crate::config::asked::{Back, BackTo};
-use crate::ids::{TargetKind, same_revision};
+use crate::ids::{TargetKind, TaskDefinitionRef, same_revision};
 use crate::known::Known;
 use crate::report::{Code, Decision, Outcome, Reason};
 
@@ -99,6 +99,16 @@ fn to_revision(facts: &Facts, base: &Base<'_>, answer: &Value) -> Result<Plan, S
     let status = answer["taskDefinition"]["status"].as_str().unwrap_or("ACTIVE");
     if status != "ACTIVE" {
         return Err(format!("{} is {status}: no task can be started of it", short(arn)));
+    }
+    let family = |arn| TaskDefinitionRef::parse(arn).map(|revision| revision.family);
+    if let (Some(theirs), Some(own)) = (family(arn), family(base.arn))
+        && theirs != own
+    {
+        return Err(format!(
+            "{} is of the family `{theirs}`, and {} runs `{own}`: name a revision of that",
+            short(arn),
+            facts.target
+        ));
     }
     let containers = containers(answer).map_err(|_| unreadable())?;
     for container in &containers {

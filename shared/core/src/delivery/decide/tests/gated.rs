@@ -240,7 +240,9 @@ fn a_person_sends_the_service_back_and_it_stays() {
     assert_eq!(decided.decision.missing, ["DescribeTaskDefinition"]);
     let mut inactive = six();
     inactive["taskDefinition"]["status"] = json!("INACTIVE");
-    for refused in [Known::Yes(None), Known::Yes(Some(inactive))] {
+    let mut foreign = six();
+    foreign["taskDefinition"]["taskDefinitionArn"] = json!(arn(6).replace("web:6", "api:6"));
+    for refused in [Known::Yes(None), Known::Yes(Some(inactive)), Known::Yes(Some(foreign))] {
         let decided = decide(&asked(revision(), refused), now());
         assert_eq!(codes(&decided.decision), [RollbackRefused, AlreadyDeployed]);
         assert_eq!(decided.memory.went_back, Some(ago(5)));
