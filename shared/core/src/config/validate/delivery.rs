@@ -1,5 +1,7 @@
 //! Repositories, tag policies and promotions.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::Found;
@@ -21,11 +23,17 @@ pub(super) fn check(document: &Document, entry: &Entry, found: &mut Found) {
         if let Some(container) = &rule.container {
             found.name(path.at("container"), "the container's name", container, 255);
         }
-        if rules[..i].iter().any(|other| same_container(other, rule)) {
-            let message = format!(
-                "another rule takes images of `{}` for the same container: join them, or give each its own `container`",
-                rule.repository
-            );
+        if let Some(other) = rules[..i].iter().find(|other| same_container(other, rule)) {
+            let message = match &rule.container {
+                Some(container) if other.repository != rule.repository => format!(
+                    "the rule for `{}` takes the container `{container}` already: a container has one rule",
+                    other.repository
+                ),
+                _ => format!(
+                    "another rule takes images of `{}` for the same container: join them, or give each its own `container`",
+                    rule.repository
+                ),
+            };
             found.error(path.clone(), message);
         }
         tags(&path.at("tags"), &rule.tags, found);
@@ -67,11 +75,10 @@ fn bases(entry: &Entry, found: &mut Found) {
 }
 
 fn same_container(a: &Delivery, b: &Delivery) -> bool {
-    let container = match (&a.container, &b.container) {
+    match (&a.container, &b.container) {
         (Some(a), Some(b)) => a == b,
-        _ => true,
-    };
-    container && a.repository == b.repository
+        _ => a.repository == b.repository,
+    }
 }
 
 fn repository(path: Path, name: &str, found: &mut Found) {
@@ -109,12 +116,34 @@ fn tags(path: &Path, policy: &TagPolicy, found: &mut Found) {
 
 fn promotion(document: &Document, entry: &Entry, path: &Path, rule: &Delivery, found: &mut Found) {
     if let Some(after) = &rule.after {
-        if !document.services.contains_key(after) {
+        let repository = repository_path(&rule.repository);
+        let takes = |other: &Delivery| repository_path(&other.repository) == repository;
+        // One rule that waits for nobody brings images out, and so proves them.
+        let rules = &entry.config.delivery;
+        let waits_always = entry.kind == TargetKind::Service
+            && rules
+                .iter()
+                .filter(|other| takes(other))
+                .all(|other| other.after.is_some());
+        if entry.kind == TargetKind::Service && *after == entry.name {
+            found.error(path.at("after"), "a service cannot wait for itself");
+        } else if let Some(source) = document.services.get(after) {
+            if !source.delivery.iter().any(takes) {
+                let message = format!(
+                    "`{after}` has no `delivery` for `{repository}` in this document: nothing proves an image there"
+                );
+                found.warning(path.at("after"), message);
+            } else if waits_always && waits_for(document, after, &entry.name, repository) {
+                let message = format!(
+                    "`{after}` waits for `{}` in its turn: none of them ever goes first; leave `after` out of the first",
+                    entry.name
+                );
+                found.error(path.at("after"), message);
+            }
+        } else {
             let message =
                 format!("`{after}` is not among the `services` of this document: nothing proves an image there");
             found.warning(path.at("after"), message);
-        } else if entry.kind == TargetKind::Service && *after == entry.name {
-            found.error(path.at("after"), "a service cannot wait for itself");
         }
     } else if rule.bake.is_some() && rule.waves.is_none() {
         found.error(
@@ -124,19 +153,46 @@ fn promotion(document: &Document, entry: &Entry, path: &Path, rule: &Delivery, f
     }
 }
 
+/// Whether a service takes images of a repository only after another one, be it by way of others.
+fn waits_for(document: &Document, service: &str, other: &str, repository: &str) -> bool {
+    let (mut next, mut seen) = (vec![service], BTreeSet::new());
+    while let Some(name) = next.pop() {
+        let rules = document.services.get(name).into_iter().flat_map(|of| &of.delivery);
+        let rules = rules.filter(|rule| repository_path(&rule.repository) == repository);
+        let after: Option<Vec<_>> = rules.map(|rule| rule.after.as_deref()).collect();
+        let after = after.unwrap_or_default();
+        if after.contains(&other) {
+            return true;
+        }
+        next.extend(after.into_iter().filter(|name| seen.insert(*name)));
+    }
+    false
+}
+
 /// The waves of a repository are of the targets that have `waves` for it.
 fn waves(document: &Document, entry: &Entry, path: &Path, rule: &Delivery, found: &mut Found) {
-    if rule.waves.is_none() {
-        return;
-    }
+    let Some(own) = &rule.waves else { return };
     let repository = repository_path(&rule.repository);
     let takes_part = |other: &Delivery| other.waves.is_some() && repository_path(&other.repository) == repository;
-    let others = document
-        .entries()
-        .filter(|other| other.path != entry.path)
-        .any(|other| other.config.delivery.iter().any(takes_part));
-    if !others {
+    let entries = document.entries();
+    let all: Vec<_> = entries
+        .filter(|one| one.config.delivery.iter().any(takes_part))
+        .collect();
+    if all.iter().all(|one| one.path == entry.path) {
         let message = format!("has no effect: no other service or family here takes images of `{repository}` in waves");
+        found.warning(path.at("waves"), message);
+    }
+    let first = all
+        .iter()
+        .find_map(|one| Some((one, one.config.delivery.iter().find(|rule| takes_part(rule))?)));
+    if let Some((first, other)) = first
+        && let Some(theirs) = other.waves.as_ref().filter(|theirs| *theirs != own)
+    {
+        let message = format!(
+            "differs from `{}` of {}: each target goes by its own waves; give every rule for `{repository}` the same",
+            String::from(theirs.clone()),
+            first.name
+        );
         found.warning(path.at("waves"), message);
     }
 }

@@ -3,6 +3,7 @@
 
 mod capacity;
 mod gates;
+mod promotions;
 
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
@@ -475,7 +476,7 @@ fn what_has_no_effect_is_told() {
     }]);
     let json = json!({
         "version": 1,
-        "services": { "prod/api": {}, "prod/web": {
+        "services": { "prod/api": { "delivery": [{ "repository": "a", "tags": { "exact": "x" } }] }, "prod/web": {
             "discovery": [{ "to": "srv-1", "address": "public" }],
             "balancing": [{ "target-group": "t", "port": 80 }],
             "drain": { "linger": "15s" },
