@@ -135,6 +135,13 @@ async fn look(cloud: &impl World, managed: &Managed) -> anyhow::Result<Result<Fa
     let place = place.with_context(|| format!("the answer of DescribeTaskDefinition for {name} names no ARN"))?;
     (facts.account, facts.region) = (place.account.to_owned(), place.region.to_owned());
     facts.definition = Known::Yes(Some(answer));
+    // With `base: latest` the decider tells nothing without it, though no way back is made of it.
+    if facts.takes_newest()
+        && let Some(family) = facts.family_name()
+    {
+        let newest = cloud.describe_task_definition(family).await;
+        facts.latest = Known::Yes(newest.with_context(|| format!("the family {family} cannot be described"))?);
+    }
     Ok(Ok(facts))
 }
 

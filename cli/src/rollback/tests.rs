@@ -41,6 +41,10 @@ fn stamp() -> Stamp {
 
 /// A shop with four revisions, of which the service runs the third; the last has a tag that is gone.
 async fn shop(memory: Value) -> (Shared, Caller) {
+    shop_of(SHOP, memory).await
+}
+
+async fn shop_of(document: &str, memory: Value) -> (Shared, Caller) {
     let mut world = Memories::new(Timestamp::from_second(100).unwrap());
     for (tag, hex) in [("1.0.0", "a"), ("1.1.0", "b"), ("1.2.0", "c")] {
         world.push("shop/web", tag, &digest(hex));
@@ -60,7 +64,7 @@ async fn shop(memory: Value) -> (Shared, Caller) {
     world.make_service(&Target::service("prod", "web"), &arn(3), 2, false);
     let world = Rc::new(RefCell::new(world));
     let caller = Caller::direct(&world, "me");
-    let document = crate::document::load("w.yaml", SHOP).document.unwrap();
+    let document = crate::document::load("w.yaml", document).document.unwrap();
     let plan = |stored: &_| Ok(planned(stored, &document, &Resolved::default(), false, &stamp()).unwrap());
     table::write(&caller, plan, |plan| &plan.transactions).await.unwrap();
     remember(&caller, memory).await;
@@ -174,6 +178,10 @@ async fn what_cannot_be_gone_back_to_is_refused_and_nothing_is_stored() {
         ("prod/web --to 3", "prod/web is on web:3 already"),
         ("prod/web --to 9", "there is no ACTIVE revision web:9"),
         (
+            "prod/web --to job:1",
+            "job:1 is of the family `job`, and prod/web runs `web`",
+        ),
+        (
             "prod/web --to bbbbbbbbbbbb",
             "no tagged image of shop/web begins with bbbbbbbbbbbb",
         ),
@@ -186,6 +194,16 @@ async fn what_cannot_be_gone_back_to_is_refused_and_nothing_is_stored() {
     }
     assert!(went(&caller, "prod/wbe").await.is_none());
     assert_eq!(table::read(&caller).await.unwrap().meta.version, version);
+}
+
+#[tokio::test]
+async fn it_goes_back_whatever_the_next_revision_is_made_of() {
+    let document = SHOP.replacen("semver: '*' } }", "semver: '*' }, base: latest }", 1);
+    let (_, caller) = shop_of(&document, usual()).await;
+    assert_eq!(to(&caller, "prod/web").await, "web:2");
+    assert_eq!(to(&caller, "prod/web --to 1").await, "web:1");
+    let image = "shop/web:1.0.0@sha256:aaaaaaaaaaaa";
+    assert_eq!(to(&caller, "prod/web --to aaaaaaaaaaaa").await, image);
 }
 
 #[tokio::test]
