@@ -12,9 +12,13 @@ use std::pin::pin;
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use wharfinger_cloud::lease::service_key;
+use wharfinger_cloud::table::attribute;
 use wharfinger_cloud::world::{ACCOUNT, Caller, Fate, Gates, Move, REGION, Rollout, Shared, What, World, registry};
+use wharfinger_core::delivery::Memory;
 use wharfinger_core::event::TaskStatus;
 use wharfinger_core::ids::{Digest, Target};
+use wharfinger_delivery::wishes::MEMORY;
 use wharfinger_delivery::{Attempt, Delivery};
 
 fn target() -> Target {
@@ -107,6 +111,18 @@ fn sweep(world: &Shared) -> Vec<String> {
     let told = world.borrow().told.clone();
     let call = |line: &String| Some(line.split_once(": ")?.1.split(' ').next()?.to_owned());
     told.iter().filter_map(call).collect()
+}
+
+/// An invocation that hears an event and ends well.
+fn hear(world: &Shared, event: &Value) {
+    let caller = Caller::direct(world, "delivery");
+    stage::now(Delivery::default().on_event(&caller, &attempt("hears"), event)).unwrap();
+}
+
+fn memory(world: &Shared) -> Memory {
+    let world = world.borrow();
+    let item = &world.tables.state[&service_key(&target())];
+    attribute(item, MEMORY).unwrap().unwrap()
 }
 
 fn revision(world: &Shared) -> String {
@@ -208,4 +224,38 @@ fn a_service_that_may_have_been_sent_is_sent_once_it_is_known_that_it_was_not() 
         .map(|n| n.detail_type.clone())
         .collect();
     assert_eq!(told, ["Rollout Waiting", "Rollout Started", "Rollout Succeeded"]);
+}
+
+#[test]
+fn an_older_revision_that_someone_deploys_is_noticed_by_its_event_and_by_the_sweep() {
+    for hears in [true, false] {
+        let (world, event) = pushed();
+        let before = world.borrow().services[&target()].primary().unwrap().definition.clone();
+        hear(&world, &event);
+        settle(&mut world.borrow_mut());
+        stage::pass(&world, SignedDuration::from_mins(1));
+        sweep(&world);
+        let quiet = sweep(&world);
+        assert!(
+            has(&quiet, "DescribeServices") && !has(&quiet, "DescribeTaskDefinition"),
+            "{quiet:?}"
+        );
+
+        world.borrow_mut().emitted.clear();
+        world.borrow_mut().deploy_by_hand(&target(), &before);
+        if hears {
+            let moved = world.borrow_mut().emitted.pop().unwrap();
+            hear(&world, &moved);
+        } else {
+            sweep(&world);
+        }
+        let memory = memory(&world);
+        assert!(
+            memory.proved.is_empty() && memory.quarantine[0].digest == digest(1),
+            "{memory:?}"
+        );
+        settle(&mut world.borrow_mut());
+        sweep(&world);
+        assert_eq!(revision(&world), "web:1");
+    }
 }

@@ -7,9 +7,11 @@
 //! call ([`apply`]).
 //! What waits for a running deployment is resumed by its ECS Deployment State Change, what waits for the scan of an image by
 //! its ECR Image Scan or Inspector2 Scan, and both by the [`sweep`], which also finds pushes that no event told, and rolls
-//! out the side container of `drain` when `apply --linger` asked for it.
+//! out the side container of `drain` when `apply --linger` asked for it. That someone else deployed a service ([`moved`]) is
+//! found by the event of that deployment, and by the sweep.
 
 pub mod apply;
+pub mod moved;
 pub mod neighbours;
 pub mod observe;
 pub mod registry;
@@ -35,6 +37,7 @@ use wharfinger_core::event::{DeploymentStateChange, Detail, Envelope, Event, Ima
 use wharfinger_core::ids::Target;
 use wharfinger_core::report::{Code, Decision, Outcome, Reason};
 
+use crate::moved::Proven;
 use crate::wishes::Stored;
 
 /// What this function needs of the world.
@@ -162,8 +165,18 @@ impl Delivery {
             tracing::debug!(target = %deployment.target, "not managed");
             return Ok(());
         };
+        let stored = Stored::read(cloud, &managed.target).await?;
+        let mut looks = !stored.is_quiet(attempt, &managed, cloud.now());
+        if !looks && let Some(proven) = Proven::of(managed.clone(), &stored.memory) {
+            let cluster = &managed.target.cluster;
+            looks = !moved::moved(cloud, cluster, vec![proven]).await?.is_empty();
+        }
+        if looks {
+            return self.converge(cloud, attempt, cause, managed).await.map(drop);
+        }
         let moved = format!("deployment {} moved", deployment.deployment_id);
-        self.resume(cloud, attempt, cause, managed, &moved).await
+        nothing_waits(cloud, cause, &managed, &moved);
+        Ok(())
     }
 
     /// The scan of an image ended: what waits for it goes on. Of an index it is the scan of one of its images, so the wish
@@ -183,33 +196,21 @@ impl Delivery {
         report(cloud, &found);
         let mut failed = None;
         for managed in found.targets.into_iter().filter(waits_for_scans) {
-            let moved = format!("the scan of {} ended", scan.name());
-            if let Err(fault) = self.resume(cloud, attempt, cause, managed, &moved).await {
+            let stored = Stored::read(cloud, &managed.target).await;
+            let told = match stored {
+                Ok(stored) if stored.is_quiet(attempt, &managed, cloud.now()) => {
+                    let moved = format!("the scan of {} ended", scan.name());
+                    nothing_waits(cloud, cause, &managed, &moved);
+                    continue;
+                }
+                Ok(_) => self.converge(cloud, attempt, cause, managed).await,
+                Err(fault) => Err(fault),
+            };
+            if let Err(fault) = told {
                 failed = Some(fault);
             }
         }
         failed.map_or(Ok(()), Err)
-    }
-
-    /// Something moved on which a rollout may wait.
-    async fn resume(
-        &self,
-        cloud: &impl Cloud,
-        attempt: &Attempt,
-        cause: &Cause,
-        managed: Managed,
-        moved: &str,
-    ) -> Result<(), Fault> {
-        if !Stored::read(cloud, &managed.target)
-            .await?
-            .is_quiet(attempt, &managed, cloud.now())
-        {
-            return self.converge(cloud, attempt, cause, managed).await.map(drop);
-        }
-        let message = format!("{moved}; no image waits for it");
-        let decision = Decision::<()>::without_calls(Outcome::Ignore, Reason::new(Code::NothingWaiting, message));
-        telemetry::undecided(NAME, &managed.target, None, cause, decision, cloud.now());
-        Ok(())
     }
 
     /// Converges on one target under its lease. What became of it; `None` when another invocation has the lease.
@@ -233,6 +234,13 @@ impl Delivery {
         });
         held.await
     }
+}
+
+/// Something moved on which a rollout may wait, and none does.
+fn nothing_waits(clock: &impl Clock, cause: &Cause, managed: &Managed, moved: &str) {
+    let message = format!("{moved}; no image waits for it");
+    let decision = Decision::<()>::without_calls(Outcome::Ignore, Reason::new(Code::NothingWaiting, message));
+    telemetry::undecided(NAME, &managed.target, None, cause, decision, clock.now());
 }
 
 /// Whether a rule of the target waits for scans.

@@ -1,5 +1,5 @@
-//! What the registry holds against what was rolled out: pushes that no event told, and what waits; and what
-//! `apply --linger` asked for.
+//! What the registry holds against what was rolled out: pushes that no event told, and what waits; what `apply --linger`
+//! asked for; and services that someone else deployed.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -15,6 +15,7 @@ use wharfinger_core::delivery::{Compiled, Memory, Repository, Wish, rule_key};
 use wharfinger_core::ids::Target;
 use wharfinger_core::report::Code;
 
+use crate::moved::{self, Proven};
 use crate::wishes::Stored;
 use crate::{ACTIVE, AT_ONCE, Attempt, Cloud, Delivery, NAME, neighbours};
 
@@ -55,12 +56,16 @@ pub async fn sweep(
         at: None,
     };
     let (mut listings, mut swept, mut busy, mut no_room) = (Listings::new(), 0, 0, false);
+    let mut proven = Vec::new();
     for managed in found.targets.into_iter().filter(concerns) {
         swept += 1;
         let name = managed.target.to_string();
         let result = match waits(cloud, attempt, &managed, &mut listings).await {
-            Ok(None) => Ok(()),
-            Ok(Some(memory)) => {
+            Ok((false, memory)) => {
+                proven.extend(Proven::of(managed, &memory));
+                Ok(())
+            }
+            Ok((true, memory)) => {
                 busy += 1;
                 if no_room && memory.waits_for_room() {
                     continue;
@@ -71,6 +76,19 @@ pub async fn sweep(
             Err(fault) => Err(fault),
         };
         pass.part(cloud, name, result);
+    }
+    for (cluster, proven) in moved::by_cluster(proven) {
+        match moved::moved(cloud, &cluster, proven).await {
+            Ok(moved) => {
+                for managed in moved {
+                    busy += 1;
+                    let name = managed.target.to_string();
+                    let told = function.converge(cloud, attempt, &cause, managed).await;
+                    pass.part(cloud, name, told.map(drop));
+                }
+            }
+            Err(fault) => pass.part(cloud, format!("the services of {cluster}"), Err(fault)),
+        }
     }
     if scope.target.is_some() {
         return pass.result();
@@ -156,13 +174,13 @@ pub(crate) fn concerns(managed: &Managed) -> bool {
     !stored.config.delivery.is_empty() || stored.linger_asked.is_some() || stored.back.is_some()
 }
 
-/// What is remembered of a target that has something to do, once its wishes were compared with the registry.
+/// Whether a target has something to do, and what is remembered of it, once its wishes were compared with the registry.
 async fn waits(
     cloud: &impl Cloud,
     attempt: &Attempt,
     managed: &Managed,
     listings: &mut Listings,
-) -> Result<Option<Memory>, Fault> {
+) -> Result<(bool, Memory), Fault> {
     let stored = Stored::read(cloud, &managed.target).await?;
     let mut news = false;
     for rule in &managed.stored.config.delivery {
@@ -191,7 +209,7 @@ async fn waits(
             news = true;
         }
     }
-    Ok((news || !stored.is_quiet(attempt, managed, cloud.now())).then_some(stored.memory))
+    Ok((news || !stored.is_quiet(attempt, managed, cloud.now()), stored.memory))
 }
 
 fn wish(repository: &str, image: &TaggedImage) -> Wish {

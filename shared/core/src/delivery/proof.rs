@@ -22,10 +22,11 @@ pub struct Proof {
 }
 
 impl Memory {
-    /// These images run. What was known to run keeps its time.
+    /// These images run. What was known to run keeps its time; the revision with it may be another by now.
     pub(super) fn prove(&mut self, wishes: &BTreeMap<String, Wish>, revision: &str, now: Timestamp) {
         for (key, wish) in wishes {
-            if self.proved.get(key).is_some_and(|p| p.wish.digest == wish.digest) {
+            if let Some(known) = self.proved.get_mut(key).filter(|p| p.wish.digest == wish.digest) {
+                revision.clone_into(&mut known.revision);
                 continue;
             }
             let proof = Proof {
