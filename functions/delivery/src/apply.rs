@@ -323,8 +323,8 @@ impl<C: Cloud> Rollouts<'_, C> {
     }
 }
 
-/// Whether the wishes are dealt with. What is not there yet may come, and is looked at again by the sweep; so is what waits
-/// while calls were made for something else: another rule, or the side container.
+/// Whether the wishes are dealt with. What is not there yet may come, and is looked at again by the sweep. A call deals with
+/// what it was made for, and that is seen by the next look: another rule, or the next image, may wait beside it.
 fn is_done(decision: &Decision<Action>) -> bool {
     let open = |code| {
         matches!(
@@ -332,7 +332,7 @@ fn is_done(decision: &Decision<Action>) -> bool {
             Code::ServiceNotFound | Code::TaskDefinitionNotFound | Code::NoMatchingContainer
         )
     };
-    decision.outcome != Outcome::Wait && !decision.reasons.iter().any(|r| open(r.code))
+    !matches!(decision.outcome, Outcome::Wait | Outcome::Act) && !decision.reasons.iter().any(|r| open(r.code))
 }
 
 /// Whether AWS refused a call, so that it has no effect; whether one had whose answer is lost is not known.
