@@ -134,7 +134,7 @@ impl Watch {
         Ok(())
     }
 
-    /// What a service runs as it is wanted is proved.
+    /// What a service runs as it is wanted is proved, unless it was taken back before.
     fn proves_what_it_has(&self, world: &World, plan: &Plan) -> Result<(), Violation> {
         let (target, Some(rule)) = (&plan.target, &plan.delivery) else {
             return Ok(());
@@ -146,7 +146,9 @@ impl Watch {
         };
         let proves = |p: &wharfinger_core::delivery::Proof| p.wish.digest == has;
         let wants = self.ships.wanted(world, rule).as_ref() == Some(&has);
-        if wants && !remembered(world, target).proved.values().any(proves) {
+        let memory = remembered(world, target);
+        let is_held = memory.quarantine.iter().any(|held| held.digest == has);
+        if wants && !is_held && !memory.proved.values().any(proves) {
             return Err(Violation::new(format!(
                 "{target} has {has}, as it is to, and has not proved it"
             )));
