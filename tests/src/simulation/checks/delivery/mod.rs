@@ -355,3 +355,9 @@ fn waits_for(code: Code) -> &'static str {
         _ => "waits: for something else",
     }
 }
+
+/// How long the service's own configuration makes a deployment wait.
+fn patience(world: &World, target: &Target) -> SignedDuration {
+    let own = world.services.get(target).map(|s| s.patience).unwrap_or_default();
+    own.try_into().unwrap_or_default()
+}

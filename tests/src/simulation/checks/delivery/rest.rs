@@ -1,12 +1,14 @@
 //! What must hold once the world is quiet.
 
+use jiff::Timestamp;
 use wharfinger_cloud::lease::service_key;
 use wharfinger_cloud::world::{Rollout, World};
 use wharfinger_core::delivery::Memory;
 use wharfinger_core::ids::{Digest, Target, TargetKind};
 
+use super::super::asked::later;
 use super::super::{Violation, Watch};
-use super::{Pushed, Ships, memory, pinned, short};
+use super::{Pushed, Ships, memory, patience, pinned, short, timeout};
 use crate::simulation::scenario::{DeliveryPlan, Plan, Scenario};
 
 /// The image that a rule wants of those that the registry has.
@@ -74,8 +76,13 @@ impl Ships {
         if wish.is_none_or(|wish| wish.digest != *wanted) {
             return Err(format!("nothing says why it has not {wanted}; it remembers {memory:?}"));
         }
+        // Someone else's, which does not come up, is waited for until its time is over.
+        let primary = world.services.get(target).and_then(|service| service.primary());
+        let is_young = |since: Timestamp| later(since, timeout(rule) + patience(world, target)) >= world.now;
+        let in_the_way = primary.is_some_and(|d| d.rollout == Rollout::InProgress && is_young(d.since));
         match self.gates(scenario, (target, rule), wanted, world.now) {
             Err(_) => Ok(()),
+            Ok(_) if in_the_way => Ok(()),
             Ok(_) => Err(format!("it waits though every gate is open to {wanted}: {waiting:?}")),
         }
     }

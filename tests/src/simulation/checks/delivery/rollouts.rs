@@ -10,7 +10,7 @@ use wharfinger_core::ids::{Digest, Target};
 
 use super::super::asked::back;
 use super::super::{LEARNS, Violation, Watch};
-use super::{Hold, INVOCATION, Sent, Ships, memory, pinned, short, timeout};
+use super::{Hold, INVOCATION, Sent, Ships, memory, patience, pinned, short, timeout};
 use crate::simulation::scenario::{DeliveryPlan, Scenario};
 use crate::simulation::tally::Tally;
 
@@ -119,12 +119,6 @@ impl Watch {
         self.ships.failed(world, target, &ended.definition);
         Ok(())
     }
-}
-
-/// How long the service's own configuration makes a deployment wait.
-fn patience(world: &World, target: &Target) -> SignedDuration {
-    let own = world.services.get(target).map(|s| s.patience).unwrap_or_default();
-    own.try_into().unwrap_or_default()
 }
 
 impl Ships {
