@@ -62,13 +62,20 @@ impl Ships {
         let Some(rule) = &plan.delivery else { return Ok(()) };
         let key = (target.clone(), wanted.clone());
         let memory = remembered(world, target);
-        let kept = memory.quarantined(wanted, &plan.approvals, world.now).is_some();
+        let kept = memory.quarantined(wanted, &plan.approvals, world.now);
+        // Someone may have deployed by hand, meanwhile, what another had asked us for.
+        let asked = |at: Timestamp| {
+            self.backs
+                .get(target)
+                .is_some_and(|backs| backs.iter().any(|asked| *asked <= at))
+        };
+        let kept = kept.is_some_and(|held| self.left.contains(&key) || asked(held.at));
         let done = memory.done.get(&rule.repository);
         let drifted = self.handed.contains_key(target) && done.is_some_and(|done| done.digest == *wanted);
         // A promoted image whose tag has moved on waits for what the tag names now.
         let mut tags = world.repositories.tags(&rule.repository);
         let tagged = tags.any(|(tag, digest, at)| digest == wanted && Pushed::new(rule, tag, at).is_some());
-        if !tagged || self.archived.contains(wanted) || drifted || kept && self.left.contains(&key) {
+        if !tagged || self.archived.contains(wanted) || drifted || kept {
             return Ok(());
         }
         let waiting = memory.waiting.as_ref();
