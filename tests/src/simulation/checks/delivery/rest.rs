@@ -87,7 +87,7 @@ impl Ships {
         let primary = world.services.get(target).and_then(|service| service.primary());
         let is_young = |since: Timestamp| later(since, timeout(rule) + patience(world, target)) >= world.now;
         let in_the_way = primary.is_some_and(|d| d.rollout == Rollout::InProgress && is_young(d.since));
-        match self.gates(scenario, (target, rule), wanted, world.now) {
+        match self.gates(scenario, (target, rule), wanted, (world.now, world.now)) {
             Err(_) => Ok(()),
             Ok(_) if in_the_way => Ok(()),
             Ok(_) => Err(format!("it waits though every gate is open to {wanted}: {waiting:?}")),

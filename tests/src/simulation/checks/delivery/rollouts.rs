@@ -9,7 +9,7 @@ use wharfinger_core::delivery::Intent;
 use wharfinger_core::ids::{Digest, Target};
 
 use super::super::asked::back;
-use super::super::{LEARNS, Violation, Watch};
+use super::super::{LEARNS, SKEW, Violation, Watch};
 use super::{Hold, INVOCATION, Sent, Ships, memory, patience, pinned, short, timeout};
 use crate::simulation::scenario::{DeliveryPlan, Scenario};
 use crate::simulation::tally::Tally;
@@ -173,7 +173,8 @@ impl Ships {
             return Err(format!("{pushed:?} is older than {before:?}"));
         }
         self.is_alone(world, step, rule)?;
-        self.gates(scenario, (step.target, rule), step.digest, world.now)
+        let within = (back(world.now, INVOCATION + SKEW), world.now);
+        self.gates(scenario, (step.target, rule), step.digest, within)
     }
 
     /// Nothing else is being deployed, unless it has taken too long.
