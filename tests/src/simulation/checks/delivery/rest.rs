@@ -8,7 +8,7 @@ use wharfinger_core::ids::{Digest, Target, TargetKind};
 
 use super::super::asked::later;
 use super::super::{Violation, Watch};
-use super::{Pushed, Ships, memory, patience, pinned, short, timeout};
+use super::{Pushed, Ships, memory, patience, pinned, short, tagged, timeout};
 use crate::simulation::scenario::{DeliveryPlan, Plan, Scenario};
 
 /// The image that a rule wants of those that the registry has.
@@ -115,7 +115,11 @@ impl Watch {
         {
             let better =
                 |has: &Digest| self.ships.rank(rule, has, world.now) > self.ships.rank(rule, &wanted, world.now);
-            if !(rule.gates.after.is_some() && digest.as_ref().is_some_and(better)) {
+            // Of a tag that someone deployed only the version is known.
+            let rank = self.ships.rank(rule, &wanted, world.now);
+            let newer = |tag: String| Pushed::new(rule, &tag, world.now).map(|p| p.version) > rank.map(|p| p.version);
+            let better = digest.as_ref().is_some_and(better) || tagged(world, &has).is_some_and(newer);
+            if !(rule.gates.after.is_some() && better) {
                 let explained = self.ships.is_explained(world, scenario, plan, &wanted);
                 explained.map_err(wrong)?;
             }
