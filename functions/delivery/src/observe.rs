@@ -61,7 +61,7 @@ pub async fn look(function: &Delivery, cloud: &impl Cloud, attempt: &Attempt, ma
     let is_at_rest = matches!(&facts.service, Known::Yes(Some(service)) if service.in_progress().is_none());
     let family = facts
         .family_name()
-        .filter(|_| facts.takes_newest() || is_at_rest && stored.has_no_news());
+        .filter(|_| facts.takes_newest() || is_at_rest && !stored.begins());
     let (definition, latest, back_to, sent_to) = tokio::join!(
         described(facts.base_name()),
         described(family),

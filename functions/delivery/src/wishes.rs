@@ -95,13 +95,17 @@ impl Stored {
     /// Whether every wish was dealt with and no rollout is unfinished.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        !self.memory.is_under_way() && self.has_no_news()
+        !self.memory.is_under_way() && !self.has_news()
     }
 
-    /// Whether no image waits to be dealt with.
+    /// Whether an image waits to be dealt with, and nothing has begun for it: the next look may.
     #[must_use]
-    pub fn has_no_news(&self) -> bool {
-        self.revisions.values().all(|(_, settled)| *settled)
+    pub fn begins(&self) -> bool {
+        !self.memory.is_under_way() && self.has_news()
+    }
+
+    fn has_news(&self) -> bool {
+        self.revisions.values().any(|(_, settled)| !settled)
     }
 
     /// Whether the target asks for nothing: its wishes were dealt with, so was what people asked of it and agreed to, and

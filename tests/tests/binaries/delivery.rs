@@ -65,6 +65,7 @@ fn a_push_is_rolled_out_by_its_digest_once() {
     expect![[r#"
         Query
         Query
+        DescribeImages
         UpdateItem
         UpdateItem
         DescribeServices Query
@@ -79,7 +80,6 @@ fn a_push_is_rolled_out_by_its_digest_once() {
         UpdateService
         PutEvents PutItem
         Query
-        UpdateItem
         UpdateItem
         UpdateItem"#]]
     .assert_eq(&in_turn(&pushed).join("\n"));

@@ -301,7 +301,7 @@ impl<'a> Look<'a> {
                     let outcome = match held {
                         // The way back from it failed, or someone deployed it: it runs, and proves nothing.
                         Some(_) => Outcome::Ignore,
-                        None => self.comes_up(BTreeMap::from([(key, wish)])),
+                        None => self.comes_up(&BTreeMap::from([(key, wish)])),
                     };
                     self.others.push((outcome, reason));
                     self.others.extend(held);
@@ -315,13 +315,13 @@ impl<'a> Look<'a> {
     }
 
     /// What the target has is proved once its tasks run: others may wait for that.
-    fn comes_up(&mut self, wishes: BTreeMap<String, Wish>) -> Outcome {
+    fn comes_up(&mut self, wishes: &BTreeMap<String, Wish>) -> Outcome {
         let watched = self.memory.watched.as_ref();
         let is_ended = watched.is_some_and(|watched| watched.ending.is_some());
         if self.base.is_at_rest() && !is_ended {
-            self.memory.prove(&wishes, self.base.arn, self.now);
+            self.memory.prove(wishes, self.base.arn, self.now);
         }
-        if self.memory.has_proved(&wishes) {
+        if self.memory.has_proved(wishes) {
             Outcome::Ignore
         } else {
             Outcome::Wait

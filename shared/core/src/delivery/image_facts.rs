@@ -72,7 +72,8 @@ impl ImageFacts {
         }
         if !self.state.tags.contains(&wish.tag) {
             let message = format!("{name}: the tag names another image by now, whose push is the one that counts");
-            return Some((Outcome::Stale, Reason::new(Code::Superseded, message)));
+            // Until that is heard of, the tag may also be moved back, and the event of that be lost.
+            return Some((Outcome::Wait, Reason::new(Code::Superseded, message)));
         }
         let definition = answer.get("taskDefinition")?.as_object()?;
         let reason = runs_on(definition, &name, self.manifest.as_ref()?).err()?;
