@@ -86,6 +86,8 @@ impl PolicyError {
     }
 }
 
+mod whole;
+
 /// A policy that is ready to be asked.
 #[derive(Debug, Clone)]
 pub struct Compiled {
@@ -177,6 +179,25 @@ impl Compiled {
             }
         };
         Ok(Selected(rank))
+    }
+
+    /// Why no tag at all is wanted, where that is known: what is compared cannot be what `order` says.
+    #[must_use]
+    pub fn wants_nothing(&self) -> Option<String> {
+        let (Wanted::Regex(regex), Some(order), None) = (&self.wanted, self.order, &self.extract) else {
+            return None;
+        };
+        let what = match order {
+            Order::Numeric => "number",
+            Order::Semver => "version like 1.2.3",
+            Order::Alphabetical => return None,
+        };
+        (!whole::may_be(regex.as_str(), order)).then(|| {
+            format!(
+                "no tag is wanted: without `extract` the whole tag is compared, and none that `{regex}` matches is a \
+                 {what}; write what of it is compared, like `extract: $1` for the expression's first group"
+            )
+        })
     }
 
     /// Whether a push takes the place of the wish that is known.

@@ -374,6 +374,10 @@ fn tag_policies() {
             rule(json!({ "regex": "^v(.*)$", "extract": "$2" })),
             rule(json!({ "exact": "-x" })),
             rule(json!({ "exact": "x", "order": "semver" })),
+            rule(json!({ "regex": "^release-([0-9]+)$", "order": "numeric" })),
+            rule(json!({ "regex": "^release-([0-9]+)$", "order": "numeric", "extract": "$1" })),
+            rule(json!({ "regex": "^web-.*$", "order": "semver" })),
+            rule(json!({ "regex": "^web-.*$", "order": "alphabetical" })),
         ]),
         expect![[r#"
             Error services.prod/web.delivery[1].tags: no tags are named: write one of `exact`, `glob`, `regex`, `semver`
@@ -384,6 +388,8 @@ fn tag_policies() {
             Error services.prod/web.delivery[6].tags.extract: `$2` names the group `2`, which `^v(.*)$` has not: it has 0, 1
             Error services.prod/web.delivery[7].tags.exact: `-x` cannot be a tag: a tag has up to 128 letters, digits, `_`, `.` and `-`, and begins with neither `.` nor `-`
             Error services.prod/web.delivery[8].tags.order: `order` has no meaning with `exact`: the latest push wins; use `regex` with `order` for another order
+            Warning services.prod/web.delivery[9].tags.order: no tag is wanted: without `extract` the whole tag is compared, and none that `^release-([0-9]+)$` matches is a number; write what of it is compared, like `extract: $1` for the expression's first group
+            Warning services.prod/web.delivery[11].tags.order: no tag is wanted: without `extract` the whole tag is compared, and none that `^web-.*$` matches is a version like 1.2.3; write what of it is compared, like `extract: $1` for the expression's first group
         "#]],
     );
 }
