@@ -124,14 +124,16 @@ impl Row {
         .filter_map(|(domain, decision)| Some((domain, decision?)))
     }
 
-    /// Whether there is something to tell: a pause, an override, what waits, is not finished or has failed.
+    /// Whether there is something to tell: a pause, an override, what waits, is not finished, has failed or cannot go on.
     pub(super) fn is_notable(&self) -> bool {
         let open = |of: &Scaling| of.unfinished.is_some();
         !self.holds.is_idle()
             || self.scaling.as_ref().is_some_and(open)
             || self.delivery.as_ref().is_some_and(Delivery::is_notable)
             || self.capacity.as_ref().is_some_and(|of| of.state().is_some())
-            || self.decisions().any(|(_, decided)| decided.is_open())
+            || self
+                .decisions()
+                .any(|(_, decided)| decided.is_open() || decided.stuck().is_some())
     }
 
     /// Whether the lines of a domain tell already what a reason of its last decision says.
@@ -156,6 +158,12 @@ impl Decided {
     /// Whether it waits for something, or could not be used.
     pub(super) fn is_open(&self) -> bool {
         matches!(self.outcome, Outcome::Wait | Outcome::Rejected)
+    }
+
+    /// The first of what does not go on before a person does something.
+    pub(super) fn stuck(&self) -> Option<Code> {
+        let mut codes = self.reasons.iter().map(|reason| reason.code);
+        codes.find(|code| code.needs_someone())
     }
 }
 

@@ -298,6 +298,53 @@ async fn a_rollout_that_failed_is_told_with_what_was_proved_before() {
 }
 
 #[tokio::test]
+async fn what_does_not_go_on_by_itself_is_told_with_its_reason() {
+    let check = async |domain: &str, code: Code, state: &str| {
+        let table = applied(SHOP).await;
+        record(&table, 60, domain, Outcome::Ignore, code).await;
+        let report = read(&table, None).await.unwrap().unwrap();
+        let text = printed(&report);
+        let told = if state == "fine" {
+            String::new()
+        } else {
+            format!("    {domain}: ignore at 1970-01-01T00:01:00Z\n        {code}: last\n")
+        };
+        assert!(
+            text.contains(&format!("  {state}\n")) && text.contains(&told),
+            "{code}: {text}"
+        );
+        // The other reason of the decision asks for nobody.
+        assert!(!text.contains("AlarmNotActive"), "{text}");
+        let web = report.targets.iter().find(|row| row.target == "prod/web").unwrap();
+        assert_eq!(web.is_notable(), state != "fine", "{code}");
+    };
+    check("delivery", Code::RolledBack, "in quarantine").await;
+    check("delivery", Code::Drifted, "deployed over").await;
+    check("delivery", Code::NoMatchingContainer, "cannot go on").await;
+    check("delivery", Code::ServiceNotFound, "cannot go on").await;
+    check("delivery", Code::TaskDefinitionNotFound, "cannot go on").await;
+    check("scaling", Code::ManagedByApplicationAutoScaling, "cannot go on").await;
+    check("delivery", Code::AlreadyDeployed, "fine").await;
+}
+
+#[tokio::test]
+async fn a_rule_that_cannot_go_on_is_told_beside_one_that_waits() {
+    let table = applied(SHOP).await;
+    let waiting = json!({
+        "wishes": { "shop/web": wish() }, "codes": ["Baking"], "why": ["it bakes"], "since": "1970-01-01T00:00:10Z",
+    });
+    remember(&table, "delivery", &json!({ "waiting": waiting })).await;
+    record(&table, 60, "delivery", Outcome::Wait, Code::NoMatchingContainer).await;
+    let text = printed(&read(&table, None).await.unwrap().unwrap());
+    assert!(
+        text.contains(
+            "        it bakes\n    delivery: wait at 1970-01-01T00:01:00Z\n        NoMatchingContainer: last\n"
+        ),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn of_many_targets_only_those_with_something_to_tell_are_shown() {
     let services: Vec<_> = (0..=MANY)
         .map(|i| format!("  prod/s{i}: {{ scaling: {{ min: 1, max: 2 }} }}\n"))

@@ -336,6 +336,30 @@ codes! {
     NotOnSpot,
 }
 
+impl Code {
+    /// Whether what it is said of does not go on before a person does something.
+    #[must_use]
+    pub const fn needs_someone(self) -> bool {
+        matches!(
+            self,
+            Self::ConfigMalformed
+                | Self::ServiceNotFound
+                | Self::AlarmNotFound
+                | Self::QueueNotFound
+                | Self::ManagedByApplicationAutoScaling
+                | Self::UnsupportedController
+                | Self::NoMatchingContainer
+                | Self::TaskDefinitionNotFound
+                | Self::NotAnImage
+                | Self::ImageUnavailable
+                | Self::PlatformMismatch
+                | Self::RolledBack
+                | Self::RevisionDiffers
+                | Self::Drifted
+        )
+    }
+}
+
 impl std::fmt::Display for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())

@@ -364,7 +364,11 @@ fn no_container(wanted: &Wanted<'_>, base: &Base<'_>) -> Reason {
     };
     Reason::new(
         Code::NoMatchingContainer,
-        format!("{} {which}: it has {}", base.short(), has.join(", ")),
+        format!(
+            "{} {which}: it has {}; name one of them as the rule's `container`",
+            base.short(),
+            has.join(", ")
+        ),
     )
 }
 
