@@ -12,7 +12,7 @@ use wharfinger_core::ids::{Digest, Target};
 use wharfinger_core::report::{Code, Reason};
 
 use crate::args::Global;
-use crate::document::nearest;
+use crate::document::there_is;
 use crate::input;
 use crate::output::{BOLD, DIM, GREEN, Show, Verdict, show};
 
@@ -106,9 +106,7 @@ fn rules_of(document: &Document, args: &Args) -> anyhow::Result<Vec<Delivery>> {
     let found = [document.find(target), document.find(&family)];
     if found.iter().all(Option::is_none) {
         let names = document.services.keys().chain(document.tasks.keys());
-        let known: Vec<_> = names.map(String::as_str).collect();
-        let near = nearest(&target.to_string(), &known);
-        let hint = near.map_or_else(String::new, |near| format!(" (there is {near})"));
+        let hint = there_is(&target.to_string(), names);
         bail!("{file} has no target {target}{hint}");
     }
     let rules: Vec<_> = found.into_iter().flatten().flat_map(|config| config.delivery).collect();

@@ -13,7 +13,7 @@ use super::Config;
 use super::capacity::Explained;
 use super::decide::{Call, Context};
 use super::endpoints::both;
-use crate::document::nearest;
+use crate::document::there_is;
 use crate::facts::is_read;
 use crate::output::{BOLD, DIM, GREEN, RED, Show, YELLOW};
 
@@ -270,10 +270,8 @@ impl Config {
         let message = match named {
             Named::Target(target) => {
                 let of_kind = self.targets.iter().filter(|managed| managed.target.kind == target.kind);
-                let known: Vec<_> = of_kind.map(|managed| managed.target.to_string()).collect();
-                let known: Vec<_> = known.iter().map(String::as_str).collect();
-                let near = nearest(&target.to_string(), &known);
-                let hint = near.map_or_else(String::new, |near| format!(" (there is {near})"));
+                let known = of_kind.map(|managed| managed.target.to_string());
+                let hint = there_is(&target.to_string(), known);
                 format!("{target} is not in {name}{hint}: nothing is done for it")
             }
             Named::Alarm(alarm) => format!("no rule in {name} has the alarm `{alarm}`: nothing is done for it"),

@@ -12,9 +12,10 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use serde_json::Value;
+use wharfinger_core::config::Entry;
 use wharfinger_core::delivery::Wish;
 use wharfinger_core::event::{AlarmStateChange, TaskStateChange, time_from_json};
-use wharfinger_core::ids::{Digest, Target, TaskArn, TaskDefinitionRef};
+use wharfinger_core::ids::{Digest, Target, TargetKind, TaskArn, TaskDefinitionRef};
 use wharfinger_core::known::Known;
 use wharfinger_core::scaling::backtest::AlarmDefinition;
 use wharfinger_core::service::{Attached, ServiceFacts};
@@ -278,6 +279,24 @@ impl Answers {
             .filter(fits)
             .max_by_key(|answer| arn(answer).as_deref().and_then(revision));
         latest.map_or(Known::No, |answer| Known::Yes(Some(answer.clone())))
+    }
+
+    /// The answer of `DescribeTaskDefinition` for what a service or family runs; `None` when it is not known, or not there.
+    pub(crate) fn runs(&self, entry: &Entry) -> anyhow::Result<Option<Value>> {
+        let Ok(target) = Target::parse(entry.kind, &entry.name) else {
+            return Ok(None);
+        };
+        let name = match target.kind {
+            TargetKind::Service => match self.service(&target)? {
+                Known::Yes(Some(service)) => service.task_definition,
+                Known::Yes(None) | Known::No => return Ok(None),
+            },
+            TargetKind::Task | TargetKind::Cluster => target.name,
+        };
+        Ok(match self.task_definition(&name) {
+            Known::Yes(answer) => answer,
+            Known::No => None,
+        })
     }
 
     /// The tagged images of `DescribeImages` in a repository, one per tag.

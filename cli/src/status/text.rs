@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use wharfinger_core::report::{Code, Reason};
+use wharfinger_core::report::{Code, Reason, counted};
 use wharfinger_core::scaling::Change;
 
 use super::Report;
@@ -56,7 +56,8 @@ impl Show for Report {
             (_, 0) => Ok(()),
             (_, others) => writeln!(
                 out,
-                "{DIM}and {others} target(s) of which there is nothing to tell{DIM:#}"
+                "{DIM}and {} of which there is nothing to tell{DIM:#}",
+                counted(others, "target")
             ),
         }
     }

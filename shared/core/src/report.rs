@@ -366,6 +366,13 @@ impl std::fmt::Display for Code {
     }
 }
 
+/// So many of something, in words: `1 call`, `2 calls`.
+pub fn counted(number: impl std::fmt::Display, what: &str) -> String {
+    let number = number.to_string();
+    let more = if number == "1" { "" } else { "s" };
+    format!("{number} {what}{more}")
+}
+
 /// A code, and a sentence with the names and numbers of this case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
@@ -424,7 +431,11 @@ impl<A: Effect> Decision<A> {
             .drain(..)
             .map(|action| format!("{} {}", action.call(), action.input()))
             .collect();
-        let message = format!("dry run, {} call(s) not made: {}", calls.len(), calls.join("; "));
+        let message = format!(
+            "dry run, {} not made: {}",
+            counted(calls.len(), "call"),
+            calls.join("; ")
+        );
         self.reasons.insert(0, Reason::new(Code::DryRun, message));
         self.outcome = Outcome::Ignore;
         self

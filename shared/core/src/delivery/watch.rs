@@ -25,7 +25,7 @@ use super::{Back, Memory, Wish};
 use crate::capacity::crash::{Stops, sentence};
 use crate::config::is_default;
 use crate::ids::{Digest, Target, same_revision};
-use crate::report::Code;
+use crate::report::{Code, counted};
 use crate::service::{DeploymentFacts, ServiceFacts};
 
 /// For how long `DescribeServices` may not show yet what `UpdateService` did (ECS API reference, `RunTask`: "the Amazon ECS
@@ -138,11 +138,11 @@ impl Watched {
             return Course::Running(format!("no deployment of {} is shown yet", short(&self.to)));
         };
         let running = format!(
-            "deployment {} of {}: {} of {} tasks run",
+            "deployment {} of {} runs {} of {}",
             primary.id,
             short(&self.to),
             service.running_count,
-            service.desired_count
+            counted(service.desired_count, "task")
         );
         let enough = service.running_count >= service.desired_count;
         let through = match primary.rollout_state.as_deref() {
