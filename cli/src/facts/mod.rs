@@ -214,13 +214,18 @@ impl Answers {
 
     /// Where ECS itself registers the tasks of a service; nothing when no answer tells of it.
     pub(crate) fn attached(&self, target: &Target) -> Option<Attached> {
+        let service = self.living(target)?;
+        Some(Attached::parse(service.value))
+    }
+
+    /// A service of `DescribeServices` that is not deleted.
+    fn living(&self, target: &Target) -> Option<Element<'_>> {
         let is_it = |service: &Element<'_>| {
             let arn = service.text("serviceArn");
             service.text("status") != Some("INACTIVE")
                 && arn.is_some_and(|arn| Target::from_service_arn(arn).is_ok_and(|found| found == *target))
         };
-        let mut services = self.elements("DescribeServices", "services").filter(is_it);
-        services.next().map(|service| Attached::parse(service.value))
+        self.elements("DescribeServices", "services").find(is_it)
     }
 
     /// An alarm of `DescribeAlarms`, metric or composite; `None` when no answer tells of it.
@@ -282,21 +287,16 @@ impl Answers {
     }
 
     /// The answer of `DescribeTaskDefinition` for what a service or family runs; `None` when it is not known, or not there.
-    pub(crate) fn runs(&self, entry: &Entry) -> anyhow::Result<Option<Value>> {
-        let Ok(target) = Target::parse(entry.kind, &entry.name) else {
-            return Ok(None);
-        };
+    pub(crate) fn runs(&self, entry: &Entry) -> Option<Value> {
+        let target = Target::parse(entry.kind, &entry.name).ok()?;
         let name = match target.kind {
-            TargetKind::Service => match self.service(&target)? {
-                Known::Yes(Some(service)) => service.task_definition,
-                Known::Yes(None) | Known::No => return Ok(None),
-            },
+            TargetKind::Service => self.living(&target)?.text("taskDefinition")?.to_owned(),
             TargetKind::Task | TargetKind::Cluster => target.name,
         };
-        Ok(match self.task_definition(&name) {
+        match self.task_definition(&name) {
             Known::Yes(answer) => answer,
             Known::No => None,
-        })
+        }
     }
 
     /// The tagged images of `DescribeImages` in a repository, one per tag.
