@@ -245,7 +245,7 @@ impl Rollout {
     }
 
     fn told(&self) -> String {
-        let revision = self.revision.as_deref().unwrap_or("no revision yet");
+        let revision = self.revision.as_deref().map_or("no revision yet", short);
         format!("{} at {}, {revision}", self.images.join(", "), self.at)
     }
 }

@@ -165,7 +165,7 @@ fn unknown(facts: &Facts, wanted: &[Wanted<'_>], missing: Vec<&'static str>) -> 
             format!("; `base: latest` asks for the newest revision of `{family}`")
         });
     let message = format!(
-        "{} wants {}; what it has is not known: {}{newest}",
+        "{} wants {}; what it runs is not known, which these tell: {}{newest}",
         facts.target,
         images.join(", "),
         missing.join(", ")

@@ -281,16 +281,17 @@ impl Compiled {
     }
 
     fn ranked(&self, tag: &str, text: &str) -> Result<Rank, String> {
+        let what = || named(tag, text);
         match self.order {
             None => Ok(Rank::Any),
             Some(Order::Alphabetical) => Ok(Rank::Text(text.into())),
             Some(Order::Numeric) => text
                 .parse()
                 .map(Rank::Number)
-                .map_err(|()| format!("`{text}`, of tag `{tag}`, is not a number")),
+                .map_err(|()| format!("{} is not a number", what())),
             Some(Order::Semver) => version(text)
                 .map(Rank::Version)
-                .ok_or_else(|| format!("`{text}`, of tag `{tag}`, is not a version like 1.2.3")),
+                .ok_or_else(|| format!("{} is not a version like 1.2.3", what())),
         }
     }
 
@@ -378,12 +379,17 @@ fn expression(key: &'static str, text: &str) -> Result<Regex, PolicyError> {
     })
 }
 
-fn in_range(tag: &str, text: &str, range: &Range) -> Result<Rank, String> {
-    let what = if tag == text {
+/// What of a tag is looked at, in words.
+fn named(tag: &str, text: &str) -> String {
+    if tag == text {
         format!("tag `{tag}`")
     } else {
         format!("`{text}`, of tag `{tag}`,")
-    };
+    }
+}
+
+fn in_range(tag: &str, text: &str, range: &Range) -> Result<Rank, String> {
+    let what = named(tag, text);
     match version(text) {
         None => Err(format!("{what} is not a version like 1.2.3")),
         Some(version) if range.contains(&version) => Ok(Rank::Version(version)),

@@ -138,11 +138,11 @@ impl Watched {
             return Course::Running(format!("no deployment of {} is shown yet", short(&self.to)));
         };
         let running = format!(
-            "deployment {} of {} runs {} of {}",
+            "deployment {} of {}: {} running, {} wanted",
             primary.id,
             short(&self.to),
-            service.running_count,
-            counted(service.desired_count, "task")
+            counted(service.running_count, "task"),
+            service.desired_count
         );
         let enough = service.running_count >= service.desired_count;
         let through = match primary.rollout_state.as_deref() {
@@ -162,7 +162,7 @@ impl Watched {
         // What ECS calls through stays: tasks may be missing since the count was raised just now.
         if !through && age > patience {
             let why = format!(
-                "{running} after {} s, longer than `rollback.timeout` lets it",
+                "{running}, after {} s, longer than `rollback.timeout` lets it",
                 age.as_secs()
             );
             return Course::Stuck(Code::DeploymentTimedOut, why);
