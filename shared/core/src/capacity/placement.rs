@@ -195,10 +195,7 @@ fn raise(facts: &Facts<'_>, memory: &mut Memory, now: Timestamp) -> Result<Decis
     let from = group.desired_capacity;
     let to = from.saturating_add(rule.add.get()).min(most);
     if to <= from {
-        let message = format!(
-            "{lacking}: {name} has {}, and may have {most}",
-            counted(from, "instance")
-        );
+        let message = format!("{lacking}: {name} has {from} of {}", counted(most, "instance"));
         return Err(ignore(Code::AlreadyAtMaxCapacity, message));
     }
     memory.intent = Some(Raise {

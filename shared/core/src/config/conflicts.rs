@@ -38,7 +38,7 @@ pub fn without_containers(entry: &Entry, answer: &Value) -> Vec<Problem> {
     let Ok(containers) = containers(answer) else {
         return found;
     };
-    let names: Vec<_> = containers.iter().map(|c| format!("`{}`", c.name)).collect();
+    let has: Vec<_> = containers.iter().map(|c| format!("`{}`", c.name)).collect();
     let discovery = config.discovery.iter().map(|one| one.container.as_ref());
     let balancing = config.balancing.iter().map(|one| one.container.as_ref());
     let named = (discovery.enumerate().map(|(i, name)| ("discovery", i, name)))
@@ -50,7 +50,7 @@ pub fn without_containers(entry: &Entry, answer: &Value) -> Vec<Problem> {
         let message = format!(
             "the task definition of {} has no container `{name}`: it has {}",
             entry.name,
-            names.join(", ")
+            has.join(", ")
         );
         found.push(Problem::warning(entry.path.at(key).at(i).at("container"), message));
     }
