@@ -14,7 +14,7 @@ use wharfinger_core::config::holds::Holds;
 use wharfinger_core::config::stored::{EVERY_DOMAIN, Override, StoredCluster, StoredTarget};
 use wharfinger_core::ids::{Target, TargetKind};
 
-use crate::document::nearest;
+use crate::document::there_is;
 use crate::output::{GREEN, Show, note};
 use crate::table;
 
@@ -141,9 +141,7 @@ pub(crate) fn is_configured(current: &Current, target: &Target) -> bool {
 
 /// There is no such target among these.
 pub(crate) fn unknown(names: &[String], target: &Target) -> String {
-    let known: Vec<_> = names.iter().map(String::as_str).collect();
-    let near = nearest(&target.to_string(), &known);
-    let hint = near.map_or_else(String::new, |near| format!(" (there is {near})"));
+    let hint = there_is(&target.to_string(), names);
     format!("{target} is not configured{hint}: `wharfinger export` prints what is")
 }
 

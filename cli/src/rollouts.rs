@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use wharfinger_cloud::lease::service_key;
 use wharfinger_cloud::table::{Item, Key, Malformed, Table, TableName, attribute};
+use wharfinger_core::config::asked::Approved;
 use wharfinger_core::delivery::{Memory, Wish};
-use wharfinger_core::ids::Target;
+use wharfinger_core::ids::{Digest, Target};
 
 use crate::output::warning;
 
@@ -28,13 +29,49 @@ impl Rollouts {
     /// Reads it: one Query. What cannot be read is told, and counts as nothing.
     pub(crate) async fn read(table: &impl Table, target: &Target) -> anyhow::Result<Self> {
         let items = table.query(TableName::State, &target.key()).await;
-        let mut read = Self::default();
-        for item in items.with_context(|| format!("the state of {target} cannot be read"))? {
-            if let Err(malformed) = read.take(target, &item) {
-                warning(malformed);
-            }
+        let items = items.with_context(|| format!("the state of {target} cannot be read"))?;
+        let (read, malformed) = Self::of(target, &items);
+        for malformed in malformed {
+            warning(malformed);
         }
         Ok(read)
+    }
+
+    /// The same of the items of a target, and those of them that cannot be read.
+    pub(crate) fn of(target: &Target, items: &[Item]) -> (Self, Vec<Malformed>) {
+        let mut read = Self::default();
+        let malformed = items.iter().filter_map(|item| read.take(target, item).err()).collect();
+        (read, malformed)
+    }
+
+    /// Of what people agreed to, that on which a rollout may still begin: a rule wants the image, or it was in quarantine
+    /// before; and it was not brought out since.
+    pub(crate) fn unspent(&self, approvals: &[Approved]) -> Vec<Approved> {
+        approvals
+            .iter()
+            .filter(|agreed| self.is_unspent(agreed))
+            .cloned()
+            .collect()
+    }
+
+    fn is_unspent(&self, agreed: &Approved) -> bool {
+        let memory = &self.memory;
+        let is_it = |digest: &Digest| *digest == agreed.digest;
+        let waiting = memory.waiting.iter().flat_map(|waiting| waiting.wishes.values());
+        let begun = memory.intent.iter().flat_map(|intent| intent.wishes.values());
+        let mut wanted = self.wishes.values().chain(waiting).chain(begun);
+        let mut kept = memory.quarantine.iter();
+        let open = wanted.any(|wish| is_it(&wish.digest)) || kept.any(|q| is_it(&q.digest) && q.at < agreed.at);
+        let runs = memory.proved.values().any(|proof| is_it(&proof.wish.digest));
+        let out = memory
+            .done
+            .values()
+            .any(|done| is_it(&done.digest) && done.at >= agreed.at);
+        let was_out = memory.past.iter().filter(|past| past.at >= agreed.at).any(|past| {
+            let mut images = past.changes.iter();
+            images.any(|change| change.to.ends_with(agreed.digest.as_str()))
+        });
+        open && !runs && !out && !was_out
     }
 
     fn take(&mut self, target: &Target, item: &Item) -> Result<(), Malformed> {

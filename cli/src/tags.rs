@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use anyhow::bail;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use wharfinger_core::config::{Delivery, Document};
-use wharfinger_core::delivery::{Compiled, Wish, is_referrer_tag};
+use wharfinger_core::config::{Approval, Delivery, Document};
+use wharfinger_core::delivery::{Compiled, PolicyError, Wish, is_referrer_tag, is_tag};
 use wharfinger_core::ids::{Digest, Target};
 use wharfinger_core::report::{Code, Reason};
 
 use crate::args::Global;
-use crate::document::nearest;
+use crate::document::there_is;
 use crate::input;
 use crate::output::{BOLD, DIM, GREEN, Show, Verdict, show};
 
@@ -88,7 +88,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
         rules.push(Named {
             repository: rule.repository.clone(),
             container: rule.container.clone(),
-            chosen: choose(&Compiled::new(&rule.tags)?, &args.tags)?,
+            chosen: choose(&rule, &args.tags)?,
         });
     }
     let answer = match <[Named; 1]>::try_from(rules) {
@@ -106,9 +106,7 @@ fn rules_of(document: &Document, args: &Args) -> anyhow::Result<Vec<Delivery>> {
     let found = [document.find(target), document.find(&family)];
     if found.iter().all(Option::is_none) {
         let names = document.services.keys().chain(document.tasks.keys());
-        let known: Vec<_> = names.map(String::as_str).collect();
-        let near = nearest(&target.to_string(), &known);
-        let hint = near.map_or_else(String::new, |near| format!(" (there is {near})"));
+        let hint = there_is(&target.to_string(), names);
         bail!("{file} has no target {target}{hint}");
     }
     let rules: Vec<_> = found.into_iter().flatten().flat_map(|config| config.delivery).collect();
@@ -134,8 +132,9 @@ fn rules_of(document: &Document, args: &Args) -> anyhow::Result<Vec<Delivery>> {
     Ok(chosen)
 }
 
-/// What a policy makes of tags that were pushed one after the other.
-fn choose(policy: &Compiled, tags: &[String]) -> anyhow::Result<Chosen> {
+/// What a rule makes of tags that were pushed one after the other.
+fn choose(rule: &Delivery, tags: &[String]) -> anyhow::Result<Chosen> {
+    let policy = &Compiled::new(&rule.tags)?;
     let digest: Digest = format!("sha256:{}", "0".repeat(64)).parse()?;
     let push = |(second, tag): (i64, &String)| Wish {
         repository: String::new(),
@@ -148,13 +147,29 @@ fn choose(policy: &Compiled, tags: &[String]) -> anyhow::Result<Chosen> {
     let winner = policy.best(images);
     Ok(Chosen {
         winner: winner.map(|winner| winner.tag.clone()),
-        tags: pushes.iter().map(|push| judge(policy, push, winner)).collect(),
+        tags: pushes
+            .iter()
+            .map(|push| judge(policy, push, winner, has_gates(rule)))
+            .collect(),
     })
 }
 
-fn judge(policy: &Compiled, push: &Wish, winner: Option<&Wish>) -> Judged {
+/// Whether something may have to come before a rollout.
+fn has_gates(rule: &Delivery) -> bool {
+    rule.approval == Approval::Required
+        || rule.after.is_some()
+        || rule.waves.is_some()
+        || rule.mature.is_some()
+        || rule.windows.is_some()
+        || rule.scan.is_some()
+}
+
+fn judge(policy: &Compiled, push: &Wish, winner: Option<&Wish>, gated: bool) -> Judged {
     let tag = &push.tag;
-    let (selected, reason) = if is_referrer_tag(tag) {
+    let (selected, reason) = if !is_tag(tag) {
+        let message = PolicyError::Tag(tag.clone()).to_string();
+        (false, Reason::new(Code::TagNotWanted, message))
+    } else if is_referrer_tag(tag) {
         let message = format!("`{tag}` is the tag of a signature or attestation of another image");
         (false, Reason::new(Code::NotAnImage, message))
     } else {
@@ -167,13 +182,18 @@ fn judge(policy: &Compiled, push: &Wish, winner: Option<&Wish>) -> Judged {
                 } else {
                     "which was pushed later"
                 };
-                let message = format!("`{tag}` loses to `{}`, {why}", winner.tag);
+                let message = if winner.tag == *tag {
+                    format!("this push of `{tag}` loses to the one that came later")
+                } else {
+                    format!("`{tag}` loses to `{}`, {why}", winner.tag)
+                };
                 (true, Reason::new(Code::Superseded, message))
             }
-            (Ok(_), _) => (
-                true,
-                Reason::new(Code::RolloutStarts, format!("`{tag}` would be deployed")),
-            ),
+            (Ok(_), _) => {
+                let once = if gated { ", once the rule's gates are open" } else { "" };
+                let message = format!("`{tag}` would be deployed{once}");
+                (true, Reason::new(Code::RolloutStarts, message))
+            }
         }
     };
     Judged {

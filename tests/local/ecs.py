@@ -89,7 +89,17 @@ class Driver:
 
     def push_image(self, repository: str, tag: str, content: str = "") -> str:
         """Push an image whose manifest depends on `content` (or the tag); answers its digest."""
-        manifest = _manifest(repository, content or tag)
+        return self._put_image(repository, tag, _manifest(repository, content or tag))
+
+    def tag_image(self, repository: str, tag: str, other: str) -> str:
+        """Let another tag name the image of `tag`, wherever it was before; answers its digest."""
+        found = self.ecr.batch_get_image(
+            repositoryName=repository, imageIds=[{"imageTag": tag}])["images"]
+        if not found:
+            raise LookupError(f"{repository} has no image with the tag {tag}")
+        return self._put_image(repository, other, found[0]["imageManifest"])
+
+    def _put_image(self, repository: str, tag: str, manifest: str) -> str:
         image = self.ecr.put_image(
             repositoryName=repository, imageTag=tag, imageManifest=manifest,
             imageManifestMediaType="application/vnd.oci.image.manifest.v1+json",

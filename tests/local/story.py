@@ -33,9 +33,16 @@ _SUGGESTIONS = {
         "play watch",
     ],
     "Give it something to do. After a change the count rests for a minute, and older readings do not count:": [
-        "play push shop/web 1.4.0",
         "play alarm web-requests 900",
         "play scale prod/api 3",
+        "play fail prod/web",
+    ],
+    "Deliver an image, see it go, and take it back. What was taken back goes out again when you agree to it:": [
+        "wharfinger tags examples/shop.yaml prod/web 1.3.0 1.4.0 2.0.0 latest",
+        "play push shop/web 1.4.0",
+        "wharfinger status prod/web",
+        "wharfinger rollback prod/web",
+        "wharfinger approve prod/web",
     ],
 }
 

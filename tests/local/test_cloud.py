@@ -416,6 +416,16 @@ class LifeCycleTest(CloudCase):
         with self.assertRaisesRegex(ClientError, "ImageAlreadyExists"):
             self.driver.push_image("shop/web", "1.0.0", "b")
 
+    def test_a_tag_moves_to_an_image_that_is_there(self) -> None:
+        first = self.driver.push_image("shop/web", "3.0.0", "d")
+        self.driver.push_image("shop/web", "stable", "e")
+        self.assertEqual(self.driver.tag_image("shop/web", "3.0.0", "stable"), first)
+        event = self.seen("ECR Image Action")[-1]["detail"]
+        self.assertEqual((event["image-tag"], event["image-digest"]), ("stable", first))
+        self.assertEqual(self.driver.tag_image("shop/web", "stable", "4.0.0"), first)
+        with self.assertRaises(LookupError):
+            self.driver.tag_image("shop/web", "nothing", "stable")
+
     def test_an_alarm_tells_the_same_as_describe(self) -> None:
         self.driver.cloudwatch.put_metric_alarm(
             AlarmName="busy", Namespace="Shop", MetricName="Requests", Statistic="Average",

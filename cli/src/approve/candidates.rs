@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use wharfinger_core::config::stored::{StoredTarget, repository_path};
 use wharfinger_core::config::{Approval, Delivery};
 use wharfinger_core::delivery::{Wish, rule_key};
-use wharfinger_core::ids::Digest;
+use wharfinger_core::ids::{Digest, Target};
 use wharfinger_core::report::Code;
 
+use crate::document::list;
 use crate::rollouts::Rollouts;
 
 /// How many hexadecimal digits tell an image from all others.
@@ -63,6 +64,23 @@ impl Candidate {
 }
 
 impl Choice {
+    /// Why nothing can be chosen: no rule of the target takes images of that repository.
+    pub(super) fn takes_nothing(&self, target: &Target, rules: &[Delivery]) -> Option<String> {
+        let asked = repository_path(self.repository.as_deref()?);
+        let known: BTreeSet<_> = rules.iter().map(|rule| repository_path(&rule.repository)).collect();
+        if known.contains(asked) {
+            return None;
+        }
+        let known: Vec<_> = known.into_iter().collect();
+        Some(match known.as_slice() {
+            [] => format!("{target} has no `delivery`: it takes no images of `{asked}`, nor of another repository"),
+            _ => format!(
+                "{target} takes no images of `{asked}`: it takes those of {}",
+                list(&known)
+            ),
+        })
+    }
+
     fn takes(&self, candidate: &Candidate) -> bool {
         let repository = self.repository.as_deref().map(repository_path);
         repository.is_none_or(|repository| repository == candidate.repository)

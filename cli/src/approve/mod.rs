@@ -21,7 +21,7 @@ use wharfinger_core::report::Code;
 
 use crate::args::Global;
 use crate::nudge::Nudge;
-use crate::output::{GREEN, Show, Verdict, YELLOW, show};
+use crate::output::{GREEN, Show, Verdict, YELLOW, note, show};
 use crate::rollouts::Rollouts;
 use crate::{cloud, holds, pause, table};
 
@@ -82,16 +82,16 @@ struct Report {
     waiting: Vec<String>,
     /// What is in quarantine, and not wanted now.
     quarantine: Vec<String>,
-    /// What was agreed to before, as long as that holds.
+    /// What was agreed to before, as long as a rollout may still begin on it.
     before: Vec<Approved>,
 }
 
 impl Args {
-    /// Stores what is agreed to. `None` when there is no such target, which is told.
+    /// Stores what is agreed to. `None` when there is no such target, or it takes no such images, which is told.
     async fn approve(&self, cloud: &(impl Table + Newest), stamp: &Stamp) -> anyhow::Result<Option<Report>> {
         let until = holds::end(stamp.at, self.span)?;
         let mut report = Report::of(&self.target);
-        let mut found = BTreeMap::new();
+        let (mut found, mut rules) = (BTreeMap::new(), Vec::new());
         for (target, stored) in table::read(cloud).await?.targets {
             if target.to_string() != self.target.to_string() {
                 continue;
@@ -100,7 +100,14 @@ impl Args {
             let drifted = drifted(cloud, &target).await?;
             let chosen = candidates(&stored, &rollouts, drifted, &self.choice, stamp.at);
             report.tell(&rollouts, &Holds::of(&stored, stamp.at), stamp.at);
+            rules.extend(stored.config.delivery);
             found.insert(target, chosen);
+        }
+        if !found.is_empty()
+            && let Some(why) = self.choice.takes_nothing(&self.target, &rules)
+        {
+            note(why);
+            return Ok(None);
         }
         let approved = |candidate: &Candidate| Approved {
             digest: candidate.digest.clone(),
@@ -159,7 +166,7 @@ impl Report {
         let kept = kept.filter(|q| memory.quarantined(&q.digest, &holds.approvals, now) == Some(*q));
         self.quarantine
             .extend(kept.map(|q| format!("{} since {}: {}", q.image, q.at, q.why)));
-        self.before.extend(holds.approvals.clone());
+        self.before.extend(rollouts.unspent(&holds.approvals));
     }
 
     fn nothing(&self, out: &mut dyn Write) -> io::Result<()> {

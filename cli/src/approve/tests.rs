@@ -2,6 +2,7 @@ use clap::Parser;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use wharfinger_cloud::table::{Item, Table, TableName, text, to_attribute};
+use wharfinger_core::config::Delivery;
 use wharfinger_core::config::stored::repository_partition;
 use wharfinger_core::delivery::{Memory, Wish};
 use wharfinger_core::report::Outcome;
@@ -126,7 +127,7 @@ async fn what_is_in_quarantine_is_agreed_to_when_it_is_wanted_or_named() {
         let report = approved(&table, line, 10).await.unwrap();
         assert_eq!(images(&report), expect, "{line}");
     };
-    check("prod/web --repository other", &[]).await;
+    assert!(approved(&table, "prod/web --repository shop/none", 10).await.is_none());
     check("prod/web --digest dddddddddddd", &[]).await;
     check("prod/web --digest cccccccccccc", &["shop/web:v1@sha256:cccccccccccc"]).await;
     check("prod/web --repository shop/side", &["shop/side:v1@sha256:bbbbbbbbbbbb"]).await;
@@ -182,4 +183,27 @@ fn a_digest_is_named_by_enough_of_it() {
     check("abcdef01234g", None);
     check(&digest("a"), Some(&"a".repeat(64)));
     check(&"a".repeat(65), None);
+}
+
+#[test]
+fn an_unknown_repository_is_told_with_those_of_the_target() {
+    let rules: Vec<Delivery> = ["shop/web", "shop/side", "host.example/shop/api"]
+        .map(|repository| json!({ "repository": repository, "tags": { "exact": "v1" } }))
+        .into_iter()
+        .map(|rule| serde_json::from_value(rule).unwrap())
+        .collect();
+    let told = |repository: &str, rules: &[Delivery]| {
+        let cli = Cli::try_parse_from(["wharfinger", "approve", "prod/web", "--repository", repository]);
+        let Command::Approve(args) = cli.unwrap().command else {
+            panic!("{repository}")
+        };
+        args.choice.takes_nothing(&args.target, rules)
+    };
+    assert_eq!(told("shop/web", &rules), None);
+    assert_eq!(told("shop/api", &rules), None);
+    assert_eq!(
+        told("shop/none", &rules).unwrap(),
+        "prod/web takes no images of `shop/none`: it takes those of `shop/api`, `shop/side`, `shop/web`"
+    );
+    assert!(told("shop/web", &[]).unwrap().starts_with("prod/web has no `delivery`"));
 }

@@ -14,7 +14,7 @@ use wharfinger_core::ids::Target;
 use wharfinger_core::scaling::backtest::{Backtest, Moment};
 
 use crate::args::{Global, tasks};
-use crate::document::nearest;
+use crate::document::there_is;
 use crate::facts::Answers;
 use crate::input;
 use crate::output::{Verdict, note, show, warning};
@@ -97,9 +97,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
 fn scaling(document: &Document, args: &Args) -> anyhow::Result<Scaling> {
     let (file, target) = (args.file.display(), &args.target);
     let Some(service) = document.services.get(&target.to_string()) else {
-        let known: Vec<_> = document.services.keys().map(String::as_str).collect();
-        let near = nearest(&target.to_string(), &known);
-        let hint = near.map_or_else(String::new, |near| format!(" (there is {near})"));
+        let hint = there_is(&target.to_string(), document.services.keys());
         let family = Target::task(target.cluster.clone(), target.name.clone());
         if document.find(&family).is_some() {
             bail!("{target} stands under `tasks` in {file}: only services have a count");

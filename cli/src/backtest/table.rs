@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use jiff::{SignedDuration, Timestamp};
-use wharfinger_core::report::{Code, Reason};
+use wharfinger_core::report::{Code, Reason, counted};
 use wharfinger_core::scaling::backtest::Moment;
 
 use super::Report;
@@ -39,7 +39,8 @@ impl Show for Report {
         if quiet > 0 {
             writeln!(
                 out,
-                "{DIM}and {quiet} row(s) in which neither the count nor a reason changed{DIM:#}"
+                "{DIM}and {} in which neither the count nor a reason changed{DIM:#}",
+                counted(quiet, "row")
             )?;
         }
         match Summary::of(self.start, &self.rows) {
@@ -142,8 +143,10 @@ impl std::fmt::Display for Summary {
         let hours = (self.task_seconds + 180) / 360;
         write!(
             f,
-            "in {:#}: {changes} change(s), {reversals} reversal(s), {least} to {most} tasks, {}.{} task-hours",
+            "in {:#}: {}, {}, {least} to {most} tasks, {}.{} task-hours",
             self.lasted,
+            counted(changes, "change"),
+            counted(reversals, "reversal"),
             hours / 10,
             hours % 10
         )
@@ -174,17 +177,17 @@ mod tests {
         check(
             2,
             &[2],
-            Some("in 0s: 0 change(s), 0 reversal(s), 2 to 2 tasks, 0.0 task-hours"),
+            Some("in 0s: 0 changes, 0 reversals, 2 to 2 tasks, 0.0 task-hours"),
         );
         check(
             2,
             &[4, 4, 6, 5],
-            Some("in 1h 30m: 3 change(s), 1 reversal(s), 2 to 6 tasks, 7.0 task-hours"),
+            Some("in 1h 30m: 3 changes, 1 reversal, 2 to 6 tasks, 7.0 task-hours"),
         );
         check(
             1,
             &[1, 2, 1, 2, 2],
-            Some("in 2h: 3 change(s), 2 reversal(s), 1 to 2 tasks, 3.0 task-hours"),
+            Some("in 2h: 3 changes, 2 reversals, 1 to 2 tasks, 3.0 task-hours"),
         );
     }
 
@@ -219,7 +222,7 @@ mod tests {
         ];
         assert_eq!(
             Summary::of(2, &rows).unwrap().to_string(),
-            "in 5m: 6 change(s), 0 reversal(s), 2 to 20 tasks, 0.9 task-hours"
+            "in 5m: 6 changes, 0 reversals, 2 to 20 tasks, 0.9 task-hours"
         );
         let mut out = Vec::new();
         let report = Report {

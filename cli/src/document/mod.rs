@@ -16,7 +16,7 @@ use wharfinger_core::config::unsupported::unsupported;
 use wharfinger_core::config::{Document, Level, Path, Problem, Segment, validate};
 
 use tree::{Node, Place, Value};
-pub(crate) use wording::nearest;
+pub(crate) use wording::{list, nearest, there_is};
 
 /// A problem with its place in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]

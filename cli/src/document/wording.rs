@@ -13,6 +13,13 @@ pub(crate) fn nearest<'k>(given: &str, known: &[&'k str]) -> Option<&'k str> {
         .map(|(word, _)| word)
 }
 
+/// " (there is NAME)": the known name that was most likely meant; nothing when none is like it.
+pub(crate) fn there_is(given: &str, known: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let known: Vec<_> = known.into_iter().collect();
+    let known: Vec<_> = known.iter().map(AsRef::as_ref).collect();
+    nearest(given, &known).map_or_else(String::new, |near| format!(" (there is {near})"))
+}
+
 /// "`a`, `b`, `c`".
 pub(crate) fn list(words: &[&str]) -> String {
     words

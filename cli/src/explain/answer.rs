@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 use serde_json::Value;
+use wharfinger_core::config::Rule;
 use wharfinger_core::config::stored::{Managed, alarm_partition, repository_partition};
 use wharfinger_core::event::{Detail, Event, Rejected, TaskStateChange};
 use wharfinger_core::ids::Target;
@@ -13,7 +14,7 @@ use super::Config;
 use super::capacity::Explained;
 use super::decide::{Call, Context};
 use super::endpoints::both;
-use crate::document::nearest;
+use crate::document::there_is;
 use crate::facts::is_read;
 use crate::output::{BOLD, DIM, GREEN, RED, Show, YELLOW};
 
@@ -267,18 +268,29 @@ impl Config {
     /// Nothing is configured for this.
     fn without(&self, named: &Named) -> Decision<Call> {
         let name = &self.name;
+        let configs = || self.targets.iter().map(|managed| &managed.stored.config);
         let message = match named {
             Named::Target(target) => {
                 let of_kind = self.targets.iter().filter(|managed| managed.target.kind == target.kind);
-                let known: Vec<_> = of_kind.map(|managed| managed.target.to_string()).collect();
-                let known: Vec<_> = known.iter().map(String::as_str).collect();
-                let near = nearest(&target.to_string(), &known);
-                let hint = near.map_or_else(String::new, |near| format!(" (there is {near})"));
+                let known = of_kind.map(|managed| managed.target.to_string());
+                let hint = there_is(&target.to_string(), known);
                 format!("{target} is not in {name}{hint}: nothing is done for it")
             }
-            Named::Alarm(alarm) => format!("no rule in {name} has the alarm `{alarm}`: nothing is done for it"),
+            Named::Alarm(alarm) => {
+                let rules = configs()
+                    .flat_map(|config| &config.scaling)
+                    .flat_map(|scaling| &scaling.rules);
+                let known = rules.filter_map(|rule| match rule {
+                    Rule::Alarm(rule) => Some(&rule.alarm),
+                    Rule::Queue(_) => None,
+                });
+                let hint = there_is(alarm, known);
+                format!("no rule in {name} has the alarm `{alarm}`{hint}: nothing is done for it")
+            }
             Named::Repository(repository) => {
-                format!("no rule in {name} takes images of `{repository}`: nothing is done for it")
+                let rules = configs().flat_map(|config| &config.delivery);
+                let hint = there_is(repository, rules.map(|rule| &rule.repository));
+                format!("no rule in {name} takes images of `{repository}`{hint}: nothing is done for it")
             }
         };
         Decision::without_calls(Outcome::Ignore, Reason::new(Code::NotManaged, message))

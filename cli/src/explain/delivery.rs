@@ -50,7 +50,16 @@ impl Context<'_> {
     /// A deployment moved: what waited for it may go on.
     pub(super) fn deployment(&self, managed: &Managed, envelope: &Envelope) -> anyhow::Result<Decision<Call>> {
         let facts = self.facts(managed, envelope, None)?;
-        Ok(self.decided(managed, delivery::decide(&facts, self.now)))
+        let mut decision = self.decided(managed, delivery::decide(&facts, self.now));
+        if facts.wishes.is_empty() && !self.answers.knows_pushes() {
+            let mut reasons = decision.reasons.iter_mut();
+            if let Some(reason) = reasons.find(|reason| reason.code == Code::NothingWaiting) {
+                reason
+                    .message
+                    .push_str(" here: `DescribeImages` among the facts tells of pushes");
+            }
+        }
+        Ok(decision)
     }
 
     fn decided(&self, managed: &Managed, decided: Decided) -> Decision<Call> {

@@ -42,6 +42,11 @@ impl Answers {
         })
     }
 
+    /// Whether any answer tells of pushes.
+    pub(crate) fn knows_pushes(&self) -> bool {
+        self.has("DescribeImages")
+    }
+
     /// Whether any answer tells what digests stand for.
     pub(crate) fn knows_manifests(&self) -> bool {
         self.has("BatchGetImage")

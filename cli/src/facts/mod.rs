@@ -12,9 +12,10 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use serde_json::Value;
+use wharfinger_core::config::Entry;
 use wharfinger_core::delivery::Wish;
 use wharfinger_core::event::{AlarmStateChange, TaskStateChange, time_from_json};
-use wharfinger_core::ids::{Digest, Target, TaskArn, TaskDefinitionRef};
+use wharfinger_core::ids::{Digest, Target, TargetKind, TaskArn, TaskDefinitionRef};
 use wharfinger_core::known::Known;
 use wharfinger_core::scaling::backtest::AlarmDefinition;
 use wharfinger_core::service::{Attached, ServiceFacts};
@@ -213,13 +214,18 @@ impl Answers {
 
     /// Where ECS itself registers the tasks of a service; nothing when no answer tells of it.
     pub(crate) fn attached(&self, target: &Target) -> Option<Attached> {
+        let service = self.living(target)?;
+        Some(Attached::parse(service.value))
+    }
+
+    /// A service of `DescribeServices` that is not deleted.
+    fn living(&self, target: &Target) -> Option<Element<'_>> {
         let is_it = |service: &Element<'_>| {
             let arn = service.text("serviceArn");
             service.text("status") != Some("INACTIVE")
                 && arn.is_some_and(|arn| Target::from_service_arn(arn).is_ok_and(|found| found == *target))
         };
-        let mut services = self.elements("DescribeServices", "services").filter(is_it);
-        services.next().map(|service| Attached::parse(service.value))
+        self.elements("DescribeServices", "services").find(is_it)
     }
 
     /// An alarm of `DescribeAlarms`, metric or composite; `None` when no answer tells of it.
@@ -278,6 +284,19 @@ impl Answers {
             .filter(fits)
             .max_by_key(|answer| arn(answer).as_deref().and_then(revision));
         latest.map_or(Known::No, |answer| Known::Yes(Some(answer.clone())))
+    }
+
+    /// The answer of `DescribeTaskDefinition` for what a service or family runs; `None` when it is not known, or not there.
+    pub(crate) fn runs(&self, entry: &Entry) -> Option<Value> {
+        let target = Target::parse(entry.kind, &entry.name).ok()?;
+        let name = match target.kind {
+            TargetKind::Service => self.living(&target)?.text("taskDefinition")?.to_owned(),
+            TargetKind::Task | TargetKind::Cluster => target.name,
+        };
+        match self.task_definition(&name) {
+            Known::Yes(answer) => answer,
+            Known::No => None,
+        }
     }
 
     /// The tagged images of `DescribeImages` in a repository, one per tag.

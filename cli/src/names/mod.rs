@@ -2,6 +2,7 @@
 //! what sets services in motion. It is looked up when the document is applied, or checked with `--online`: never while an
 //! event waits.
 
+mod containers;
 mod create;
 mod groups;
 mod registries;
@@ -12,7 +13,9 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use wharfinger_cloud::ports::{Alarms, Attachments, Names, Namespace, Queues, Repositories, Scalable, TargetGroups};
+use wharfinger_cloud::ports::{
+    Alarms, Attachments, Names, Namespace, Queues, Repositories, Scalable, Services, TargetGroups, TaskDefinitions,
+};
 use wharfinger_core::config::conflicts::conflicts;
 use wharfinger_core::config::{Document, Making, Path, Problem, stored};
 use wharfinger_core::ids::{Target, TargetKind};
@@ -44,12 +47,19 @@ pub(crate) struct Missing {
     pub making: Making,
 }
 
+/// What of AWS a document names.
+pub(crate) trait World:
+    Names + TargetGroups + Attachments + Scalable + Alarms + Queues + Repositories + Services + TaskDefinitions
+{
+}
+
+impl<C: Names + TargetGroups + Attachments + Scalable + Alarms + Queues + Repositories + Services + TaskDefinitions>
+    World for C
+{
+}
+
 /// Looks everything up that a document names. With `create`, what is missing in Cloud Map is no problem, if it can be made.
-pub(crate) async fn look_up(
-    cloud: &(impl Names + TargetGroups + Attachments + Scalable + Alarms + Queues + Repositories),
-    document: &Document,
-    create: bool,
-) -> anyhow::Result<Found> {
+pub(crate) async fn look_up(cloud: &impl World, document: &Document, create: bool) -> anyhow::Result<Found> {
     let mut found = Found::default();
     registries::look_up(cloud, document, create, &mut found).await?;
     groups::look_up(cloud, document, &mut found).await?;
@@ -57,6 +67,7 @@ pub(crate) async fn look_up(
     found.problems.extend(conflicts(document, &found.names, &attached));
     scalable::look_up(cloud, document, &mut found).await;
     found.problems.extend(sources::look_up(cloud, document).await);
+    found.problems.extend(containers::look_up(cloud, document).await);
     Ok(found)
 }
 

@@ -3,19 +3,21 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use wharfinger_cloud::CloudError;
 use wharfinger_cloud::error::Kind;
-use wharfinger_cloud::ports::{Clock, Instance, OperationStatus, QueueDepth, Registry, Submitted};
+use wharfinger_cloud::ports::{Clock, Instance, OperationStatus, QueueDepth, Registry, ServiceChange, Submitted};
 use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth, TargetType};
 use wharfinger_core::config::stored::Record;
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
 use wharfinger_core::event::AlarmStateChange;
+use wharfinger_core::service::ServiceFacts;
 
 use wharfinger_core::config::Level;
 
 use super::*;
 
+const DEFINITION: &str = "arn:aws:ecs:eu-west-1:111122223333:task-definition/web:7";
 const GROUP: &str = "arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/web/73e2d6bc24d8a067";
 
 /// As much of AWS as is asked for here. A namespace is there some looks after it was asked for.
@@ -30,6 +32,8 @@ struct Fake {
     running: Cell<u32>,
     vpc: RefCell<Option<String>>,
     fails: bool,
+    /// The containers of what `prod/web` runs, by name and image.
+    containers: Vec<(&'static str, &'static str)>,
     slept: Cell<Duration>,
 }
 
@@ -153,6 +157,46 @@ impl Attachments for Fake {
         }
         let known = self.attached.get("web").cloned();
         Ok([("web".to_owned(), known.unwrap_or_default())].into())
+    }
+}
+
+impl Services for Fake {
+    async fn describe_services(
+        &self,
+        cluster: &str,
+        names: &[String],
+    ) -> Result<BTreeMap<String, ServiceFacts>, CloudError> {
+        assert_eq!((cluster, names), ("prod", &["web".to_owned()][..]));
+        let service = json!({
+            "serviceArn": "arn:aws:ecs:eu-west-1:111122223333:service/prod/web", "status": "ACTIVE", "desiredCount": 1,
+            "runningCount": 1, "pendingCount": 0, "taskDefinition": DEFINITION,
+        });
+        let there = names.iter().filter(|name| !self.absent.contains(&name.as_str()));
+        let service = |name: &String| (name.clone(), ServiceFacts::parse(&service).unwrap());
+        Ok(there.map(service).collect())
+    }
+
+    async fn update_service(&self, target: &Target, _: &ServiceChange) -> Result<(), CloudError> {
+        panic!("{target} is changed")
+    }
+}
+
+impl TaskDefinitions for Fake {
+    async fn describe_task_definition(&self, name: &str) -> Result<Option<Value>, CloudError> {
+        assert!(name == DEFINITION || name == "web", "{name}");
+        if self.fails {
+            return Err(CloudError::new("DescribeTaskDefinition", Kind::Denied, "no"));
+        }
+        let containers = self.containers.iter();
+        let containers: Vec<_> = containers
+            .map(|(name, image)| json!({ "name": name, "image": image }))
+            .collect();
+        let definition = json!({ "taskDefinitionArn": DEFINITION, "containerDefinitions": containers });
+        Ok(Some(json!({ "taskDefinition": definition })))
+    }
+
+    async fn register_task_definition(&self, request: &Value) -> Result<String, CloudError> {
+        panic!("{request} is registered")
     }
 }
 
@@ -435,4 +479,52 @@ async fn what_sets_a_service_in_motion_and_is_not_there_only_surprises() {
         ..Fake::default()
     };
     assert_eq!(look_up(&fake, &document, false).await.unwrap().problems, []);
+}
+
+#[tokio::test]
+async fn a_container_that_is_not_there_is_told_with_those_that_are() {
+    let host = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
+    let fake = Fake {
+        containers: vec![
+            ("app", "111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop/web:1"),
+            ("log", "public.ecr.aws/log:2"),
+        ],
+        ..Fake::default()
+    };
+    let web = json!({ "delivery": [
+        { "repository": "shop/web", "tags": { "exact": "a" } },
+        { "repository": "shop/api", "tags": { "exact": "a" } },
+        { "repository": "shop/wbe", "container": "wbe", "tags": { "exact": "a" } },
+        { "repository": "shop/log", "container": "log", "tags": { "exact": "a" } },
+    ] });
+    let document = json!({ "version": 1, "services": { "prod/web": web }, "tasks": { "prod/web": { "discovery": [
+        { "to": "srv-1", "container": "wbe", "port": 80 },
+    ] } } });
+    let document: Document = serde_json::from_value(document).unwrap();
+    let found = containers::look_up(&fake, &document).await;
+    assert!(found.iter().all(|p| p.level == Level::Warning), "{found:?}");
+    let told: Vec<_> = found.iter().map(|p| format!("{}: {}", p.path, p.message)).collect();
+    let has = format!(
+        "it has `app` ({host}/shop/web:1), `log` (public.ecr.aws/log:2); name one of them as the rule's `container`"
+    );
+    assert_eq!(
+        told,
+        [
+            format!(
+                "services.prod/web.delivery[1].repository: web:7 has no container with an image of {host}/shop/api that \
+                 another rule does not take: {has}"
+            ),
+            format!("services.prod/web.delivery[2].container: web:7 has no container `wbe`: {has}"),
+            "tasks.prod/web.discovery[0].container: the task definition of prod/web has no container `wbe`: it has `app`, \
+             `log`"
+                .to_owned(),
+        ]
+    );
+    // What is not there yet, and what nobody may look at, has no containers to tell of.
+    let fake = Fake {
+        absent: vec!["web"],
+        fails: true,
+        ..Fake::default()
+    };
+    assert_eq!(containers::look_up(&fake, &document).await, []);
 }

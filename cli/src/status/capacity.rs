@@ -9,7 +9,7 @@ use wharfinger_cloud::table::{Item, Malformed};
 use wharfinger_core::capacity::crash::{CrashLoop, Failure, Stops, sentence};
 use wharfinger_core::capacity::fallback;
 use wharfinger_core::config::{Fallback, ServiceCapacity};
-use wharfinger_core::report::Code;
+use wharfinger_core::report::{Code, counted};
 
 use super::row::{Decided, remembered};
 use crate::output::YELLOW;
@@ -207,12 +207,14 @@ impl Elsewhere {
         if let Some(fallback::Lasting { since, tasks }) = self.short {
             writeln!(
                 out,
-                "    {YELLOW}Spot is short of {tasks} tasks{YELLOW:#} since {since}"
+                "    {YELLOW}Spot is short of {}{YELLOW:#} since {since}",
+                counted(tasks, "task")
             )?;
         }
         match self.room {
             Some(fallback::Lasting { since, tasks }) => {
-                writeln!(out, "    Spot has had room for all but {tasks} tasks since {since}")
+                let tasks = counted(tasks, "task");
+                writeln!(out, "    Spot has had room for all but {tasks} since {since}")
             }
             None => Ok(()),
         }

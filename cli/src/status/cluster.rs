@@ -14,6 +14,7 @@ use wharfinger_core::capacity::{Did, Going, Standing};
 use wharfinger_core::config::holds::Holds;
 use wharfinger_core::config::stored::{ManagedCluster, Pauses};
 use wharfinger_core::config::{Capacity, Placement};
+use wharfinger_core::report::counted;
 
 use super::RECORDS;
 use super::row::{Decided, remembered};
@@ -301,7 +302,8 @@ impl Placed {
             let until = until.map_or_else(String::new, |until| format!("; it does not grow before {until}"));
             writeln!(
                 out,
-                "    {group} was raised from {from} to {to} instances at {at}{until}"
+                "    {group} was raised from {from} to {} at {at}{until}",
+                counted(to, "instance")
             )?;
         }
         match &self.unfinished {

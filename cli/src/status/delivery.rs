@@ -6,13 +6,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use wharfinger_core::config::asked::{Approved, Back};
 use wharfinger_core::config::holds::Holds;
-use wharfinger_core::delivery::{
-    ImageChange, Intent, Memory, Newer, Past, Proof, Quarantined, Stage, Waiting, Watched, Wish,
-};
+use wharfinger_core::delivery::{ImageChange, Intent, Newer, Past, Proof, Quarantined, Stage, Waiting, Watched, Wish};
 use wharfinger_core::report::Code;
 
 use super::row::Decided;
 use crate::output::YELLOW;
+use crate::rollouts::Rollouts;
 
 /// How many of the rollouts that are over are printed for people.
 const LAST: usize = 3;
@@ -41,7 +40,7 @@ pub(super) struct Delivery {
     refused: Option<String>,
     /// What someone else registered since, and is not out.
     newer: Option<Newer>,
-    /// The images that people agreed to, as long as that holds.
+    /// The images that people agreed to, as long as a rollout may still begin on that.
     approvals: Vec<Approved>,
     /// The last `wharfinger rollback`.
     back: Option<Back>,
@@ -102,7 +101,9 @@ struct Waits {
 }
 
 impl Delivery {
-    pub(super) fn of(memory: Memory, holds: &Holds, decision: Option<Decided>, now: Timestamp) -> Self {
+    pub(super) fn of(rollouts: Rollouts, holds: &Holds, decision: Option<Decided>, now: Timestamp) -> Self {
+        let approvals = rollouts.unspent(&holds.approvals);
+        let memory = rollouts.memory;
         let in_force = |q: &&Quarantined| memory.quarantined(&q.digest, &holds.approvals, now) == Some(*q);
         let last = memory.done.values().map(|rollout| Rollout {
             images: vec![rollout.digest.to_string()],
@@ -120,7 +121,7 @@ impl Delivery {
             past: memory.past,
             refused: memory.refused.map(|refused| refused.revision),
             newer: memory.newer,
-            approvals: holds.approvals.clone(),
+            approvals,
             back: holds.back.clone(),
             decision,
         }
@@ -244,7 +245,7 @@ impl Rollout {
     }
 
     fn told(&self) -> String {
-        let revision = self.revision.as_deref().unwrap_or("no revision yet");
+        let revision = self.revision.as_deref().map_or("no revision yet", short);
         format!("{} at {}, {revision}", self.images.join(", "), self.at)
     }
 }

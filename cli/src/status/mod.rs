@@ -9,10 +9,10 @@ mod text;
 use anyhow::Context;
 use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
-use wharfinger_cloud::history::{self, Newest};
-use wharfinger_cloud::lease::service_key;
+use wharfinger_cloud::CloudError;
+use wharfinger_cloud::history::{self, Newest, Record};
 use wharfinger_cloud::ports::Clock;
-use wharfinger_cloud::table::{Table, TableName};
+use wharfinger_cloud::table::{Malformed, Table, TableName};
 use wharfinger_core::config::stored::{CLUSTERS, Managed, TARGETS};
 use wharfinger_core::ids::{Target, TargetKind};
 
@@ -39,6 +39,9 @@ const AT_ONCE: usize = 16;
 
 /// How many records of the history are read: enough to have the last of each domain in nearly every case.
 const RECORDS: u32 = 25;
+
+/// How many are read when none of these is of delivery.
+const MORE_RECORDS: u32 = 500;
 
 /// What is known.
 #[derive(Debug, PartialEq, Serialize)]
@@ -117,20 +120,32 @@ async fn read(cloud: &(impl Table + Newest + Clock), target: Option<&Target>) ->
 
 /// What is known of one target.
 async fn look(cloud: &(impl Table + Newest + Clock), managed: Managed, counted: &[String]) -> anyhow::Result<Row> {
-    let key = service_key(&managed.target);
-    let (item, records) = tokio::join!(
-        cloud.get(TableName::State, &key),
-        history::newest(cloud, &managed.target, RECORDS)
-    );
-    let unread = || format!("the state of {} cannot be read", managed.target);
-    let item = item.with_context(unread)?.unwrap_or_default();
+    let target = &managed.target;
+    let key = target.key();
+    let (items, records) = tokio::join!(cloud.query(TableName::State, &key), records(cloud, &managed));
+    let unread = || format!("the state of {target} cannot be read");
+    let items = items.with_context(unread)?;
     let (records, malformed) = records.with_context(unread)?;
-    let counted = counted.contains(&managed.target.cluster);
-    let (row, unreadable) = Row::of(&managed, counted, &item, &records, cloud.now());
+    let counted = counted.contains(&target.cluster);
+    let (row, unreadable) = Row::of(&managed, counted, &items, &records, cloud.now());
     for malformed in malformed.into_iter().chain(unreadable) {
         warning(malformed);
     }
     Ok(row)
+}
+
+/// The newest records of a target. Of one with many tasks that come and go, the last of delivery may be among many.
+async fn records(
+    cloud: &impl Newest,
+    Managed { target, stored }: &Managed,
+) -> Result<(Vec<Record>, Vec<Malformed>), CloudError> {
+    let read = history::newest(cloud, target, RECORDS).await?;
+    let has_last = |records: &[Record]| records.iter().any(|record| record.domain == "delivery");
+    let all = read.0.len() + read.1.len() < RECORDS as usize;
+    if all || stored.config.delivery.is_empty() || has_last(&read.0) {
+        return Ok(read);
+    }
+    history::newest(cloud, target, MORE_RECORDS).await
 }
 
 #[cfg(test)]

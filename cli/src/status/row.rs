@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wharfinger_cloud::history::Record;
-use wharfinger_cloud::table::{Item, Malformed, attribute};
+use wharfinger_cloud::lease::service_key;
+use wharfinger_cloud::table::{Item, Key, Malformed, attribute};
 use wharfinger_core::config::Scaling as Configured;
 use wharfinger_core::config::holds::Holds;
 use wharfinger_core::config::stored::Managed;
@@ -14,10 +15,10 @@ use wharfinger_core::scaling::{self, Bounds, Change, bounds, next_change};
 
 use super::capacity::OfService;
 use super::delivery::Delivery;
+use crate::rollouts::Rollouts;
 
-/// The attributes with what scaling and delivery remember, as the reference has them.
+/// The attribute with what scaling remembers, as the reference has it.
 const SCALING: &str = "scaling";
-const DELIVERY: &str = "delivery";
 
 /// What is known of a target. Of a domain that is not configured nothing is.
 #[derive(Debug, PartialEq, Serialize)]
@@ -73,15 +74,19 @@ pub(super) struct Decided {
 }
 
 impl Row {
-    /// Reads a target's state item and its newest records, newest first; what cannot be read counts as nothing. The tasks
+    /// Reads a target's items of the state table and its newest records, newest first; what cannot be read counts as nothing. The tasks
     /// that stop are `counted` where the cluster has `capacity`.
     pub(super) fn of(
         managed: &Managed,
         counted: bool,
-        item: &Item,
+        items: &[Item],
         records: &[Record],
         now: Timestamp,
     ) -> (Self, Vec<Malformed>) {
+        let state = service_key(&managed.target);
+        let nothing = Item::default();
+        let item = items.iter().find(|item| Key::of(item).as_ref() == Some(&state));
+        let item = item.unwrap_or(&nothing);
         let mut malformed = Vec::new();
         let config = &managed.stored.config;
         let last = |domain: &str| records.iter().find(|record| record.domain == domain).map(Decided::of);
@@ -91,8 +96,9 @@ impl Row {
             Scaling::of(configured, &holds, &memory, last("scaling"), now)
         });
         let delivery = (!config.delivery.is_empty()).then(|| {
-            let memory = remembered(item, DELIVERY, &mut malformed);
-            Delivery::of(memory, &holds, last("delivery"), now)
+            let (rollouts, unreadable) = Rollouts::of(&managed.target, items);
+            malformed.extend(unreadable);
+            Delivery::of(rollouts, &holds, last("delivery"), now)
         });
         let counted = counted && managed.target.kind == TargetKind::Service;
         let capacity = (counted || config.capacity.is_some())
@@ -124,14 +130,16 @@ impl Row {
         .filter_map(|(domain, decision)| Some((domain, decision?)))
     }
 
-    /// Whether there is something to tell: a pause, an override, what waits, is not finished or has failed.
+    /// Whether there is something to tell: a pause, an override, what waits, is not finished, has failed or cannot go on.
     pub(super) fn is_notable(&self) -> bool {
         let open = |of: &Scaling| of.unfinished.is_some();
         !self.holds.is_idle()
             || self.scaling.as_ref().is_some_and(open)
             || self.delivery.as_ref().is_some_and(Delivery::is_notable)
             || self.capacity.as_ref().is_some_and(|of| of.state().is_some())
-            || self.decisions().any(|(_, decided)| decided.is_open())
+            || self
+                .decisions()
+                .any(|(_, decided)| decided.is_open() || decided.stuck().is_some())
     }
 
     /// Whether the lines of a domain tell already what a reason of its last decision says.
@@ -156,6 +164,12 @@ impl Decided {
     /// Whether it waits for something, or could not be used.
     pub(super) fn is_open(&self) -> bool {
         matches!(self.outcome, Outcome::Wait | Outcome::Rejected)
+    }
+
+    /// The first of what does not go on before a person does something.
+    pub(super) fn stuck(&self) -> Option<Code> {
+        let mut codes = self.reasons.iter().map(|reason| reason.code);
+        codes.find(|code| code.needs_someone())
     }
 }
 

@@ -298,6 +298,127 @@ async fn a_rollout_that_failed_is_told_with_what_was_proved_before() {
 }
 
 #[tokio::test]
+async fn what_does_not_go_on_by_itself_is_told_with_its_reason() {
+    let check = async |domain: &str, code: Code, state: &str| {
+        let table = applied(SHOP).await;
+        record(&table, 60, domain, Outcome::Ignore, code).await;
+        let report = read(&table, None).await.unwrap().unwrap();
+        let text = printed(&report);
+        let told = if state == "fine" {
+            String::new()
+        } else {
+            format!("    {domain}: ignore at 1970-01-01T00:01:00Z\n        {code}: last\n")
+        };
+        assert!(
+            text.contains(&format!("  {state}\n")) && text.contains(&told),
+            "{code}: {text}"
+        );
+        // The other reason of the decision asks for nobody.
+        assert!(!text.contains("AlarmNotActive"), "{text}");
+        let web = report.targets.iter().find(|row| row.target == "prod/web").unwrap();
+        assert_eq!(web.is_notable(), state != "fine", "{code}");
+    };
+    check("delivery", Code::RolledBack, "in quarantine").await;
+    check("delivery", Code::Drifted, "deployed over").await;
+    check("delivery", Code::NoMatchingContainer, "cannot go on").await;
+    check("delivery", Code::ServiceNotFound, "cannot go on").await;
+    check("delivery", Code::TaskDefinitionNotFound, "cannot go on").await;
+    check("scaling", Code::ManagedByApplicationAutoScaling, "cannot go on").await;
+    check("delivery", Code::AlreadyDeployed, "fine").await;
+}
+
+#[tokio::test]
+async fn a_rule_that_cannot_go_on_is_told_beside_one_that_waits() {
+    let table = applied(SHOP).await;
+    let waiting = json!({
+        "wishes": { "shop/web": wish() }, "codes": ["Baking"], "why": ["it bakes"], "since": "1970-01-01T00:00:10Z",
+    });
+    remember(&table, "delivery", &json!({ "waiting": waiting })).await;
+    record(&table, 60, "delivery", Outcome::Wait, Code::NoMatchingContainer).await;
+    let text = printed(&read(&table, None).await.unwrap().unwrap());
+    assert!(
+        text.contains(
+            "        it bakes\n    delivery: wait at 1970-01-01T00:01:00Z\n        NoMatchingContainer: last\n"
+        ),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn only_approvals_on_which_a_rollout_may_still_begin_are_listed() {
+    let second = |second: i64| Timestamp::from_second(second).unwrap().to_string();
+    let digest = |hex: &str| format!("sha256:{}", hex.repeat(64));
+    let image =
+        |hex: &str| json!({ "repository": "shop/web", "tag": "v1", "digest": digest(hex), "pushed-at": second(1) });
+    let check = async |memory: Value, wanted: Option<Value>, listed: bool| {
+        let table = applied(SHOP).await;
+        let stamp = Stamp {
+            at: Timestamp::from_second(-60).unwrap(),
+            by: "ann".to_owned(),
+        };
+        let approved = wharfinger_core::config::asked::Approved {
+            digest: digest("a").parse().unwrap(),
+            image: None,
+            at: stamp.at,
+            by: Some("ann".to_owned()),
+            until: Timestamp::from_second(600).unwrap(),
+        };
+        let web = Target::service("prod", "web");
+        let agreed = holds::change(&table, &web, &stamp, |_, _, holds| {
+            holds.approve(approved.clone());
+            Ok(())
+        });
+        agreed.await.unwrap().unwrap();
+        remember(&table, "delivery", &memory).await;
+        if let Some(wish) = wanted {
+            let mut item = Item::default();
+            item.insert("pk".into(), text("service#prod/web"));
+            item.insert("sk".into(), text("image#shop/web"));
+            item.insert("wish".into(), to_attribute("it", &wish).unwrap());
+            table.put(TableName::State, item).await.unwrap();
+        }
+        let approvals = of_web(&table).await["delivery"]["approvals"].clone();
+        assert_eq!(approvals.as_array().unwrap().len(), usize::from(listed), "{memory}");
+    };
+    let kept = |at: i64| json!({ "digest": digest("a"), "image": "shop/web:v1", "revision": arn(2), "at": second(at), "why": "it failed" });
+    let done =
+        |hex: &str, at: i64| json!({ "shop/web": { "digest": digest(hex), "revision": arn(2), "at": second(at) } });
+    check(json!({}), Some(image("a")), true).await;
+    check(json!({}), Some(image("b")), false).await;
+    check(json!({}), None, false).await;
+    let waiting =
+        json!({ "wishes": { "shop/web": image("a") }, "codes": ["Baking"], "why": ["it bakes"], "since": second(1) });
+    check(json!({ "waiting": waiting }), None, true).await;
+    // It was rolled out since, or runs; or was out before that, and someone deployed over it.
+    check(json!({ "done": done("a", -30) }), Some(image("a")), false).await;
+    check(json!({ "done": done("a", -90) }), Some(image("a")), true).await;
+    let proof = json!({ "shop/web": { "wish": image("a"), "revision": arn(2), "since": second(-90) } });
+    check(json!({ "proved": proof }), Some(image("a")), false).await;
+    // What was in quarantine may come out by other ways, until it did.
+    check(json!({ "quarantine": [kept(-90)] }), Some(image("b")), true).await;
+    check(json!({ "quarantine": [kept(-30)] }), None, false).await;
+    let change = json!({ "container": 0, "name": "web", "from": "x", "to": format!("host/shop/web@{}", digest("a")) });
+    let past = json!([{ "stage": "succeeded", "from": arn(1), "to": arn(2), "changes": [change], "began": second(-50), "at": second(-40) }]);
+    check(
+        json!({ "quarantine": [kept(-90)], "past": past }),
+        Some(image("b")),
+        false,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_last_decision_of_delivery_is_found_among_many_of_tasks() {
+    let table = applied(SHOP).await;
+    record(&table, 1, "delivery", Outcome::Ignore, Code::RolledBack).await;
+    for second in 2..60 {
+        record(&table, second, "discovery", Outcome::Act, Code::TaskJoins).await;
+    }
+    let report = read(&table, None).await.unwrap().unwrap();
+    assert!(printed(&report).contains("  in quarantine\n"), "{}", printed(&report));
+}
+
+#[tokio::test]
 async fn of_many_targets_only_those_with_something_to_tell_are_shown() {
     let services: Vec<_> = (0..=MANY)
         .map(|i| format!("  prod/s{i}: {{ scaling: {{ min: 1, max: 2 }} }}\n"))
@@ -321,7 +442,7 @@ async fn of_many_targets_only_those_with_something_to_tell_are_shown() {
         "{told}"
     );
     assert!(
-        told.ends_with("and 50 target(s) of which there is nothing to tell\n"),
+        told.ends_with("and 50 targets of which there is nothing to tell\n"),
         "{told}"
     );
     // One that is asked for is shown.

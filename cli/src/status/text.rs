@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use wharfinger_core::report::Reason;
+use wharfinger_core::report::{Code, Reason, counted};
 use wharfinger_core::scaling::Change;
 
 use super::Report;
@@ -56,7 +56,8 @@ impl Show for Report {
             (_, 0) => Ok(()),
             (_, others) => writeln!(
                 out,
-                "{DIM}and {others} target(s) of which there is nothing to tell{DIM:#}"
+                "{DIM}and {} of which there is nothing to tell{DIM:#}",
+                counted(others, "target")
             ),
         }
     }
@@ -81,6 +82,7 @@ fn clusters(out: &mut dyn Write, clusters: &[Cluster], whole: bool) -> io::Resul
 fn state(row: &Row) -> (anstyle::Style, &'static str) {
     let rolls = row.delivery.as_ref().and_then(Delivery::state);
     let fails = row.capacity.as_ref().and_then(OfService::state);
+    let stuck = row.decisions().find_map(|(_, decided)| decided.stuck());
     if !row.holds.paused.is_empty() {
         (YELLOW, "paused")
     } else if let Some(state) = fails {
@@ -89,6 +91,13 @@ fn state(row: &Row) -> (anstyle::Style, &'static str) {
         (YELLOW, state)
     } else if row.scaling.as_ref().is_some_and(|of| of.unfinished.is_some()) {
         (YELLOW, "scales")
+    } else if let Some(code) = stuck {
+        let state = match code {
+            Code::RolledBack => "in quarantine",
+            Code::Drifted => "deployed over",
+            _ => "cannot go on",
+        };
+        (YELLOW, state)
     } else if row.decisions().any(|(_, decided)| decided.is_open()) {
         (YELLOW, "waits")
     } else if row.holds.scale.is_some() {
@@ -114,7 +123,8 @@ fn details(out: &mut dyn Write, row: &Row, whole: bool) -> io::Result<()> {
     if let Some(of) = &row.capacity {
         of.text(out, whole)?;
     }
-    for (domain, decided) in row.decisions().filter(|(_, decided)| whole || decided.is_open()) {
+    let told = |decided: &Decided| whole || decided.is_open() || decided.stuck().is_some();
+    for (domain, decided) in row.decisions().filter(|(_, decided)| told(decided)) {
         decision(out, domain, decided, whole, |reason| row.tells(domain, reason))?;
     }
     Ok(())
@@ -148,7 +158,8 @@ fn scaling(out: &mut dyn Write, of: &Scaling) -> io::Result<()> {
     Ok(())
 }
 
-/// Prints a decision, without the reasons that were told before; not at all when all of them were.
+/// Prints a decision: all of it, or what does not go on before someone does something, and for what it waits. Without the
+/// reasons that were told before; not at all when all of them were.
 pub(super) fn decision(
     out: &mut dyn Write,
     domain: &str,
@@ -156,17 +167,16 @@ pub(super) fn decision(
     whole: bool,
     told: impl Fn(&Reason) -> bool,
 ) -> io::Result<()> {
-    let reasons = match decided.reasons.split_last() {
-        Some((last, _)) if !whole => std::slice::from_ref(last),
-        _ => &decided.reasons,
-    };
-    if !reasons.is_empty() && reasons.iter().all(&told) {
+    let last = decided.reasons.last().filter(|_| decided.is_open());
+    let shown = |reason: &&Reason| whole || reason.code.needs_someone() || last == Some(*reason);
+    let reasons: Vec<_> = decided.reasons.iter().filter(shown).collect();
+    if !reasons.is_empty() && reasons.iter().all(|reason| told(reason)) {
         return Ok(());
     }
     let outcome = serde_json::to_value(decided.outcome)?;
     let outcome = outcome.as_str().unwrap_or_default();
     writeln!(out, "    {domain}: {outcome} {DIM}at {}{DIM:#}", decided.at)?;
-    for reason in reasons.iter().filter(|reason| !told(reason)) {
+    for reason in reasons.into_iter().filter(|reason| !told(reason)) {
         writeln!(out, "        {}: {}", reason.code, reason.message)?;
     }
     Ok(())

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
+use wharfinger_core::report::counted;
 
 use super::Domain;
 use crate::output::{BOLD, DIM, RED, Show, Verdict, YELLOW};
@@ -173,9 +174,11 @@ impl Findings {
     fn text(&self, dry_run: bool, out: &mut dyn Write) -> io::Result<()> {
         writeln!(
             out,
-            "{} task(s) looked at, {} not listed as they should be; {} endpoint(s) of tasks that are gone, {} task(s) \
-             of targets that are not configured",
-            self.tasks, self.missing, self.ghosts, self.unconfigured
+            "{} looked at, {} not listed as wanted; {} of tasks that are gone, {} of targets that are not configured",
+            counted(self.tasks, "task"),
+            self.missing,
+            counted(self.ghosts, "endpoint"),
+            counted(self.unconfigured, "task")
         )?;
         for collection in &self.collections {
             let Collection { id, members, quota } = collection;

@@ -113,7 +113,7 @@ async fn what_would_be_done_and_how_full_everything_is_is_told() {
     assert_eq!(report.verdict(), Verdict::Found);
     assert_eq!(
         text(&report),
-        "discovery: 7 task(s) looked at, 1 not listed as they should be; 2 endpoint(s) of tasks that are gone, 0 task(s) \
+        "discovery: 7 tasks looked at, 1 not listed as wanted; 2 endpoints of tasks that are gone, 0 tasks \
          of targets that are not configured\n  \
          srv-1: 799 of 1000\n  srv-2: 800 of 1000, 80 % full: what comes on top is refused\n  \
          would RegisterInstance {\"n\":1}\n\

@@ -222,7 +222,7 @@ fn people_see_what_changed_and_what_it_came_to() {
     );
     assert_eq!(
         *lines.last().unwrap(),
-        "in 4m: 3 change(s), 2 reversal(s), 1 to 4 tasks, 0.1 task-hours"
+        "in 4m: 3 changes, 2 reversals, 1 to 4 tasks, 0.1 task-hours"
     );
 }
 

@@ -214,7 +214,10 @@ fn explain_says_what_the_end_of_a_scan_resumes() {
         "no delivery rule of prod/web waits for a scan"
     );
     assert_eq!(told(&waits, "FAILED"), "the scan of an image of shop/web has not ended");
-    assert_eq!(told(&waits, "COMPLETE"), "no push that prod/web wants is known");
+    assert_eq!(
+        told(&waits, "COMPLETE"),
+        "no push that prod/web wants is known here: `DescribeImages` among the facts tells of pushes"
+    );
 }
 
 #[test]

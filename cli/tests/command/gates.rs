@@ -72,7 +72,7 @@ fn explain_knows_the_waves_of_a_repository() {
     let waits = reasons.iter().find(|reason| reason["code"] == "WaveWaits").unwrap();
     let message = waits["message"].as_str().unwrap();
     assert!(
-        message.starts_with("prod/web: wave 2 of 2 waits: 1 of the 1 targets before it have not proved "),
+        message.starts_with("prod/web: wave 2 of 2 waits: the target before it has not proved "),
         "{message}"
     );
 }
@@ -259,4 +259,70 @@ fn rules_that_ask_for_two_bases_are_told_with_the_place() {
         .map(|word| word["const"].clone())
         .collect();
     assert_eq!(words, ["service", "latest"]);
+}
+
+#[test]
+fn check_tells_which_containers_there_are() {
+    let folder = Folder::new();
+    folder.write(
+        "w.yaml",
+        "version: 1\nservices:\n  prod/web:\n    delivery:\n      - { repository: shop/web, container: wbe, tags: { exact: v1 } }\n",
+    );
+    let mut service = service();
+    service["taskDefinition"] = json!("arn:aws:ecs:eu-west-1:111122223333:task-definition/shop-web:3");
+    let definition = json!({
+        "taskDefinitionArn": service["taskDefinition"], "family": "shop-web",
+        "containerDefinitions": [{ "name": "web", "image": "shop/web:1" }],
+    });
+    let facts = json!({
+        "DescribeServices": { "services": [service] }, "DescribeTaskDefinition": { "taskDefinition": definition },
+    });
+    folder.write_json("facts.json", &facts);
+    let ran = folder.run(&["check", "w.yaml", "--facts", "facts.json"]);
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (
+            0,
+            "w.yaml:5:44: warning: shop-web:3 has no container `wbe`: it has `web` (shop/web:1); name one of them as the \
+             rule's `container` (in services.prod/web.delivery[0].container)\nw.yaml: valid, 1 target, 1 warning\n"
+        ),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn everything_wrong_with_a_window_is_told_at_once() {
+    let folder = Folder::new();
+    folder.write(
+        "w.yaml",
+        "version: 1
+services:
+  prod/web:
+    delivery:
+      - repository: shop/web
+        tags: { exact: v1 }
+        windows:
+          allow: [{ cron: 0 25 * * *, for: soon, timezone: Mars }]
+          freeze: [{ cron: 61 9 * * *, for: 0s, timezone: Mars }]
+",
+    );
+    let ran = folder.run(&["check", "w.yaml"]);
+    let places: Vec<_> = ran
+        .out
+        .lines()
+        .filter_map(|line| line.rsplit_once("windows."))
+        .collect();
+    let places: Vec<_> = places.iter().map(|(_, place)| *place).collect();
+    assert_eq!(
+        places,
+        [
+            "allow[0].cron)",
+            "allow[0].for)",
+            "allow[0].timezone)",
+            "freeze[0].cron)",
+            "freeze[0].for)",
+            "freeze[0].timezone)"
+        ],
+        "{ran:?}"
+    );
 }

@@ -189,3 +189,26 @@ fn what_is_not_there_is_named() {
     let ran = folder().run(&["tags", "t.yaml", "prod/web"]);
     assert_eq!(ran.code, 2, "no tags: {ran:?}");
 }
+
+#[test]
+fn what_is_said_of_tags_fits_them() {
+    let folder = Folder::new();
+    let rule = "tags: { exact: main }, approval: required";
+    folder.write(
+        "t.yaml",
+        &format!("version: 1\nservices:\n  prod/web: {{ delivery: [{{ repository: shop/web, {rule} }}] }}\n"),
+    );
+    let ran = folder.run(&["tags", "t.yaml", "prod/web", "main", "a b", "main"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+    let lines: Vec<_> = ran.out.lines().collect();
+    assert_eq!(lines.len(), 3, "{ran:?}");
+    assert!(
+        lines[0].ends_with("this push of `main` loses to the one that came later"),
+        "{ran:?}"
+    );
+    assert!(lines[1].contains("TagNotWanted: `a b` cannot be a tag: "), "{ran:?}");
+    assert!(
+        lines[2].ends_with("`main` would be deployed, once the rule's gates are open"),
+        "{ran:?}"
+    );
+}

@@ -4,7 +4,7 @@
 //! tasks stop at once.
 
 use wharfinger_cloud::history::{self, Record};
-use wharfinger_cloud::lease::service_key;
+use wharfinger_cloud::lease::{STOPS, service_key};
 use wharfinger_cloud::pipeline::Cause;
 use wharfinger_cloud::ports::Notice;
 use wharfinger_cloud::table::{Condition, TableName, Update, Updated, as_number, attribute, number, to_attribute};
@@ -18,8 +18,6 @@ use wharfinger_core::service::ServiceFacts;
 
 use crate::{ACTIVE, Capacity, Cloud, EACH_MINUTE, NAME};
 
-/// The attribute of the service's item with [`Stops`].
-pub const STOPS: &str = "stops";
 /// Rises with each change of it.
 const VERSION: &str = "stops-version";
 

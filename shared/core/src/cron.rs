@@ -68,20 +68,8 @@ impl Cron {
     /// # Errors
     /// When the pattern or the zone is not valid, or the pattern matches no time at all.
     pub fn parse(pattern: &str, zone: Option<&str>) -> Result<Self, CronError> {
-        let fields: Vec<_> = pattern.split_whitespace().collect();
-        if fields.len() != FIELDS.len() {
-            return Err(CronError::Fields {
-                pattern: pattern.into(),
-                found: fields.len(),
-            });
-        }
-        for (i, (field, range)) in FIELDS.into_iter().enumerate() {
-            let mut alone = ["*"; FIELDS.len()];
-            alone[i] = fields[i];
-            if read(&alone.join(" ")).is_none() {
-                let value = fields[i].into();
-                return Err(CronError::Field { field, range, value });
-            }
+        if let Some(error) = wrong_fields(pattern).into_iter().next() {
+            return Err(error);
         }
         let never = || CronError::Never(pattern.into());
         let read = read(pattern).ok_or_else(never)?;
@@ -91,6 +79,17 @@ impl Cron {
         };
         cron.next_after(Timestamp::UNIX_EPOCH).ok_or_else(never)?;
         Ok(cron)
+    }
+
+    /// Everything that is wrong with a pattern and a time zone: each field, and the zone.
+    #[must_use]
+    pub fn faults(pattern: &str, zone: Option<&str>) -> Vec<CronError> {
+        let mut faults = wrong_fields(pattern);
+        if faults.is_empty() {
+            faults.extend(Self::parse(pattern, None).err());
+        }
+        faults.extend(time_zone(zone).err());
+        faults
     }
 
     /// The first time after this one at which it fires; `None` when there is none within the calendar.
@@ -139,6 +138,27 @@ impl Cron {
             }
         }
     }
+}
+
+fn wrong_fields(pattern: &str) -> Vec<CronError> {
+    let fields: Vec<_> = pattern.split_whitespace().collect();
+    if fields.len() != FIELDS.len() {
+        return vec![CronError::Fields {
+            pattern: pattern.into(),
+            found: fields.len(),
+        }];
+    }
+    let wrong = FIELDS.into_iter().zip(fields).enumerate().filter(|(i, (_, given))| {
+        let mut alone = ["*"; FIELDS.len()];
+        alone[*i] = given;
+        read(&alone.join(" ")).is_none()
+    });
+    let error = |(_, ((field, range), given)): (usize, ((_, _), &str))| CronError::Field {
+        field,
+        range,
+        value: given.into(),
+    };
+    wrong.map(error).collect()
 }
 
 fn read(pattern: &str) -> Option<croner::Cron> {

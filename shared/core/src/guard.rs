@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::config::stored::{Pauses, paused};
-use crate::report::{Code, Decision, Outcome, Reason};
+use crate::report::{Code, Decision, Outcome, Reason, counted};
 
 /// What an action takes away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +43,8 @@ impl Guard<'_> {
         }
         if let Some(until) = paused(self.paused, self.domain, self.now) {
             let until = until.map_or_else(|| "until it is resumed".to_owned(), |t| format!("until {t}"));
-            let held = decision.actions.len();
-            let message = format!("{} is paused {until}: {held} call(s) held back", self.domain);
+            let held = counted(decision.actions.len(), "call");
+            let message = format!("{} is paused {until}: {held} held back", self.domain);
             decision.actions.clear();
             decision.outcome = Outcome::Wait;
             decision.reasons.insert(0, Reason::new(Code::Paused, message));
@@ -74,11 +74,12 @@ impl Guard<'_> {
         if foreign > 0 {
             decision.reasons.push(Reason::new(
                 Code::NotOurs,
-                format!("{foreign} removal(s) of what is not ours held back"),
+                format!("{} of what is not ours held back", counted(foreign, "removal")),
             ));
         }
         if spent > 0 {
-            let message = format!("{spent} removal(s) held back: this pass has made its share, the next goes on");
+            let spent = counted(spent, "removal");
+            let message = format!("{spent} held back: this pass has made its share, the next goes on");
             decision.reasons.push(Reason::new(Code::BudgetSpent, message));
         }
         if decision.actions.is_empty() {

@@ -23,7 +23,7 @@ pub enum IdError {
     #[error("`{0}` is not the name of a cluster: write letters, digits, `-` and `_`, at most 255")]
     NotACluster(String),
     /// A digest is not `sha256:` and 64 hexadecimal digits.
-    #[error("`{0}` is not an image digest: it is `sha256:` and 64 hexadecimal digits")]
+    #[error("`{0}` is not an image digest: write `sha256:` and 64 hexadecimal digits")]
     NotADigest(String),
     /// An image reference has no repository or an odd part.
     #[error("`{0}` is not an image reference: it is `[registry/]repository[:tag][@digest]`")]

@@ -336,10 +336,41 @@ codes! {
     NotOnSpot,
 }
 
+impl Code {
+    /// Whether what it is said of does not go on before a person does something.
+    #[must_use]
+    pub const fn needs_someone(self) -> bool {
+        matches!(
+            self,
+            Self::ConfigMalformed
+                | Self::ServiceNotFound
+                | Self::AlarmNotFound
+                | Self::QueueNotFound
+                | Self::ManagedByApplicationAutoScaling
+                | Self::UnsupportedController
+                | Self::NoMatchingContainer
+                | Self::TaskDefinitionNotFound
+                | Self::NotAnImage
+                | Self::ImageUnavailable
+                | Self::PlatformMismatch
+                | Self::RolledBack
+                | Self::RevisionDiffers
+                | Self::Drifted
+        )
+    }
+}
+
 impl std::fmt::Display for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// So many of something, in words: `1 call`, `2 calls`.
+pub fn counted(number: impl std::fmt::Display, what: &str) -> String {
+    let number = number.to_string();
+    let more = if number == "1" { "" } else { "s" };
+    format!("{number} {what}{more}")
 }
 
 /// A code, and a sentence with the names and numbers of this case.
@@ -400,7 +431,11 @@ impl<A: Effect> Decision<A> {
             .drain(..)
             .map(|action| format!("{} {}", action.call(), action.input()))
             .collect();
-        let message = format!("dry run, {} call(s) not made: {}", calls.len(), calls.join("; "));
+        let message = format!(
+            "dry run, {} not made: {}",
+            counted(calls.len(), "call"),
+            calls.join("; ")
+        );
         self.reasons.insert(0, Reason::new(Code::DryRun, message));
         self.outcome = Outcome::Ignore;
         self

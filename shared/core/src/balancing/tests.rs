@@ -182,17 +182,17 @@ fn the_port_is_named_again_when_a_target_leaves() {
         &expect![[r#"
             Act
             DeregisterTargets [{"Id":"10.0.0.7","Port":8080}]
-            TaskLeaves: task 0123456789abcdef0123456789abcdef leaves (ECS wants it stopped): 1 endpoint(s) go first
+            TaskLeaves: task 0123456789abcdef0123456789abcdef leaves (ECS wants it stopped): its endpoint goes first
         "#]],
     );
     // Offline, where it was reached is told by the event.
     check(
         &facts(leaving, Some(TargetType::Ip), Known::No),
         &expect![[r#"
-        Act
-        DeregisterTargets [{"Id":"10.0.0.7","Port":8080}]
-        TaskLeaves: task 0123456789abcdef0123456789abcdef leaves (ECS wants it stopped): 1 endpoint(s) go first
-    "#]],
+            Act
+            DeregisterTargets [{"Id":"10.0.0.7","Port":8080}]
+            TaskLeaves: task 0123456789abcdef0123456789abcdef leaves (ECS wants it stopped): its endpoint goes first
+        "#]],
     );
 }
 
@@ -215,18 +215,18 @@ fn a_target_that_another_task_has_taken_over_stays() {
     check(
         &leaving,
         &expect![[r#"
-        Act
-        RegisterTargets [{"Id":"10.0.0.7","Port":8080}]
-        TaskLeaves: task 0123456789abcdef0123456789abcdef leaves (ECS wants it stopped): 1 endpoint(s) go first
-        AddressTaken: 10.0.0.7:8080 is task ffffffffffffffffffffffffffffffff's now: it stays
-    "#]],
+            Act
+            RegisterTargets [{"Id":"10.0.0.7","Port":8080}]
+            TaskLeaves: task 0123456789abcdef0123456789abcdef leaves (ECS wants it stopped): its endpoint goes first
+            AddressTaken: 10.0.0.7:8080 is task ffffffffffffffffffffffffffffffff's now: it stays
+        "#]],
     );
     leaving.draining = vec![member("10.0.0.7", 8080)];
     check(
         &leaving,
         &expect![[r#"
             Ignore
-            TaskLeaves: task 0123456789abcdef0123456789abcdef leaves (ECS wants it stopped): 1 endpoint(s) go first
+            TaskLeaves: task 0123456789abcdef0123456789abcdef leaves (ECS wants it stopped): its endpoint goes first
             AddressTaken: 10.0.0.7:8080 is task ffffffffffffffffffffffffffffffff's now, and on its way out: it stays so
         "#]],
     );

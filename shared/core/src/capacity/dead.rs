@@ -11,7 +11,7 @@ use super::going::Silence;
 use super::{AutoScalingInstance, ContainerInstance, Facts, InstanceStatus};
 use crate::config::{Disconnected, DisconnectedAction};
 use crate::known::Known;
-use crate::report::Code;
+use crate::report::{Code, counted};
 
 /// Remembers whose agent is gone, and whose is back.
 pub(super) fn look(facts: &Facts, plan: &mut Plan, now: Timestamp) {
@@ -55,8 +55,10 @@ pub(super) fn replace(facts: &Facts, plan: &mut Plan, now: Timestamp) {
         if dead.is_empty() {
             return;
         }
-        let message =
-            format!("{silent} of {all} instances are disconnected: no instance is to blame, and none is replaced");
+        let message = format!(
+            "the agents of {silent} of {} are disconnected: no instance is to blame, and none is replaced",
+            counted(all, "instance")
+        );
         plan.said.all(Code::ClusterDisconnected, message);
         return;
     }

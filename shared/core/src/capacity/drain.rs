@@ -7,7 +7,7 @@ use super::cause::{Cause, is_ours};
 use super::decide::Plan;
 use super::{ContainerInstance, Facts, Going, InstanceStatus};
 use crate::config::Standalone;
-use crate::report::Code;
+use crate::report::{Code, counted};
 
 /// A hook that waits gets a heartbeat at every look, and these are a minute apart: a little less, for clocks. The shortest
 /// heartbeat time-out is 30 seconds (EC2 Auto Scaling API reference, `PutLifecycleHook`); shorter ones than a minute end by
@@ -238,14 +238,13 @@ fn standalone(facts: &Facts, plan: &mut Plan, id: &str, instance: &ContainerInst
     if standalone.is_empty() {
         return;
     }
-    let count = standalone.len();
+    let standing = counted(standalone.len(), "standalone task");
     if !stop {
-        let message = format!("{count} standalone task(s) run on until they end, or it does");
+        let message = format!("{standing} left alone, at most until the instance ends");
         plan.said.of(Code::StandaloneLeft, id, message);
         return;
     }
-    plan.said
-        .of(Code::StandaloneStopped, id, format!("{count} standalone task(s)"));
+    plan.said.of(Code::StandaloneStopped, id, standing);
     plan.stopped.extend(standalone.into_iter().map(|task| Action::StopTask {
         cluster: facts.target.cluster.clone(),
         task: task.arn.clone(),

@@ -17,7 +17,7 @@ use crate::config::{Fallback, Span, SpotFallback, StrategyItem};
 use crate::guard::Removes;
 use crate::ids::Target;
 use crate::known::Known;
-use crate::report::{Code, Decision, Effect, Outcome, Reason};
+use crate::report::{Code, Decision, Effect, Outcome, Reason, counted};
 use crate::service::ServiceFacts;
 
 pub use strategy::Switched;
@@ -244,7 +244,10 @@ fn active<'a>(known: &'a Known<Option<ServiceFacts>>, target: &Target) -> Result
 fn at_rest(target: &Target, lacking: u32) -> Decision<Action> {
     let message = match lacking {
         0 => format!("every task of {target} runs"),
-        _ => format!("{target} lacks {lacking} tasks, but not for want of a place"),
+        _ => format!(
+            "{target} lacks {}, but not for want of a place",
+            counted(lacking, "task")
+        ),
     };
     ignore(Code::NothingUnplaced, message)
 }

@@ -23,7 +23,7 @@ use super::AutoScalingGroup;
 use crate::config::Placement;
 use crate::guard::Removes;
 use crate::known::Known;
-use crate::report::{Code, Decision, Effect, Outcome, Reason};
+use crate::report::{Code, Decision, Effect, Outcome, Reason, counted};
 
 /// That the tasks of a service find no place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,7 +195,7 @@ fn raise(facts: &Facts<'_>, memory: &mut Memory, now: Timestamp) -> Result<Decis
     let from = group.desired_capacity;
     let to = from.saturating_add(rule.add.get()).min(most);
     if to <= from {
-        let message = format!("{lacking}: {name} has {from} instances, and may have {most}");
+        let message = format!("{lacking}: {name} has {from} of {}", counted(most, "instance"));
         return Err(ignore(Code::AlreadyAtMaxCapacity, message));
     }
     memory.intent = Some(Raise {
@@ -204,7 +204,7 @@ fn raise(facts: &Facts<'_>, memory: &mut Memory, now: Timestamp) -> Result<Decis
         to,
         at: now,
     });
-    let message = format!("{lacking}: {name} goes from {from} to {to} instances");
+    let message = format!("{lacking}: {name} goes from {from} to {}", counted(to, "instance"));
     Ok(set(to, name, Reason::new(Code::CapacityRaised, message)))
 }
 

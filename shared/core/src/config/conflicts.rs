@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use super::stored::{Resolved, registry_id};
-use super::{Balancing, Discovery, Document, Path, Problem};
+use super::{Balancing, Discovery, Document, Entry, Path, Problem};
 use crate::balancing::TargetType;
+use crate::delivery::{containers, untaken};
 use crate::discovery::mismatch;
 use crate::ids::{Arn, Target};
 use crate::service::Attached;
@@ -24,6 +27,41 @@ pub fn conflicts(document: &Document, names: &Resolved, attached: &BTreeMap<Targ
             found.extend(of_group(path, &entry.name, balancing, names, attached));
         }
     }
+    found
+}
+
+/// The containers that an entry names, or whose images its rules take, and that the revision which it runs (the answer of
+/// `DescribeTaskDefinition`) does not have. They only surprise: the next revision may have them.
+pub fn without_containers(entry: &Entry, answer: &Value) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let config = &entry.config;
+    let Ok(containers) = containers(answer) else {
+        return found;
+    };
+    let has: Vec<_> = containers.iter().map(|c| format!("`{}`", c.name)).collect();
+    let discovery = config.discovery.iter().map(|one| one.container.as_ref());
+    let balancing = config.balancing.iter().map(|one| one.container.as_ref());
+    let named = (discovery.enumerate().map(|(i, name)| ("discovery", i, name)))
+        .chain(balancing.enumerate().map(|(i, name)| ("balancing", i, name)));
+    for (key, i, name) in named {
+        let Some(name) = name.filter(|name| containers.iter().all(|c| c.name != **name)) else {
+            continue;
+        };
+        let message = format!(
+            "the task definition of {} has no container `{name}`: it has {}",
+            entry.name,
+            has.join(", ")
+        );
+        found.push(Problem::warning(entry.path.at(key).at(i).at("container"), message));
+    }
+    let untaken = untaken(&config.delivery, answer).into_iter();
+    found.extend(untaken.filter_map(|(i, why)| {
+        let key = match config.delivery.get(i)?.container {
+            Some(_) => "container",
+            None => "repository",
+        };
+        Some(Problem::warning(entry.path.at("delivery").at(i).at(key), why))
+    }));
     found
 }
 

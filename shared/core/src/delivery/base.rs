@@ -73,7 +73,7 @@ pub(super) fn base<'a>(facts: &'a Facts, wanted: &[Wanted<'_>]) -> Result<Base<'
             let name = service.map_or(facts.target.name.as_str(), |s| short(&s.task_definition));
             return Err(ignore(
                 Code::TaskDefinitionNotFound,
-                format!("there is no ACTIVE task definition `{name}`"),
+                format!("there is no ACTIVE task definition `{name}`: register a revision of it"),
             ));
         }
         Known::Yes(Some(answer)) => answer,
@@ -110,23 +110,29 @@ fn changeable<'a>(facts: &Facts, service: Option<&'a ServiceFacts>) -> Result<&'
     let Some(service) = service else {
         return Err(ignore(
             Code::ServiceNotFound,
-            format!("ECS knows no service {}", facts.target),
+            format!(
+                "ECS knows no service {}: create it, or take its `delivery` out",
+                facts.target
+            ),
         ));
     };
     if !service.is_active() {
-        let message = format!("service {} is {}, not ACTIVE", facts.target, service.status);
+        let message = format!(
+            "service {} is {}, not ACTIVE: create it anew, or take its `delivery` out",
+            facts.target, service.status
+        );
         return Err(ignore(Code::ServiceNotFound, message));
     }
     if service.deployment_controller != "ECS" {
         let message = format!(
-            "service {} is deployed by {}: UpdateService cannot change its task definition",
+            "service {} is deployed by {}: UpdateService cannot change its task definition; take its `delivery` out",
             facts.target, service.deployment_controller
         );
         return Err(ignore(Code::UnsupportedController, message));
     }
     if let Some(who) = managed_otherwise(service) {
         let message = format!(
-            "service {} is {who}: it is not rolled out by UpdateService",
+            "service {} is {who}: it is not rolled out by UpdateService; take its `delivery` out",
             facts.target
         );
         return Err(ignore(Code::UnsupportedController, message));
@@ -159,7 +165,7 @@ fn unknown(facts: &Facts, wanted: &[Wanted<'_>], missing: Vec<&'static str>) -> 
             format!("; `base: latest` asks for the newest revision of `{family}`")
         });
     let message = format!(
-        "{} wants {}; what it has is not known: {}{newest}",
+        "{} wants {}; what it runs is not known, which these tell: {}{newest}",
         facts.target,
         images.join(", "),
         missing.join(", ")

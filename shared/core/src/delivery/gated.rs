@@ -90,7 +90,12 @@ fn waved(wanted: &Wanted<'_>, waves: &Waves, facts: &Facts, now: Timestamp) -> O
         return Some(Closed::for_now(Reason::new(Code::WaveHalted, message)));
     }
     if open > 0 {
-        let message = format!("{this} waits: {open} of the {before} targets before it have not proved {name}");
+        let who = match (open, before) {
+            (_, 1) => "the target before it has".to_owned(),
+            (1, _) => format!("1 of the {before} targets before it has"),
+            _ => format!("{open} of the {before} targets before it have"),
+        };
+        let message = format!("{this} waits: {who} not proved {name}");
         return Some(Closed::for_now(Reason::new(Code::WaveWaits, message)));
     }
     baked(since, wanted.rule.bake, now, || {

@@ -51,7 +51,7 @@ impl ImageState {
         match self.pullable {
             Pullable::Yes => None,
             Pullable::Archived => Some("is archived, and cannot be pulled before it is restored"),
-            Pullable::Absent => Some("is not in the repository any more"),
+            Pullable::Absent => Some("is not in the repository any more: push it again"),
         }
     }
 }

@@ -81,7 +81,7 @@ impl<'a> Newest<'a> {
             let changes: Vec<_> = own.filter_map(|c| change_in(c, &due, facts, base)).collect();
             if changes.is_empty() {
                 let message = format!(
-                    "{}, of which the next revision is made, has no container for {}",
+                    "{}, of which the next revision is made, has no container for {}: register a revision with one",
                     short(self.arn),
                     due.wish.name()
                 );

@@ -86,6 +86,8 @@ impl PolicyError {
     }
 }
 
+mod whole;
+
 /// A policy that is ready to be asked.
 #[derive(Debug, Clone)]
 pub struct Compiled {
@@ -179,6 +181,25 @@ impl Compiled {
         Ok(Selected(rank))
     }
 
+    /// Why no tag at all is wanted, where that is known: what is compared cannot be what `order` says.
+    #[must_use]
+    pub fn wants_nothing(&self) -> Option<String> {
+        let (Wanted::Regex(regex), Some(order), None) = (&self.wanted, self.order, &self.extract) else {
+            return None;
+        };
+        let what = match order {
+            Order::Numeric => "number",
+            Order::Semver => "version like 1.2.3",
+            Order::Alphabetical => return None,
+        };
+        (!whole::may_be(regex.as_str(), order)).then(|| {
+            format!(
+                "no tag is wanted: without `extract` the whole tag is compared, and none that `{regex}` matches is a \
+                 {what}; write what of it is compared, like `extract: $1` for the expression's first group"
+            )
+        })
+    }
+
     /// Whether a push takes the place of the wish that is known.
     ///
     /// The order is total, so the outcome depends neither on the order of arrival nor on duplicates: the better tag by the
@@ -260,16 +281,17 @@ impl Compiled {
     }
 
     fn ranked(&self, tag: &str, text: &str) -> Result<Rank, String> {
+        let what = || named(tag, text);
         match self.order {
             None => Ok(Rank::Any),
             Some(Order::Alphabetical) => Ok(Rank::Text(text.into())),
             Some(Order::Numeric) => text
                 .parse()
                 .map(Rank::Number)
-                .map_err(|()| format!("`{text}`, of tag `{tag}`, is not a number")),
+                .map_err(|()| format!("{} is not a number", what())),
             Some(Order::Semver) => version(text)
                 .map(Rank::Version)
-                .ok_or_else(|| format!("`{text}`, of tag `{tag}`, is not a version like 1.2.3")),
+                .ok_or_else(|| format!("{} is not a version like 1.2.3", what())),
         }
     }
 
@@ -357,12 +379,17 @@ fn expression(key: &'static str, text: &str) -> Result<Regex, PolicyError> {
     })
 }
 
-fn in_range(tag: &str, text: &str, range: &Range) -> Result<Rank, String> {
-    let what = if tag == text {
+/// What of a tag is looked at, in words.
+fn named(tag: &str, text: &str) -> String {
+    if tag == text {
         format!("tag `{tag}`")
     } else {
         format!("`{text}`, of tag `{tag}`,")
-    };
+    }
+}
+
+fn in_range(tag: &str, text: &str, range: &Range) -> Result<Rank, String> {
+    let what = named(tag, text);
     match version(text) {
         None => Err(format!("{what} is not a version like 1.2.3")),
         Some(version) if range.contains(&version) => Ok(Rank::Version(version)),

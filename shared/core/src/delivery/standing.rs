@@ -161,7 +161,8 @@ pub(super) fn standing(
         .filter(|c| takes(wanted.rule, &wanted.repository, c) && !taken.contains(&c.index))
         .collect();
     if selected.is_empty() {
-        return Standing::Not(Outcome::Ignore, no_container(wanted, base));
+        let why = no_container(wanted.rule, &wanted.repository, base.short(), &base.containers);
+        return Standing::Not(Outcome::Ignore, Reason::new(Code::NoMatchingContainer, why));
     }
     taken.extend(selected.iter().map(|c| c.index));
     let wish = wanted.wish;
@@ -355,22 +356,23 @@ fn image(container: &ContainerImage<'_>) -> Option<ImageRef> {
     container.image.parse().ok()
 }
 
-fn no_container(wanted: &Wanted<'_>, base: &Base<'_>) -> Reason {
-    let has: Vec<_> = base
-        .containers
+pub(super) fn no_container(
+    rule: &Delivery,
+    repository: &Repository,
+    revision: &str,
+    containers: &[ContainerImage<'_>],
+) -> String {
+    let has: Vec<_> = containers
         .iter()
         .map(|c| format!("`{}` ({})", c.name, c.image))
         .collect();
-    let which = match &wanted.rule.container {
+    let which = match &rule.container {
         Some(name) => format!("has no container `{name}`"),
-        None => format!(
-            "has no container with an image of {} that another rule does not take",
-            wanted.repository
-        ),
+        None => format!("has no container with an image of {repository} that another rule does not take"),
     };
-    Reason::new(
-        Code::NoMatchingContainer,
-        format!("{} {which}: it has {}", base.short(), has.join(", ")),
+    format!(
+        "{revision} {which}: it has {}; name one of them as the rule's `container`",
+        has.join(", ")
     )
 }
 

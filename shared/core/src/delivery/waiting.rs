@@ -19,7 +19,7 @@ pub struct Waiting {
     pub codes: BTreeSet<Code>,
     /// The same in words.
     pub why: Vec<String>,
-    /// Since when.
+    /// Since when, whatever it waited for in between; of several images that wait together, since the first of them did.
     pub since: Timestamp,
     /// Until when, as far as that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,20 +72,26 @@ impl Waits {
         if self.wishes.is_empty() {
             return (None, notices);
         }
+        let waited = before.filter(|before| {
+            let mut wishes = self.wishes.iter();
+            wishes.any(|(key, new)| before.wishes.get(key).is_some_and(|old| old.digest == new.digest))
+        });
         let waiting = Waiting {
             wishes: self.wishes,
             codes: self.codes,
             why: self.why,
-            since: now,
+            since: waited.map_or(now, |before| before.since),
             until: self.until,
         };
-        let same = before.filter(|b| (&b.wishes, &b.codes) == (&waiting.wishes, &waiting.codes));
-        if let Some(before) = same {
-            let since = before.since;
-            return (Some(Waiting { since, ..waiting }), notices);
+        if before.is_none_or(|b| (&b.wishes, &b.codes) != (&waiting.wishes, &waiting.codes)) {
+            let names: Vec<_> = waiting.wishes.values().map(Wish::name).collect();
+            let why = waiting.why.join("; ");
+            notices.push(Notice {
+                // Each reason is told by itself.
+                rollout: format!("{now} {}", names.join(" ")),
+                ..notice(facts, Stage::Waiting, names, why, waiting.since, now)
+            });
         }
-        let names = waiting.wishes.values().map(Wish::name).collect();
-        notices.push(notice(facts, Stage::Waiting, names, waiting.why.join("; "), now, now));
         (Some(waiting), notices)
     }
 }

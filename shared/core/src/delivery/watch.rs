@@ -25,7 +25,7 @@ use super::{Back, Memory, Wish};
 use crate::capacity::crash::{Stops, sentence};
 use crate::config::is_default;
 use crate::ids::{Digest, Target, same_revision};
-use crate::report::Code;
+use crate::report::{Code, counted};
 use crate::service::{DeploymentFacts, ServiceFacts};
 
 /// For how long `DescribeServices` may not show yet what `UpdateService` did (ECS API reference, `RunTask`: "the Amazon ECS
@@ -138,10 +138,10 @@ impl Watched {
             return Course::Running(format!("no deployment of {} is shown yet", short(&self.to)));
         };
         let running = format!(
-            "deployment {} of {}: {} of {} tasks run",
+            "deployment {} of {}: {} running, {} wanted",
             primary.id,
             short(&self.to),
-            service.running_count,
+            counted(service.running_count, "task"),
             service.desired_count
         );
         let enough = service.running_count >= service.desired_count;
@@ -162,7 +162,7 @@ impl Watched {
         // What ECS calls through stays: tasks may be missing since the count was raised just now.
         if !through && age > patience {
             let why = format!(
-                "{running} after {} s, longer than `rollback.timeout` lets it",
+                "{running}, after {} s, longer than `rollback.timeout` lets it",
                 age.as_secs()
             );
             return Course::Stuck(Code::DeploymentTimedOut, why);

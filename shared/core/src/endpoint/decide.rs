@@ -123,7 +123,11 @@ fn leave<M: Member>(facts: &Facts<M>) -> Decision<Action<M>> {
     } else {
         "ECS wants it stopped".to_owned()
     };
-    let message = format!("task {task} leaves ({sign}): {} endpoint(s) go first", gone.len());
+    let first = match gone.len() {
+        1 => "its endpoint goes first".to_owned(),
+        more => format!("its {more} endpoints go first"),
+    };
+    let message = format!("task {task} leaves ({sign}): {first}");
     reasons.insert(0, Reason::new(Code::TaskLeaves, message));
     let mut actions = Vec::new();
     for member in gone {

@@ -202,7 +202,7 @@ mod tests {
             detail
         };
         let malformed =
-            "`detail.image-digest`: `sha256:ab` is not an image digest: it is `sha256:` and 64 hexadecimal digits";
+            "`detail.image-digest`: `sha256:ab` is not an image digest: write `sha256:` and 64 hexadecimal digits";
         for (event, more) in [
             (ImageEvent::Action, json!({ "action-type": "PUSH" })),
             (ImageEvent::Replication, json!({})),

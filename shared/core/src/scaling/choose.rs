@@ -13,7 +13,7 @@ use super::standing::Count;
 use super::wish::{Ask, Heard, Voice};
 use super::{Bounds, Facts, InForce, Intent, Memory, Rise, Used, tasks};
 use crate::config::{Limit, Span};
-use crate::report::{Code, Outcome, Reason};
+use crate::report::{Code, Outcome, Reason, counted};
 use crate::service::ServiceFacts;
 
 /// A persistent ALARM makes another step no sooner than this, as CloudWatch repeats an alarm's scaling actions once a
@@ -223,7 +223,10 @@ impl Look<'_> {
             return Err(Held::new(Outcome::Ignore, Code::AlreadyAtMinCapacity, message));
         }
         if objectors > 0 {
-            let message = format!("{objectors} rule(s) of service {target} do not agree to fewer tasks");
+            let message = format!(
+                "fewer tasks are against {} of service {target}",
+                counted(objectors, "rule")
+            );
             return Err(Held::new(Outcome::Ignore, Code::ScaleInBlocked, message));
         }
         let notes = self.free_of_deployment(false)?;

@@ -33,8 +33,14 @@ pub fn decide(facts: &Facts, now: Timestamp) -> Decided {
     };
     let Some(service) = found.as_ref().filter(|service| service.is_active()) else {
         let message = match found {
-            Some(service) => format!("service {} is {}", facts.target, service.status),
-            None => format!("service {} does not exist", facts.target),
+            Some(service) => format!(
+                "service {} is {}: create it anew, or take its `scaling` out",
+                facts.target, service.status
+            ),
+            None => format!(
+                "service {} does not exist: create it, or take its `scaling` out",
+                facts.target
+            ),
         };
         return ignored(facts, Code::ServiceNotFound, message);
     };

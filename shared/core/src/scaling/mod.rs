@@ -38,14 +38,11 @@ pub use memory::{Bounds, Change, Intent, Memory, Moved, Rise, Used, Wished, sett
 pub use watch::{Watch, watch};
 
 use crate::guard::Removes;
-use crate::report::{Decision, Effect};
+use crate::report::{Decision, Effect, counted};
 
 /// A number of tasks, in words.
 fn tasks(count: u32) -> String {
-    match count {
-        1 => "1 task".to_owned(),
-        count => format!("{count} tasks"),
-    }
+    counted(count, "task")
 }
 
 /// What is done with a service's count.

@@ -24,7 +24,7 @@ use super::{Action, Facts, Look, Memory, act, at_rest, ignore, length, wait};
 use crate::config::StrategyItem;
 use crate::delivery::UNSEEN;
 use crate::ids::Target;
-use crate::report::{Code, Decision};
+use crate::report::{Code, Decision, counted};
 
 /// How often the time before coming back is doubled at most: 16 times `return-after`.
 const MOST: u32 = 4;
@@ -132,8 +132,9 @@ fn leave(
     }
     let short = memory.is_short_of(look.lacking, 0, now);
     let lacks = format!(
-        "{target} has had no place for {} tasks since {}",
-        short.tasks, short.since
+        "{target} has had no place for {} since {}",
+        counted(short.tasks, "task"),
+        short.since
     );
     if !short.has_lasted(facts.rule.after, now) {
         return wait(Code::SpotShort, format!("{lacks}, not for {} yet", facts.rule.after));

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 
 use super::{Action, Facts, Look, Memory, act, active, at_rest, ignore, wait};
 use crate::ids::{Target, TargetKind};
-use crate::report::{Code, Decision};
+use crate::report::{Code, Decision, counted};
 
 pub(super) fn decide(
     facts: &Facts<'_>,
@@ -51,8 +51,9 @@ pub(super) fn decide(
         return at_rest(facts.target, lacking);
     }
     let message = format!(
-        "{} lacks {lacking} tasks, and {twin} has {elsewhere} for it",
-        facts.target
+        "{} lacks {}, and {twin} has {elsewhere} for it",
+        facts.target,
+        counted(lacking, "task")
     );
     ignore(Code::FallbackHolds, message)
 }
@@ -68,14 +69,18 @@ fn raise(
     let target = facts.target;
     let short = memory.is_short_of(lacking, elsewhere, now);
     let lacks = format!(
-        "{target} has had no place for {} tasks since {}",
-        short.tasks, short.since
+        "{target} has had no place for {} since {}",
+        counted(short.tasks, "task"),
+        short.since
     );
     if !short.has_lasted(facts.rule.after, now) {
         return wait(Code::SpotShort, format!("{lacks}, not for {} yet", facts.rule.after));
     }
     memory.twin = memory.twin.or(Some(now));
-    let message = format!("{lacks}: {twin} goes from {elsewhere} to {} tasks", short.tasks);
+    let message = format!(
+        "{lacks}: {twin} goes from {elsewhere} to {}",
+        counted(short.tasks, "task")
+    );
     let action = Action::SetDesiredCount {
         service: twin.clone(),
         count: short.tasks,
@@ -94,11 +99,16 @@ fn shrink(
     let target = facts.target;
     if memory.twin.is_none() {
         memory.back = None;
-        let message = format!("{twin} has {elsewhere} tasks, and {target} lacks {lacking}: someone else wants them");
+        let has = counted(elsewhere, "task");
+        let message = format!("{twin} has {has}, and {target} lacks {lacking}: someone else wants them");
         return ignore(Code::ForeignChange, message);
     }
     let back = memory.has_room_for_all_but(lacking, elsewhere, now);
-    let lacks = format!("{target} has lacked {} tasks at most since {}", back.tasks, back.since);
+    let lacks = format!(
+        "{target} has lacked {} at most since {}",
+        counted(back.tasks, "task"),
+        back.since
+    );
     if !back.has_lasted(facts.rule.return_after, now) {
         let message = format!(
             "{lacks}, not for {} yet: {twin} keeps its {elsewhere}",
@@ -106,7 +116,10 @@ fn shrink(
         );
         return wait(Code::FallbackHolds, message);
     }
-    let message = format!("{lacks}: {twin} goes from {elsewhere} to {} tasks", back.tasks);
+    let message = format!(
+        "{lacks}: {twin} goes from {elsewhere} to {}",
+        counted(back.tasks, "task")
+    );
     let action = Action::SetDesiredCount {
         service: twin.clone(),
         count: back.tasks,

@@ -169,9 +169,9 @@ fn when_most_are_silent_no_host_is_to_blame() {
     scene.check(
         600,
         expect![[r#"
-        Ignore, busy
-        ClusterDisconnected: 3 of 4 instances are disconnected: no instance is to blame, and none is replaced
-    "#]],
+            Ignore, busy
+            ClusterDisconnected: the agents of 3 of 4 instances are disconnected: no instance is to blame, and none is replaced
+        "#]],
     );
 }
 

@@ -1,3 +1,5 @@
+//! Instances that go: in which order, by which calls, and until when.
+
 use expect_test::expect;
 use serde_json::json;
 
@@ -244,7 +246,7 @@ fn standalone_tasks_are_stopped_where_it_is_asked_for() {
           UpdateContainerInstancesState DRAINING i-1
           StopTask {"cluster":"prod","task":"arn:aws:ecs:eu-west-1:111122223333:task/prod/a","reason":"Wharfinger: its container instance goes, and no service moves the task"}
         InstanceDrains: i-1: Spot terminates it
-        StandaloneStopped: i-1: 1 standalone task(s)
+        StandaloneStopped: i-1: 1 standalone task
     "#]]);
     let mut left = Scene::new(json!({}))
         .has("i-1", "DRAINING", 2)
@@ -253,10 +255,10 @@ fn standalone_tasks_are_stopped_where_it_is_asked_for() {
     left.check(
         1,
         expect![[r#"
-        Wait, busy
-        StandaloneLeft: i-1: 1 standalone task(s) run on until they end, or it does
-        TasksLeft: i-1: Spot terminates it; 2 tasks are left
-    "#]],
+            Wait, busy
+            StandaloneLeft: i-1: 1 standalone task left alone, at most until the instance ends
+            TasksLeft: i-1: Spot terminates it; 2 tasks are left
+        "#]],
     );
     Scene::new(stop)
         .has("i-1", "DRAINING", 0)
@@ -290,249 +292,6 @@ fn a_service_whose_tasks_cannot_leave_is_reported() {
         Wait, busy
         DrainBlocked: i-1: the tasks of prod/web cannot leave: its minimumHealthyPercent and maximumPercent are both 100
         TasksLeft: i-1: 2 tasks are left; web goes on at 2026-03-01T12:10:00Z at the latest
-    "#]],
-    );
-}
-
-#[test]
-fn a_root_volume_is_replaced_and_the_instance_returns() {
-    let scene = Scene::new(json!({}))
-        .has("i-1", "ACTIVE", 1)
-        .grouped("i-1", "Terminating:Wait")
-        .hears(&hook("i-1", 0));
-    let scene = scene.stored(
-        1,
-        expect![[r#"
-        Act, busy
-          UpdateContainerInstancesState DRAINING i-1
-        InstanceDrains: i-1: web waits with it (drain)
-        TasksLeft: i-1: 1 task is left; web goes on at 2026-03-01T12:10:00Z at the latest
-    "#]],
-    );
-    let scene = scene.has("i-1", "DRAINING", 0).stored(60, expect![[r#"
-        Act, busy
-          CompleteLifecycleAction {"LifecycleHookName":"drain","AutoScalingGroupName":"web","InstanceId":"i-1","LifecycleActionToken":"drain-i-1-0","LifecycleActionResult":"CONTINUE"}
-        InstanceEmpty: i-1: no task is left on it: web goes on (drain)
-    "#]]);
-    // An answer from before proves nothing.
-    let scene = scene.grouped("i-1", "InService").stored(
-        70,
-        expect![[r#"
-        Wait
-        InstanceEmpty: i-1: web waits with it (drain); no task is left on it
-    "#]],
-    );
-    let scene = scene.silent("i-1").stored(
-        180,
-        expect![[r#"
-        Wait
-        AgentDisconnected: i-1: it stays, and its agent is not back yet
-    "#]],
-    );
-    let scene = scene.has("i-1", "DRAINING", 0).stored(
-        200,
-        expect![[r#"
-        Act
-          UpdateContainerInstancesState ACTIVE i-1
-        InstanceReturns: i-1: it stays in prod, and takes tasks again
-    "#]],
-    );
-    scene.has("i-1", "ACTIVE", 5).check(
-        260,
-        expect![[r#"
-        Ignore
-        NothingGoes: nothing goes in prod
-    "#]],
-    );
-}
-
-#[test]
-fn one_that_returned_goes_again_with_a_new_event_and_not_with_a_late_one() {
-    let scene = Scene::new(json!({}))
-        .has("i-1", "DRAINING", 0)
-        .grouped("i-1", "Terminating:Wait")
-        .hears(&hook("i-1", 0));
-    let scene = scene.stored(60, expect![[r#"
-        Act, busy
-          CompleteLifecycleAction {"LifecycleHookName":"drain","AutoScalingGroupName":"web","InstanceId":"i-1","LifecycleActionToken":"drain-i-1-0","LifecycleActionResult":"CONTINUE"}
-        InstanceEmpty: i-1: no task is left on it: web goes on (drain)
-    "#]]);
-    let scene = scene
-        .grouped("i-1", "InService")
-        .has("i-1", "ACTIVE", 5)
-        .hears(&hook("i-1", 0));
-    scene.check(
-        320,
-        expect![[r#"
-        Ignore
-        NothingGoes: nothing goes in prod
-    "#]],
-    );
-    let scene = scene.grouped("i-1", "Terminating:Wait").hears(&hook("i-1", 400));
-    scene.check(
-        401,
-        expect![[r#"
-        Act, busy
-          UpdateContainerInstancesState DRAINING i-1
-        InstanceDrains: i-1: web waits with it (drain)
-        TasksLeft: i-1: 5 tasks are left; web goes on at 2026-03-01T12:16:40Z at the latest
-    "#]],
-    );
-}
-
-#[test]
-fn what_somebody_else_drained_stays_drained() {
-    let scene = Scene::new(json!({}))
-        .has("i-1", "DRAINING", 1)
-        .grouped("i-1", "InService")
-        .hears(&hook("i-1", 0));
-    scene.check(
-        600,
-        expect![[r#"
-        Ignore
-        NothingGoes: nothing goes in prod
-    "#]],
-    );
-}
-
-#[test]
-fn spot_stops_an_instance_and_it_comes_back() {
-    let scene = Scene::new(json!({}))
-        .has("i-1", "ACTIVE", 1)
-        .hears(&spot("i-1", 0, "stop"));
-    let scene = scene.stored(
-        1,
-        expect![[r#"
-        Act, busy
-          UpdateContainerInstancesState DRAINING i-1
-        InstanceDrains: i-1: Spot stops it
-    "#]],
-    );
-    let scene = scene.has("i-1", "DRAINING", 0).silent("i-1").stored(
-        120,
-        expect![[r#"
-        Wait
-        InstanceEmpty: i-1: Spot stops it; no task is left on it
-    "#]],
-    );
-    // A short disconnect is no return.
-    let scene = scene.has("i-1", "DRAINING", 0).stored(
-        180,
-        expect![[r#"
-        Wait
-        InstanceEmpty: i-1: Spot stops it; no task is left on it
-    "#]],
-    );
-    scene.check(
-        600,
-        expect![[r#"
-        Act
-          UpdateContainerInstancesState ACTIVE i-1
-        InstanceReturns: i-1: it stays in prod, and takes tasks again
-    "#]],
-    );
-    scene
-        .clone()
-        .hears(&state("i-1", 130, "stopped"))
-        .hears(&state("i-1", 190, "running"))
-        .check(
-            200,
-            expect![[r#"
-        Act
-          UpdateContainerInstancesState ACTIVE i-1
-        NothingGoes: i-1: it is running
-        InstanceReturns: i-1: it stays in prod, and takes tasks again
-    "#]],
-        );
-}
-
-#[test]
-fn what_spot_terminates_does_not_come_back() {
-    let terminated = Scene::new(json!({}))
-        .has("i-1", "DRAINING", 0)
-        .hears(&spot("i-1", 0, "terminate"));
-    terminated
-        .did("i-1", |did| {
-            did.drained_at = Some(at(1));
-            did.seen_disconnected = Some(at(60));
-        })
-        .check(
-            3_600,
-            expect![[r#"
-        Wait
-        InstanceEmpty: i-1: Spot terminates it; no task is left on it
-    "#]],
-        );
-}
-
-#[test]
-fn a_scheduled_change_is_drained_for_in_time_and_the_instance_returns() {
-    let hour = 3_600;
-    let scene = Scene::new(json!({}))
-        .has("i-1", "ACTIVE", 1)
-        .hears(&health("i-1", 0, 3 * hour, 4 * hour, "upcoming"));
-    scene.check(
-        hour,
-        expect![[r#"
-        Wait
-        MaintenanceLater: i-1: REBOOT begins at 2026-03-01T15:00:00Z: it is drained 1h before
-    "#]],
-    );
-    let scene = scene.stored(
-        2 * hour,
-        expect![[r#"
-        Act, busy
-          UpdateContainerInstancesState DRAINING i-1
-        InstanceDrains: i-1: REBOOT from 2026-03-01T15:00:00Z on
-    "#]],
-    );
-    let away = scene.clone().has("i-1", "DRAINING", 0).silent("i-1").stored(
-        3 * hour + 60,
-        expect![[r#"
-        Wait
-        InstanceEmpty: i-1: REBOOT from 2026-03-01T15:00:00Z on; no task is left on it
-    "#]],
-    );
-    let back = away.has("i-1", "DRAINING", 0);
-    back.check(
-        3 * hour + 120,
-        expect![[r#"
-        Wait
-        InstanceEmpty: i-1: REBOOT from 2026-03-01T15:00:00Z on; no task is left on it
-    "#]],
-    );
-    back.check(
-        4 * hour,
-        expect![[r#"
-        Act
-          UpdateContainerInstancesState ACTIVE i-1
-        NothingGoes: i-1: REBOOT is through
-        InstanceReturns: i-1: it stays in prod, and takes tasks again
-    "#]],
-    );
-    // It is called off.
-    let off = scene
-        .has("i-1", "DRAINING", 0)
-        .hears(&health("i-1", 2 * hour + 60, 3 * hour, 4 * hour, "closed"));
-    off.check(
-        2 * hour + 61,
-        expect![[r#"
-        Act
-          UpdateContainerInstancesState ACTIVE i-1
-        InstanceReturns: i-1: it stays in prod, and takes tasks again
-    "#]],
-    );
-}
-
-#[test]
-fn a_scheduled_change_may_be_ignored() {
-    let hour = 3_600;
-    let ignored = Scene::new(json!({ "maintenance": { "action": "ignore" } })).has("i-1", "ACTIVE", 1);
-    ignored.hears(&health("i-1", 0, hour, hour, "open")).check(
-        hour,
-        expect![[r#"
-        Ignore
-        MaintenanceIgnored: i-1: REBOOT is ignored
     "#]],
     );
 }
@@ -608,7 +367,7 @@ fn a_dry_run_says_every_step_and_makes_none() {
     assert_eq!((decided.before.len(), decided.after.len()), (0, 0));
     scene.check(1, expect![[r#"
         Ignore, busy
-        DryRun: dry run, 1 call(s) not made: UpdateContainerInstancesState {"cluster":"prod","containerInstances":["arn:aws:ecs:eu-west-1:111122223333:container-instance/prod/i-1"],"status":"DRAINING"}
+        DryRun: dry run, 1 call not made: UpdateContainerInstancesState {"cluster":"prod","containerInstances":["arn:aws:ecs:eu-west-1:111122223333:container-instance/prod/i-1"],"status":"DRAINING"}
         InstanceDrains: i-1: web waits with it (drain)
         TasksLeft: i-1: 1 task is left; web goes on at 2026-03-01T12:10:00Z at the latest
     "#]]);

@@ -5,6 +5,7 @@ mod causes;
 mod dead;
 mod drains;
 mod properties;
+mod returns;
 mod standing;
 
 use std::collections::BTreeMap;

@@ -108,9 +108,16 @@ fn repository(path: Path, name: &str, found: &mut Found) {
 }
 
 fn tags(path: &Path, policy: &TagPolicy, found: &mut Found) {
-    if let Err(error) = Compiled::new(policy) {
-        let path = error.key().map_or_else(|| path.clone(), |key| path.at(key));
-        found.error(path, error.to_string());
+    match Compiled::new(policy) {
+        Err(error) => {
+            let path = error.key().map_or_else(|| path.clone(), |key| path.at(key));
+            found.error(path, error.to_string());
+        }
+        Ok(compiled) => {
+            if let Some(why) = compiled.wants_nothing() {
+                found.warning(path.at("order"), why);
+            }
+        }
     }
 }
 

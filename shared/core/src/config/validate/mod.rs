@@ -55,7 +55,7 @@ impl Found {
 
     /// A pattern of times, and the zone that it is of.
     fn cron(&mut self, path: &Path, pattern: &str, zone: Option<&str>) {
-        if let Err(error) = Cron::parse(pattern, zone) {
+        for error in Cron::faults(pattern, zone) {
             let key = match error {
                 CronError::TimeZone(_) => "timezone",
                 CronError::Fields { .. } | CronError::Field { .. } | CronError::Never(_) => "cron",

@@ -75,7 +75,7 @@ fn tags_are_selected_or_refused_with_the_reason() {
         (
             json!({"regex": ".", "order": "semver"}),
             "1.2",
-            Some("`1.2`, of tag `1.2`, is not a version like 1.2.3"),
+            Some("tag `1.2` is not a version like 1.2.3"),
         ),
         (json!({"semver": ">=1.2, <2"}), "1.2.0", None),
         (json!({"semver": ">=1.2, <2"}), "v1.9.9", None),

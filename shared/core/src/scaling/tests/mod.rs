@@ -4,6 +4,7 @@ mod alarms;
 mod backtests;
 mod bounds;
 mod holds;
+mod memory;
 mod metrics;
 mod properties;
 mod queue_properties;

@@ -11,7 +11,7 @@ use super::super::facts::CONFIRM_AFTER;
 use super::super::{Bounds, Facts, Memory, QueueFacts, steps};
 use super::{Ask, Heard, Source, Voice, Wanted, objects};
 use crate::config::{QueueRule, Rule, Span};
-use crate::report::Code;
+use crate::report::{Code, counted};
 
 const GET_QUEUE_ATTRIBUTES: &str = "GetQueueAttributes";
 const GET_METRIC_DATA: &str = "GetMetricData";
@@ -156,9 +156,9 @@ fn said(rule: &QueueRule, found: &QueueFacts) -> String {
         (Some(_), None) => ", the age of the oldest is not known".to_owned(),
     };
     format!(
-        "queue `{}` has {} messages, {} of them in flight{per_task}{age}",
+        "queue `{}` has {}, {} of them in flight{per_task}{age}",
         rule.queue,
-        found.total(),
+        counted(found.total(), "message"),
         found.in_flight
     )
 }

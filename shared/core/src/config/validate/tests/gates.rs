@@ -22,12 +22,15 @@ fn gates() {
     );
     check_gates(
         json!({ "windows": {
-            "allow": [{ "cron": "0 9 * *", "for": "0s" }],
+            "allow": [{ "cron": "0 9 * *", "for": "0s" }, { "cron": "60 9 * 13 *", "for": "1h", "timezone": "Mars" }],
             "freeze": [{ "cron": "0 24 * * *", "for": "1h" }, { "cron": "0 9 * * *", "for": "1h", "timezone": "Madrid" }],
         } }),
         expect![[r#"
             Error services.prod/web.delivery[0].windows.allow[0].cron: `0 9 * *` has 4 fields; a cron pattern has 5: minute, hour, day of month, month, day of week, like `0 8 * * MON-FRI`
             Error services.prod/web.delivery[0].windows.allow[0].for: must be longer than `0s`
+            Error services.prod/web.delivery[0].windows.allow[1].cron: `60` is no minute: write 0 to 59, a range `a-b`, a list `a,b`, a step `*/n`, or `*`
+            Error services.prod/web.delivery[0].windows.allow[1].cron: `13` is no month: write 1 to 12, or JAN to DEC, a range `a-b`, a list `a,b`, a step `*/n`, or `*`
+            Error services.prod/web.delivery[0].windows.allow[1].timezone: `Mars` is no time zone: write an IANA name, like `Europe/Madrid` or `UTC`
             Error services.prod/web.delivery[0].windows.freeze[0].cron: `24` is no hour: write 0 to 23, a range `a-b`, a list `a,b`, a step `*/n`, or `*`
             Error services.prod/web.delivery[0].windows.freeze[1].timezone: `Madrid` is no time zone: write an IANA name, like `Europe/Madrid` or `UTC`
         "#]],

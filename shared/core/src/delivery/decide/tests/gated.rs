@@ -146,6 +146,41 @@ fn an_approval_is_of_one_image_and_ends() {
 }
 
 #[test]
+fn an_image_waits_since_it_began_to_whatever_for() {
+    let gated = facts().with_rule(json!({ "mature": "1h", "approval": "required" }));
+    let look = |memory, wishes: &[(&str, u64)], seconds| {
+        let wishes = wishes
+            .iter()
+            .map(|(tag, n)| ("shop/web".to_owned(), wish(tag, *n, ago(10))));
+        let facts = Facts {
+            memory,
+            wishes: wishes.collect(),
+            ..gated.clone()
+        };
+        decide(&facts, now() + jiff::SignedDuration::from_secs(seconds))
+    };
+    let waits = |decided: &Decided| {
+        let waiting = decided.memory.waiting.clone().unwrap();
+        let told = decided.notices.iter().map(|n| (n.stage, n.began)).collect::<Vec<_>>();
+        (waiting.codes.into_iter().collect::<Vec<_>>(), waiting.since, told)
+    };
+    let image = [("1.2.4", 4)];
+    let first = look(gated.memory.clone(), &image, 0);
+    let began = vec![(Stage::Waiting, now())];
+    assert_eq!(waits(&first), (vec![Maturing, ApprovalNeeded], now(), began.clone()));
+    let again = look(first.memory.clone(), &image, 60);
+    assert_eq!(waits(&again), (vec![Maturing, ApprovalNeeded], now(), vec![]));
+    let mature = look(again.memory, &image, 3_600);
+    assert_eq!(waits(&mature), (vec![ApprovalNeeded], now(), began));
+    assert_ne!(mature.notices[0].rollout, first.notices[0].rollout);
+    // Another image begins anew.
+    let other = look(mature.memory, &[("1.2.5", 5)], 3_660);
+    let later = now() + jiff::SignedDuration::from_secs(3_660);
+    let told = vec![(Stage::Superseded, now()), (Stage::Waiting, later)];
+    assert_eq!(waits(&other), (vec![ApprovalNeeded], later, told));
+}
+
+#[test]
 fn an_image_that_is_gone_or_was_overtaken_is_not_rolled_out() {
     let image = |pullable, tags: &[&str]| {
         let mut facts = facts();
