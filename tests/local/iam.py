@@ -47,7 +47,8 @@ def install() -> None:
         region: str, account_id: str,
     ) -> str:
         _body.set(body)
-        _form.set(dict(query_params or {}))
+        _form.set({
+            name: value[-1] if isinstance(value, list) else value for name, value in (query_params or {}).items()})
         return plain_arn(service, method, path, headers, body, query_params, region, account_id)
 
     def enforce(
