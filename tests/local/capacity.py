@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import List
 
 from . import documents, frame
 from .cloud import ACCOUNT, REGION
@@ -155,7 +154,8 @@ def _spot_stops(play: Capacity) -> None:
 
 
 def _is_lost(play: Capacity) -> None:
-    instance = _free(play, sorted(play.tasks("prod", "web").values()))[0]
+    known = play.known("prod")
+    instance = [host for host in sorted(play.tasks("prod", "web").values()) if host not in known][0]
     play.cloud.hold(True)
     play.end(instance)
     play.cloud.hold(False)
@@ -169,11 +169,6 @@ def _is_lost(play: Capacity) -> None:
     [complete] = play.asked("CompleteLifecycleAction", instance)
     play.now("once, without a token", "LifecycleActionToken" not in complete)
     play.roll()
-
-
-def _free(play: Capacity, instances: List[str]) -> List[str]:
-    """Those of these that do not go."""
-    return [instance for instance in instances if play.status("prod", instance) == ["ACTIVE"]]
 
 
 def _only_says(play: Capacity) -> None:
