@@ -1,7 +1,7 @@
 """`make capacity`: instances go, their tasks leave first, and nobody waits for longer than it may.
 
-A hook began a minute before its event, so that its first heartbeat is due; what waits for a clock waits for hours, until
-the configuration says seconds. Exit code 0 when every step came true.
+A hook began a minute before its event, so that its first heartbeat is due; what waits for a clock waits for hours,
+until the configuration says otherwise. Exit code 0 when every step came true.
 """
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def _falls_silent(play: Capacity) -> str:
     play.connect(instance, False)
     play.must("the agent of 1 of 3 is disconnected: it is watched",
               lambda: instance in play.known("edge"), play.minute)
-    event = play.cloud.events()
-    [told] = [one["document"] for one in event if one["document"]["detail-type"] == "ECS Container Instance State Change"
-              and not one["document"]["detail"]["agentConnected"]]
+    events = [entry["document"] for entry in play.cloud.events()]
+    [told] = [event for event in events if event["detail-type"] == "ECS Container Instance State Change"
+              and not event["detail"]["agentConnected"]]
     explained = play.explain(told)
     play.now("`wharfinger explain` tells why it waits",
              [reason["code"] for reason in explained["reasons"]] == ["AgentDisconnected"]
@@ -132,8 +132,8 @@ def _spot(play: Capacity) -> None:
     play.now("a rebalance recommendation does nothing", play.changes() == before)
     warnings = [play.warn(first), play.warn(second)]
     play.tell(*warnings)
-    play.must("two Spot warnings at once: both are DRAINING", lambda: play.status("spot", first, second) == ["DRAINING"] * 2,
-              play.minute)
+    play.must("two Spot warnings at once: both are DRAINING",
+              lambda: play.status("spot", first, second) == ["DRAINING"] * 2, play.minute)
     play.now("and no other", play.status("spot", third) == ["ACTIVE"])
     play.roll()
     left = [task for task, host in play.tasks("spot", "batch").items() if host in (first, second)]
@@ -164,8 +164,8 @@ def _is_lost(play: Capacity) -> None:
     play.must("the pass of every five minutes finds it: it is DRAINING",
               lambda: play.status("prod", instance) == ["DRAINING"], play.sweep)
     play.roll()
-    play.must("and its group goes on, by the hook's name", lambda: bool(play.asked("CompleteLifecycleAction", instance)),
-              play.minute)
+    play.must("and its group goes on, by the hook's name",
+              lambda: bool(play.asked("CompleteLifecycleAction", instance)), play.minute)
     [complete] = play.asked("CompleteLifecycleAction", instance)
     play.now("once, without a token", "LifecycleActionToken" not in complete)
     play.roll()
@@ -186,7 +186,8 @@ def _is_paused(play: Capacity) -> str:
     before = play.changes()
     play.end(instance)
     play.minute()
-    play.now("a paused cluster: nothing is done", play.changes() == before and play.status("idle", instance) == ["ACTIVE"])
+    play.now("a paused cluster: nothing is done",
+             play.changes() == before and play.status("idle", instance) == ["ACTIVE"])
     play.now("the history tells it", play.said("idle", "Paused"))
     play.stack.cli("resume", "idle")
     return instance

@@ -122,7 +122,7 @@ def service_action(
 def container_instance_state_change(
     host: Mapping[str, Any], account: str, region: str, at: float
 ) -> Document:
-    """`ECS Container Instance State Change`: unlike DescribeContainerInstances without counts of tasks, and with the cluster."""
+    """`ECS Container Instance State Change`: no counts of tasks, and a cluster, unlike DescribeContainerInstances."""
     left_out = ("runningTasksCount", "pendingTasksCount", "capacityProviderName")
     detail = {key: copy.deepcopy(value) for key, value in host.items()
               if not key.startswith("_") and key not in left_out}

@@ -123,7 +123,9 @@ class Groups:
     def _set_health(parameters: Parameters) -> None:
         _member(parameters["InstanceId"])[1]["HealthStatus"] = parameters["HealthStatus"]
 
-    def _answering(self, action: str, answer: Callable[[Parameters], Optional[Answer]]) -> Callable[[Parameters], Answer]:
+    def _answering(
+        self, action: str, answer: Callable[[Parameters], Optional[Answer]]
+    ) -> Callable[[Parameters], Answer]:
         from ministack.services import autoscaling
 
         def handle(parameters: Parameters) -> Answer:

@@ -2,7 +2,8 @@
 
 ministack has none. Here one registers when the door says so, and stays as it is until a call or the door changes it.
 Sources: ECS API reference, `ContainerInstance`, `ListContainerInstances`, `DescribeContainerInstances`,
-`UpdateContainerInstancesState`; ECS developer guide, "Draining Amazon ECS container instances", "Cluster query language".
+`UpdateContainerInstancesState`; ECS developer guide, "Draining Amazon ECS container instances", "Cluster query
+language".
 """
 from __future__ import annotations
 
@@ -53,7 +54,8 @@ class Hosts:
         plain = ecs._list_tasks
 
         def tasks(data: Data) -> Answer:
-            return self._tasks_on(data["containerInstance"], plain(data)) if data.get("containerInstance") else plain(data)
+            asked, answer = data.get("containerInstance"), plain(data)
+            return self._tasks_on(asked, answer) if asked else answer
 
         ecs._list_tasks = ecs._ACTION_MAP["ListTasks"] = tasks
 

@@ -2,9 +2,9 @@
 
 With IAM enforced, each function has the rights of its role in template.yaml and no other. Sources:
 Service Authorization Reference, "Actions, resources, and condition keys for Amazon Elastic
-Container Service", "… for Amazon EC2 Auto Scaling", "… for Amazon EventBridge", "… for Amazon EventBridge Scheduler"; Amazon ECS
-developer guide, "Grant permission to tag resources on creation"; IAM user guide, "Grant a user
-permissions to pass a role to an AWS service".
+Container Service", "… for Amazon EC2 Auto Scaling", "… for Amazon EventBridge", "… for Amazon
+EventBridge Scheduler"; Amazon ECS developer guide, "Grant permission to tag resources on creation";
+IAM user guide, "Grant a user permissions to pass a role to an AWS service".
 """
 from __future__ import annotations
 

@@ -65,7 +65,8 @@ class Instances(frame.Play):
         for cluster, count in CLUSTERS.items():
             self.driver.create_cluster(cluster)
             self.groups.create_auto_scaling_group(
-                AutoScalingGroupName=cluster, MinSize=0, MaxSize=20, DesiredCapacity=count, AvailabilityZones=[f"{REGION}a"])
+                AutoScalingGroupName=cluster, MinSize=0, MaxSize=20, DesiredCapacity=count,
+                AvailabilityZones=[f"{REGION}a"])
             self.groups.put_lifecycle_hook(
                 AutoScalingGroupName=cluster, LifecycleHookName=HOOK, HeartbeatTimeout=120,
                 LifecycleTransition="autoscaling:EC2_INSTANCE_TERMINATING")
@@ -146,7 +147,8 @@ class Instances(frame.Play):
     def host(self, cluster: str, instance: str) -> Dict[str, Any]:
         """The container instance, as ECS describes it; empty when it has left the cluster."""
         ecs = self.driver.ecs
-        arns = ecs.list_container_instances(cluster=cluster, filter=f"ec2InstanceId == {instance}")["containerInstanceArns"]
+        listed = ecs.list_container_instances(cluster=cluster, filter=f"ec2InstanceId == {instance}")
+        arns = listed["containerInstanceArns"]
         if not arns:
             return {}
         return dict(ecs.describe_container_instances(cluster=cluster, containerInstances=arns)["containerInstances"][0])

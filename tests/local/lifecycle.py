@@ -48,8 +48,8 @@ class Lifecycle:
     ) -> Task:
         """A new task in PROVISIONING, stored and announced.
 
-        `request` has the fields of RunTask, and `containerInstanceArn` where it is placed on one; `capacity` is launch type
-        and capacity provider.
+        `request` has the fields of RunTask, and `containerInstanceArn` where it is placed on one; `capacity` is launch
+        type and capacity provider.
         """
         from ministack.services import ecs
 
@@ -103,8 +103,10 @@ class Lifecycle:
         """What the task ran on is gone, and it with it."""
         with self.lock:
             now = self.now()
-            task.update(desiredStatus="STOPPED", lastStatus="STOPPED", stoppedReason=reason, stopCode="TerminationNotice",
-                        stoppingAt=now, executionStoppedAt=now, stoppedAt=now)
+            task.update(
+                desiredStatus="STOPPED", lastStatus="STOPPED", stoppedReason=reason, stopCode="TerminationNotice",
+                stoppingAt=now, executionStoppedAt=now, stoppedAt=now,
+            )
             for attachment in task["attachments"]:
                 attachment["status"] = "DELETED"
             self._announce(task)

@@ -36,8 +36,8 @@ _PLACEHOLDERS = {
 }
 _LIMITS = {"DescribeServices": ("services", 10), "DescribeTasks": ("tasks", 100)}
 _NEED_CLUSTER = {
-    "CreateService", "DescribeContainerInstances", "DescribeTasks", "ListContainerInstances", "ListServices", "ListTasks",
-    "RunTask", "StopTask", "UpdateContainerInstancesState", "UpdateService",
+    "CreateService", "DescribeContainerInstances", "DescribeTasks", "ListContainerInstances",
+    "ListServices", "ListTasks", "RunTask", "StopTask", "UpdateContainerInstancesState", "UpdateService",
 }
 
 

@@ -27,7 +27,8 @@ class HostsTest(test_cloud.CloudCase):
         """Answers the ids of the instances."""
         self.driver.create_cluster(name)
         self.groups.create_auto_scaling_group(
-            AutoScalingGroupName=name, MinSize=1, MaxSize=5, DesiredCapacity=instances, AvailabilityZones=[f"{REGION}a"])
+            AutoScalingGroupName=name, MinSize=1, MaxSize=5, DesiredCapacity=instances,
+            AvailabilityZones=[f"{REGION}a"])
         if hook:
             self.groups.put_lifecycle_hook(AutoScalingGroupName=name, **_HOOK)
         ids = list(self.members(name))
@@ -89,7 +90,8 @@ class HostsTest(test_cloud.CloudCase):
         rest = self.driver.ecs.list_container_instances(cluster="listed", nextToken=page["nextToken"])
         self.assertEqual(len(rest["containerInstanceArns"]), 1)
         self.assertNotIn("nextToken", rest)
-        self.refused(lambda: self.hosts("listed", filter="attribute:a == b"), "InvalidParameterException", "attribute:a")
+        unknown = "attribute:a == b"
+        self.refused(lambda: self.hosts("listed", filter=unknown), "InvalidParameterException", unknown)
         self.refused(lambda: self.hosts("nowhere"), "ClusterNotFoundException", "Cluster")
 
     def test_what_ecs_refuses_to_change(self) -> None:
@@ -113,7 +115,8 @@ class HostsTest(test_cloud.CloudCase):
         since = len(self.cloud.events())
         self.drain("leaves", first)
         [event] = self.seen("ECS Container Instance State Change", since)
-        self.assertEqual((event["detail"]["status"], event["detail"]["clusterArn"].rsplit("/")[-1]), ("DRAINING", "leaves"))
+        self.assertEqual(event["detail"]["status"], "DRAINING")
+        self.assertTrue(event["detail"]["clusterArn"].endswith(":cluster/leaves"))
         self.assertNotIn("runningTasksCount", event["detail"])
         running = []
         self.driver.settle(lambda: running.append(
@@ -137,8 +140,8 @@ class HostsTest(test_cloud.CloudCase):
         while self.hosts("stops")[first]["runningTasksCount"]:
             self.assertTrue(self.driver.step())
         self.assertEqual(self.driver.ecs.list_tasks(cluster="stops", containerInstance=arn)["taskArns"], [])
-        stopping = self.driver.ecs.list_tasks(cluster="stops", containerInstance=arn, desiredStatus="STOPPED")["taskArns"]
-        [task] = self.driver.ecs.describe_tasks(cluster="stops", tasks=stopping)["tasks"]
+        stopping = self.driver.ecs.list_tasks(cluster="stops", containerInstance=arn, desiredStatus="STOPPED")
+        [task] = self.driver.ecs.describe_tasks(cluster="stops", tasks=stopping["taskArns"])["tasks"]
         self.assertEqual(task["lastStatus"], "DEACTIVATING")
 
     def test_a_service_at_100_percent_stays(self) -> None:
@@ -181,24 +184,24 @@ class HostsTest(test_cloud.CloudCase):
         self.assertEqual(list(self.hosts("waits")), [second])
         self.assertEqual(list(self.hosts("waits", status="INACTIVE")), [first])
         self.assertEqual(self.where("waits"), [second] * 2, "what ran on it is started elsewhere")
-        self.assertEqual([event["detail"]["state"] for event in self.seen("EC2 Instance State-change Notification", since)],
-                         ["shutting-down"])
+        [event] = self.seen("EC2 Instance State-change Notification", since)
+        self.assertEqual(event["detail"], {"instance-id": first, "state": "shutting-down"})
 
     def test_what_auto_scaling_refuses(self) -> None:
         [instance] = self.cluster("over", 1)
-        action = {"AutoScalingGroupName": "over", "LifecycleHookName": "drain"}
+        groups, token = self.groups, "0" * 36
+        action = {"AutoScalingGroupName": "over", "LifecycleHookName": "drain", "InstanceId": instance}
         complete = {"LifecycleActionResult": "CONTINUE", **action}
+        none, desired = {**complete, "AutoScalingGroupName": "none"}, {"AutoScalingGroupName": "over"}
         for call, words in (
-            (lambda: self.groups.record_lifecycle_action_heartbeat(InstanceId=instance, **action),
+            (lambda: groups.record_lifecycle_action_heartbeat(**action),
              f"No active Lifecycle Action found with instance ID {instance}"),
-            (lambda: self.groups.complete_lifecycle_action(
-                LifecycleActionToken="0" * 36, InstanceId=instance, **complete),
-             "No active Lifecycle Action found with token 000"),
-            (lambda: self.groups.complete_lifecycle_action(
-                InstanceId=instance, **{**complete, "AutoScalingGroupName": "none"}), "AutoScalingGroup name not found"),
-            (lambda: self.groups.set_instance_health(InstanceId="i-0", HealthStatus="Unhealthy"), "Instance Id not found"),
-            (lambda: self.groups.set_desired_capacity(AutoScalingGroupName="over", DesiredCapacity=6), "above max value 5"),
-            (lambda: self.groups.set_desired_capacity(AutoScalingGroupName="over", DesiredCapacity=0), "below min value 1"),
+            (lambda: groups.complete_lifecycle_action(LifecycleActionToken=token, **complete),
+             f"No active Lifecycle Action found with token {token}"),
+            (lambda: groups.complete_lifecycle_action(**none), "AutoScalingGroup name not found"),
+            (lambda: groups.set_instance_health(InstanceId="i-0", HealthStatus="Unhealthy"), "Instance Id not found"),
+            (lambda: groups.set_desired_capacity(DesiredCapacity=6, **desired), "above max value 5"),
+            (lambda: groups.set_desired_capacity(DesiredCapacity=0, **desired), "below min value 1"),
         ):
             self.refused(call, "ValidationError", words)
         self.groups.set_desired_capacity(AutoScalingGroupName="over", DesiredCapacity=3)
@@ -227,7 +230,8 @@ class HostsTest(test_cloud.CloudCase):
             end()
             self.driver.settle()
             self.assertEqual(self.members("back")[instance]["LifecycleState"], "InService")
-            self.refused(lambda: self.groups.record_lifecycle_action_heartbeat(**action), "ValidationError", "No active")
+            over = lambda: self.groups.record_lifecycle_action_heartbeat(**action)
+            self.refused(over, "ValidationError", "No active Lifecycle Action")
 
     def test_a_group_without_a_hook_does_not_wait(self) -> None:
         first, second = self.cluster("hookless", 2, hook=False)

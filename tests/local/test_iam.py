@@ -82,10 +82,13 @@ class IamTest(unittest.TestCase):
             (["cluster/prod"], "ListContainerInstances", {"status": "DRAINING"}),
             ([host], "ListTasks", {"containerInstance": f"{_PREFIX}:{host}"}),
             (["*"], "ListTasks", {"serviceName": "web"}),
-            (["capacity-provider/a", "capacity-provider/b"], "DescribeCapacityProviders", {"capacityProviders": ["a", "b"]}),
+            ([f"capacity-provider/{name}" for name in "ab"], "DescribeCapacityProviders",
+             {"capacityProviders": ["a", "b"]}),
             (["service/prod/web"], "ListServiceDeployments", {"service": "web"}),
-            (["service/prod/web", revision], "DescribeServiceRevisions", {"serviceRevisionArns": [f"{_PREFIX}:{revision}"]}),
-            (["service/prod/web", deployment], "StopServiceDeployment", {"serviceDeploymentArn": f"{_PREFIX}:{deployment}"}),
+            (["service/prod/web", revision], "DescribeServiceRevisions",
+             {"serviceRevisionArns": [f"{_PREFIX}:{revision}"]}),
+            (["service/prod/web", deployment], "StopServiceDeployment",
+             {"serviceDeploymentArn": f"{_PREFIX}:{deployment}"}),
         ):
             with self.subTest(operation):
                 self.assertEqual(self.asks(operation, cluster="prod", **request), expected)
