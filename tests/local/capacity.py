@@ -31,8 +31,12 @@ class Capacity(Instances):
         _only_says(self)
         resumed = _is_paused(self)
         _crashes(self)
+        self.must("the hook that waits all the while got another heartbeat",
+                  lambda: len(self.asked("RecordLifecycleActionHeartbeat", stuck)) > 1, self.minute)
+        self.set(deadline="1m")
         _is_replaced(self, silent)
-        _deadline(self, stuck, resumed)
+        _is_resumed(self, resumed)
+        _deadline(self, stuck)
 
     def numbers(self) -> str:
         """What is told at the end."""
@@ -182,7 +186,7 @@ def _only_says(play: Capacity) -> None:
 
 
 def _is_paused(play: Capacity) -> str:
-    [instance] = play.members("idle")
+    [instance] = play.tasks("idle", "web").values()
     before = play.changes()
     play.end(instance)
     play.minute()
@@ -222,17 +226,20 @@ def _is_replaced(play: Capacity, instance: str) -> None:
     play.now("the history tells why", play.said("edge", "InstanceReplaced", instance))
 
 
-def _deadline(play: Capacity, stuck: str, resumed: str) -> None:
-    play.must("the hook that waits all the while got another heartbeat",
-              lambda: len(play.asked("RecordLifecycleActionHeartbeat", stuck)) > 1, play.minute)
-    play.set(deadline="1m")
+def _is_resumed(play: Capacity, instance: str) -> None:
+    play.must("the cluster that was resumed: its instance is DRAINING",
+              lambda: play.status("idle", instance) != ["ACTIVE"], play.minute)
+    play.roll()
+    play.must("and its group goes on", lambda: bool(play.asked("CompleteLifecycleAction", instance)), play.minute)
+
+
+def _deadline(play: Capacity, stuck: str) -> None:
     play.must("a shorter deadline is reached: the group goes on with what is left",
               lambda: bool(play.asked("CompleteLifecycleAction", stuck)), play.minute)
     play.now("the history tells how many tasks were left", play.said("prod", "DeadlineReached", "1 task is left"))
-    play.roll()
-    play.must("ECS starts the task elsewhere", lambda: stuck not in play.tasks("prod", "stuck").values(), play.roll)
-    play.must("the cluster that was resumed: its instance is DRAINING, and its group goes on",
-              lambda: bool(play.asked("CompleteLifecycleAction", resumed)), play.minutes)
+    play.must("the instance ends, and ECS starts the task elsewhere",
+              lambda: bool(play.tasks("prod", "stuck")) and stuck not in play.tasks("prod", "stuck").values(),
+              play.roll)
 
 
 if __name__ == "__main__":

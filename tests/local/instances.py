@@ -14,7 +14,7 @@ from .console import Console
 from .ecs import Driver
 
 # How many instances each cluster's group has; the group and its hook are named like the cluster, and `drain`.
-CLUSTERS = {"prod": 7, "spot": 4, "trial": 1, "idle": 1, "edge": 3}
+CLUSTERS = {"prod": 7, "spot": 4, "trial": 1, "idle": 2, "edge": 3}
 HOOK = "drain"
 _NAMESPACE = "shop.local"
 _PORT = 8080
