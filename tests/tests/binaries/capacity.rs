@@ -129,7 +129,10 @@ fn an_agent_that_is_gone_is_seen_with_the_next_minute() {
         configure_cluster(world, "prod", &capacity).unwrap();
         world.hosts.get_mut(&container_instance_arn("1")).unwrap()["agentConnected"] = json!(false);
     });
-    let known = || rig.lambda.world(|world| world.tables.get(STATE_TABLE, "going#prod", "i-1").is_some());
+    let known = || {
+        rig.lambda
+            .world(|world| world.tables.get(STATE_TABLE, "going#prod", "i-1").is_some())
+    };
     let mut event = instance_event("1", 2, "ACTIVE");
     event["detail"]["agentConnected"] = json!(false);
     rig.done(&event);
@@ -137,7 +140,11 @@ fn an_agent_that_is_gone_is_seen_with_the_next_minute() {
     rig.done(&minute());
     assert!(known(), "{}", rig.said());
     let again = rig.done(&minute());
-    assert_eq!(calls(&again, "DescribeContainerInstances").len(), 1, "it is looked at again");
+    assert_eq!(
+        calls(&again, "DescribeContainerInstances").len(),
+        1,
+        "it is looked at again"
+    );
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn waiting<'a>(
     // An event was lost: by the names of the configuration the hooks can be completed without a token.
     let since = plan.did.get(id).and_then(|did| did.found_waiting);
     let group = facts.scaling_of(id).filter(|_| super::cause::is_waiting(facts, id));
-    let found = since.zip(group).filter(|_| going.causes.hooks.is_empty());
+    let found = since.zip(group).filter(|_| going.open().next().is_none());
     let named = found.into_iter().flat_map(move |(since, scaling)| {
         let names = facts.capacity.drain.hooks.iter().flatten();
         let waiting = names.map(move |hook| Waiting {
