@@ -35,10 +35,10 @@ endif
 NO_CORPUS := $(filter none,$(WHARFINGER_EVENT_CORPUS))
 
 # In the order in which they fail: what takes seconds first.
-PHASES := check-format check-template lint docs unit simulate deny local-cloud functions story churn scaling delivery
+PHASES := check-format check-template lint docs unit simulate deny local-cloud functions story churn scaling delivery capacity
 
 .PHONY: help demo test test-fast simulate day bench lint fmt deny docs build clean distclean \
-	check-format check-template unit local-cloud functions binaries story churn scaling delivery venv
+	check-format check-template unit local-cloud functions binaries story churn scaling delivery capacity venv
 
 help: ## Print this.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
@@ -117,6 +117,9 @@ scaling: functions
 delivery: functions
 	@$(PYTHON_OF_VENV) -m tests.local.delivery
 
+capacity: functions
+	@$(PYTHON_OF_VENV) -m tests.local.capacity
+
 # -------------------------------------------------------------------------------------------------------------- to build
 
 build: venv ## Build the functions as they are deployed. ARCHITECTURE=arm64 cross-compiles.
@@ -125,7 +128,7 @@ build: venv ## Build the functions as they are deployed. ARCHITECTURE=arm64 cros
 # What `sam build` runs per function, but showing what Cargo does; `sam build` then finds everything built.
 # One function at a time, as it does: together they would share features, and be built once more. The command comes along.
 # Without link-time optimisation, which takes over a minute for each: these run on this machine and go nowhere.
-demo story churn scaling delivery functions: export CARGO_PROFILE_RELEASE_LTO := off
+demo story churn scaling delivery capacity functions: export CARGO_PROFILE_RELEASE_LTO := off
 functions: venv
 	@for folder in $(addprefix functions/,$(FUNCTIONS)) cli; do \
 		printf 'building %s for %s\n' "$$folder" $(ARCHITECTURE); \

@@ -119,6 +119,64 @@ def service_action(
     )
 
 
+def container_instance_state_change(
+    host: Mapping[str, Any], account: str, region: str, at: float
+) -> Document:
+    """`ECS Container Instance State Change`: no counts of tasks, and a cluster, unlike DescribeContainerInstances."""
+    left_out = ("runningTasksCount", "pendingTasksCount", "capacityProviderName")
+    detail = {key: copy.deepcopy(value) for key, value in host.items()
+              if not key.startswith("_") and key not in left_out}
+    detail.update(clusterArn=host["_cluster"], registeredAt=iso_millis(host["registeredAt"]), updatedAt=iso_millis(at))
+    return envelope(
+        "aws.ecs", "ECS Container Instance State Change", [host["containerInstanceArn"]], detail,
+        account=account, region=region, at=at,
+    )
+
+
+def lifecycle_action(
+    group: Mapping[str, Any], hook: str, instance: str, token: str, transition: str, destination: str, *,
+    account: str, region: str, at: float,
+) -> Document:
+    """`EC2 Instance-terminate Lifecycle Action`; one that replaces the root volume goes back to its group."""
+    detail = {
+        "LifecycleActionToken": token, "AutoScalingGroupName": group["AutoScalingGroupName"],
+        "LifecycleHookName": hook, "EC2InstanceId": instance, "LifecycleTransition": transition,
+        "Origin": "AutoScalingGroup", "Destination": destination,
+    }
+    if destination == "AutoScalingGroup":
+        detail["Action"] = "ReplaceRootVolume"
+    return envelope(
+        "aws.autoscaling", "EC2 Instance-terminate Lifecycle Action", [group["AutoScalingGroupARN"]], detail,
+        account=account, region=region, at=at,
+    )
+
+
+def instance_state(instance: str, state: str, *, account: str, region: str, at: float) -> Document:
+    """`EC2 Instance State-change Notification`."""
+    return _of_instance(
+        "EC2 Instance State-change Notification", instance, {"state": state}, account=account, region=region, at=at)
+
+
+def spot_interruption(instance: str, action: str, *, account: str, region: str, at: float) -> Document:
+    """`EC2 Spot Instance Interruption Warning`: two minutes before `action`."""
+    return _of_instance(
+        "EC2 Spot Instance Interruption Warning", instance, {"instance-action": action},
+        account=account, region=region, at=at)
+
+
+def rebalance_recommendation(instance: str, *, account: str, region: str, at: float) -> Document:
+    """`EC2 Instance Rebalance Recommendation`."""
+    return _of_instance("EC2 Instance Rebalance Recommendation", instance, {}, account=account, region=region, at=at)
+
+
+def _of_instance(
+    detail_type: str, instance: str, more: Mapping[str, Any], *, account: str, region: str, at: float
+) -> Document:
+    arn = f"arn:aws:ec2:{region}:{account}:instance/{instance}"
+    return envelope(
+        "aws.ec2", detail_type, [arn], {"instance-id": instance, **more}, account=account, region=region, at=at)
+
+
 def image_action(
     repository: str, digest: str, tag: Optional[str], *,
     account: str, region: str, at: float, action: str = "PUSH",

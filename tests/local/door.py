@@ -12,6 +12,10 @@ GET    /_door/faults, POST, DELETE          faults (see `faults`)
 POST   /_door/ecs/step                      one step of the task life cycle
 POST   /_door/ecs/exit    {"task", "exitCode"}  a task ends by itself
 POST   /_door/ecs/auto    {"every": 1.0}    step by the clock, for play; 0 stops it
+POST   /_door/hosts       {"cluster", "instance"}  an EC2 instance registers in a cluster
+POST   /_door/hosts/agent {"instance", "connected"}  its agent is connected, or not
+POST   /_door/groups/end  {"instance", "ago", "stays"}  its Auto Scaling group ends it, since `ago` seconds
+POST   /_door/groups/back {"instance"}      its group has it in service again
 POST   /_door/schedules                     from now on fire schedules by the clock, too
 POST   /_door/stop                          end the cloud
 """
@@ -24,6 +28,8 @@ from typing import Any, Callable, Dict, Mapping, Tuple
 from urllib.parse import parse_qs
 
 from .faults import Faults
+from .groups import Groups
+from .hosts import Hosts, Refused
 from .lambdas import Lambdas
 from .lifecycle import Lifecycle
 from .publisher import Publisher
@@ -38,8 +44,8 @@ class Door:
 
     def __init__(
         self, about: Mapping[str, Any], publisher: Publisher, lambdas: Lambdas, faults: Faults,
-        life: Lifecycle, scheduler: Scheduler, start_clocks: Callable[[], None],
-        stop: Callable[[], None],
+        life: Lifecycle, scheduler: Scheduler, hosts: Hosts, groups: Groups,
+        start_clocks: Callable[[], None], stop: Callable[[], None],
     ) -> None:
         self._about = dict(about)
         self._publisher = publisher
@@ -64,6 +70,12 @@ class Door:
             ("POST", "ecs/step"): lambda _: {"changes": self._step()},
             ("POST", "ecs/exit"): self._exit_task,
             ("POST", "ecs/auto"): self._set_auto,
+            ("POST", "hosts"): self._scoped(
+                lambda a: {"containerInstanceArn": hosts.register(a["cluster"], a["instance"])}),
+            ("POST", "hosts/agent"): self._scoped(lambda a: hosts.connect(a["instance"], bool(a["connected"]))),
+            ("POST", "groups/end"): self._scoped(
+                lambda a: groups.end(a["instance"], float(a.get("ago", 0)), bool(a.get("stays")))),
+            ("POST", "groups/back"): self._scoped(lambda a: groups.back(a["instance"])),
             ("POST", "schedules"): lambda _: start_clocks(),
             ("POST", "stop"): lambda _: threading.Timer(0.2, stop).start(),
         }
@@ -87,12 +99,22 @@ class Door:
             arguments = json.loads(body) if body else {
                 k: v[-1] for k, v in parse_qs(query.decode()).items()}
             return 200, route(arguments)
-        except (ValueError, KeyError, TypeError, LookupError) as problem:
+        except (ValueError, KeyError, TypeError, LookupError, Refused) as problem:
             return 400, {"error": f"{type(problem).__name__}: {problem}"}
 
     def _post_events(self, given: Any) -> Any:
         documents = given if isinstance(given, list) else [given]
         return [self._publisher.publish(document) for document in documents]
+
+    def _scoped(self, order: Callable[[Arguments], Any]) -> Callable[[Arguments], Any]:
+        """An order that reaches into the tables of the account."""
+        def carry_out(arguments: Arguments) -> Any:
+            from ministack.core.responses import request_scope
+
+            with request_scope(self._life.account, self._life.region):
+                return order(arguments)
+
+        return carry_out
 
     def _step(self) -> int:
         from ministack.core.responses import request_scope

@@ -53,16 +53,17 @@ class Driver:
     def create_service(
         self, cluster: str, name: str, definition: Dict[str, Any], desired: int, **more: Any
     ) -> str:
-        """Register `definition` and create a Fargate service that runs it; answers its ARN."""
+        """Register `definition` and create a service that runs it, on Fargate unless told; answers its ARN."""
         registered = self.ecs.register_task_definition(**definition)["taskDefinition"]
         return self.run_service(cluster, name, registered["taskDefinitionArn"], desired, **more)
 
     def run_service(
-        self, cluster: str, name: str, task_definition: str, desired: int, **more: Any
+        self, cluster: str, name: str, task_definition: str, desired: int, launch_type: str = "FARGATE",
+        **more: Any
     ) -> str:
-        """Create a Fargate service in two subnets; answers its ARN."""
+        """Create a service in two subnets, on Fargate unless told; answers its ARN."""
         service = self.ecs.create_service(
-            cluster=cluster, serviceName=name, desiredCount=desired, launchType="FARGATE",
+            cluster=cluster, serviceName=name, desiredCount=desired, launchType=launch_type,
             taskDefinition=task_definition,
             networkConfiguration={"awsvpcConfiguration": {
                 "subnets": ["subnet-0a1b2c3d4e5f60001", "subnet-0a1b2c3d4e5f60002"]}},

@@ -1,10 +1,10 @@
-"""What AWS authorises of calls to ECS and EventBridge, where ministack's IAM knows less.
+"""What AWS authorises of calls to ECS, EC2 Auto Scaling and EventBridge, where ministack's IAM knows less.
 
 With IAM enforced, each function has the rights of its role in template.yaml and no other. Sources:
 Service Authorization Reference, "Actions, resources, and condition keys for Amazon Elastic
-Container Service", "… for Amazon EventBridge", "… for Amazon EventBridge Scheduler"; Amazon ECS
-developer guide, "Grant permission to tag resources on creation"; IAM user guide, "Grant a user
-permissions to pass a role to an AWS service".
+Container Service", "… for Amazon EC2 Auto Scaling", "… for Amazon EventBridge", "… for Amazon
+EventBridge Scheduler"; Amazon ECS developer guide, "Grant permission to tag resources on creation";
+IAM user guide, "Grant a user permissions to pass a role to an AWS service".
 """
 from __future__ import annotations
 
@@ -12,8 +12,19 @@ import contextvars
 import json
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
+from .groups import arn_of, group_of
+
 _body: "contextvars.ContextVar[bytes]" = contextvars.ContextVar("body", default=b"")
+_form: "contextvars.ContextVar[Mapping[str, Any]]" = contextvars.ContextVar("form", default={})
 _ROLES = ("executionRoleArn", "taskRoleArn")
+
+
+# Calls about a part of a service need the right for the service, too: the member that names it, and what it is.
+_OF_SERVICES = {
+    "DescribeServiceDeployments": ("serviceDeploymentArns", "service-deployment"),
+    "DescribeServiceRevisions": ("serviceRevisionArns", "service-revision"),
+    "StopServiceDeployment": ("serviceDeploymentArn", "service-deployment"),
+}
 
 
 class Check(NamedTuple):
@@ -36,6 +47,8 @@ def install() -> None:
         region: str, account_id: str,
     ) -> str:
         _body.set(body)
+        _form.set({
+            name: value[-1] if isinstance(value, list) else value for name, value in (query_params or {}).items()})
         return plain_arn(service, method, path, headers, body, query_params, region, account_id)
 
     def enforce(
@@ -48,6 +61,8 @@ def install() -> None:
         request = _parse(_body.get())
         if service == "ecs":
             needed = checks(operation, request, region, account)
+        elif service == "autoscaling":
+            needed = [Check(iam_action, group_arn(operation, _form.get()), {})]
         elif service == "events":
             needed = event_checks(operation, request, region, account)
         elif service == "scheduler":
@@ -82,19 +97,48 @@ def checks(
     if operation in ("DescribeTasks", "StopTask"):
         tasks = request.get("tasks") or [request.get("task", "*")]
         return [Check(action, _arn(t, f"{prefix}:task/{cluster}/"), keys) for t in tasks]
-    if operation == "DescribeContainerInstances":
+    if operation in ("DescribeContainerInstances", "UpdateContainerInstancesState"):
         return [
             Check(action, _arn(i, f"{prefix}:container-instance/{cluster}/"), keys)
             for i in request.get("containerInstances") or ["*"]]
     if operation == "ListContainerInstances":
-        return [Check(action, f"{prefix}:cluster/{cluster}", keys)]
+        return [Check(action, f"{prefix}:cluster/{cluster}", {})]
+    if operation == "ListTasks" and request.get("containerInstance"):
+        return [Check(action, _arn(request["containerInstance"], f"{prefix}:container-instance/{cluster}/"), keys)]
+    if operation == "DescribeCapacityProviders":
+        return [
+            Check(action, _arn(name, f"{prefix}:capacity-provider/"), {})
+            for name in request.get("capacityProviders") or ["*"]]
+    if operation == "ListServiceDeployments":
+        return [Check(action, _arn(str(request.get("service", "*")), f"{prefix}:service/{cluster}/"), keys)]
+    if operation in _OF_SERVICES:
+        member, kind = _OF_SERVICES[operation]
+        given = request.get(member) or ["*"]
+        return [check for arn in (given if isinstance(given, list) else [given])
+                for check in _of_service(action, str(arn), kind)]
     if operation == "RegisterTaskDefinition":
         return _register(request, prefix)
-    if operation == "StopServiceDeployment":
-        return [Check(action, str(request.get("serviceDeploymentArn", "*")), {})]
     if operation in ("DescribeTaskDefinition", "DeregisterTaskDefinition"):
         return [Check(action, "*", {})]
     return [Check(action, "*", keys)]
+
+
+def _of_service(action: str, arn: str, kind: str) -> List[Check]:
+    """A part of a service, `…:kind/cluster/service/id`, and the service."""
+    before, _, path = arn.partition(f":{kind}/")
+    cluster, _, rest = path.partition("/")
+    service = f"{before}:service/{cluster}/{rest.partition('/')[0]}"
+    keys = {"ecs:cluster": f"{before}:cluster/{cluster}"}
+    return [Check(action, service, keys), Check(action, arn, {**keys, "ecs:service": service})]
+
+
+def group_arn(operation: str, request: Mapping[str, Any]) -> str:
+    """The group that a call to Auto Scaling is about; none of a call that describes."""
+    if operation == "SetInstanceHealth":
+        return group_of(str(request.get("InstanceId", "")))
+    if operation.startswith("Describe") or not request.get("AutoScalingGroupName"):
+        return "*"
+    return arn_of(str(request["AutoScalingGroupName"]))
 
 
 def event_checks(

@@ -48,7 +48,8 @@ class Lifecycle:
     ) -> Task:
         """A new task in PROVISIONING, stored and announced.
 
-        `request` has the fields of RunTask; `capacity` is launch type and capacity provider.
+        `request` has the fields of RunTask, and `containerInstanceArn` where it is placed on one; `capacity` is launch
+        type and capacity provider.
         """
         from ministack.services import ecs
 
@@ -96,6 +97,18 @@ class Lifecycle:
             )
             for container in task["containers"]:
                 container.update(lastStatus="STOPPED", exitCode=exit_code)
+            self._announce(task)
+
+    def lose(self, task: Task, reason: str) -> None:
+        """What the task ran on is gone, and it with it."""
+        with self.lock:
+            now = self.now()
+            task.update(
+                desiredStatus="STOPPED", lastStatus="STOPPED", stoppedReason=reason, stopCode="TerminationNotice",
+                stoppingAt=now, executionStoppedAt=now, stoppedAt=now,
+            )
+            for attachment in task["attachments"]:
+                attachment["status"] = "DELETED"
             self._announce(task)
 
     def _advance(self, task: Task) -> bool:
@@ -173,6 +186,7 @@ class Lifecycle:
             "group": request.get("group") or f"family:{definition['family']}",
             "startedBy": request.get("startedBy") or None,
             "launchType": launch_type,
+            "containerInstanceArn": request.get("containerInstanceArn"),
             "capacityProviderName": provider,
             "platformVersion": "1.4.0" if launch_type == "FARGATE" else None,
             "platformFamily": "Linux" if launch_type == "FARGATE" else None,

@@ -12,6 +12,7 @@ import re
 from typing import Any, Callable, Dict, Mapping, Tuple
 
 from . import alarms, documents
+from .hosts import Hosts
 from .lifecycle import Emit, Lifecycle
 from .scheduler import new_deployment, refresh
 
@@ -35,27 +36,27 @@ _PLACEHOLDERS = {
 }
 _LIMITS = {"DescribeServices": ("services", 10), "DescribeTasks": ("tasks", 100)}
 _NEED_CLUSTER = {
-    "CreateService", "DescribeTasks", "ListServices", "ListTasks", "RunTask", "StopTask",
-    "UpdateService",
+    "CreateService", "DescribeContainerInstances", "DescribeTasks", "ListContainerInstances",
+    "ListServices", "ListTasks", "RunTask", "StopTask", "UpdateContainerInstancesState", "UpdateService",
 }
 
 
-def install(life: Lifecycle, emit: Emit) -> None:
+def install(life: Lifecycle, hosts: Hosts, emit: Emit) -> None:
     """Put every mend in place."""
-    _mend_ecs(life)
+    _mend_ecs(life, hosts)
     _mend_tables()
     _mend_registry(life, emit)
     alarms.install(life, emit)
 
 
-def _mend_ecs(life: Lifecycle) -> None:
+def _mend_ecs(life: Lifecycle, hosts: Hosts) -> None:
     from ministack.services import ecs
 
     plain_register = ecs._register_task_definition
     plain_dispatch = ecs._dispatch_action
 
     def run(data: Data) -> Answer:
-        return _run_task(life, data)
+        return _run_task(life, hosts, data)
 
     def stop(data: Data) -> Answer:
         return _stop_task(life, data)
@@ -138,7 +139,7 @@ def _register(plain: Callable[[Data], Answer], data: Data) -> Answer:
     return json_response({"taskDefinition": stored, "tags": data.get("tags", [])})
 
 
-def _run_task(life: Lifecycle, data: Data) -> Answer:
+def _run_task(life: Lifecycle, hosts: Hosts, data: Data) -> Answer:
     from ministack.core.responses import error_response_json, json_response
     from ministack.services import ecs
 
@@ -150,10 +151,12 @@ def _run_task(life: Lifecycle, data: Data) -> Answer:
     if error:
         return error
     capacity = ecs._task_capacity(launch_type, strategy)
-    tasks = [
-        life.create(cluster["clusterArn"], definition, data, capacity)
-        for _ in range(int(data.get("count", 1)))
-    ]
+    tasks = []
+    for _ in range(int(data.get("count", 1))):
+        is_placed, host = hosts.place(cluster["clusterArn"], capacity[0])
+        if not is_placed:
+            break
+        tasks.append(life.create(cluster["clusterArn"], definition, {**data, "containerInstanceArn": host}, capacity))
     return json_response({"tasks": ecs._sanitize(tasks), "failures": []})
 
 

@@ -205,7 +205,7 @@ def describe(scope: Scope, headers: Mapping[str, str], body: bytes) -> Dict[str,
         "region": signed.group(1) if signed else "",
         "operation": _operation(scope, headers, body),
         "caller": app_id.group(1) if app_id else None,
-        "input": _json_input(headers, body),
+        "input": _input(headers, body),
         "status": None,
         "error": None,
     }
@@ -225,8 +225,14 @@ def _operation(scope: Scope, headers: Mapping[str, str], body: bytes) -> str:
     return f"{scope['method']} {scope['path']}"
 
 
-def _json_input(headers: Mapping[str, str], body: bytes) -> Any:
-    if "json" not in headers.get("content-type", "") or len(body) > _KEPT_BODY:
+def _input(headers: Mapping[str, str], body: bytes) -> Any:
+    """What was asked for: JSON as it is, a form as its parameters."""
+    kind = headers.get("content-type", "")
+    if len(body) > _KEPT_BODY:
+        return None
+    if "x-www-form-urlencoded" in kind:
+        return {name: values[-1] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
+    if "json" not in kind:
         return None
     try:
         return json.loads(body)

@@ -5,23 +5,28 @@ import random
 from typing import Any, Dict, List
 
 from . import documents
+from .groups import Groups
+from .hosts import Hosts
 from .lifecycle import Emit, Lifecycle, Task
 
 Service = Dict[str, Any]
 Deployment = Dict[str, Any]
 
 _random = random.SystemRandom()
+_DRAINED = "Task was stopped because its container instance is in DRAINING state"
 
 
 class Scheduler:
     """Starts and stops service tasks so that each service gets what it asks for."""
 
-    def __init__(self, life: Lifecycle, emit: Emit) -> None:
+    def __init__(self, life: Lifecycle, hosts: Hosts, groups: Groups, emit: Emit) -> None:
         self._life = life
+        self._hosts = hosts
+        self._groups = groups
         self._emit = emit
 
     def step(self) -> int:
-        """Look once at every service, then move every task that was on its way one state.
+        """Look once at every service, then move every task and every instance that was on its way one state.
 
         Answers how many things changed; 0 means that nothing is left to do.
         """
@@ -34,6 +39,8 @@ class Scheduler:
                 task for arn, task in ecs._tasks.items() if versions.get(arn) == task["version"]
             ]
             changes += self._life.advance(untouched)
+            changes += self._groups.step()
+            self._hosts.step()
             for key, service in ecs._services.items():
                 refresh(service)
                 ecs._recount_cluster(key.split("/", 1)[0])
@@ -47,8 +54,11 @@ class Scheduler:
             return 0
         changes = self._announce_progress(service, primary)
         live = [t for t in tasks_of(service) if t["desiredStatus"] == "RUNNING"]
-        fresh = [t for t in live if t["_deployment_id"] == primary["id"]]
-        stale = [t for t in live if t["_deployment_id"] != primary["id"]]
+        # A task on an instance that drains is replaced like one of a deployment before.
+        fresh, stale = [], []
+        for task in live:
+            stays = task["_deployment_id"] == primary["id"] and not self._hosts.drains(task)
+            (fresh if stays else stale).append(task)
         changes += self._scale_in(service, primary, fresh)
         changes += self._start(service, primary, len(fresh), len(stale))
         changes += self._drain(service, fresh, stale)
@@ -84,9 +94,13 @@ class Scheduler:
             "networkConfiguration": service.get("networkConfiguration"),
             "enableExecuteCommand": service.get("enableExecuteCommand"),
         }
-        for _ in range(count):
+        for started in range(count):
+            is_placed, host = self._hosts.place(service["clusterArn"], capacity[0])
+            if not is_placed:
+                return started
             self._life.create(
-                service["clusterArn"], ecs._task_defs[key], request, capacity, primary["id"])
+                service["clusterArn"], ecs._task_defs[key], {**request, "containerInstanceArn": host}, capacity,
+                primary["id"])
         return count
 
     def _drain(self, service: Service, fresh: List[Task], stale: List[Task]) -> int:
@@ -100,7 +114,10 @@ class Scheduler:
                 continue
             serving -= running
             stopped += 1
-            self._leave(task, task["_deployment_id"])
+            if self._hosts.drains(task):
+                self._life.stop(task, _DRAINED, "ServiceSchedulerInitiated")
+            else:
+                self._leave(task, task["_deployment_id"])
         return stopped
 
     def _leave(self, task: Task, deployment_id: str) -> None:

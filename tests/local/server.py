@@ -44,6 +44,8 @@ def _serve(options: argparse.Namespace) -> None:
     from . import iam
     from .door import Door
     from .faults import Faults
+    from .groups import Groups
+    from .hosts import Hosts
     from .lambdas import Lambdas
     from .lifecycle import Lifecycle
     from .mends import install
@@ -55,18 +57,22 @@ def _serve(options: argparse.Namespace) -> None:
     lambdas = Lambdas(options.retry_seconds)
     publisher = Publisher(lambdas, account, region)
     life = Lifecycle(publisher.emit, account, region)
-    scheduler = Scheduler(life, publisher.emit)
+    hosts = Hosts(life, publisher.emit)
+    groups = Groups(life, hosts, publisher.emit)
+    scheduler = Scheduler(life, hosts, groups, publisher.emit)
     faults = Faults()
     about = {
         "ministack": pins.VERSION, "account": account, "region": region, "pid": os.getpid(),
     }
     door = Door(
-        about, publisher, lambdas, faults, life, scheduler, start_clocks=_take_clocks(),
+        about, publisher, lambdas, faults, life, scheduler, hosts, groups, start_clocks=_take_clocks(),
         stop=lambda: _end(options.home))
     recorder = Recorder(ministack.app.app, door, faults)
     door.recorder = recorder
     lambdas.install()
-    install(life, publisher.emit)
+    install(life, hosts, publisher.emit)
+    hosts.install()
+    groups.install()
     iam.install()
     ministack.app.app = recorder
     sys.argv = sys.argv[:1]

@@ -1,4 +1,4 @@
-"""With IAM enforced, a role may do what its policies say of ECS and EventBridge, and no more."""
+"""With IAM enforced, a role may do what its policies say of ECS, Auto Scaling and EventBridge, and no more."""
 from __future__ import annotations
 
 import json
@@ -67,16 +67,54 @@ class IamTest(unittest.TestCase):
         self.assert_denied(lambda: ecs.describe_services(cluster="prod", services=["web", "api"]))
         self.assert_denied(lambda: ecs.update_service(cluster="prod", service="web"))
 
-    def test_a_container_instance_is_named_by_its_arn(self) -> None:
-        wanted = f"{_PREFIX}:container-instance/prod/0123456789abcdef0123456789abcdef"
-        request = {"cluster": "prod", "containerInstances": [wanted]}
-        [check] = iam.checks("DescribeContainerInstances", request, REGION, ACCOUNT)
-        self.assertEqual((check.action, check.resource), ("ecs:DescribeContainerInstances", wanted))
+    def asks(self, operation: str, **request: Any) -> List[Any]:
+        """What the caller of ECS must be allowed: the ends of the ARNs."""
+        found = iam.checks(operation, request, REGION, ACCOUNT)
+        self.assertEqual({check.action for check in found}, {f"ecs:{operation}"})
+        return [check.resource.removeprefix(f"{_PREFIX}:") for check in found]
 
-    def test_listing_container_instances_is_about_their_cluster(self) -> None:
-        request = {"cluster": "prod", "status": "DRAINING"}
-        [check] = iam.checks("ListContainerInstances", request, REGION, ACCOUNT)
-        self.assertEqual(check.resource, f"{_PREFIX}:cluster/prod")
+    def test_what_a_call_is_about(self) -> None:
+        host, revision, deployment = (
+            "container-instance/prod/0a", "service-revision/prod/web/1", "service-deployment/prod/web/b2")
+        for expected, operation, request in (
+            ([host], "DescribeContainerInstances", {"containerInstances": [f"{_PREFIX}:{host}"]}),
+            ([host], "UpdateContainerInstancesState", {"containerInstances": ["0a"]}),
+            (["cluster/prod"], "ListContainerInstances", {"status": "DRAINING"}),
+            ([host], "ListTasks", {"containerInstance": f"{_PREFIX}:{host}"}),
+            (["*"], "ListTasks", {"serviceName": "web"}),
+            ([f"capacity-provider/{name}" for name in "ab"], "DescribeCapacityProviders",
+             {"capacityProviders": ["a", "b"]}),
+            (["service/prod/web"], "ListServiceDeployments", {"service": "web"}),
+            (["service/prod/web", revision], "DescribeServiceRevisions",
+             {"serviceRevisionArns": [f"{_PREFIX}:{revision}"]}),
+            (["service/prod/web", deployment], "StopServiceDeployment",
+             {"serviceDeploymentArn": f"{_PREFIX}:{deployment}"}),
+        ):
+            with self.subTest(operation):
+                self.assertEqual(self.asks(operation, cluster="prod", **request), expected)
+
+    def test_a_group_is_named_by_its_arn(self) -> None:
+        root = self.cloud.client("autoscaling")
+        for group in ("web", "other"):
+            root.create_auto_scaling_group(
+                AutoScalingGroupName=group, MinSize=0, MaxSize=2, DesiredCapacity=1, AvailabilityZones=[f"{REGION}a"])
+        groups = {one["AutoScalingGroupName"]: one for one in root.describe_auto_scaling_groups()["AutoScalingGroups"]}
+        self.allowed({
+            "Action": ["autoscaling:SetDesiredCapacity", "autoscaling:SetInstanceHealth"],
+            "Resource": groups["web"]["AutoScalingGroupARN"]}, {
+            "Action": "autoscaling:DescribeAutoScalingInstances", "Resource": "*"})
+        client = self.client("autoscaling")
+        client.describe_auto_scaling_instances()
+        client.set_desired_capacity(AutoScalingGroupName="web", DesiredCapacity=2)
+        own, others = (groups[name]["Instances"][0]["InstanceId"] for name in ("web", "other"))
+        client.set_instance_health(InstanceId=own, HealthStatus="Unhealthy")
+        for call in (
+            lambda: client.set_desired_capacity(AutoScalingGroupName="other", DesiredCapacity=2),
+            lambda: client.set_instance_health(InstanceId=others, HealthStatus="Unhealthy"),
+            lambda: client.describe_auto_scaling_groups(),
+        ):
+            with self.assertRaisesRegex(ClientError, "AccessDenied"):
+                call()
 
     def test_listing_tasks_is_bound_to_a_cluster_by_a_condition(self) -> None:
         def only(cluster: str) -> Any:

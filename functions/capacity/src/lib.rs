@@ -60,7 +60,9 @@ pub struct Capacity {
 pub enum Look {
     /// The instances that go or are suspected.
     Going,
-    /// All of them: only then is seen what no event told.
+    /// All of them, but their groups only as far as they go: agents that are gone are seen.
+    Agents,
+    /// All of them, and what their groups say: only then is seen what no event told.
     Whole,
 }
 
@@ -236,7 +238,7 @@ impl Capacity {
 }
 
 /// Whether anything is done about agents that are gone.
-fn watches_agents(capacity: &wharfinger_core::config::Capacity) -> bool {
+pub(crate) fn watches_agents(capacity: &wharfinger_core::config::Capacity) -> bool {
     capacity.disconnected.is_some()
 }
 

@@ -57,7 +57,7 @@ pub async fn look(
     facts.going = rows::going(cloud, &managed.target).await?;
     // A silent agent is judged by what the others do.
     let silent = facts.going.values().any(|going| going.did.disconnected.is_some());
-    facts.whole = look == Look::Whole || silent;
+    facts.whole = look != Look::Going || silent;
     let instances = instances(cloud, &facts).await?;
     for (id, going) in facts.going.iter_mut().filter(|(id, _)| !instances.contains_key(*id)) {
         if going.did.container_instance.is_none() && !going.is_over() {
@@ -68,7 +68,7 @@ pub async fn look(
         }
     }
     let asked = match look {
-        Look::Going => facts.asks_groups(),
+        Look::Going | Look::Agents => facts.asks_groups(),
         // What waits for us, and no event told, shows in its group only.
         Look::Whole => instances
             .keys()
@@ -87,6 +87,7 @@ pub async fn look(
     }
     facts.scaling = Known::Yes(groups);
     facts.providers = known;
+    facts.leaving = leaving(cloud, &facts).await?;
     tasks(cloud, &mut facts).await?;
     Ok(Seen {
         managed: managed.clone(),
@@ -175,6 +176,23 @@ async fn tasks(cloud: &impl Cloud, facts: &mut Facts) -> Result<(), Fault> {
     };
     facts.tasks = listed.iter().map(|(arn, tasks)| (arn.clone(), on(tasks))).collect();
     services(cloud, facts).await
+}
+
+/// How many tasks are still stopping on the instances on which ECS counts none.
+async fn leaving(cloud: &impl Cloud, facts: &Facts) -> Result<BTreeMap<String, u32>, Fault> {
+    let cluster = &facts.target.cluster;
+    let counting = facts.asks_leaving(cloud.now()).into_iter().map(async |arn| {
+        let listed = cloud.tasks_leaving(cluster, &arn).await?;
+        let tasks = if listed.is_empty() {
+            Vec::new()
+        } else {
+            cloud.describe_tasks(cluster, &listed).await?.tasks
+        };
+        let stopping = tasks.iter().filter(|task| !task.last_status.has_stopped()).count();
+        Ok::<_, Fault>((arn, u32::try_from(stopping).unwrap_or(u32::MAX)))
+    });
+    let counting: Vec<_> = counting.collect();
+    stream::iter(counting).buffered(AT_ONCE).try_collect().await
 }
 
 async fn services(cloud: &impl Cloud, facts: &mut Facts) -> Result<(), Fault> {

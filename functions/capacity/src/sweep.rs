@@ -11,7 +11,7 @@ use wharfinger_cloud::sweep::{Askable, Pass, Scope};
 use wharfinger_core::config::stored::{Managed, ManagedCluster};
 use wharfinger_core::ids::{Target, TargetKind};
 
-use crate::{ACTIVE, Capacity, Cloud, Look, NAME, fallback, stops};
+use crate::{ACTIVE, Capacity, Cloud, Look, NAME, fallback, stops, watches_agents};
 
 /// How many clusters or services are converged on at once.
 const AT_ONCE: usize = 8;
@@ -75,9 +75,15 @@ impl<C: Cloud> Round<'_, C> {
     async fn clusters(&self, pass: &mut Pass, clusters: &[ManagedCluster], rows: &BTreeMap<Target, Row>) -> usize {
         let covered = clusters.iter().filter(|managed| self.scope.covers(&managed.target));
         let due = covered.filter(|managed| !self.scope.often || rows.contains_key(&managed.target));
-        let look = if self.scope.often { Look::Going } else { Look::Whole };
         let converging = due.map(async |managed| {
             let row = rows.get(&managed.target).copied();
+            let watched = managed.stored.config.capacity.as_ref().is_some_and(watches_agents);
+            let look = match self.scope.often {
+                false => Look::Whole,
+                // That an agent is gone is what the cluster may be in the active set for.
+                true if watched => Look::Agents,
+                true => Look::Going,
+            };
             let done = self
                 .function
                 .converge(self.cloud, self.holder, self.cause, managed, look, row);

@@ -54,7 +54,8 @@ impl World {
             }
             "ListTasks" if !text("containerInstance").is_empty() => {
                 let here = |task: &&Value| {
-                    task["containerInstanceArn"] == text("containerInstance") && task["desiredStatus"] == "RUNNING"
+                    task["containerInstanceArn"] == text("containerInstance")
+                        && task["desiredStatus"] == text("desiredStatus")
                 };
                 let arns: Vec<_> = self.tasks.values().filter(here).map(|task| &task["taskArn"]).collect();
                 (200, json!({ "taskArns": arns }))

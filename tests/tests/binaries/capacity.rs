@@ -3,9 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use wharfinger_tests::lambda::story::{
-    configure_cluster, container_instance_arn, task, task_arn, task_event, terminating_event,
+    configure_cluster, container_instance_arn, instance_event, on_host, task, task_arn, task_event, terminating_event,
 };
-use wharfinger_tests::lambda::{CONFIG_TABLE, Invoked, container_instance, item};
+use wharfinger_tests::lambda::{CONFIG_TABLE, Invoked, STATE_TABLE, container_instance, item};
 
 use super::{Rig, has};
 
@@ -98,6 +98,53 @@ fn a_hook_is_kept_waiting_and_completed_when_its_instance_is_empty() {
         .unwrap();
     let quiet = rig.done(&minute());
     assert_eq!(calls(&quiet, "LifecycleAction"), [""; 0], "{}", rig.said());
+}
+
+/// ECS counts the tasks that it wants, so that a task that stops is in no count.
+#[test]
+fn a_hook_waits_for_a_task_that_is_stopping() {
+    let rig = rig(0);
+    let stopping = on_host(
+        task("web", "a", 9, "DEACTIVATING", "STOPPED"),
+        &container_instance_arn("1"),
+        8080,
+    );
+    rig.lambda
+        .world(|world| drop(world.tasks.insert(task_arn("a"), stopping)));
+    rig.done(&waits());
+    let waiting = rig.done(&minute());
+    assert_eq!(status(&rig, "1"), "DRAINING");
+    assert_eq!(calls(&waiting, "CompleteLifecycleAction"), [""; 0], "{}", rig.said());
+    rig.lambda
+        .world(|world| world.tasks.get_mut(&task_arn("a")).unwrap()["lastStatus"] = json!("STOPPED"));
+    let ended = rig.done(&minute());
+    assert_eq!(calls(&ended, "CompleteLifecycleAction").len(), 1, "{}", rig.said());
+}
+
+#[test]
+fn an_agent_that_is_gone_is_seen_with_the_next_minute() {
+    let rig = rig(2);
+    rig.lambda.world(|world| {
+        let capacity = json!({ "capacity": { "disconnected": { "after": "5m" } } });
+        configure_cluster(world, "prod", &capacity).unwrap();
+        world.hosts.get_mut(&container_instance_arn("1")).unwrap()["agentConnected"] = json!(false);
+    });
+    let known = || {
+        rig.lambda
+            .world(|world| world.tables.get(STATE_TABLE, "going#prod", "i-1").is_some())
+    };
+    let mut event = instance_event("1", 2, "ACTIVE");
+    event["detail"]["agentConnected"] = json!(false);
+    rig.done(&event);
+    assert!(!known(), "short disconnects are normal");
+    rig.done(&minute());
+    assert!(known(), "{}", rig.said());
+    let again = rig.done(&minute());
+    assert_eq!(
+        calls(&again, "DescribeContainerInstances").len(),
+        1,
+        "it is looked at again"
+    );
 }
 
 #[test]

@@ -311,6 +311,22 @@ fn what_delivery_may_change_is_narrowed_by_conditions() {
     }
 }
 
+/// Source: Service Authorization Reference, "Actions defined by Amazon Elastic Container Service": both are required.
+#[test]
+fn a_part_of_a_service_needs_the_right_for_the_service_too() {
+    let template = Template::load();
+    let statements = statements(&template, "DeliveryFunction");
+    for (action, part) in [
+        ("ecs:DescribeServiceRevisions", "service-revision"),
+        ("ecs:StopServiceDeployment", "service-deployment"),
+    ] {
+        let allowed = statements.iter().filter(|s| list(&s["Action"]).contains(&action));
+        let resources: Vec<_> = allowed.flat_map(|s| list(&s["Resource"])).collect();
+        let of = |kind: &str| format!("arn:${{AWS::Partition}}:ecs:${{AWS::Region}}:${{AWS::AccountId}}:{kind}/*");
+        assert_eq!(resources, [of("service"), of(part)], "{action}");
+    }
+}
+
 #[test]
 fn what_capacity_changes_is_in_the_account() {
     let template = Template::load();

@@ -23,6 +23,12 @@ const CHANGED_AT_ONCE: usize = 10;
 const PROVIDERS_AT_ONCE: usize = 10;
 
 impl Aws {
+    async fn tasks_of(&self, cluster: &str, host: &str, desired: DesiredStatus) -> Result<Vec<TaskArn>, CloudError> {
+        let request = self.ecs.list_tasks().cluster(cluster).desired_status(desired);
+        self.within("ListTasks", task_arns(request.container_instance(host)))
+            .await
+    }
+
     /// `DescribeContainerInstances`, 100 at a time, as ECS answers it; absent are those that it does not know.
     pub(super) async fn described(&self, cluster: &str, arns: &[String]) -> Result<Vec<SdkInstance>, CloudError> {
         let mut found = Vec::new();
@@ -115,13 +121,7 @@ impl DrainingInstances for Aws {
     }
 
     async fn tasks_on(&self, cluster: &str, container_instance: &str) -> Result<Vec<TaskArn>, CloudError> {
-        let request = self
-            .ecs
-            .list_tasks()
-            .cluster(cluster)
-            .desired_status(DesiredStatus::Running)
-            .container_instance(container_instance);
-        self.within("ListTasks", task_arns(request)).await
+        self.tasks_of(cluster, container_instance, DesiredStatus::Running).await
     }
 }
 
@@ -145,6 +145,10 @@ impl ContainerInstances for Aws {
             ec2_instances.is_none_or(|wanted| id.is_some_and(|id| wanted.contains(id)))
         });
         Ok(found)
+    }
+
+    async fn tasks_leaving(&self, cluster: &str, container_instance: &str) -> Result<Vec<TaskArn>, CloudError> {
+        self.tasks_of(cluster, container_instance, DesiredStatus::Stopped).await
     }
 
     async fn set_container_instances_state(

@@ -42,6 +42,10 @@ pub trait ContainerInstances: DrainingInstances {
         ec2_instances: Option<&[String]>,
     ) -> Result<Vec<ContainerInstance>, CloudError>;
 
+    /// `ListTasks` of a container instance whose desired status is STOPPED, every page: those that are stopping, and those
+    /// that have stopped not long ago.
+    async fn tasks_leaving(&self, cluster: &str, container_instance: &str) -> Result<Vec<TaskArn>, CloudError>;
+
     /// `UpdateContainerInstancesState` to ACTIVE or DRAINING, 10 at a time; the same again changes nothing. The answer is
     /// which were not changed.
     async fn set_container_instances_state(

@@ -201,11 +201,14 @@ impl World {
     }
 
     pub(super) fn machine_json(&self, arn: &str, machine: &Machine) -> Value {
-        let here = self.on(arn);
-        let running = here
-            .iter()
-            .filter(|arn| self.tasks.get(*arn).is_some_and(|task| !task.is_starting()));
-        let running = running.count();
+        // ECS counts the tasks that it wants, not those that are stopping.
+        let here: Vec<_> = self
+            .on(arn)
+            .into_iter()
+            .filter_map(|arn| self.tasks.get(&arn))
+            .collect();
+        let here: Vec<_> = here.into_iter().filter(|task| task.wanted).collect();
+        let running = here.iter().filter(|task| !task.is_starting()).count();
         json!({
             "containerInstanceArn": arn,
             "clusterArn": format!("arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{}", machine.cluster),
@@ -279,6 +282,20 @@ impl ContainerInstances for Caller {
         let brief = |found: &Vec<_>| format!("{} instance(s)", found.len());
         self.read("ListContainerInstances", || cluster.to_owned(), list, brief)
             .await
+    }
+
+    async fn tasks_leaving(&self, cluster: &str, container_instance: &str) -> Result<Vec<TaskArn>, CloudError> {
+        let list = |world: &World| {
+            let here = world.on(container_instance).into_iter();
+            let leaving = here.filter(|arn| {
+                let task = world.tasks.get(arn);
+                task.is_some_and(|task| !task.wanted && task.target.cluster == cluster)
+            });
+            Ok(leaving.filter_map(|arn| arn.parse().ok()).collect())
+        };
+        let argument = || format!("{cluster} {container_instance} STOPPED");
+        let brief = |found: &Vec<_>| format!("{} task(s)", found.len());
+        self.read("ListTasks", argument, list, brief).await
     }
 
     async fn set_container_instances_state(

@@ -99,6 +99,13 @@ pub(super) fn is_waiting(facts: &Facts, id: &str) -> bool {
         .is_some_and(|scaling| scaling.lifecycle_state == "Terminating:Wait")
 }
 
+/// Whether no event told of what a group waits for that waits: there was none, or those that there were are over since so long
+/// that the group does not wait for them any more.
+pub(super) fn waits_untold(going: &Going, now: Timestamp) -> bool {
+    let last = going.did.completed.values().max();
+    going.open().next().is_none() && last.is_none_or(|last| now.duration_since(*last) >= SETTLES)
+}
+
 /// Whether an instance serves its group again after a lifecycle action: its root volume was replaced, or it was in the warm
 /// pool.
 fn came_back(facts: &Facts, id: &str, going: &Going, hook: &Hook, now: Timestamp) -> bool {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::action::{Action, STATES_AT_ONCE, State};
-use super::cause::{goes, is_waiting, stays};
+use super::cause::{goes, is_waiting, stays, waits_untold};
 use super::said::Said;
 use super::{Causes, Did, Facts, Going, dead, drain, returns};
 use crate::known::Known;
@@ -112,8 +112,10 @@ fn look(facts: &Facts, plan: &mut Plan, id: &str, going: &Going, now: Timestamp)
     did.container_instance = Some(instance.arn.clone());
     did.over = None;
     if is_waiting(facts, id) {
-        if going.causes.hooks.is_empty() {
+        if waits_untold(going, now) {
             did.found_waiting.get_or_insert(now);
+        } else if going.open().next().is_some() {
+            did.found_waiting = None;
         }
     } else if facts.scaling != Known::No && did.found_waiting.take().is_some() {
         // What was completed by name may wait again another time.

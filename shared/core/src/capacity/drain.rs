@@ -33,7 +33,6 @@ pub(super) fn drain(
         plan.said.of(Code::ManagedDraining, id, message);
         return;
     }
-    plan.busy = true;
     if instance.status == InstanceStatus::Draining {
         plan.waits = true;
     } else {
@@ -51,20 +50,17 @@ pub(super) fn drain(
     for (waiting, since) in &hooks {
         of_hook(facts, plan, waiting, *since, Some((instance.status, left)), now);
     }
-    if hooks.is_empty() && instance.status == InstanceStatus::Draining {
-        match left {
-            Left::None => {
-                // What its group, Spot or EC2 does next shows in a look of every 5 minutes.
-                plan.busy = false;
-                plan.said.of(
-                    Code::InstanceEmpty,
-                    id,
-                    format!("{}; no task is left on it", cause.why()),
-                );
-            }
-            left => plan.said.of(Code::TasksLeft, id, format!("{}; {left}", cause.why())),
-        }
+    if !hooks.is_empty() || instance.status != InstanceStatus::Draining {
+        plan.busy = true;
+        return;
     }
+    let (code, rest) = match left {
+        Left::None => (Code::InstanceEmpty, "no task is left on it".to_owned()),
+        left => (Code::TasksLeft, left.to_string()),
+    };
+    plan.said.of(code, id, format!("{}; {rest}", cause.why()));
+    // What its group, Spot or EC2 does next with an empty one shows in a look of every 5 minutes.
+    plan.busy |= left != Left::None;
 }
 
 /// An instance that is not in the cluster, or not any more: nothing is drained, and its group need not wait.
@@ -104,7 +100,7 @@ fn waiting<'a>(
     // An event was lost: by the names of the configuration the hooks can be completed without a token.
     let since = plan.did.get(id).and_then(|did| did.found_waiting);
     let group = facts.scaling_of(id).filter(|_| super::cause::is_waiting(facts, id));
-    let found = since.zip(group).filter(|_| going.causes.hooks.is_empty());
+    let found = since.zip(group).filter(|_| going.open().next().is_none());
     let named = found.into_iter().flat_map(move |(since, scaling)| {
         let names = facts.capacity.drain.hooks.iter().flatten();
         let waiting = names.map(move |hook| Waiting {
@@ -145,7 +141,8 @@ impl Left {
             .tasks
             .get(&instance.arn)
             .map(|tasks| u32::try_from(tasks.len()).unwrap_or(u32::MAX));
-        match instance.tasks().or(listed) {
+        let leaving = facts.leaving.get(&instance.arn).copied().unwrap_or_default();
+        match instance.tasks().or(listed).map(|wanted| wanted.saturating_add(leaving)) {
             Some(0) => Self::None,
             Some(tasks) => Self::Tasks(tasks),
             None => Self::Unknown,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{AutoScalingInstance, CapacityProvider, ContainerInstance, Going};
+use super::{AutoScalingInstance, CapacityProvider, ContainerInstance, Going, InstanceStatus};
 use crate::config::Capacity;
 use crate::event::TaskStateChange;
 use crate::ids::{Target, TargetKind};
@@ -31,6 +31,9 @@ pub struct Facts {
     pub providers: BTreeMap<String, CapacityProvider>,
     /// The tasks on a container instance, by its ARN (`ListTasks`, `DescribeTasks`). Absent is that of which nothing is known.
     pub tasks: BTreeMap<String, Vec<TaskOn>>,
+    /// How many tasks are stopping on a container instance, by its ARN (`ListTasks` of those that are not wanted any more,
+    /// `DescribeTasks`). Asked of what [`Facts::asks_leaving`] names; absent is none.
+    pub leaving: BTreeMap<String, u32>,
     /// How far services may go down and up in a deployment (`DescribeServices`), for a warning only.
     pub services: BTreeMap<Target, Percents>,
 }
@@ -102,6 +105,7 @@ impl Facts {
             scaling: Known::No,
             providers: BTreeMap::new(),
             tasks: BTreeMap::new(),
+            leaving: BTreeMap::new(),
             services: BTreeMap::new(),
         }
     }
@@ -151,5 +155,22 @@ impl Facts {
         let instances = due.filter_map(|(id, _)| self.instance(id));
         let full = instances.filter(|instance| instance.tasks() != Some(0) && !self.drained_by_ecs(instance));
         full.map(|instance| instance.arn.clone()).collect()
+    }
+
+    /// On which container instances, by ARN, is to be asked what is still stopping: those of which ECS counts no task, and
+    /// for which a group waits. `runningTasksCount` has only tasks that ECS wants to run (ECS API reference,
+    /// `ContainerInstance`): while they stop, up to `stopTimeout` long, they are in no count (aws-cdk #13506).
+    #[must_use]
+    pub fn asks_leaving(&self, now: jiff::Timestamp) -> Vec<String> {
+        let waits = |id: &str, going: &Going| {
+            going.open().any(|hook| super::cause::is_ours(self, hook)) || super::cause::is_waiting(self, id)
+        };
+        let going = self.going.iter().filter(|(id, going)| waits(id, going));
+        let due = going.filter(|(id, going)| super::cause::goes(self, id, going, now).is_some());
+        let instances = due.filter_map(|(id, _)| self.instance(id));
+        let uncounted = instances.filter(|instance| {
+            instance.status == InstanceStatus::Draining && instance.tasks() == Some(0) && !self.drained_by_ecs(instance)
+        });
+        uncounted.map(|instance| instance.arn.clone()).collect()
     }
 }

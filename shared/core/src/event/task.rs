@@ -53,6 +53,12 @@ impl TaskStatus {
             Self::Deactivating | Self::Stopping | Self::Deprovisioning | Self::Stopped | Self::Deleted
         )
     }
+
+    /// Whether its containers have ended: DEPROVISIONING or later.
+    #[must_use]
+    pub fn has_stopped(self) -> bool {
+        matches!(self, Self::Deprovisioning | Self::Stopped | Self::Deleted)
+    }
 }
 
 /// A port of a container that is bound on its host; bridge and host networks only.

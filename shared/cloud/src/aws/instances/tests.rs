@@ -137,10 +137,11 @@ fn the_tasks_on_an_instance_are_listed() {
     let answer = json!({ "taskArns": [task(1).as_str(), task(2).as_str()] }).to_string();
     let (found, asked) = replay(&[(200, &answer)], async |aws| aws.tasks_on("prod", &arn(1)).await);
     assert_eq!(found, Ok(vec![task(1), task(2)]));
-    assert_eq!(
-        asked[0].json(),
-        json!({ "cluster": "prod", "containerInstance": arn(1), "desiredStatus": "RUNNING" })
-    );
+    let request = |desired: &str| json!({ "cluster": "prod", "containerInstance": arn(1), "desiredStatus": desired });
+    assert_eq!(asked[0].json(), request("RUNNING"));
+    let (found, asked) = replay(&[(200, &answer)], async |aws| aws.tasks_leaving("prod", &arn(1)).await);
+    assert_eq!(found, Ok(vec![task(1), task(2)]));
+    assert_eq!(asked[0].json(), request("STOPPED"));
 }
 
 #[test]

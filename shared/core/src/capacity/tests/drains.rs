@@ -13,6 +13,88 @@ fn task(id: &str, service: Option<&str>) -> TaskOn {
 }
 
 #[test]
+fn an_action_that_no_event_told_is_found_after_one_that_was() {
+    let scene = Scene::new(json!({ "drain": { "hooks": ["drain"] } }))
+        .has("i-1", "DRAINING", 0)
+        .grouped("i-1", "Terminating:Wait")
+        .hears(&hook("i-1", 0))
+        .did("i-1", |did| {
+            did.completed.insert("drain-i-1-0".into(), at(10));
+        });
+    // What its group says may be of before it was told to go on.
+    assert_eq!(scene.decide(60).decision.actions, []);
+    let scene = scene.grouped("i-1", "InService").stored(
+        200,
+        expect![[r#"
+        Ignore
+        NothingGoes: nothing goes in prod
+    "#]],
+    );
+    let scene = scene.grouped("i-1", "Terminating:Wait").has("i-1", "ACTIVE", 1);
+    let scene = scene.stored(
+        4000,
+        expect![[r#"
+        Act, busy
+          UpdateContainerInstancesState DRAINING i-1
+        InstanceDrains: i-1: web waits with it (drain)
+        TasksLeft: i-1: 1 task is left; web goes on at 2026-03-01T13:16:40Z at the latest
+    "#]],
+    );
+    let scene = scene.has("i-1", "DRAINING", 0).stored(4060, expect![[r#"
+        Act, busy
+          CompleteLifecycleAction {"LifecycleHookName":"drain","AutoScalingGroupName":"web","InstanceId":"i-1","LifecycleActionResult":"CONTINUE"}
+        InstanceEmpty: i-1: no task is left on it: web goes on (drain)
+    "#]]);
+    scene.check(
+        4061,
+        expect![[r#"
+        Wait
+        InstanceEmpty: i-1: web waits with it (drain); no task is left on it
+    "#]],
+    );
+}
+
+#[test]
+fn an_empty_instance_does_not_let_the_others_out_of_sight() {
+    let scene = Scene::new(json!({}))
+        .has("i-1", "DRAINING", 1)
+        .has("i-2", "DRAINING", 0)
+        .hears(&hook("i-1", 0))
+        .hears(&spot("i-2", 0, "terminate"));
+    assert!(scene.decide(30).busy);
+    let empty = Scene::new(json!({}))
+        .has("i-2", "DRAINING", 0)
+        .hears(&spot("i-2", 0, "terminate"));
+    assert!(!empty.decide(30).busy);
+}
+
+#[test]
+fn a_task_that_stops_is_left_though_ecs_does_not_count_it() {
+    let scene = Scene::new(json!({}))
+        .has("i-1", "DRAINING", 0)
+        .has("i-2", "DRAINING", 1)
+        .has("i-3", "DRAINING", 0)
+        .grouped("i-1", "Terminating:Wait")
+        .hears(&hook("i-1", 0))
+        .hears(&hook("i-2", 0))
+        .hears(&spot("i-3", 0, "terminate"));
+    // Where ECS counts tasks they are left anyway, and where nobody waits nothing depends on it.
+    assert_eq!(scene.facts.asks_leaving(at(30)), [arn("i-1")]);
+    let scene = scene.leaving("i-1", 1);
+    scene.check(30, expect![[r#"
+        Wait, busy
+        TasksLeft: i-1: 1 task is left; web goes on at 2026-03-01T12:10:00Z at the latest; i-2: 1 task is left; web goes on at 2026-03-01T12:10:00Z at the latest
+        InstanceEmpty: i-3: Spot terminates it; no task is left on it
+    "#]]);
+    scene.leaving("i-1", 0).check(31, expect![[r#"
+        Act, busy
+          CompleteLifecycleAction {"LifecycleHookName":"drain","AutoScalingGroupName":"web","InstanceId":"i-1","LifecycleActionToken":"drain-i-1-0","LifecycleActionResult":"CONTINUE"}
+        InstanceEmpty: i-1: no task is left on it: web goes on (drain); i-3: Spot terminates it; no task is left on it
+        TasksLeft: i-2: 1 task is left; web goes on at 2026-03-01T12:10:00Z at the latest
+    "#]]);
+}
+
+#[test]
 fn a_hook_is_drained_for_heartbeaten_and_completed_when_empty() {
     let scene = Scene::new(json!({}))
         .has("i-1", "ACTIVE", 3)

@@ -77,6 +77,12 @@ impl Scene {
         self
     }
 
+    /// Tasks on it are stopping.
+    fn leaving(mut self, id: &str, tasks: u32) -> Self {
+        self.facts.leaving.insert(arn(id), tasks);
+        self
+    }
+
     fn silent(mut self, id: &str) -> Self {
         self.instances().get_mut(id).unwrap().agent_connected = false;
         self
