@@ -135,6 +135,7 @@ fn network(dice: &mut Dice, plan: &Plan, instances: &[String]) -> HostNetwork {
             host_port,
         }],
         told: dice.chance(700),
+        interfaces: false,
     }
 }
 
