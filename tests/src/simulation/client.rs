@@ -1,24 +1,27 @@
 //! An invocation's way into the world, and what is taken out of it on purpose to see whether the checks bite.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_cloud::CloudError;
-use wharfinger_cloud::config::TARGET_ATTRIBUTE;
+use wharfinger_cloud::config::{CLUSTER_ATTRIBUTE, PAUSED_ATTRIBUTE, TARGET_ATTRIBUTE};
 use wharfinger_cloud::ledger::{ORDER, SAID, SETTLED};
 use wharfinger_cloud::ports::{
-    Alarms, Attempt, Bus, Clock, Deployments, DescribedTasks, DrainingInstances, Followers, Hosts, Images, Instance,
-    Metrics, Moved, Notice, OperationStatus, Parameters, QueueDepth, Queues, Registry, Scalable, ServiceChange,
-    Services, Stopping, Submitted, TaggedImage, TargetGroups, TaskDefinitions, Tasks,
+    Alarms, Attempt, AutoScaling, Bus, CapacityProviders, Clock, ContainerInstances, Deployments, DescribedTasks,
+    DrainingInstances, Followers, Hosts, Images, Instance, Metrics, Moved, NotChanged, Notice, OperationStatus,
+    Parameters, QueueDepth, Queues, Registry, Scalable, ServiceChange, Services, Stopping, Submitted, TaggedImage,
+    TargetGroups, TaskDefinitions, Tasks, Upheld,
 };
 use wharfinger_cloud::table::{
     AttributeValue, Condition, Item, Key, Table, TableName, Transacted, Update, Updated, Write,
 };
 use wharfinger_cloud::world::Caller;
 use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth};
-use wharfinger_core::capacity::ContainerInstance;
+use wharfinger_core::capacity::{
+    AutoScalingGroup, AutoScalingInstance, CapacityProvider, ContainerInstance, State, Waiting,
+};
 use wharfinger_core::delivery::{Follower, ImageScan, ImageState, Manifest, Move, Platform};
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
 use wharfinger_core::endpoint::Host;
@@ -75,6 +78,24 @@ pub enum Without {
     Told,
     /// What runs a family on a schedule stays.
     Followers,
+    /// Of the instances that go only the first of each call is set to DRAINING.
+    Together,
+    /// No hook gets a heartbeat.
+    Heartbeats,
+    /// A hook is waited for no longer than two minutes.
+    Deadline,
+    /// An agent may be gone for a minute only.
+    Silence,
+    /// As many dead hosts are replaced at a time as there are.
+    AtMost,
+    /// What comes back stays drained.
+    Returns,
+    /// Nobody looks for endpoints on instances that drain.
+    Draining,
+    /// A dry run is none.
+    DryRun,
+    /// Nobody sees that capacity is paused.
+    Paused,
 }
 
 impl Without {
@@ -96,6 +117,29 @@ impl Without {
         match self {
             Self::Begun | Self::Quarantine => rollouts::MEMORY,
             _ => MEMORY,
+        }
+    }
+
+    /// Changes what a cluster's configuration says.
+    fn bend(self, cluster: &mut HashMap<String, AttributeValue>) {
+        let write = |part: &mut HashMap<String, AttributeValue>, key: &str, value: &str| {
+            part.insert(key.to_owned(), AttributeValue::S(value.to_owned()));
+        };
+        let part = match self {
+            Self::DryRun => {
+                cluster.remove("dry-run");
+                return;
+            }
+            Self::Deadline => "drain",
+            Self::Silence | Self::AtMost => "disconnected",
+            _ => return,
+        };
+        if let Some(AttributeValue::M(rule)) = cluster.get_mut(part) {
+            match self {
+                Self::Deadline => write(rule, "deadline", "2m"),
+                Self::Silence => write(rule, "after", "1m"),
+                _ => write(rule, "at-most", "100%"),
+            }
         }
     }
 
@@ -165,6 +209,14 @@ impl Client {
                     rule.remove(key);
                 }
             }
+        }
+        if without == Without::Paused && item.contains_key(CLUSTER_ATTRIBUTE) {
+            item.remove(PAUSED_ATTRIBUTE);
+        }
+        if let Some(AttributeValue::M(cluster)) = item.get_mut(CLUSTER_ATTRIBUTE)
+            && let Some(AttributeValue::M(capacity)) = cluster.get_mut("capacity")
+        {
+            without.bend(capacity);
         }
         if without == Without::Order
             && let Some(AttributeValue::M(wish)) = item.get_mut("wish")
@@ -268,6 +320,9 @@ impl Hosts for Client {
 
 impl DrainingInstances for Client {
     async fn draining(&self, cluster: &str) -> Result<Vec<String>, CloudError> {
+        if self.without == Some(Without::Draining) {
+            return Ok(Vec::new());
+        }
         self.caller.draining(cluster).await
     }
 
@@ -281,6 +336,69 @@ impl DrainingInstances for Client {
 
     async fn tasks_on(&self, cluster: &str, container_instance: &str) -> Result<Vec<TaskArn>, CloudError> {
         self.caller.tasks_on(cluster, container_instance).await
+    }
+}
+
+impl ContainerInstances for Client {
+    async fn container_instances(
+        &self,
+        cluster: &str,
+        ec2_instances: Option<&[String]>,
+    ) -> Result<Vec<ContainerInstance>, CloudError> {
+        self.caller.container_instances(cluster, ec2_instances).await
+    }
+
+    async fn set_container_instances_state(
+        &self,
+        cluster: &str,
+        arns: &[String],
+        state: State,
+    ) -> Result<Vec<NotChanged>, CloudError> {
+        let arns = match (self.without, state) {
+            (Some(Without::Together), State::Draining) => arns.get(..1).unwrap_or(arns),
+            (Some(Without::Returns), State::Active) => &[],
+            _ => arns,
+        };
+        self.caller.set_container_instances_state(cluster, arns, state).await
+    }
+
+    async fn stop_task(&self, cluster: &str, task: &TaskArn, reason: &str) -> Result<(), CloudError> {
+        self.caller.stop_task(cluster, task, reason).await
+    }
+}
+
+impl AutoScaling for Client {
+    async fn auto_scaling_instances(&self, ids: &[String]) -> Result<Vec<AutoScalingInstance>, CloudError> {
+        self.caller.auto_scaling_instances(ids).await
+    }
+
+    async fn auto_scaling_group(&self, name: &str) -> Result<Option<AutoScalingGroup>, CloudError> {
+        self.caller.auto_scaling_group(name).await
+    }
+
+    async fn heartbeat(&self, action: &Waiting) -> Result<Upheld, CloudError> {
+        if self.without == Some(Without::Heartbeats) {
+            return Ok(Upheld::Done);
+        }
+        self.caller.heartbeat(action).await
+    }
+
+    async fn complete(&self, action: &Waiting) -> Result<Upheld, CloudError> {
+        self.caller.complete(action).await
+    }
+
+    async fn set_unhealthy(&self, instance: &str) -> Result<Upheld, CloudError> {
+        self.caller.set_unhealthy(instance).await
+    }
+
+    async fn set_desired_capacity(&self, group: &str, capacity: u32) -> Result<(), CloudError> {
+        self.caller.set_desired_capacity(group, capacity).await
+    }
+}
+
+impl CapacityProviders for Client {
+    async fn capacity_providers(&self, names: &[String]) -> Result<Vec<CapacityProvider>, CloudError> {
+        self.caller.capacity_providers(names).await
     }
 }
 

@@ -199,8 +199,7 @@ impl World {
         if let Some(member) = member {
             member.waits = None;
         }
-        self.kill_all(id);
-        self.set_agent(id, false);
+        self.reboot(id);
     }
 
     /// A machine leaves its group, and is gone.

@@ -161,6 +161,12 @@ impl World {
         self.set_agent(id, runs);
     }
 
+    /// A machine is rebooted: EC2 does not tell of it. Whoever plays it connects its agent again.
+    pub fn reboot(&mut self, id: &str) {
+        self.kill_all(id);
+        self.set_agent(id, false);
+    }
+
     /// Whatever runs on a machine is gone, and the machine stays.
     pub(super) fn kill_all(&mut self, id: &str) {
         let arn = self.machine(id).map(|(arn, _)| arn.clone());

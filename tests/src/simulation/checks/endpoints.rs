@@ -114,7 +114,7 @@ pub(super) struct Reached {
 
 /// Where a container port of a task is reached, or the task when it has none.
 pub(super) fn reached(world: &World, task: &Task, port: Option<u16>) -> Reached {
-    let Some(placement) = &task.placement else {
+    let Some(placement) = task.placement.as_ref().filter(|placement| !placement.interfaces) else {
         return Reached {
             address: task.address.clone().unwrap_or_default(),
             instance: None,
