@@ -146,6 +146,9 @@ pub struct Silence {
     pub since: Timestamp,
     /// When it was last seen so.
     pub last: Timestamp,
+    /// The container instance's version then: it rises when the agent is back, also where no look saw that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
 }
 
 /// Takes the later one. Equal ones are copies.

@@ -56,9 +56,9 @@ pub(super) enum Ended {
 /// What an invocation knew when it last looked under the lease.
 #[derive(Debug, Clone)]
 pub(super) struct Look {
-    /// When.
+    /// When it first did: what the clock makes of it may have been so then.
     pub at: Timestamp,
-    /// The instances that have a reason to go by their rows.
+    /// The instances that have a reason to go by their rows, when it last did.
     pub going: BTreeSet<String>,
 }
 
@@ -201,7 +201,8 @@ impl Book {
         }
         let rows = rows(world).filter(|(_, causes)| causes.is_reason_to_go());
         let going = rows.map(|(id, _)| id).collect();
-        self.looks.insert(name.to_owned(), Look { at: world.now, going });
+        let at = self.looks.get(name).map_or(world.now, |look| look.at);
+        self.looks.insert(name.to_owned(), Look { at, going });
     }
 }
 

@@ -141,11 +141,16 @@ fn rest(world: &World, book: &Book) -> Result<(), Violation> {
             causes,
             did: did.unwrap_or_default(),
         };
+        // Of one that is there it may be remembered what was told.
         let there = world.machine(&id).is_some();
-        let goes = there && (book.is_asked(&id, world.now) || going.causes.is_reason_to_go());
-        if !going.is_over() && !goes {
+        let drained = going.did.drained_by_us() && !book.is_asked(&id, world.now);
+        if !going.is_over() && (drained || !there) {
             return Err(Violation::new(format!("{id} is not over: {going:?}")));
         }
+    }
+    let waits = world.fleet.machines.values().any(|machine| !machine.status.is_gone() && book.is_asked(&machine.id, world.now));
+    if waits {
+        return Ok(());
     }
     let active = world.tables.state.keys().find(|key| key.pk == "active#capacity");
     match active {
