@@ -7,8 +7,8 @@ use crate::config::{MaintenanceAction, Rebalance};
 use crate::event::{InstanceState, SpotAction};
 use crate::report::Code;
 
-/// What `DescribeAutoScalingInstances` says may be older than the event, or than a call: until then it proves nothing.
-const SETTLES: SignedDuration = SignedDuration::from_mins(2);
+/// What `DescribeAutoScalingInstances` or ECS says may be older than the event, or than a call: until then it proves nothing.
+pub(super) const SETTLES: SignedDuration = SignedDuration::from_mins(2);
 
 /// Spot takes an instance back two minutes after its notice, and one that was stopped comes back minutes later: an agent that
 /// is connected again by then is no short disconnect (EC2 user guide, "Spot Instance interruption notices").

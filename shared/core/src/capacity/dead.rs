@@ -31,7 +31,7 @@ pub(super) fn look(facts: &Facts, plan: &mut Plan, now: Timestamp) {
             }
         } else if facts.capacity.disconnected.is_some() && (facts.whole || known.is_some()) {
             // Whoever was back between two looks is silent anew.
-            let same = known.filter(|known| known.version.is_none_or(|version| version == instance.version));
+            let same = known.filter(|known| known.lasts(instance));
             let silence = Silence {
                 since: same.map_or(now, |known| known.since),
                 last: now,
@@ -133,6 +133,9 @@ fn dead<'a>(
     let suspects = facts.going.iter().filter_map(|(id, going)| {
         let silence = going.did.disconnected?;
         let instance = facts.instance(id).filter(|instance| !instance.agent_connected)?;
+        if !silence.lasts(instance) {
+            return None;
+        }
         let long = now.duration_since(silence.since).unsigned_abs() >= config.after.duration() && silence.since <= now;
         let stays = goes(facts, id, going, now).is_none();
         (long && stays).then_some((silence.since, id.as_str(), instance))

@@ -121,15 +121,15 @@ fn an_agent_that_was_back_between_two_looks_is_silent_anew() {
     let scene = cluster(replace(), 3).silent("i-0").version("i-0", 7);
     let scene = scene.stored(0, nothing());
     // It was connected (8) and lost its connection again (9) between two looks.
-    let scene = scene.version("i-0", 9).stored(240, nothing());
-    let scene = scene.stored(480, nothing());
+    let scene = scene.version("i-0", 9).stored(320, nothing());
+    let scene = scene.stored(560, nothing());
     scene.check(
-        540,
+        620,
         expect![[r#"
         Act, busy
           UpdateContainerInstancesState DRAINING i-0
           SetInstanceHealth {"InstanceId":"i-0","HealthStatus":"Unhealthy","ShouldRespectGracePeriod":false}
-        InstanceReplaced: i-0: its agent is disconnected since 2026-03-01T12:04:00Z: web replaces it
+        InstanceReplaced: i-0: its agent is disconnected since 2026-03-01T12:05:20Z: web replaces it
     "#]],
     );
 }

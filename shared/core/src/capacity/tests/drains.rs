@@ -482,6 +482,24 @@ fn an_instance_that_stopped_and_runs_again_returns_though_no_event_tells() {
 }
 
 #[test]
+fn what_takes_tasks_again_is_not_ours_any_more() {
+    let nothing = || {
+        expect![[r#"
+        Ignore
+        NothingGoes: i-1: it is running
+    "#]]
+    };
+    // It was brought back, and the answer was lost.
+    let scene = Scene::new(json!({}))
+        .has("i-1", "ACTIVE", 0)
+        .hears(&state("i-1", 300, "running"))
+        .did("i-1", |did| did.drained_at = Some(at(1)));
+    let scene = scene.stored(301, nothing());
+    // Somebody else drains it.
+    scene.has("i-1", "DRAINING", 0).check(400, nothing());
+}
+
+#[test]
 fn what_spot_terminates_does_not_come_back() {
     let terminated = Scene::new(json!({}))
         .has("i-1", "DRAINING", 0)
