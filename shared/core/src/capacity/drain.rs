@@ -33,7 +33,6 @@ pub(super) fn drain(
         plan.said.of(Code::ManagedDraining, id, message);
         return;
     }
-    plan.busy = true;
     if instance.status == InstanceStatus::Draining {
         plan.waits = true;
     } else {
@@ -51,19 +50,15 @@ pub(super) fn drain(
     for (waiting, since) in &hooks {
         of_hook(facts, plan, waiting, *since, Some((instance.status, left)), now);
     }
-    if hooks.is_empty() && instance.status == InstanceStatus::Draining {
-        match left {
-            Left::None => {
-                // What its group, Spot or EC2 does next shows in a look of every 5 minutes.
-                plan.busy = false;
-                plan.said.of(
-                    Code::InstanceEmpty,
-                    id,
-                    format!("{}; no task is left on it", cause.why()),
-                );
-            }
-            left => plan.said.of(Code::TasksLeft, id, format!("{}; {left}", cause.why())),
-        }
+    if !hooks.is_empty() || instance.status != InstanceStatus::Draining {
+        plan.busy = true;
+    } else if left == Left::None {
+        // What its group, Spot or EC2 does next shows in a look of every 5 minutes.
+        let why = format!("{}; no task is left on it", cause.why());
+        plan.said.of(Code::InstanceEmpty, id, why);
+    } else {
+        plan.busy = true;
+        plan.said.of(Code::TasksLeft, id, format!("{}; {left}", cause.why()));
     }
 }
 

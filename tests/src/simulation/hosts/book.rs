@@ -173,6 +173,12 @@ impl Book {
                 action.ended = Some((now, if taken { Ended::Taken } else { Ended::TimedOut }));
             }
         }
+        let over = self.actions.iter().filter_map(|action| Some((&action.id, action.ended?.0)));
+        let back = over.filter(|(id, _)| world.fleet.groups.values().any(|group| group.members.contains_key(*id)));
+        let back: Vec<_> = back.map(|(id, at)| (id.clone(), at)).collect();
+        for (id, at) in back {
+            self.stays(&id, at);
+        }
     }
 
     /// Whether an instance starts anew with another root volume.

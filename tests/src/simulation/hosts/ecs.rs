@@ -73,7 +73,6 @@ impl History {
                 let wait = i64::try_from(self.dice.between(30, 150)).unwrap_or_default();
                 let at = *book.roots.entry(id.clone()).or_insert(now + SignedDuration::from_secs(wait));
                 if at <= now {
-                    book.stays(&id, now);
                     world.set_agent(&id, true);
                 }
             }

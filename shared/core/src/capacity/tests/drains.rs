@@ -482,6 +482,23 @@ fn an_instance_that_stopped_and_runs_again_returns_though_no_event_tells() {
 }
 
 #[test]
+fn an_instance_that_is_empty_keeps_nobody_from_looking_at_the_others() {
+    let scene = Scene::new(json!({}))
+        .has("i-1", "DRAINING", 2)
+        .hears(&spot("i-1", 0, "terminate"))
+        .has("i-2", "DRAINING", 0)
+        .hears(&spot("i-2", 0, "terminate"));
+    scene.check(
+        60,
+        expect![[r#"
+        Wait, busy
+        TasksLeft: i-1: Spot terminates it; 2 tasks are left
+        InstanceEmpty: i-2: Spot terminates it; no task is left on it
+    "#]],
+    );
+}
+
+#[test]
 fn what_takes_tasks_again_is_not_ours_any_more() {
     let nothing = || {
         expect![[r#"
