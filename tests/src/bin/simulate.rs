@@ -185,13 +185,17 @@ fn main() -> ExitCode {
         Some(Outcome { seed, violation, .. }) => {
             let what = violation.map(|v| v.what).unwrap_or_default();
             println!("\nVIOLATION in the history of seed {seed}: {what}");
-            match options.without.and_then(|w| w.to_possible_value()) {
-                None => println!("replay it with: make simulate SEED={seed}"),
-                Some(part) => println!(
-                    "replay it with: cargo run -p wharfinger-tests --bin simulate -- --seed {seed} --trace --without {}",
-                    part.get_name()
-                ),
-            }
+            let part = options.without.and_then(|w| w.to_possible_value());
+            let without = part.map_or_else(String::new, |part| format!(" --without {}", part.get_name()));
+            let (instances, tasks) = (options.instances, options.tasks);
+            let hosts = if options.hosts {
+                format!(" --hosts --instances {instances} --tasks {tasks}")
+            } else {
+                String::new()
+            };
+            println!(
+                "replay it with: cargo run -p wharfinger-tests --bin simulate -- --seed {seed} --trace{hosts}{without}"
+            );
             ExitCode::FAILURE
         }
     }

@@ -72,7 +72,9 @@ impl History {
         while self.hosts.deeds.front().is_some_and(|(at, _)| *at <= now) {
             if let Some((_, deed)) = self.hosts.deeds.pop_front() {
                 self.say(|_| format!("{deed:?}"));
-                self.tally.deed(deed.name());
+                if let Some(name) = deed.name() {
+                    self.tally.deed(name);
+                }
                 self.do_deed(&deed, now);
             }
         }
@@ -100,10 +102,12 @@ impl History {
             }
             Deed::SpotStops(id) => {
                 book.dies(world, id, "Spot stopped it");
+                book.silent.insert(id.clone(), now);
                 world.set_running(id, false);
             }
             Deed::SpotStarts(id) => {
                 book.stays(id, now);
+                book.silent.remove(id);
                 world.set_running(id, true);
             }
             Deed::Rebalance(id) => {
@@ -124,10 +128,12 @@ impl History {
             Deed::RebootNear(id) => book.asked(id, now),
             Deed::RebootBegins(id) => {
                 book.dies(world, id, "it was rebooted");
+                book.silent.insert(id.clone(), now);
                 world.reboot(id);
             }
             Deed::RebootEnds(id, starts) => {
                 book.stays(id, now);
+                book.silent.remove(id);
                 world.set_agent(id, true);
                 world.schedule_reboot(id, time(*starts), true);
             }
@@ -148,8 +154,9 @@ impl History {
 }
 
 impl Deed {
-    fn name(&self) -> &'static str {
-        match self {
+    /// What it counts as.
+    fn name(&self) -> Option<&'static str> {
+        Some(match self {
             Self::Terminate(_) => "instance refreshed",
             Self::ReplaceRoot(_) => "root volume replaced",
             Self::SpotWarns(..) => "Spot interruption warning",
@@ -160,11 +167,12 @@ impl Deed {
             Self::Silence(_) => "agent disconnected",
             Self::Speaks(_) => "agent connected again",
             Self::RebootTold(..) => "reboot told by AWS Health",
-            Self::RebootNear(_) => "reboot near",
+            // Time only.
+            Self::RebootNear(_) => return None,
             Self::RebootBegins(_) => "instance rebooted",
             Self::RebootEnds(..) => "reboot over",
             Self::DrainByHand(_) => "instance drained by somebody",
             Self::Pause(_) => "capacity paused",
-        }
+        })
     }
 }

@@ -71,13 +71,14 @@ impl History {
         for id in restarted {
             if book.is_restarted(&world, &id) {
                 let wait = i64::try_from(self.dice.between(30, 150)).unwrap_or_default();
+                book.silent.entry(id.clone()).or_insert(now);
                 let at = *book.roots.entry(id.clone()).or_insert(now + SignedDuration::from_secs(wait));
                 if at <= now {
+                    book.silent.remove(&id);
                     world.set_agent(&id, true);
                 }
             }
         }
-        // An agent that was silenced by what its instance went through is no dead one.
         book.silent.retain(|id, _| world.machine(id).is_some());
     }
 
