@@ -259,3 +259,49 @@ fn an_older_revision_that_someone_deploys_is_noticed_by_its_event_and_by_the_swe
         assert_eq!(revision(&world), "web:1");
     }
 }
+
+/// The digest that the service runs.
+fn image(world: &Shared) -> String {
+    let world = world.borrow();
+    let primary = world.services[&target()].primary().unwrap();
+    let (_, image) = world.definitions.containers(&primary.definition).remove(0);
+    image.rsplit('@').next().unwrap().to_owned()
+}
+
+/// Hears what ECS has told, one after the other, until nothing is told any more.
+fn hear_all(world: &Shared) {
+    loop {
+        let told = std::mem::take(&mut world.borrow_mut().emitted);
+        let ours = |event: &&Value| event["detail-type"] == "ECS Deployment State Change";
+        if told.iter().filter(ours).map(|event| hear(world, event)).count() == 0 {
+            return;
+        }
+    }
+}
+
+#[test]
+fn the_first_push_of_a_rule_that_comes_late_loses_to_what_the_repository_holds() {
+    let (world, late) = pushed();
+    world.borrow_mut().push("shop/web", "1.2.0", &digest(2));
+    hear(&world, &late);
+    assert_eq!(image(&world), digest(2).to_string());
+}
+
+#[test]
+fn the_image_that_waits_for_the_end_of_a_rollout_goes_out_after_the_way_back() {
+    let (world, event) = pushed();
+    hear(&world, &event);
+    world.borrow_mut().push("shop/web", "1.2.0", &digest(2));
+    let next = world.borrow_mut().emitted.pop().unwrap();
+    world.borrow_mut().emitted.clear();
+    hear(&world, &next);
+    assert_eq!(image(&world), digest(1).to_string());
+
+    stage::pass(&world, SignedDuration::from_mins(40));
+    hear(&world, &next);
+    assert_eq!(revision(&world), "web:1", "it did not come up in time");
+    hear_all(&world);
+    settle(&mut world.borrow_mut());
+    hear_all(&world);
+    assert_eq!(image(&world), digest(2).to_string());
+}

@@ -252,8 +252,6 @@ fn bites(without: Without) {
     let settings = Settings {
         without: Some(without),
         no_fleets: !of_delivery,
-        // Target groups leave too few of what it is for: it is found in plain histories.
-        plain: without == Without::Confirm,
         ..Settings::default()
     };
     let many = simulation::run_many(1, 1_000, settings, |_| {});

@@ -1,8 +1,8 @@
 //! Rolls pushed images out.
 //!
 //! An ECR Image Action, and what has the same effect, is heard by each target that takes images of the repository: a push
-//! that wins its rule's policy becomes the rule's wish ([`wishes`]), whatever the order in which pushes arrive. Then the
-//! target is converged on under its lease: what it runs is looked up ([`observe`]), the decider says whether and how to roll
+//! that wins its rule's policy becomes the rule's wish ([`wishes`]), whatever the order in which pushes arrive; the first of
+//! a rule must win against what the repository holds as well ([`listings`]). Then the target is converged on under its lease: what it runs is looked up ([`observe`]), the decider says whether and how to roll
 //! out, and the revision is registered from raw JSON, compared, and given to the service, with the intent stored before each
 //! call ([`apply`]).
 //! What waits for a running deployment is resumed by its ECS Deployment State Change, what waits for the scan of an image by
@@ -11,6 +11,7 @@
 //! found by the event of that deployment, and by the sweep.
 
 pub mod apply;
+pub mod listings;
 pub mod moved;
 pub mod neighbours;
 pub mod observe;
@@ -37,8 +38,9 @@ use wharfinger_core::event::{DeploymentStateChange, Detail, Envelope, Event, Ima
 use wharfinger_core::ids::Target;
 use wharfinger_core::report::{Code, Decision, Outcome, Reason};
 
+use crate::listings::Listings;
 use crate::moved::Proven;
-use crate::wishes::Stored;
+use crate::wishes::{Push, Stored};
 
 /// What this function needs of the world.
 pub trait Cloud:
@@ -54,8 +56,9 @@ pub const NAME: &str = "delivery";
 /// The targets that are looked at every minute: those with a rollout that goes on by itself.
 pub const ACTIVE: Active = Active(NAME);
 
-/// How many targets are converged on at once.
-const AT_ONCE: usize = 8;
+/// How many targets are converged on at once: as fast as ECS lets task definitions be described, 20 a second, when hundreds
+/// take images of one repository.
+const AT_ONCE: usize = 4;
 
 /// Who asks, and from where.
 #[derive(Debug, Clone)]
@@ -115,7 +118,12 @@ impl Delivery {
     ) -> Result<(), Fault> {
         let found = self.config.by_repository(cloud, &image.repository).await?;
         report(cloud, &found);
-        let push = |managed| self.on_push(cloud, attempt, cause, envelope, image, managed);
+        let push = Push {
+            envelope,
+            image,
+            listings: Listings::default(),
+        };
+        let push = |managed| self.on_push(cloud, attempt, cause, &push, managed);
         let all: Vec<_> = stream::iter(found.targets)
             .map(push)
             .buffer_unordered(AT_ONCE)
@@ -129,11 +137,10 @@ impl Delivery {
         cloud: &impl Cloud,
         attempt: &Attempt,
         cause: &Cause,
-        envelope: &Envelope,
-        image: &ImageAction,
+        push: &Push<'_>,
         managed: Managed,
     ) -> Result<(), Fault> {
-        match wishes::hear(cloud, attempt, &managed, envelope, image).await? {
+        match wishes::hear(cloud, attempt, &managed, push).await? {
             (Heard::Nothing(decision), _) => {
                 telemetry::undecided(NAME, &managed.target, None, cause, decision, cloud.now());
                 Ok(())

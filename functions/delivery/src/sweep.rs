@@ -2,25 +2,21 @@
 //! asked for; and services that someone else deployed.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, stream};
 use wharfinger_cloud::Fault;
 use wharfinger_cloud::active::Row;
 use wharfinger_cloud::pipeline::{Cause, Told};
-use wharfinger_cloud::ports::TaggedImage;
 use wharfinger_cloud::sweep::{Askable, Pass, Scope};
 use wharfinger_core::config::stored::{Managed, repository_path};
-use wharfinger_core::delivery::{Compiled, Memory, Repository, Wish, rule_key};
+use wharfinger_core::delivery::{Compiled, Memory, Repository, rule_key};
 use wharfinger_core::ids::Target;
 use wharfinger_core::report::Code;
 
+use crate::listings::Listings;
 use crate::moved::{self, Proven};
 use crate::wishes::Stored;
 use crate::{ACTIVE, AT_ONCE, Attempt, Cloud, Delivery, NAME, neighbours};
-
-/// What each repository of our registry holds; `None` when it does not exist.
-type Listings = BTreeMap<String, Option<Vec<TaggedImage>>>;
 
 /// What it can be asked for.
 pub const ASKABLE: Askable = Askable {
@@ -55,12 +51,13 @@ pub async fn sweep(
         name: format!("sweep {event_id}"),
         at: None,
     };
-    let (mut listings, mut swept, mut busy, mut no_room) = (Listings::new(), 0, 0, false);
+    let listings = Listings::default();
+    let (mut swept, mut busy, mut no_room) = (0, 0, false);
     let mut proven = Vec::new();
     for managed in found.targets.into_iter().filter(concerns) {
         swept += 1;
         let name = managed.target.to_string();
-        let result = match waits(cloud, attempt, &managed, &mut listings).await {
+        let result = match waits(cloud, attempt, &managed, &listings).await {
             Ok((false, memory)) => {
                 proven.extend(Proven::of(managed, &memory));
                 Ok(())
@@ -179,7 +176,7 @@ async fn waits(
     cloud: &impl Cloud,
     attempt: &Attempt,
     managed: &Managed,
-    listings: &mut Listings,
+    listings: &Listings,
 ) -> Result<(bool, Memory), Fault> {
     let stored = Stored::read(cloud, &managed.target).await?;
     let mut news = false;
@@ -193,14 +190,10 @@ async fn waits(
             tracing::error!(target = %managed.target, repository = rule.repository, "the tag policy cannot be read");
             continue;
         };
-        if !listings.contains_key(path) {
-            listings.insert(path.to_owned(), cloud.tagged_images(path).await?);
-        }
-        let Some(Some(listing)) = listings.get(path) else {
+        let Some(listing) = listings.of(cloud, path).await? else {
             tracing::warn!(target = %managed.target, repository = path, "the repository does not exist");
             continue;
         };
-        let listing: Vec<_> = listing.iter().map(|image| wish(path, image)).collect();
         let key = rule_key(rule);
         let known = stored.wishes.get(&key);
         if let Some(seen) = policy.seen(known, &listing).filter(|seen| Some(seen) != known) {
@@ -210,13 +203,4 @@ async fn waits(
         }
     }
     Ok((news || !stored.is_quiet(attempt, managed, cloud.now()), stored.memory))
-}
-
-fn wish(repository: &str, image: &TaggedImage) -> Wish {
-    Wish {
-        repository: repository.to_owned(),
-        tag: image.tag.clone(),
-        digest: image.digest.clone(),
-        pushed_at: image.pushed_at,
-    }
 }

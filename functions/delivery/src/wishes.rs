@@ -10,11 +10,12 @@ use wharfinger_cloud::table::{
 use wharfinger_cloud::{Fault, telemetry};
 use wharfinger_core::capacity::crash::Stops;
 use wharfinger_core::config::stored::Managed;
-use wharfinger_core::delivery::{Facts, Heard, Memory, Wish, hear as hear_push};
+use wharfinger_core::delivery::{Compiled, Facts, Heard, Memory, Wish, hear as hear_push, rule_key};
 use wharfinger_core::event::{Envelope, ImageAction};
 use wharfinger_core::ids::Target;
 use wharfinger_core::ledger::{LIVING_SECONDS, expiry};
 
+use crate::listings::Listings;
 use crate::{Attempt, Cloud, NAME};
 
 /// The prefix of the sort key of a wish.
@@ -165,25 +166,73 @@ pub fn facts(attempt: &Attempt, managed: &Managed, stored: &Stored) -> Facts {
     }
 }
 
+/// A push, as its event tells of it.
+#[derive(Debug)]
+pub struct Push<'a> {
+    /// When and where.
+    pub envelope: &'a Envelope,
+    /// What was pushed.
+    pub image: &'a ImageAction,
+    /// What the repository holds: asked for by those who need it.
+    pub listings: Listings,
+}
+
+impl Push<'_> {
+    /// The best that the rules know of which a first push was heard: it may have come late, and then the repository holds
+    /// what wins against it. A rule that knows a wish of its policy has what it is to be compared with.
+    async fn listed(
+        &self,
+        cloud: &impl Cloud,
+        attempt: &Attempt,
+        managed: &Managed,
+        stored: &Stored,
+        fresh: &mut BTreeMap<String, Wish>,
+    ) -> Result<(), Fault> {
+        let said = |said: &str, own: &str| said.is_empty() || said == own;
+        if !said(&self.envelope.account, &attempt.account) || !said(&self.envelope.region, &attempt.region) {
+            return Ok(());
+        }
+        for rule in &managed.stored.config.delivery {
+            let key = rule_key(rule);
+            let (Some(wish), Ok(policy)) = (fresh.get_mut(&key), Compiled::new(&rule.tags)) else {
+                continue;
+            };
+            if stored
+                .wishes
+                .get(&key)
+                .is_some_and(|known| policy.select(&known.tag).is_ok())
+            {
+                continue;
+            }
+            if let Some(listing) = self.listings.of(cloud, &self.image.repository).await?
+                && let Some(best) = policy.seen(Some(wish), &listing)
+            {
+                *wish = best;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Merges a push into the wishes of a target, by the policies of its rules.
 ///
 /// # Errors
-/// When the table cannot be read or written, or other invocations were quicker each time.
+/// When the table cannot be read or written, the registry does not answer, or other invocations were quicker each time.
 pub async fn hear(
     cloud: &impl Cloud,
     attempt: &Attempt,
     managed: &Managed,
-    envelope: &Envelope,
-    image: &ImageAction,
+    push: &Push<'_>,
 ) -> Result<(Heard, Stored), Fault> {
     for _ in 0..ROUNDS {
         let stored = Stored::read(cloud, &managed.target).await?;
-        let heard = hear_push(envelope, image, &facts(attempt, managed, &stored));
-        let Heard::Wanted { fresh, .. } = &heard else {
+        let mut heard = hear_push(push.envelope, push.image, &facts(attempt, managed, &stored));
+        let Heard::Wanted { fresh, .. } = &mut heard else {
             return Ok((heard, stored));
         };
+        push.listed(cloud, attempt, managed, &stored, fresh).await?;
         let mut all = true;
-        for (rule, wish) in fresh {
+        for (rule, wish) in &*fresh {
             all &= stored.put(cloud, &managed.target, rule, wish).await?;
         }
         if all {

@@ -165,6 +165,11 @@ pub struct Client {
     without: Option<Without>,
 }
 
+/// Whether it says which event of a task is the newest.
+fn is_of_order(condition: &Condition) -> bool {
+    matches!(condition, Condition::Equal(ORDER, _))
+}
+
 impl Client {
     /// A client; with `without`, one whose writes lack a condition.
     #[must_use]
@@ -175,9 +180,11 @@ impl Client {
     fn weaken(&self, mut update: Update) -> Update {
         let drop = match self.without {
             Some(Without::Version) => orders(&update.condition),
-            Some(Without::Confirm) => {
-                matches!(update.condition, Condition::Equal(ORDER, _))
-                    && update.set.iter().any(|(name, _)| matches!(*name, SAID | SETTLED))
+            Some(Without::Confirm) if update.set.iter().any(|(name, _)| matches!(*name, SAID | SETTLED)) => {
+                if let Condition::All(conditions) = &mut update.condition {
+                    conditions.retain(|condition| !is_of_order(condition));
+                }
+                is_of_order(&update.condition)
             }
             Some(Without::Claims) => is_claim(&update.key.pk),
             Some(Without::Fencing) => {

@@ -19,9 +19,9 @@ use super::push::{Heard, hear};
 use super::quarantine::Quarantined;
 use super::revision::revise;
 use super::schedules::{moves, recognise};
-use super::standing::{Due, Standing, Wanted, short, standing, wanted};
+use super::standing::{Due, Standing, Wanted, quarantined, short, standing, wanted};
 use super::waiting::Waits;
-use super::{Facts, Published, rule_key};
+use super::{Facts, Published, Wish, rule_key};
 use crate::event::{Envelope, ImageAction};
 use crate::ids::same_revision;
 use crate::known::Known;
@@ -165,7 +165,7 @@ impl<'a> Look<'a> {
         }
         let keys: BTreeSet<_> = self.facts.rules.iter().map(rule_key).collect();
         self.memory.done.retain(|key, _| keys.contains(key));
-        self.memory.disprove(self.base);
+        self.memory.disprove(self.base, &self.facts.approvals, self.now);
         self.memory.look_for_newer(self.facts, self.base, self.now);
     }
 
@@ -297,22 +297,34 @@ impl<'a> Look<'a> {
                 }
                 Standing::Deployed(key, wish, reason) => {
                     self.memory.seen(&key, &wish.digest, self.base.arn, self.now);
-                    let wishes = BTreeMap::from([(key, wish)]);
-                    let watched = self.memory.watched.as_ref();
-                    let is_ended = watched.is_some_and(|watched| watched.ending.is_some());
-                    if self.base.is_at_rest() && !is_ended {
-                        self.memory.prove(&wishes, self.base.arn, self.now);
-                    }
-                    // Others may wait for its proof, which is to be seen once its tasks run.
-                    let proved = self.memory.has_proved(&wishes);
-                    let outcome = if proved { Outcome::Ignore } else { Outcome::Wait };
+                    let held = quarantined(wanted, self.facts, &self.memory, self.now);
+                    let outcome = match held {
+                        // The way back from it failed, or someone deployed it: it runs, and proves nothing.
+                        Some(_) => Outcome::Ignore,
+                        None => self.comes_up(BTreeMap::from([(key, wish)])),
+                    };
                     self.others.push((outcome, reason));
+                    self.others.extend(held);
                 }
             }
         }
         match self.base.taken() {
             None => due,
             Some(newest) => newest.place(due, self.facts, self.base, &mut self.others),
+        }
+    }
+
+    /// What the target has is proved once its tasks run: others may wait for that.
+    fn comes_up(&mut self, wishes: BTreeMap<String, Wish>) -> Outcome {
+        let watched = self.memory.watched.as_ref();
+        let is_ended = watched.is_some_and(|watched| watched.ending.is_some());
+        if self.base.is_at_rest() && !is_ended {
+            self.memory.prove(&wishes, self.base.arn, self.now);
+        }
+        if self.memory.has_proved(&wishes) {
+            Outcome::Ignore
+        } else {
+            Outcome::Wait
         }
     }
 

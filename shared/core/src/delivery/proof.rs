@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::base::Base;
 use super::image::ImageRef;
 use super::{Memory, Wish};
+use crate::config::asked::Approved;
 
 /// An image that every wanted task of a service runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,9 +23,11 @@ pub struct Proof {
 }
 
 impl Memory {
-    /// These images run. What was known to run keeps its time; the revision with it may be another by now.
+    /// These images run, and are in no quarantine any more: an approval of one may expire. What was known to run keeps its
+    /// time; the revision with it may be another by now.
     pub(super) fn prove(&mut self, wishes: &BTreeMap<String, Wish>, revision: &str, now: Timestamp) {
         for (key, wish) in wishes {
+            self.quarantine.retain(|held| held.digest != wish.digest);
             if let Some(known) = self.proved.get_mut(key).filter(|p| p.wish.digest == wish.digest) {
                 revision.clone_into(&mut known.revision);
                 continue;
@@ -44,13 +47,15 @@ impl Memory {
         wishes.all(|(key, wish)| self.proved.get(key).is_some_and(|p| p.wish.digest == wish.digest))
     }
 
-    /// Forgets what was proved and is in no container any more: it did not stay so.
-    pub(super) fn disprove(&mut self, base: &Base<'_>) {
+    /// Forgets what was proved and is in no container any more, or is in quarantine: it did not stay so.
+    pub(super) fn disprove(&mut self, base: &Base<'_>, approvals: &[Approved], now: Timestamp) {
         let images: Vec<ImageRef> = base.containers.iter().filter_map(|c| c.image.parse().ok()).collect();
-        self.proved.retain(|_, proof| {
-            images
-                .iter()
-                .any(|image| image.digest.as_ref() == Some(&proof.wish.digest))
+        let mut proved = std::mem::take(&mut self.proved);
+        proved.retain(|_, proof| {
+            let digest = &proof.wish.digest;
+            let runs = images.iter().any(|image| image.digest.as_ref() == Some(digest));
+            runs && self.quarantined(digest, approvals, now).is_none()
         });
+        self.proved = proved;
     }
 }

@@ -284,7 +284,13 @@ fn notice_return(wanted: &Wanted<'_>, base: &Base<'_>, memory: &mut Memory, now:
     }
 }
 
-fn quarantined(wanted: &Wanted<'_>, facts: &Facts, memory: &Memory, now: Timestamp) -> Option<(Outcome, Reason)> {
+/// Whether an image was out and failed, or was taken back, and no one has agreed to it since.
+pub(super) fn quarantined(
+    wanted: &Wanted<'_>,
+    facts: &Facts,
+    memory: &Memory,
+    now: Timestamp,
+) -> Option<(Outcome, Reason)> {
     let found = memory.quarantined(&wanted.wish.digest, &facts.approvals, now)?;
     let message = format!(
         "{} is in quarantine since {}: {}; `wharfinger approve {}` or another push ends this",

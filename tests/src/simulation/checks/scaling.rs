@@ -347,7 +347,8 @@ impl Watch {
         // Within the cooldown only a larger step adds what it is larger by.
         let larger = out
             && match &plan.rules {
-                Rules::Alarms { out, .. } => *out == Out::Steps,
+                // A step may ask for more than the bounds did that moved the count before it.
+                Rules::Alarms { out, .. } => *out == Out::Steps || last.into_bounds,
                 Rules::Queue { .. } => {
                     let (now, before) = (change.wanted?, last.wanted);
                     before.is_none_or(|(least, _)| now.1 > least)

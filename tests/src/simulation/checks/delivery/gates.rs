@@ -13,16 +13,15 @@ use crate::simulation::scenario::{DeliveryPlan, Scenario};
 const ROUGHLY: SignedDuration = SignedDuration::from_secs(2);
 
 impl Ships {
-    /// Whether each gate of a rule was open to an image within the last minute; if not, which was not.
+    /// Whether each gate of a rule was open to an image at some time between two; if not, which was not.
     pub(super) fn gates(
         &self,
         scenario: &Scenario,
         (target, rule): (&Target, &DeliveryPlan),
         digest: &Digest,
-        now: Timestamp,
+        (from, now): (Timestamp, Timestamp),
     ) -> Result<Vec<&'static str>, String> {
         let gates = &rule.gates;
-        let from = back(now, INVOCATION + SKEW);
         let mut through = Vec::new();
         if let Some(mature) = gates.mature {
             self.matured(rule, digest, seconds(mature), now)?;

@@ -132,9 +132,19 @@ fn version(tag: &str) -> Option<u64> {
 
 /// The digest to which the application's image is pinned.
 pub fn pinned(world: &World, definition: &str) -> Option<Digest> {
+    application(world, definition)?.split_once('@')?.1.parse().ok()
+}
+
+/// The tag of the application's image, where that is not pinned.
+fn tagged(world: &World, definition: &str) -> Option<String> {
+    let image = application(world, definition)?;
+    let (_, tag) = image.rsplit_once(':').filter(|_| !image.contains('@'))?;
+    Some(tag.to_owned())
+}
+
+fn application(world: &World, definition: &str) -> Option<String> {
     let mut containers = world.definitions.containers(definition).into_iter();
-    let (_, image) = containers.find(|(name, _)| name == "app")?;
-    image.split_once('@')?.1.parse().ok()
+    containers.find(|(name, _)| name == "app").map(|(_, image)| image)
 }
 
 fn short(definition: &str) -> &str {
@@ -354,4 +364,10 @@ fn waits_for(code: Code) -> &'static str {
         Code::Paced => "waits: Paced",
         _ => "waits: for something else",
     }
+}
+
+/// How long the service's own configuration makes a deployment wait.
+fn patience(world: &World, target: &Target) -> SignedDuration {
+    let own = world.services.get(target).map(|s| s.patience).unwrap_or_default();
+    own.try_into().unwrap_or_default()
 }

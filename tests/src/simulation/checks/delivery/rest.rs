@@ -1,12 +1,14 @@
 //! What must hold once the world is quiet.
 
+use jiff::Timestamp;
 use wharfinger_cloud::lease::service_key;
 use wharfinger_cloud::world::{Rollout, World};
 use wharfinger_core::delivery::Memory;
 use wharfinger_core::ids::{Digest, Target, TargetKind};
 
+use super::super::asked::later;
 use super::super::{Violation, Watch};
-use super::{Pushed, Ships, memory, pinned, short};
+use super::{Pushed, Ships, memory, patience, pinned, short, tagged, timeout};
 use crate::simulation::scenario::{DeliveryPlan, Plan, Scenario};
 
 /// The image that a rule wants of those that the registry has.
@@ -60,13 +62,20 @@ impl Ships {
         let Some(rule) = &plan.delivery else { return Ok(()) };
         let key = (target.clone(), wanted.clone());
         let memory = remembered(world, target);
-        let kept = memory.quarantined(wanted, &plan.approvals, world.now).is_some();
+        let kept = memory.quarantined(wanted, &plan.approvals, world.now);
+        // Someone may have deployed by hand, meanwhile, what another had asked us for.
+        let asked = |at: Timestamp| {
+            self.backs
+                .get(target)
+                .is_some_and(|backs| backs.iter().any(|asked| *asked <= at))
+        };
+        let kept = kept.is_some_and(|held| self.left.contains(&key) || asked(held.at));
         let done = memory.done.get(&rule.repository);
         let drifted = self.handed.contains_key(target) && done.is_some_and(|done| done.digest == *wanted);
         // A promoted image whose tag has moved on waits for what the tag names now.
         let mut tags = world.repositories.tags(&rule.repository);
         let tagged = tags.any(|(tag, digest, at)| digest == wanted && Pushed::new(rule, tag, at).is_some());
-        if !tagged || self.archived.contains(wanted) || drifted || kept && self.left.contains(&key) {
+        if !tagged || self.archived.contains(wanted) || drifted || kept {
             return Ok(());
         }
         let waiting = memory.waiting.as_ref();
@@ -74,8 +83,13 @@ impl Ships {
         if wish.is_none_or(|wish| wish.digest != *wanted) {
             return Err(format!("nothing says why it has not {wanted}; it remembers {memory:?}"));
         }
-        match self.gates(scenario, (target, rule), wanted, world.now) {
+        // Someone else's, which does not come up, is waited for until its time is over.
+        let primary = world.services.get(target).and_then(|service| service.primary());
+        let is_young = |since: Timestamp| later(since, timeout(rule) + patience(world, target)) >= world.now;
+        let in_the_way = primary.is_some_and(|d| d.rollout == Rollout::InProgress && is_young(d.since));
+        match self.gates(scenario, (target, rule), wanted, (world.now, world.now)) {
             Err(_) => Ok(()),
+            Ok(_) if in_the_way => Ok(()),
             Ok(_) => Err(format!("it waits though every gate is open to {wanted}: {waiting:?}")),
         }
     }
@@ -101,7 +115,11 @@ impl Watch {
         {
             let better =
                 |has: &Digest| self.ships.rank(rule, has, world.now) > self.ships.rank(rule, &wanted, world.now);
-            if !(rule.gates.after.is_some() && digest.as_ref().is_some_and(better)) {
+            // Of a tag that someone deployed only the version is known.
+            let rank = self.ships.rank(rule, &wanted, world.now);
+            let newer = |tag: String| Pushed::new(rule, &tag, world.now).map(|p| p.version) > rank.map(|p| p.version);
+            let better = digest.as_ref().is_some_and(better) || tagged(world, &has).is_some_and(newer);
+            if !(rule.gates.after.is_some() && better) {
                 let explained = self.ships.is_explained(world, scenario, plan, &wanted);
                 explained.map_err(wrong)?;
             }
@@ -134,7 +152,7 @@ impl Watch {
         Ok(())
     }
 
-    /// What a service runs as it is wanted is proved.
+    /// What a service runs as it is wanted is proved, unless it was taken back before.
     fn proves_what_it_has(&self, world: &World, plan: &Plan) -> Result<(), Violation> {
         let (target, Some(rule)) = (&plan.target, &plan.delivery) else {
             return Ok(());
@@ -146,7 +164,9 @@ impl Watch {
         };
         let proves = |p: &wharfinger_core::delivery::Proof| p.wish.digest == has;
         let wants = self.ships.wanted(world, rule).as_ref() == Some(&has);
-        if wants && !remembered(world, target).proved.values().any(proves) {
+        let memory = remembered(world, target);
+        let is_held = memory.quarantine.iter().any(|held| held.digest == has);
+        if wants && !is_held && !memory.proved.values().any(proves) {
             return Err(Violation::new(format!(
                 "{target} has {has}, as it is to, and has not proved it"
             )));

@@ -9,8 +9,8 @@ use wharfinger_core::delivery::Intent;
 use wharfinger_core::ids::{Digest, Target};
 
 use super::super::asked::back;
-use super::super::{LEARNS, Violation, Watch};
-use super::{Hold, INVOCATION, Sent, Ships, memory, pinned, short, timeout};
+use super::super::{LEARNS, SKEW, Violation, Watch};
+use super::{Hold, INVOCATION, Sent, Ships, memory, patience, pinned, short, timeout};
 use crate::simulation::scenario::{DeliveryPlan, Scenario};
 use crate::simulation::tally::Tally;
 
@@ -121,12 +121,6 @@ impl Watch {
     }
 }
 
-/// How long the service's own configuration makes a deployment wait.
-fn patience(world: &World, target: &Target) -> SignedDuration {
-    let own = world.services.get(target).map(|s| s.patience).unwrap_or_default();
-    own.try_into().unwrap_or_default()
-}
-
 impl Ships {
     /// An image goes out: wanted by a rule, newer, alone, once, through its gates.
     pub(super) fn goes_out(
@@ -179,7 +173,8 @@ impl Ships {
             return Err(format!("{pushed:?} is older than {before:?}"));
         }
         self.is_alone(world, step, rule)?;
-        self.gates(scenario, (step.target, rule), step.digest, world.now)
+        let within = (back(world.now, INVOCATION + SKEW), world.now);
+        self.gates(scenario, (step.target, rule), step.digest, within)
     }
 
     /// Nothing else is being deployed, unless it has taken too long.

@@ -260,6 +260,39 @@ fn an_approval_ends_a_quarantine_and_a_newer_image_needs_none() {
 }
 
 #[test]
+fn what_was_taken_back_and_came_back_proves_nothing_until_someone_agrees() {
+    let wishes = BTreeMap::from([("shop/web".to_owned(), wish("1.2.4", 4, ago(600)))]);
+    let mut memory = Memory::default();
+    memory.prove(&wishes, &arn(8), ago(300));
+    memory.quarantine(&wishes["shop/web"], &arn(8), "someone went back from it", ago(60));
+    let mut facts = Facts {
+        wishes,
+        memory,
+        ..on_8("COMPLETED", 60, 2)
+    };
+    let held = decide(&facts, now());
+    assert_eq!(codes(&held.decision), [AlreadyDeployed, RolledBack]);
+    assert_eq!(held.decision.outcome, Outcome::Ignore);
+    assert_eq!((held.memory.proved.len(), held.memory.quarantine.len()), (0, 1));
+
+    facts.approvals = vec![Approved {
+        digest: digest(4),
+        image: None,
+        at: ago(10),
+        by: None,
+        until: ago(-60),
+    }];
+    let agreed = decide(&facts, now());
+    assert_eq!(codes(&agreed.decision), [AlreadyDeployed]);
+    assert_eq!((agreed.memory.proved.len(), agreed.memory.quarantine.len()), (1, 0));
+    // Long after the approval has expired, too.
+    facts.memory = agreed.memory;
+    facts.approvals.clear();
+    let later = now() + jiff::SignedDuration::from_hours(24 * 30);
+    assert_eq!(decide(&facts, later).memory.proved.len(), 1);
+}
+
+#[test]
 fn a_newer_push_waits_for_the_rollout_and_is_told_once() {
     let mut facts = on_8("IN_PROGRESS", 60, 1);
     facts.wishes.insert("shop/web".into(), wish("1.2.5", 5, now()));
