@@ -28,7 +28,10 @@ fn a_hundred_instances_and_a_thousand_tasks() {
     assert_eq!((numbers.instances, numbers.tasks), (200, 2_000));
     // What is not done cannot be violated.
     assert!(numbers.drained > 80 && numbers.moved > 600, "{tally}");
-    assert!(numbers.empty > 30 && numbers.returned > 3 && numbers.given_up > 5, "{tally}");
+    assert!(
+        numbers.empty > 30 && numbers.returned > 3 && numbers.given_up > 5,
+        "{tally}"
+    );
     assert!(numbers.left > 300 && numbers.outlived > 20, "{tally}");
     assert_eq!(numbers.at_gone, 0, "{tally}");
     assert!(tally.deeds.get("Spot interruption warning") == Some(&60), "{tally}");
@@ -38,9 +41,17 @@ fn a_hundred_instances_and_a_thousand_tasks() {
 fn small_clusters() {
     let tally = play(Size::SMALL, 40).tally;
     let numbers = &tally.hosts;
-    assert!(numbers.deadline > 10 && numbers.timed_out > 0 && numbers.standalone > 0, "{tally}");
+    assert!(
+        numbers.deadline > 10 && numbers.timed_out > 0 && numbers.standalone > 0,
+        "{tally}"
+    );
     assert_eq!(numbers.at_gone, 0, "{tally}");
-    for fault in ["event lost", "event delivered once more", "invocation killed", "throttled"] {
+    for fault in [
+        "event lost",
+        "event delivered once more",
+        "invocation killed",
+        "throttled",
+    ] {
         assert!(tally.faults.get(fault).is_some_and(|n| *n > 5), "{fault}: {tally}");
     }
     for deed in [
@@ -59,7 +70,10 @@ fn small_clusters() {
 fn bites(without: Without, what: &str) {
     let many = simulation::run_many(1, 60, settings(Size::SMALL, Some(without)), |_| {});
     let violation = many.failed.and_then(|failed| failed.violation).map(|found| found.what);
-    assert!(violation.as_ref().is_some_and(|found| found.contains(what)), "{without:?}: {violation:?}");
+    assert!(
+        violation.as_ref().is_some_and(|found| found.contains(what)),
+        "{without:?}: {violation:?}"
+    );
 }
 
 #[test]

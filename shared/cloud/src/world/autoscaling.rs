@@ -195,7 +195,11 @@ impl World {
         if !returns {
             return self.leave(group, id);
         }
-        let member = self.fleet.groups.get_mut(group).and_then(|group| group.members.get_mut(id));
+        let member = self
+            .fleet
+            .groups
+            .get_mut(group)
+            .and_then(|group| group.members.get_mut(id));
         if let Some(member) = member {
             member.waits = None;
         }

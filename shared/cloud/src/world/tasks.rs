@@ -362,7 +362,12 @@ impl World {
 
     fn advance(&mut self, arn: &str) {
         let begins = |task: &Task| task.next() == Some(TaskStatus::Pending) && task.has_interface();
-        let free = self.tasks.get(arn).is_some_and(begins).then(|| self.free_address()).flatten();
+        let free = self
+            .tasks
+            .get(arn)
+            .is_some_and(begins)
+            .then(|| self.free_address())
+            .flatten();
         self.change(arn, |task, now| {
             let Some(next) = task.next() else { return false };
             task.status = next;

@@ -135,7 +135,10 @@ impl Book {
 
     /// The lifecycle action of an instance that waits.
     pub(super) fn open(&mut self, id: &str) -> Option<&mut Action> {
-        self.actions.iter_mut().rev().find(|action| action.id == id && action.ended.is_none())
+        self.actions
+            .iter_mut()
+            .rev()
+            .find(|action| action.id == id && action.ended.is_none())
     }
 
     /// Looks which lifecycle actions began, are known, have nothing more to wait for, and ended.
@@ -164,7 +167,9 @@ impl Book {
             if action.known.is_none() && is_known(world, action) {
                 action.known = Some(now);
             }
-            let drains = world.machine(&action.id).is_some_and(|(_, m)| m.status == InstanceStatus::Draining);
+            let drains = world
+                .machine(&action.id)
+                .is_some_and(|(_, m)| m.status == InstanceStatus::Draining);
             if action.empty.is_none() && drains && left(world, &action.id) == 0 {
                 action.empty = Some(now);
             }
@@ -173,7 +178,10 @@ impl Book {
                 action.ended = Some((now, if taken { Ended::Taken } else { Ended::TimedOut }));
             }
         }
-        let over = self.actions.iter().filter_map(|action| Some((&action.id, action.ended?.0)));
+        let over = self
+            .actions
+            .iter()
+            .filter_map(|action| Some((&action.id, action.ended?.0)));
         let back = over.filter(|(id, _)| world.fleet.groups.values().any(|group| group.members.contains_key(*id)));
         let back: Vec<_> = back.map(|(id, at)| (id.clone(), at)).collect();
         for (id, at) in back {
@@ -230,7 +238,11 @@ fn is_known(world: &World, action: &Action) -> bool {
 }
 
 fn waits(world: &World, action: &Action) -> bool {
-    let mut members = world.fleet.groups.values().filter_map(|group| group.members.get(&action.id));
+    let mut members = world
+        .fleet
+        .groups
+        .values()
+        .filter_map(|group| group.members.get(&action.id));
     members.any(|member| member.waits.as_ref().is_some_and(|waits| waits.token == action.token))
 }
 

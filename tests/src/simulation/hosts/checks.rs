@@ -31,19 +31,25 @@ fn must(holds: bool, what: impl FnOnce() -> String) -> Result<(), Violation> {
 impl Hosts {
     /// Whether capacity is to leave everything alone, as far as it knows.
     fn is_held(&self, at: Timestamp) -> bool {
-        let paused = self.pause.is_some_and(|(from, until)| from <= at && at <= until + LEARNS);
+        let paused = self
+            .pause
+            .is_some_and(|(from, until)| from <= at && at <= until + LEARNS);
         self.rule.dry || paused
     }
 
     /// Whether capacity knows that it is to leave everything alone.
     fn is_surely_held(&self, at: Timestamp) -> bool {
-        let paused = self.pause.is_some_and(|(from, until)| from + LEARNS <= at && at + CLOCKS <= until);
+        let paused = self
+            .pause
+            .is_some_and(|(from, until)| from + LEARNS <= at && at + CLOCKS <= until);
         self.rule.dry || paused
     }
 
     /// An order that was given just now.
     fn ordered(&mut self, world: &World, at: Timestamp, caller: &Rc<str>, order: &Order) -> Result<(), Violation> {
-        must(!self.is_surely_held(at), || format!("{caller} orders {order:?} in a dry run or a pause"))?;
+        must(!self.is_surely_held(at), || {
+            format!("{caller} orders {order:?} in a dry run or a pause")
+        })?;
         let key = service_key(&Target::of_cluster(CLUSTER));
         let holder = world.tables.state.get(&key).and_then(|item| as_text(item, "holder"));
         must(holder == Some(&**caller), || {
@@ -83,12 +89,18 @@ impl Book {
             match state {
                 State::Draining => {
                     self.numbers.drained += 1;
-                    must(self.goes(id, at), || format!("{id} is drained, and nothing asks for it to go"))?;
+                    must(self.goes(id, at), || {
+                        format!("{id} is drained, and nothing asks for it to go")
+                    })?;
                 }
                 State::Active => {
                     self.numbers.returned += 1;
-                    must(!self.by_hand.contains(id), || format!("{id} is ACTIVE, and somebody had drained it"))?;
-                    must(!self.is_asked(id, at - LEARNS), || format!("{id} is ACTIVE, and it goes"))?;
+                    must(!self.by_hand.contains(id), || {
+                        format!("{id} is ACTIVE, and somebody had drained it")
+                    })?;
+                    must(!self.is_asked(id, at - LEARNS), || {
+                        format!("{id} is ACTIVE, and it goes")
+                    })?;
                 }
             }
         }
@@ -132,18 +144,28 @@ impl Book {
 
     fn gives_up(&mut self, world: &World, at: Timestamp, id: &str) -> Result<(), Violation> {
         self.numbers.given_up += 1;
-        must(self.is_dead(id, at), || format!("{id} is given up, and its agent was there lately"))?;
-        let all = world.fleet.machines.values().filter(|machine| !machine.status.is_gone());
+        must(self.is_dead(id, at), || {
+            format!("{id} is given up, and its agent was there lately")
+        })?;
+        let all = world
+            .fleet
+            .machines
+            .values()
+            .filter(|machine| !machine.status.is_gone());
         let most = (all.count() * AT_MOST / 100).max(1);
         let members = world.fleet.groups.values().flat_map(|group| &group.members);
         let begun = members.filter(|(_, member)| member.unhealthy).count();
         self.numbers.at_once = self.numbers.at_once.max(begun as u64);
-        must(begun <= most, || format!("{begun} instances are replaced at a time, {most} may be"))
+        must(begun <= most, || {
+            format!("{begun} instances are replaced at a time, {most} may be")
+        })
     }
 
     /// A look ended well: what it knew must have been dealt with.
     fn looked(&self, world: &World, name: &str) -> Result<(), Violation> {
-        let Some(look) = self.looks.get(name) else { return Ok(()) };
+        let Some(look) = self.looks.get(name) else {
+            return Ok(());
+        };
         for id in &look.going {
             must(!self.is_missed(world, id, look.at), || {
                 format!("{name} ended well, and {id}, of which it knew that it goes, is ACTIVE")
@@ -179,9 +201,18 @@ impl History {
                 if !held && let Err(violation) = hosts.book.looked(&world, name) {
                     hosts.book.violation.get_or_insert(violation);
                 }
-                let known = hosts.book.looks.get(name).filter(|_| !held).map(|look| look.going.clone());
+                let known = hosts
+                    .book
+                    .looks
+                    .get(name)
+                    .filter(|_| !held)
+                    .map(|look| look.going.clone());
                 hosts.book.known.extend(known.unwrap_or_default());
-                if parcel.event.get("detail-type").is_some_and(|kind| kind == "Scheduled Event") {
+                if parcel
+                    .event
+                    .get("detail-type")
+                    .is_some_and(|kind| kind == "Scheduled Event")
+                {
                     hosts.book.passes.push(began);
                 }
             }

@@ -72,7 +72,10 @@ impl History {
             if book.is_restarted(&world, &id) {
                 let wait = i64::try_from(self.dice.between(30, 150)).unwrap_or_default();
                 book.silent.entry(id.clone()).or_insert(now);
-                let at = *book.roots.entry(id.clone()).or_insert(now + SignedDuration::from_secs(wait));
+                let at = *book
+                    .roots
+                    .entry(id.clone())
+                    .or_insert(now + SignedDuration::from_secs(wait));
                 if at <= now {
                     book.silent.remove(&id);
                     world.set_agent(&id, true);
@@ -108,10 +111,10 @@ impl History {
     /// Tasks on instances that drain leave, as far as the service may go down; others start, as far as it may go up.
     fn service_turn(&mut self, target: &Target, count: Count) {
         let mut world = self.world.borrow_mut();
-        let Some(service) = world.services.get(target) else { return };
-        let share = |percent: u32, up: u32| {
-            usize::try_from((service.desired * percent + up) / 100).unwrap_or_default()
+        let Some(service) = world.services.get(target) else {
+            return;
         };
+        let share = |percent: u32, up: u32| usize::try_from((service.desired * percent + up) / 100).unwrap_or_default();
         let (least, most) = (share(service.percents.0, 99), share(service.percents.1, 0));
         let desired = usize::try_from(service.desired).unwrap_or_default();
         let mut spare = count.running.saturating_sub(least);
@@ -159,7 +162,10 @@ fn goes_on(world: &World, task: &Task) -> bool {
         TaskStatus::Deactivating | TaskStatus::Stopping | TaskStatus::Deprovisioning => true,
         TaskStatus::Stopped | TaskStatus::Deleted | TaskStatus::Unknown => false,
     };
-    let machine = task.placement.as_ref().and_then(|placed| by_arn(world, &placed.container_instance));
+    let machine = task
+        .placement
+        .as_ref()
+        .and_then(|placed| by_arn(world, &placed.container_instance));
     moves && machine.is_none_or(|machine| machine.agent_connected)
 }
 
@@ -171,9 +177,18 @@ fn counts(world: &World) -> BTreeMap<Target, Count> {
     for target in world.services.keys() {
         counts.entry(target.clone()).or_default();
     }
-    for task in world.tasks.values().filter(|task| task.wanted && task.target.kind == TargetKind::Service) {
-        let Some(count) = counts.get_mut(&task.target) else { continue };
-        let leaves = task.placement.as_ref().is_some_and(|placed| drain.contains(placed.container_instance.as_str()));
+    for task in world
+        .tasks
+        .values()
+        .filter(|task| task.wanted && task.target.kind == TargetKind::Service)
+    {
+        let Some(count) = counts.get_mut(&task.target) else {
+            continue;
+        };
+        let leaves = task
+            .placement
+            .as_ref()
+            .is_some_and(|placed| drain.contains(placed.container_instance.as_str()));
         count.wanted += 1;
         count.running += usize::from(task.is_running());
         if leaves {

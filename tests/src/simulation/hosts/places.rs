@@ -122,7 +122,9 @@ fn endpoints(world: &World) -> Vec<Endpoint> {
     for ((group, id, port), drains) in groups::targets(world) {
         if !drains {
             let machine = world.machine(&id).map(|(arn, _)| arn.clone());
-            let on = machine.or_else(|| at.get(id.as_str()).cloned()).filter(|arn| is_there(world, arn));
+            let on = machine
+                .or_else(|| at.get(id.as_str()).cloned())
+                .filter(|arn| is_there(world, arn));
             all.push(Endpoint {
                 domain: Domain::Balancing,
                 place: (group, format!("{id}:{port}")),
@@ -134,7 +136,11 @@ fn endpoints(world: &World) -> Vec<Endpoint> {
 }
 
 fn is_there(world: &World, arn: &str) -> bool {
-    world.fleet.machines.get(arn).is_some_and(|machine| !machine.status.is_gone())
+    world
+        .fleet
+        .machines
+        .get(arn)
+        .is_some_and(|machine| !machine.status.is_gone())
 }
 
 fn wrong(world: &World) -> BTreeSet<(Domain, Wrong, Place)> {

@@ -224,7 +224,9 @@ fn make(world: &mut World, size: Size, rule: Rule) -> Scenario {
         world.make_scaling_group(name, CLUSTER, machines, 2 * machines, hook);
     }
     let standalone = (size.tasks / 50).max(1);
-    let services = kinds.iter().map(|kind| (Target::service(CLUSTER, kind.name), kind.count));
+    let services = kinds
+        .iter()
+        .map(|kind| (Target::service(CLUSTER, kind.name), kind.count));
     for (target, count) in services.chain([(nightly, standalone)]) {
         for _ in 0..count {
             world.make(&Move::Start(target.clone()));
@@ -298,7 +300,9 @@ fn take(from: &mut Vec<String>, n: u32) -> Vec<String> {
 fn draw(dice: &mut Dice, world: &World, size: Size) -> std::collections::VecDeque<(Timestamp, Deed)> {
     let of = |name: &str| {
         let group = world.fleet.groups.get(name);
-        group.map(|group| group.members.keys().cloned().collect::<Vec<_>>()).unwrap_or_default()
+        group
+            .map(|group| group.members.keys().cloned().collect::<Vec<_>>())
+            .unwrap_or_default()
     };
     let (mut web, mut spot, mut plain) = (of("web"), of("spot"), of("plain"));
     let mut deeds = Deeds::default();
@@ -336,7 +340,11 @@ fn refresh(dice: &mut Dice, deeds: &mut Deeds, web: &[String]) {
     for (n, batch) in (0_u64..).zip(web.chunks(size)) {
         for id in batch {
             let at = 120 + n * every + dice.below(20);
-            let deed = if dice.chance(150) { Deed::ReplaceRoot } else { Deed::Terminate };
+            let deed = if dice.chance(150) {
+                Deed::ReplaceRoot
+            } else {
+                Deed::Terminate
+            };
             deeds.at(at, deed(id.clone()));
         }
     }

@@ -87,10 +87,16 @@ impl History {
         let world = self.world.borrow();
         let (dry, now) = (self.hosts.rule.dry, world.now);
         for (target, service) in &world.services {
-            let running = world.tasks.values().filter(|task| task.target == *target && task.is_running());
+            let running = world
+                .tasks
+                .values()
+                .filter(|task| task.target == *target && task.is_running());
             let running = running.count();
             if u32::try_from(running) != Ok(service.desired) {
-                return Err(Violation::new(format!("{running} of {} tasks of {target} run", service.desired)));
+                return Err(Violation::new(format!(
+                    "{running} of {} tasks of {target} run",
+                    service.desired
+                )));
             }
         }
         if !dry {
@@ -103,7 +109,9 @@ impl History {
         compare_targets(&world, &self.scenario, &self.watch, Leeway::default())?;
         let gone = self.hosts.places.gone();
         if gone > 0 {
-            return Err(Violation::new(format!("{gone} endpoints point at instances that are gone at {now}")));
+            return Err(Violation::new(format!(
+                "{gone} endpoints point at instances that are gone at {now}"
+            )));
         }
         Ok(())
     }
@@ -112,15 +120,25 @@ impl History {
 /// Whoever drains goes, or somebody drained it; whoever is dead is gone.
 fn instances(world: &World, book: &Book) -> Result<(), Violation> {
     let now = world.now;
-    for machine in world.fleet.machines.values().filter(|machine| !machine.status.is_gone()) {
+    for machine in world
+        .fleet
+        .machines
+        .values()
+        .filter(|machine| !machine.status.is_gone())
+    {
         let id = &machine.id;
         let drains = machine.status == InstanceStatus::Draining;
         let by_hand = book.by_hand.contains(id);
         if drains && !by_hand && !book.is_asked(id, now) {
-            return Err(Violation::new(format!("{id} is DRAINING still, and nothing asks for it to go")));
+            return Err(Violation::new(format!(
+                "{id} is DRAINING still, and nothing asks for it to go"
+            )));
         }
         if by_hand && !drains {
-            return Err(Violation::new(format!("{id} is {:?}, and somebody drained it", machine.status)));
+            return Err(Violation::new(format!(
+                "{id} is {:?}, and somebody drained it",
+                machine.status
+            )));
         }
         if book.is_dead(id, now) {
             return Err(Violation::new(format!("{id} is dead still")));
@@ -136,7 +154,11 @@ fn instances(world: &World, book: &Book) -> Result<(), Violation> {
 fn rest(world: &World, book: &Book) -> Result<(), Violation> {
     for (id, causes) in rows(world) {
         let key = wharfinger_cloud::table::Key::new(format!("going#{CLUSTER}"), id.as_str());
-        let did = world.tables.state.get(&key).and_then(|item| attribute::<Did>(item, "did").ok().flatten());
+        let did = world
+            .tables
+            .state
+            .get(&key)
+            .and_then(|item| attribute::<Did>(item, "did").ok().flatten());
         let going = Going {
             causes,
             did: did.unwrap_or_default(),
@@ -148,7 +170,11 @@ fn rest(world: &World, book: &Book) -> Result<(), Violation> {
             return Err(Violation::new(format!("{id} is not over: {going:?}")));
         }
     }
-    let waits = world.fleet.machines.values().any(|machine| !machine.status.is_gone() && book.is_asked(&machine.id, world.now));
+    let waits = world
+        .fleet
+        .machines
+        .values()
+        .any(|machine| !machine.status.is_gone() && book.is_asked(&machine.id, world.now));
     if waits {
         return Ok(());
     }
@@ -173,16 +199,26 @@ impl Book {
                 reason.code == Code::DeadlineReached && names
             });
             if !told && !self.failed.contains(&**caller) {
-                return Err(Violation::new(format!("{id} was let go with {left} tasks, and nobody told")));
+                return Err(Violation::new(format!(
+                    "{id} was let go with {left} tasks, and nobody told"
+                )));
             }
         }
-        let late = self.actions.iter().filter(|action| matches!(action.ended, Some((_, Ended::TimedOut))));
+        let late = self
+            .actions
+            .iter()
+            .filter(|action| matches!(action.ended, Some((_, Ended::TimedOut))));
         for action in late.filter(|action| action.known.is_some() && !paused) {
             let until = action.ended.map_or(world.now, |(at, _)| at);
             let due = action.beat + SignedDuration::from_secs(60);
-            let passes = self.passes.iter().filter(|began| due <= **began && **began + DUE_BEFORE <= until);
+            let passes = self
+                .passes
+                .iter()
+                .filter(|began| due <= **began && **began + DUE_BEFORE <= until);
             if passes.count() > 1 {
-                return Err(Violation::new(format!("{action:?} timed out although passes came through")));
+                return Err(Violation::new(format!(
+                    "{action:?} timed out although passes came through"
+                )));
             }
         }
         Ok(())
