@@ -1,6 +1,8 @@
 //! An invocation's way into the world, and what is taken out of it on purpose to see whether the checks bite.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod hosts;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,19 +11,16 @@ use wharfinger_cloud::CloudError;
 use wharfinger_cloud::config::{CLUSTER_ATTRIBUTE, PAUSED_ATTRIBUTE, TARGET_ATTRIBUTE};
 use wharfinger_cloud::ledger::{ORDER, SAID, SETTLED};
 use wharfinger_cloud::ports::{
-    Alarms, Attempt, AutoScaling, Bus, CapacityProviders, Clock, ContainerInstances, Deployments, DescribedTasks,
-    DrainingInstances, Followers, Hosts, Images, Instance, Metrics, Moved, NotChanged, Notice, OperationStatus,
-    Parameters, QueueDepth, Queues, Registry, Scalable, ServiceChange, Services, Stopping, Submitted, TaggedImage,
-    TargetGroups, TaskDefinitions, Tasks, Upheld,
+    Alarms, Attempt, Bus, Clock, Deployments, DescribedTasks, DrainingInstances, Followers, Hosts, Images, Instance,
+    Metrics, Moved, Notice, OperationStatus, Parameters, QueueDepth, Queues, Registry, Scalable, ServiceChange,
+    Services, Stopping, Submitted, TaggedImage, TargetGroups, TaskDefinitions, Tasks,
 };
 use wharfinger_cloud::table::{
     AttributeValue, Condition, Item, Key, Table, TableName, Transacted, Update, Updated, Write,
 };
 use wharfinger_cloud::world::Caller;
 use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth};
-use wharfinger_core::capacity::{
-    AutoScalingGroup, AutoScalingInstance, CapacityProvider, ContainerInstance, State, Waiting,
-};
+use wharfinger_core::capacity::ContainerInstance;
 use wharfinger_core::delivery::{Follower, ImageScan, ImageState, Manifest, Move, Platform};
 use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
 use wharfinger_core::endpoint::Host;
@@ -117,29 +116,6 @@ impl Without {
         match self {
             Self::Begun | Self::Quarantine => rollouts::MEMORY,
             _ => MEMORY,
-        }
-    }
-
-    /// Changes what a cluster's configuration says.
-    fn bend(self, cluster: &mut HashMap<String, AttributeValue>) {
-        let write = |part: &mut HashMap<String, AttributeValue>, key: &str, value: &str| {
-            part.insert(key.to_owned(), AttributeValue::S(value.to_owned()));
-        };
-        let part = match self {
-            Self::DryRun => {
-                cluster.remove("dry-run");
-                return;
-            }
-            Self::Deadline => "drain",
-            Self::Silence | Self::AtMost => "disconnected",
-            _ => return,
-        };
-        if let Some(AttributeValue::M(rule)) = cluster.get_mut(part) {
-            match self {
-                Self::Deadline => write(rule, "deadline", "2m"),
-                Self::Silence => write(rule, "after", "1m"),
-                _ => write(rule, "at-most", "100%"),
-            }
         }
     }
 
@@ -343,69 +319,6 @@ impl DrainingInstances for Client {
 
     async fn tasks_on(&self, cluster: &str, container_instance: &str) -> Result<Vec<TaskArn>, CloudError> {
         self.caller.tasks_on(cluster, container_instance).await
-    }
-}
-
-impl ContainerInstances for Client {
-    async fn container_instances(
-        &self,
-        cluster: &str,
-        ec2_instances: Option<&[String]>,
-    ) -> Result<Vec<ContainerInstance>, CloudError> {
-        self.caller.container_instances(cluster, ec2_instances).await
-    }
-
-    async fn set_container_instances_state(
-        &self,
-        cluster: &str,
-        arns: &[String],
-        state: State,
-    ) -> Result<Vec<NotChanged>, CloudError> {
-        let arns = match (self.without, state) {
-            (Some(Without::Together), State::Draining) => arns.get(..1).unwrap_or(arns),
-            (Some(Without::Returns), State::Active) => &[],
-            _ => arns,
-        };
-        self.caller.set_container_instances_state(cluster, arns, state).await
-    }
-
-    async fn stop_task(&self, cluster: &str, task: &TaskArn, reason: &str) -> Result<(), CloudError> {
-        self.caller.stop_task(cluster, task, reason).await
-    }
-}
-
-impl AutoScaling for Client {
-    async fn auto_scaling_instances(&self, ids: &[String]) -> Result<Vec<AutoScalingInstance>, CloudError> {
-        self.caller.auto_scaling_instances(ids).await
-    }
-
-    async fn auto_scaling_group(&self, name: &str) -> Result<Option<AutoScalingGroup>, CloudError> {
-        self.caller.auto_scaling_group(name).await
-    }
-
-    async fn heartbeat(&self, action: &Waiting) -> Result<Upheld, CloudError> {
-        if self.without == Some(Without::Heartbeats) {
-            return Ok(Upheld::Done);
-        }
-        self.caller.heartbeat(action).await
-    }
-
-    async fn complete(&self, action: &Waiting) -> Result<Upheld, CloudError> {
-        self.caller.complete(action).await
-    }
-
-    async fn set_unhealthy(&self, instance: &str) -> Result<Upheld, CloudError> {
-        self.caller.set_unhealthy(instance).await
-    }
-
-    async fn set_desired_capacity(&self, group: &str, capacity: u32) -> Result<(), CloudError> {
-        self.caller.set_desired_capacity(group, capacity).await
-    }
-}
-
-impl CapacityProviders for Client {
-    async fn capacity_providers(&self, names: &[String]) -> Result<Vec<CapacityProvider>, CloudError> {
-        self.caller.capacity_providers(names).await
     }
 }
 

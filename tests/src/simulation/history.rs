@@ -278,16 +278,6 @@ impl History {
         self.advance(SignedDuration::from_millis(by));
     }
 
-    /// A call lasts so long. Where hundreds of invocations run, they do so side by side.
-    pub(super) fn lasts(&mut self, low: u64, high: u64) {
-        if self.settings.hosts.is_none() {
-            return self.millis(low, high);
-        }
-        let micros = self.dice.between(low * 1_000, high * 1_000) / (self.running.len() as u64).max(1);
-        let by = i64::try_from(micros).unwrap_or_default();
-        self.advance(SignedDuration::from_micros(by * self.hosts.pace()));
-    }
-
     /// What happens until the world falls quiet.
     pub(super) fn noise(&mut self) -> Result<(), Violation> {
         for _ in 0..self.temper.steps {

@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
-use wharfinger_cloud::lease::service_key;
-use wharfinger_cloud::table::{Item, as_text, attribute};
+use wharfinger_cloud::table::{Item, Key, attribute};
 use wharfinger_cloud::world::{Machine, World};
 use wharfinger_core::capacity::{Causes, InstanceStatus};
 use wharfinger_core::event::TaskStatus;
-use wharfinger_core::ids::Target;
 
 use super::Numbers;
+use super::checks::holder;
 use super::plan::AFTER;
 use crate::simulation::checks::Violation;
 use crate::simulation::scenario::CLUSTER;
@@ -197,6 +196,18 @@ impl Book {
         ended && members.any(|member| member.waits.is_none())
     }
 
+    /// A look ended well: what it knew to go is known to go.
+    pub(super) fn learns(&mut self, name: &str) {
+        let Some(look) = self.looks.get(name) else { return };
+        let known: Vec<_> = look
+            .going
+            .iter()
+            .filter(|id| self.is_asked(id, look.at))
+            .cloned()
+            .collect();
+        self.known.extend(known);
+    }
+
     /// ECS placed another task: where was it, by what was known?
     pub(super) fn placed(&mut self, world: &World) {
         let task = world.tasks.values().next_back();
@@ -208,9 +219,7 @@ impl Book {
 
     /// An invocation looks: what it can know.
     pub(super) fn looks(&mut self, world: &World, name: &str) {
-        let key = service_key(&Target::of_cluster(CLUSTER));
-        let holder = world.tables.state.get(&key).and_then(|item| as_text(item, "holder"));
-        if holder != Some(name) {
+        if holder(world) != Some(name) {
             return;
         }
         let rows = rows(world).filter(|(_, causes)| causes.is_reason_to_go());
@@ -232,7 +241,7 @@ fn causes(item: &Item) -> Causes {
 }
 
 fn is_known(world: &World, action: &Action) -> bool {
-    let key = wharfinger_cloud::table::Key::new(format!("going#{CLUSTER}"), action.id.as_str());
+    let key = Key::new(format!("going#{CLUSTER}"), action.id.as_str());
     let hooks = world.tables.state.get(&key).map(|item| causes(item).hooks);
     hooks.is_some_and(|hooks| hooks.values().any(|hook| hook.token == action.token))
 }

@@ -50,8 +50,7 @@ impl Hosts {
         must(!self.is_surely_held(at), || {
             format!("{caller} orders {order:?} in a dry run or a pause")
         })?;
-        let key = service_key(&Target::of_cluster(CLUSTER));
-        let holder = world.tables.state.get(&key).and_then(|item| as_text(item, "holder"));
+        let holder = holder(world);
         must(holder == Some(&**caller), || {
             format!("{caller} orders {order:?}, and the lease is held by {holder:?}")
         })?;
@@ -201,18 +200,13 @@ impl History {
                 if !held && let Err(violation) = hosts.book.looked(&world, name) {
                     hosts.book.violation.get_or_insert(violation);
                 }
-                let known = hosts
-                    .book
-                    .looks
-                    .get(name)
-                    .filter(|_| !held)
-                    .map(|look| look.going.clone());
-                hosts.book.known.extend(known.unwrap_or_default());
-                if parcel
-                    .event
-                    .get("detail-type")
-                    .is_some_and(|kind| kind == "Scheduled Event")
-                {
+                if !held {
+                    hosts.book.learns(name);
+                }
+                // Whoever died with the lease keeps the others from looking for a minute and a half.
+                let kind = parcel.event.get("detail-type");
+                let free = hosts.book.looks.contains_key(name) || holder(&world).is_none();
+                if free && kind.is_some_and(|kind| kind == "Scheduled Event") {
                     hosts.book.passes.push(began);
                 }
             }
@@ -251,6 +245,12 @@ impl History {
             None => Ok(()),
         }
     }
+}
+
+/// Who holds the cluster's lease.
+pub(super) fn holder(world: &World) -> Option<&str> {
+    let key = service_key(&Target::of_cluster(CLUSTER));
+    as_text(world.tables.state.get(&key)?, "holder")
 }
 
 fn name(order: &Order) -> &'static str {

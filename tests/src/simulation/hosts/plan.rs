@@ -56,9 +56,11 @@ pub(super) struct Rule {
 }
 
 impl Rule {
-    fn draw(dice: &mut Dice) -> Self {
+    /// A large cluster is not played to see nothing done.
+    fn draw(dice: &mut Dice, size: Size) -> Self {
+        let small = size.instances <= Size::SMALL.instances;
         Self {
-            dry: dice.chance(80),
+            dry: dice.chance(80) && small,
             rebalance: dice.chance(500),
             standalone: dice.chance(500),
             named: dice.chance(700),
@@ -223,7 +225,7 @@ fn make(world: &mut World, size: Size, rule: Rule) -> Scenario {
         let machines = machines.max(4);
         world.make_scaling_group(name, CLUSTER, machines, 2 * machines, hook);
     }
-    let standalone = (size.tasks / 50).max(1);
+    let standalone = (size.tasks / 20).max(3);
     let services = kinds
         .iter()
         .map(|kind| (Target::service(CLUSTER, kind.name), kind.count));
@@ -268,7 +270,7 @@ impl History {
     /// The beginning of the history of the instances of a cluster of this size.
     pub(in super::super) fn of_hosts(seed: u64, settings: Settings, size: Size) -> Self {
         let mut dice = Dice::of(seed ^ HOSTS);
-        let (temper, rule) = (temper(&mut dice), Rule::draw(&mut dice));
+        let (temper, rule) = (temper(&mut dice), Rule::draw(&mut dice, size));
         let mut world = World::new(beginning());
         let scenario = make(&mut world, size, rule);
         let deeds = draw(&mut dice, &world, size);

@@ -32,6 +32,16 @@ impl History {
         Ok(())
     }
 
+    /// A call lasts so long. Where hundreds of invocations run, they do so side by side.
+    pub(in super::super) fn lasts(&mut self, low: u64, high: u64) {
+        if self.settings.hosts.is_none() {
+            return self.millis(low, high);
+        }
+        let micros = self.dice.between(low * 1_000, high * 1_000) / (self.running.len() as u64).max(1);
+        let by = i64::try_from(micros).unwrap_or_default();
+        self.advance(SignedDuration::from_micros(by * self.hosts.pace()));
+    }
+
     /// Nothing is to be done now: on to what is next.
     fn skip(&mut self, end: Timestamp) {
         let parcels = self.parcels.iter().map(|parcel| parcel.due);

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use wharfinger_cloud::history;
-use wharfinger_cloud::table::attribute;
+use wharfinger_cloud::table::{Key, attribute};
 use wharfinger_cloud::world::World;
 use wharfinger_core::capacity::{Did, Going, InstanceStatus};
 use wharfinger_core::ids::Target;
@@ -153,7 +153,7 @@ fn instances(world: &World, book: &Book) -> Result<(), Violation> {
 /// What is remembered is over, or of an instance that goes and is there still.
 fn rest(world: &World, book: &Book) -> Result<(), Violation> {
     for (id, causes) in rows(world) {
-        let key = wharfinger_cloud::table::Key::new(format!("going#{CLUSTER}"), id.as_str());
+        let key = Key::new(format!("going#{CLUSTER}"), id.as_str());
         let did = world
             .tables
             .state
