@@ -101,8 +101,6 @@ enum Part {
     AtMost,
     /// What comes back stays drained.
     Returns,
-    /// Nobody looks for endpoints on instances that drain.
-    Draining,
     /// A dry run is none.
     DryRun,
     /// Nobody sees that capacity is paused.
@@ -139,7 +137,6 @@ impl From<Part> for Without {
             Part::Silence => Self::Silence,
             Part::AtMost => Self::AtMost,
             Part::Returns => Self::Returns,
-            Part::Draining => Self::Draining,
             Part::DryRun => Self::DryRun,
             Part::Paused => Self::Paused,
         }

@@ -89,8 +89,6 @@ pub enum Without {
     AtMost,
     /// What comes back stays drained.
     Returns,
-    /// Nobody looks for endpoints on instances that drain.
-    Draining,
     /// A dry run is none.
     DryRun,
     /// Nobody sees that capacity is paused.
@@ -303,9 +301,6 @@ impl Hosts for Client {
 
 impl DrainingInstances for Client {
     async fn draining(&self, cluster: &str) -> Result<Vec<String>, CloudError> {
-        if self.without == Some(Without::Draining) {
-            return Ok(Vec::new());
-        }
         self.caller.draining(cluster).await
     }
 

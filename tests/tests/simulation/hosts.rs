@@ -107,11 +107,6 @@ fn the_checks_bite_when_nothing_returns() {
 }
 
 #[test]
-fn the_checks_bite_when_nobody_looks_for_what_drains() {
-    bites(Without::Draining, "Drains");
-}
-
-#[test]
 fn the_checks_bite_in_a_dry_run() {
     bites(Without::DryRun, "in a dry run or a pause");
 }

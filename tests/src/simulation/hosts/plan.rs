@@ -384,7 +384,8 @@ fn reboot(dice: &mut Dice, deeds: &mut Deeds, id: String) {
     let starts = dice.between(900, 1_500);
     let before = u64::try_from(BEFORE.as_secs()).unwrap_or_default();
     deeds.at(dice.between(60, 250), Deed::RebootTold(id.clone(), starts));
-    deeds.at(starts - before, Deed::RebootNear(id.clone()));
+    // A clock may be ahead.
+    deeds.at(starts - before - 2, Deed::RebootNear(id.clone()));
     deeds.at(starts, Deed::RebootBegins(id.clone()));
     deeds.at(starts + dice.between(120, 280), Deed::RebootEnds(id, starts));
 }

@@ -4,10 +4,15 @@ use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use wharfinger_cloud::world::What;
 
 use crate::simulation::bus::{Domain, SWEEPS_EVERY};
 use crate::simulation::checks::Violation;
 use crate::simulation::history::History;
+use crate::simulation::invocation::Running;
+
+/// How often one is picked by chance before it is looked for.
+const TRIES: usize = 8;
 
 impl History {
     /// Plays until a time.
@@ -23,7 +28,7 @@ impl History {
             } else if self.dice.chance(200) && self.world.borrow().map.running().next().is_some() {
                 self.finish_operation();
             } else if busy {
-                self.step_of_hosts()?;
+                self.step_of_hosts(end)?;
             } else {
                 self.skip(end);
             }
@@ -44,18 +49,49 @@ impl History {
 
     /// Nothing is to be done now: on to what is next.
     fn skip(&mut self, end: Timestamp) {
+        let now = self.now();
         let parcels = self.parcels.iter().map(|parcel| parcel.due);
         let sweeps = self.next_sweep.values().copied();
         let deed = self.hosts.deeds.front().map(|(at, _)| *at);
         let others = [self.hosts.next_turn, self.next_look, end];
-        let next = parcels.chain(sweeps).chain(deed).chain(others).min();
-        let wait = next.map_or(SignedDuration::ZERO, |next| next.duration_since(self.now()));
+        let later = parcels.filter(|due| *due > now || self.running.is_empty());
+        let next = later.chain(sweeps).chain(deed).chain(others).chain(self.wakes()).min();
+        let wait = next.map_or(SignedDuration::ZERO, |next| next.duration_since(now));
         self.advance(wait.max(SignedDuration::from_millis(1)));
     }
 
+    /// An invocation that can go on now. While others wait for the lease, time does not run ahead to where they wake.
+    fn ready(&mut self) -> Option<usize> {
+        let now = self.now();
+        let is_ready = |running: &Running| {
+            let mut stops = running.gates.stops().into_iter();
+            stops.any(|stop| !matches!(stop.what, What::Sleep(until) if until > now))
+        };
+        for _ in 0..TRIES {
+            let place = self.dice.index(self.running.len());
+            if self.running.get(place).is_some_and(is_ready) {
+                return Some(place);
+            }
+        }
+        self.running.iter().position(is_ready)
+    }
+
+    /// When the next of those that sleep wakes.
+    fn wakes(&self) -> Option<Timestamp> {
+        let stops = self.running.iter().flat_map(|running| running.gates.stops());
+        let sleeps = stops.filter_map(|stop| match stop.what {
+            What::Sleep(until) => Some(until),
+            What::Call { .. } => None,
+        });
+        sleeps.min()
+    }
+
     /// One call of one invocation; it may die right after it.
-    fn step_of_hosts(&mut self) -> Result<(), Violation> {
-        let place = self.dice.index(self.running.len());
+    fn step_of_hosts(&mut self, end: Timestamp) -> Result<(), Violation> {
+        let Some(place) = self.ready() else {
+            self.skip(end);
+            return Ok(());
+        };
         let Some(running) = self.running.get(place) else {
             return Ok(());
         };
