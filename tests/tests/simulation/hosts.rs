@@ -27,12 +27,12 @@ fn a_hundred_instances_and_a_thousand_tasks() {
     let numbers = &tally.hosts;
     assert_eq!((numbers.instances, numbers.tasks), (200, 2_000));
     // What is not done cannot be violated.
-    assert!(numbers.drained > 80 && numbers.moved > 600, "{tally}");
+    assert!(numbers.drained > 60 && numbers.moved > 500, "{tally}");
     assert!(
-        numbers.empty > 30 && numbers.returned > 3 && numbers.given_up > 5,
+        numbers.empty > 15 && numbers.returned > 3 && numbers.given_up > 5,
         "{tally}"
     );
-    assert!(numbers.left > 300 && numbers.outlived > 20, "{tally}");
+    assert!(numbers.left > 150 && numbers.outlived > 20, "{tally}");
     assert_eq!(numbers.at_gone, 0, "{tally}");
     assert!(tally.deeds.get("Spot interruption warning") == Some(&60), "{tally}");
 }

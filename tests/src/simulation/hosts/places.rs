@@ -15,7 +15,7 @@ use crate::simulation::groups;
 /// How long a look at what has just changed may still say what was before.
 const SETTLES: SignedDuration = SignedDuration::from_secs(15);
 
-/// With how many sweeps it must be over: the first may have found an operation under way.
+/// So many sweeps may pass: one finds an operation under way, and of a task that ECS has forgotten it takes two looks.
 const SWEEPS: usize = 2;
 
 /// What stands for a task: the registry or group, and the instance or target there.
@@ -77,7 +77,7 @@ impl Places {
             let since = *self.since.entry(key.clone()).or_insert(now);
             let sweeps = self.sweeps.get(&key.0).into_iter().flatten();
             let good = sweeps.filter(|began| **began >= since + SETTLES).count();
-            if good >= SWEEPS {
+            if good > SWEEPS {
                 let (domain, wrong, place) = key;
                 return Err(Violation::new(format!(
                     "{place:?} of {} is there after {good} good sweeps, and its instance: {wrong:?}, since {since}",
