@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
+use wharfinger_cloud::world::World;
 use wharfinger_core::capacity::InstanceStatus;
 
+use super::Hosts;
 use crate::simulation::history::History;
 use crate::simulation::scenario::beginning;
 
@@ -116,6 +118,16 @@ impl History {
                 }
                 world.recommend_rebalance(id);
             }
+            _ => self.hosts.do_other(world, deed, now),
+        }
+    }
+}
+
+impl Hosts {
+    /// What befalls agents, hosts that are rebooted, and what people do.
+    fn do_other(&mut self, world: &mut World, deed: &Deed, now: Timestamp) {
+        let book = &mut self.book;
+        match deed {
             Deed::Silence(id) => {
                 book.silent.insert(id.clone(), now);
                 world.set_agent(id, false);
@@ -146,9 +158,10 @@ impl History {
             }
             Deed::Pause(until) => {
                 let until = time(*until);
-                self.hosts.pause = Some((now, until));
-                self.hosts.rule.store(world, Some(until));
+                self.pause = Some((now, until));
+                self.rule.store(world, Some(until));
             }
+            _ => {}
         }
     }
 }

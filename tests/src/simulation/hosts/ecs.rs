@@ -117,13 +117,13 @@ impl History {
         let share = |percent: u32, up: u32| usize::try_from((service.desired * percent + up) / 100).unwrap_or_default();
         let (least, most) = (share(service.percents.0, 99), share(service.percents.1, 0));
         let desired = usize::try_from(service.desired).unwrap_or_default();
-        let mut spare = count.running.saturating_sub(least);
+        let mut left = count.running.saturating_sub(least);
         let mut wanted = count.wanted;
         for (arn, runs) in &count.leaving {
-            if *runs && spare == 0 {
+            if *runs && left == 0 {
                 continue;
             }
-            spare -= usize::from(*runs);
+            left -= usize::from(*runs);
             wanted -= 1;
             self.hosts.book.numbers.moved += 1;
             world.make(&Move::Stop(arn.clone()));
@@ -157,9 +157,13 @@ impl History {
 /// Whether a task can go on: one on an instance whose agent is gone cannot.
 fn goes_on(world: &World, task: &Task) -> bool {
     let moves = match task.status {
-        TaskStatus::Provisioning | TaskStatus::Pending | TaskStatus::Activating => true,
+        TaskStatus::Provisioning
+        | TaskStatus::Pending
+        | TaskStatus::Activating
+        | TaskStatus::Deactivating
+        | TaskStatus::Stopping
+        | TaskStatus::Deprovisioning => true,
         TaskStatus::Running => !task.wanted,
-        TaskStatus::Deactivating | TaskStatus::Stopping | TaskStatus::Deprovisioning => true,
         TaskStatus::Stopped | TaskStatus::Deleted | TaskStatus::Unknown => false,
     };
     let machine = task

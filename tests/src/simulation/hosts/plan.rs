@@ -44,6 +44,7 @@ const BEFORE: SignedDuration = SignedDuration::from_mins(10);
 
 /// What is configured for the cluster.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is drawn for itself")]
 pub(super) struct Rule {
     /// Every step is said, and none is made.
     pub dry: bool,
@@ -92,8 +93,8 @@ impl Rule {
         if let Ok(attribute) = to_attribute("a cluster", &cluster) {
             item.insert(CLUSTER_ATTRIBUTE.into(), attribute);
         }
-        let pauses = Pauses::from([("capacity".to_owned(), paused)]);
-        if let (Some(_), Ok(attribute)) = (paused, to_attribute("what is paused", &pauses)) {
+        let all = Pauses::from([("capacity".to_owned(), paused)]);
+        if let (Some(_), Ok(attribute)) = (paused, to_attribute("what is paused", &all)) {
             item.insert(PAUSED_ATTRIBUTE.into(), attribute);
         }
         world.tables.put(TableName::Config, item);
