@@ -68,6 +68,8 @@ test-fast: ## Run the unit tests of every crate.
 
 simulate: ## Run SEEDS=1000 simulated histories; SEED=n replays one with its trace.
 	cargo run --package wharfinger-tests --bin simulate -- $(if $(SEED),--seed $(SEED) --trace,--seeds $(SEEDS))
+	$(if $(SEED),,cargo run --package wharfinger-tests --bin simulate -- --hosts --seeds 60)
+	$(if $(SEED),,cargo run --package wharfinger-tests --bin simulate -- --hosts --instances 100 --tasks 1000 --seeds 2)
 
 day: ## Write the table and the picture of docs/scaling.md anew.
 	UPDATE_EXPECT=1 cargo test --package wharfinger-tests --test day

@@ -55,6 +55,7 @@ fn world(bridge: Option<TargetType>) -> (World, Target) {
             instances: vec![instance],
             ports: vec![port],
             told: true,
+            interfaces: false,
         };
         world.host_networks.insert(target.clone(), network);
     }

@@ -6,6 +6,8 @@
     reason = "a test may stop at the first thing that is wrong"
 )]
 
+#[path = "simulation/hosts.rs"]
+mod hosts;
 mod stage;
 
 use std::collections::BTreeSet;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
-use wharfinger_tests::simulation::{self, Many, Outcome, Settings, Without};
+use wharfinger_tests::simulation::{self, Many, Outcome, Settings, Size, Without};
 
 /// Drives the functions through seeded histories of loss, repetition, disorder, faults and kills, and checks that the
 /// world comes out as it was asked for.
@@ -31,6 +31,15 @@ struct Options {
     /// Leave histories of delivery alone out: gates, families, what people ask of rollouts.
     #[arg(long)]
     no_fleets: bool,
+    /// Play a cluster whose instances go and come: an instance refresh, a Spot storm, agents that flap, dead hosts.
+    #[arg(long)]
+    hosts: bool,
+    /// How many instances that cluster has.
+    #[arg(long, requires = "hosts", default_value_t = Size::SMALL.instances)]
+    instances: u32,
+    /// How many tasks run on them.
+    #[arg(long, requires = "hosts", default_value_t = Size::SMALL.tasks)]
+    tasks: u32,
     /// Take a part of the design out: a violation must then be found.
     #[arg(long, value_enum)]
     without: Option<Part>,
@@ -80,6 +89,22 @@ enum Part {
     Told,
     /// What runs a family on a schedule stays.
     Followers,
+    /// Of the instances that go only the first of each call is set to DRAINING.
+    Together,
+    /// No hook gets a heartbeat.
+    Heartbeats,
+    /// A hook is waited for no longer than two minutes.
+    Deadline,
+    /// An agent may be gone for a minute only.
+    Silence,
+    /// As many dead hosts are replaced at a time as there are.
+    AtMost,
+    /// What comes back stays drained.
+    Returns,
+    /// A dry run is none.
+    DryRun,
+    /// Nobody sees that capacity is paused.
+    Paused,
 }
 
 impl From<Part> for Without {
@@ -106,6 +131,14 @@ impl From<Part> for Without {
             Part::Waves => Self::Waves,
             Part::Told => Self::Told,
             Part::Followers => Self::Followers,
+            Part::Together => Self::Together,
+            Part::Heartbeats => Self::Heartbeats,
+            Part::Deadline => Self::Deadline,
+            Part::Silence => Self::Silence,
+            Part::AtMost => Self::AtMost,
+            Part::Returns => Self::Returns,
+            Part::DryRun => Self::DryRun,
+            Part::Paused => Self::Paused,
         }
     }
 }
@@ -117,6 +150,10 @@ fn main() -> ExitCode {
         plain: options.plain,
         alarms_only: options.alarms_only,
         no_fleets: options.no_fleets,
+        hosts: options.hosts.then_some(Size {
+            instances: options.instances,
+            tasks: options.tasks,
+        }),
         trace: options.trace,
     };
     let begun = Instant::now();
@@ -145,13 +182,17 @@ fn main() -> ExitCode {
         Some(Outcome { seed, violation, .. }) => {
             let what = violation.map(|v| v.what).unwrap_or_default();
             println!("\nVIOLATION in the history of seed {seed}: {what}");
-            match options.without.and_then(|w| w.to_possible_value()) {
-                None => println!("replay it with: make simulate SEED={seed}"),
-                Some(part) => println!(
-                    "replay it with: cargo run -p wharfinger-tests --bin simulate -- --seed {seed} --trace --without {}",
-                    part.get_name()
-                ),
-            }
+            let part = options.without.and_then(|w| w.to_possible_value());
+            let without = part.map_or_else(String::new, |part| format!(" --without {}", part.get_name()));
+            let (instances, tasks) = (options.instances, options.tasks);
+            let hosts = if options.hosts {
+                format!(" --hosts --instances {instances} --tasks {tasks}")
+            } else {
+                String::new()
+            };
+            println!(
+                "replay it with: cargo run -p wharfinger-tests --bin simulate -- --seed {seed} --trace{hosts}{without}"
+            );
             ExitCode::FAILURE
         }
     }

@@ -17,14 +17,25 @@ pub enum Domain {
     Scaling,
     /// `DeliveryFunction`.
     Delivery,
+    /// `CapacityFunction`.
+    Capacity,
 }
 
 impl Domain {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Discovery, Self::Balancing, Self::Scaling, Self::Delivery];
+    pub const ALL: [Self; 5] = [
+        Self::Discovery,
+        Self::Balancing,
+        Self::Scaling,
+        Self::Delivery,
+        Self::Capacity,
+    ];
 
     /// Those that keep tasks where others find them.
     pub const ENDPOINTS: [Self; 2] = [Self::Discovery, Self::Balancing];
+
+    /// Those of histories of capacity.
+    pub const HOSTS: [Self; 3] = [Self::Discovery, Self::Balancing, Self::Capacity];
 
     /// Its name.
     #[must_use]
@@ -34,6 +45,7 @@ impl Domain {
             Self::Balancing => "balancing",
             Self::Scaling => "scaling",
             Self::Delivery => "delivery",
+            Self::Capacity => "capacity",
         }
     }
 
@@ -42,7 +54,7 @@ impl Domain {
     pub fn looks_at(self) -> Option<&'static str> {
         match self {
             Self::Discovery | Self::Balancing => Some("waiting"),
-            Self::Scaling | Self::Delivery => Some("active"),
+            Self::Scaling | Self::Delivery | Self::Capacity => Some("active"),
         }
     }
 
@@ -60,11 +72,26 @@ impl Domain {
             detail("eventName"),
             "SERVICE_DEPLOYMENT_COMPLETED" | "SERVICE_DEPLOYMENT_FAILED"
         );
+        let disconnected = event.pointer("/detail/agentConnected") == Some(&Value::Bool(false));
         match event.get("detail-type").and_then(Value::as_str).unwrap_or_default() {
+            "ECS Task State Change" if detail("lastStatus") == "STOPPED" && detail("group").starts_with("service:") => {
+                &Self::HOSTS
+            }
             "ECS Task State Change" if !starting || detail("desiredStatus") == "STOPPED" => &Self::ENDPOINTS,
             "CloudWatch Alarm State Change" => &[Self::Scaling],
             "ECR Image Action" | "ECR Image Scan" => &[Self::Delivery],
             "ECS Deployment State Change" if over => &[Self::Delivery],
+            "ECS Container Instance State Change" if detail("status") == "DRAINING" => &Self::HOSTS,
+            "ECS Container Instance State Change" if disconnected || detail("status") != "ACTIVE" => &[Self::Capacity],
+            "EC2 Instance State-change Notification"
+                if matches!(detail("state"), "running" | "shutting-down" | "stopping") =>
+            {
+                &[Self::Capacity]
+            }
+            "EC2 Instance-terminate Lifecycle Action"
+            | "EC2 Spot Instance Interruption Warning"
+            | "EC2 Instance Rebalance Recommendation"
+            | "AWS Health Event" => &[Self::Capacity],
             _ => &[],
         }
     }
@@ -140,7 +167,17 @@ pub fn title(event: &Value) -> String {
                 last("/resources/0")
             )
         }
-        other => format!("{other} {}", text("/id")),
+        "ECS Container Instance State Change" => format!(
+            "{} v{} is {}, connected: {}",
+            text("/detail/ec2InstanceId"),
+            event.pointer("/detail/version").unwrap_or(&Value::Null),
+            text("/detail/status"),
+            event.pointer("/detail/agentConnected").unwrap_or(&Value::Null),
+        ),
+        other => {
+            let instance = ["/detail/EC2InstanceId", "/detail/instance-id", "/resources/0"].map(text);
+            format!("{other} {} {}", text("/id"), instance.concat())
+        }
     }
 }
 

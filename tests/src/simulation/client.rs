@@ -1,12 +1,14 @@
 //! An invocation's way into the world, and what is taken out of it on purpose to see whether the checks bite.
 
+mod hosts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
 use wharfinger_cloud::CloudError;
-use wharfinger_cloud::config::TARGET_ATTRIBUTE;
+use wharfinger_cloud::config::{CLUSTER_ATTRIBUTE, PAUSED_ATTRIBUTE, TARGET_ATTRIBUTE};
 use wharfinger_cloud::ledger::{ORDER, SAID, SETTLED};
 use wharfinger_cloud::ports::{
     Alarms, Attempt, Bus, Clock, Deployments, DescribedTasks, DrainingInstances, Followers, Hosts, Images, Instance,
@@ -75,6 +77,22 @@ pub enum Without {
     Told,
     /// What runs a family on a schedule stays.
     Followers,
+    /// Of the instances that go only the first of each call is set to DRAINING.
+    Together,
+    /// No hook gets a heartbeat.
+    Heartbeats,
+    /// A hook is waited for no longer than two minutes.
+    Deadline,
+    /// An agent may be gone for a minute only.
+    Silence,
+    /// As many dead hosts are replaced at a time as there are.
+    AtMost,
+    /// What comes back stays drained.
+    Returns,
+    /// A dry run is none.
+    DryRun,
+    /// Nobody sees that capacity is paused.
+    Paused,
 }
 
 impl Without {
@@ -172,6 +190,14 @@ impl Client {
                     rule.remove(key);
                 }
             }
+        }
+        if without == Without::Paused && item.contains_key(CLUSTER_ATTRIBUTE) {
+            item.remove(PAUSED_ATTRIBUTE);
+        }
+        if let Some(AttributeValue::M(cluster)) = item.get_mut(CLUSTER_ATTRIBUTE)
+            && let Some(AttributeValue::M(capacity)) = cluster.get_mut("capacity")
+        {
+            without.bend(capacity);
         }
         if without == Without::Order
             && let Some(AttributeValue::M(wish)) = item.get_mut("wish")

@@ -103,7 +103,7 @@ pub fn add(dice: &mut Dice, temper: &Temper, shared: &Shared, scenario: &mut Sce
 }
 
 /// The configuration is whole: what is not in it is not configured.
-fn store_version(world: &mut World) {
+pub fn store_version(world: &mut World) {
     let Ok(meta) = to_attribute("the version", &Meta::default()) else {
         return;
     };
@@ -135,6 +135,7 @@ fn network(dice: &mut Dice, plan: &Plan, instances: &[String]) -> HostNetwork {
             host_port,
         }],
         told: dice.chance(700),
+        interfaces: false,
     }
 }
 

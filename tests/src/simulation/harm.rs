@@ -36,7 +36,7 @@ impl History {
             _ => (Kind::Unreadable, 500),
         };
         // The SDK has tried for a while before it gives up.
-        self.millis(10, patience);
+        self.lasts(10, patience);
         let (fate, name) = match (self.dice.index(3), writes, kind) {
             (0, true, _) => (Fate::Twice, "answer lost, call repeated by the SDK"),
             (1, true, Kind::TimedOut | Kind::Unavailable | Kind::Unreadable) => {

@@ -17,6 +17,7 @@ use super::dice::Dice;
 use super::fleet::{self, Fleet};
 use super::groups;
 use super::heard;
+use super::hosts::{Hosts, Size};
 use super::invocation::{Environment, Running};
 use super::scenario::{Scenario, beginning};
 use super::tally::Tally;
@@ -41,10 +42,26 @@ pub struct Settings {
     pub plain: bool,
     /// Whether counts move by alarms alone, with nothing that slows them down but cooldowns.
     pub alarms_only: bool,
+    /// How large a cluster is whose instances go and come, in a history of nothing else.
+    pub hosts: Option<Size>,
     /// Whether images go out as soon as they are pushed: no gates, no families, nobody who asks for anything.
     pub no_fleets: bool,
     /// Whether it is told what happens.
     pub trace: bool,
+}
+
+/// What a history is made of.
+pub(super) struct Parts {
+    /// For what all have, for what plain ones have not, and for what moves counts.
+    pub dice: [Dice; 3],
+    /// Its kind.
+    pub temper: Temper,
+    /// Everything outside of the functions.
+    pub world: Shared,
+    /// What is there at first.
+    pub scenario: Scenario,
+    /// What the checks know.
+    pub watch: Watch,
 }
 
 /// A history while it happens.
@@ -57,6 +74,8 @@ pub struct History {
     pub(super) counts: Dice,
     /// What a history of delivery alone has.
     pub(super) fleet: Option<Fleet>,
+    /// What a history of instances that go and come has.
+    pub(super) hosts: Hosts,
     /// The operation that was let through last.
     pub(super) last_call: Option<&'static str>,
     /// Whether there is any such thing.
@@ -91,6 +110,9 @@ impl History {
     /// The beginning of the history of a seed.
     #[must_use]
     pub fn of(seed: u64, settings: Settings) -> Self {
+        if let Some(size) = settings.hosts {
+            return Self::of_hosts(seed, settings, size);
+        }
         let (mut dice, mut more) = (Dice::of(seed), Dice::of(!seed));
         let mut counts = Dice::of(seed.rotate_left(32) ^ COUNTS);
         let temper = Temper::draw(&mut dice);
@@ -113,13 +135,37 @@ impl History {
         if fleet {
             watch.fleet(&world.borrow(), &scenario, beginning());
         }
+        let parts = Parts {
+            dice: [dice, more, counts],
+            temper,
+            world,
+            scenario,
+            watch,
+        };
+        Self {
+            fleet: fleet.then(Fleet::default),
+            ..Self::new(settings, parts)
+        }
+        .begin(seed)
+    }
+
+    /// A history of these parts, before anything happens.
+    pub(super) fn new(settings: Settings, parts: Parts) -> Self {
+        let Parts {
+            dice: [dice, more, counts],
+            temper,
+            world,
+            scenario,
+            watch,
+        } = parts;
         let silent = scenario.is_silent();
         world.borrow_mut().talkative = settings.trace;
-        let history = Self {
+        Self {
             dice,
             more,
             counts,
-            fleet: fleet.then(Fleet::default),
+            fleet: None,
+            hosts: Hosts::default(),
             last_call: None,
             silent,
             settings,
@@ -143,11 +189,10 @@ impl History {
             next_look: beginning(),
             last: String::new(),
             number: 0,
-        };
-        history.begin(seed)
+        }
     }
 
-    fn begin(mut self, seed: u64) -> Self {
+    pub(super) fn begin(mut self, seed: u64) -> Self {
         for domain in self.domains() {
             self.next_sweep.insert(domain, beginning());
         }
@@ -164,11 +209,13 @@ impl History {
 
     /// The functions that are there.
     pub(super) fn domains(&self) -> impl Iterator<Item = Domain> + use<> {
-        let (plain, fleet) = (self.settings.plain, self.fleet.is_some());
+        let (plain, fleet, hosts) = (self.settings.plain, self.fleet.is_some(), self.settings.hosts.is_some());
         let there = move |domain: &Domain| match domain {
-            Domain::Delivery => true,
+            Domain::Capacity => hosts,
+            Domain::Delivery => !hosts,
             Domain::Balancing => !plain && !fleet,
-            Domain::Discovery | Domain::Scaling => !fleet,
+            Domain::Discovery => !fleet,
+            Domain::Scaling => !fleet && !hosts,
         };
         Domain::ALL.into_iter().filter(there)
     }
@@ -323,7 +370,7 @@ impl History {
             What::Call { operation, writes } => {
                 self.tally.calls += 1;
                 self.last_call = Some(operation);
-                self.millis(2, 30);
+                self.lasts(2, 30);
                 self.fate(operation, writes)
             }
         };
@@ -351,14 +398,18 @@ impl History {
             name,
             parcel,
             environment,
+            deadline,
             ..
         } = running;
         self.idle.entry(parcel.to).or_default().push(environment);
+        if self.settings.hosts.is_some() {
+            self.answered(&name, &parcel, deadline, result.is_ok());
+        }
         match result {
             Ok(()) => {
                 self.say(|_| format!("{name} ends"));
                 self.watch.looked(&self.scenario, &name, true, self.world.borrow().now);
-                if parcel.to == Domain::Balancing {
+                if parcel.to == Domain::Balancing && self.settings.hosts.is_none() {
                     let world = self.world.borrow();
                     self.watch.heard(&world, &self.scenario, &parcel.event, self.number);
                 }
@@ -378,6 +429,9 @@ impl History {
         self.time_out();
         self.flush();
         self.collect();
+        if self.settings.hosts.is_some() {
+            return self.look_at_hosts();
+        }
         if self.silent {
             self.watch.leases(&self.world.borrow(), &self.scenario);
         }

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use jiff::{SignedDuration, Timestamp};
 use wharfinger_balancing::Balancing;
+use wharfinger_capacity::Capacity;
 use wharfinger_cloud::Fault;
 use wharfinger_cloud::world::{ACCOUNT, Caller, Gates, REGION, Shared, Stop, What};
 use wharfinger_delivery::{Attempt, Delivery};
@@ -36,6 +37,7 @@ enum Kind {
     Balancing(Balancing),
     Scaling(Scaling),
     Delivery(Delivery),
+    Capacity(Capacity),
 }
 
 impl Environment {
@@ -47,6 +49,7 @@ impl Environment {
             Domain::Balancing => Kind::Balancing(Balancing::new(OWNER)),
             Domain::Scaling => Kind::Scaling(Scaling::default()),
             Domain::Delivery => Kind::Delivery(Delivery::default()),
+            Domain::Capacity => Kind::Capacity(Capacity::default()),
         };
         Self {
             function: Rc::new(function),
@@ -116,6 +119,7 @@ impl Running {
                 Kind::Discovery(function) => Box::pin(function.on_event(&client, &event)).await.map(drop),
                 Kind::Balancing(function) => Box::pin(function.on_event(&client, &event)).await.map(drop),
                 Kind::Scaling(function) => Box::pin(function.on_event(&client, &holder, &event)).await,
+                Kind::Capacity(function) => Box::pin(function.on_event(&client, &holder, &event)).await,
                 Kind::Delivery(function) => {
                     let attempt = Attempt {
                         holder,

@@ -19,6 +19,7 @@ pub mod groups;
 mod harm;
 pub mod heard;
 pub mod history;
+pub mod hosts;
 mod invocation;
 mod load;
 mod places;
@@ -33,6 +34,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub use checks::Violation;
 pub use client::Without;
 pub use history::Settings;
+pub use hosts::Size;
 pub use invocation::poll;
 pub use tally::Tally;
 

@@ -118,7 +118,7 @@ impl History {
         match running.parcel.to {
             Domain::Balancing => self.watch.begins(&running.name, &running.parcel.event, now),
             Domain::Scaling => self.watch.looks(&running.name, &running.parcel.event, now),
-            Domain::Discovery | Domain::Delivery => {}
+            Domain::Discovery | Domain::Delivery | Domain::Capacity => {}
         }
         self.say(|_| {
             let again = if running.parcel.tried > 0 { " (again)" } else { "" };

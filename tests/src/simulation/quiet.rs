@@ -40,6 +40,9 @@ impl History {
     /// # Errors
     /// When something must not be.
     pub fn run(&mut self, seed: u64) -> Result<(), Violation> {
+        if self.settings.hosts.is_some() {
+            return self.run_hosts();
+        }
         if self.fleet.is_some() {
             return self.run_fleet();
         }
@@ -308,7 +311,7 @@ impl History {
         match parcel.to {
             Domain::Discovery => plan.is_none_or(|plan| known(plan) && !plan.discovery().is_empty()),
             Domain::Balancing => plan.is_some_and(|plan| known(plan) && !plan.balancing().is_empty()),
-            Domain::Scaling | Domain::Delivery => false,
+            Domain::Scaling | Domain::Delivery | Domain::Capacity => false,
         }
     }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use super::hosts::Numbers;
+
 /// What says why a count is to move.
 const REASONS: [&str; 4] = [
     "DescribeAlarms",
@@ -39,6 +41,8 @@ pub struct Tally {
     pub rollouts: BTreeMap<&'static str, u64>,
     /// What was done to the calls of rollouts: among the faults already.
     pub struck: BTreeMap<(&'static str, &'static str), u64>,
+    /// What histories of instances were made of.
+    pub hosts: Numbers,
     /// The slowest way back to what is asked for, after the world fell quiet.
     pub slowest: Slowest,
 }
@@ -106,6 +110,7 @@ impl Tally {
         self.events += other.events;
         self.invocations += other.invocations;
         self.calls += other.calls;
+        self.hosts.add(&other.hosts);
         for (kind, n) in &other.changes {
             *self.changes.entry(kind).or_default() += n;
         }
@@ -174,6 +179,9 @@ impl fmt::Display for Tally {
         writeln!(f, "of these, calls that say why a count is to move")?;
         for (kind, n) in &self.unanswered {
             writeln!(f, "                 {n:>12}   {kind}")?;
+        }
+        if self.hosts.histories > 0 {
+            write!(f, "{}", self.hosts)?;
         }
         let Slowest {
             time,

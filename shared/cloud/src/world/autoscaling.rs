@@ -60,6 +60,8 @@ pub struct Waits {
     pub until: Timestamp,
     /// Until when at most: 100 times the time-out, or two days (EC2 Auto Scaling API reference, `LifecycleHook`).
     pub at_most: Timestamp,
+    /// Whether its root volume is replaced: then it serves its group again.
+    pub returns: bool,
 }
 
 fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
@@ -101,12 +103,12 @@ impl World {
                 .members
                 .iter()
                 .filter(|(_, m)| late(m))
-                .map(|(id, _)| id.clone())
+                .map(|(id, m)| (id.clone(), m.waits.as_ref().is_some_and(|waits| waits.returns)))
                 .collect();
             let unhealthy = group.members.iter().filter(|(_, m)| m.unhealthy && m.waits.is_none());
             let unhealthy: Vec<_> = unhealthy.map(|(id, _)| id.clone()).collect();
-            for id in over {
-                self.leave(&name, &id);
+            for (id, returns) in over {
+                self.go_on(&name, &id, returns);
             }
             for id in unhealthy {
                 self.terminate(&id);
@@ -117,7 +119,8 @@ impl World {
 
     fn grow(&mut self, name: &str) {
         while let Some(group) = self.fleet.groups.get(name) {
-            let serving = group.members.values().filter(|member| member.waits.is_none()).count();
+            let serves = |member: &&Member| member.waits.as_ref().is_none_or(|waits| waits.returns);
+            let serving = group.members.values().filter(serves).count();
             if serving >= usize::try_from(group.desired).unwrap_or_default() {
                 return;
             }
@@ -136,6 +139,16 @@ impl World {
 
     /// A group ends a machine: with a hook it waits, and says so; without one the machine is gone.
     pub fn terminate(&mut self, id: &str) {
+        self.end(id, false);
+    }
+
+    /// An instance refresh replaces the root volume of a machine: its group waits as if it ended, and then it starts anew.
+    /// Whoever plays it connects its agent again.
+    pub fn replace_root_volume(&mut self, id: &str) {
+        self.end(id, true);
+    }
+
+    fn end(&mut self, id: &str, returns: bool) {
         let (now, serial) = (self.now, self.next());
         let of = |(_, group): &(&String, &mut Group)| group.members.contains_key(id);
         let Some((name, group)) = self.fleet.groups.iter_mut().find(of) else {
@@ -143,7 +156,7 @@ impl World {
         };
         let name = name.clone();
         let (Some(hook), Some(member)) = (group.hook.clone(), group.members.get_mut(id)) else {
-            return self.leave(&name, id);
+            return self.go_on(&name, id, returns);
         };
         if member.waits.is_some() {
             return;
@@ -154,8 +167,9 @@ impl World {
             since: now,
             until: later(now, hook.timeout),
             at_most: later(now, (hook.timeout * 100).min(SignedDuration::from_hours(48))),
+            returns,
         });
-        let detail = json!({
+        let mut detail = json!({
             "LifecycleActionToken": token,
             "AutoScalingGroupName": name,
             "LifecycleHookName": hook.name,
@@ -164,12 +178,32 @@ impl World {
             "Origin": "AutoScalingGroup",
             "Destination": "EC2",
         });
+        if returns {
+            detail["Destination"] = "AutoScalingGroup".into();
+            detail["Action"] = "ReplaceRootVolume".into();
+        }
         self.emit(
             "aws.autoscaling",
             "EC2 Instance-terminate Lifecycle Action",
             None,
             &detail,
         );
+    }
+
+    /// What a group waited for is over: the machine is gone, or starts anew.
+    fn go_on(&mut self, group: &str, id: &str, returns: bool) {
+        if !returns {
+            return self.leave(group, id);
+        }
+        let member = self
+            .fleet
+            .groups
+            .get_mut(group)
+            .and_then(|group| group.members.get_mut(id));
+        if let Some(member) = member {
+            member.waits = None;
+        }
+        self.reboot(id);
     }
 
     /// A machine leaves its group, and is gone.
@@ -269,13 +303,14 @@ impl AutoScaling for Caller {
 
     async fn complete(&self, action: &Waiting) -> Result<Upheld, CloudError> {
         let complete = |world: &mut World| {
-            if let Err(words) = world.waiting(action) {
-                return Ok(Upheld::Over(words));
-            }
+            let returns = match world.waiting(action) {
+                Err(words) => return Ok(Upheld::Over(words)),
+                Ok((waits, _)) => waits.returns,
+            };
             let arn = world.machine(&action.instance).map(|(arn, _)| arn.clone());
             let left = arn.map_or(0, |arn| world.on(&arn).len());
             world.ordered(Order::Complete(action.instance.clone(), left));
-            world.leave(&action.group, &action.instance);
+            world.go_on(&action.group, &action.instance, returns);
             Ok(Upheld::Done)
         };
         let brief = |upheld: &Upheld| format!("{upheld:?}");

@@ -122,10 +122,58 @@ impl World {
         });
     }
 
-    /// Spot says that it takes a machine back; whoever plays it ends it two minutes later.
-    pub fn warn_of_spot(&mut self, id: &str) {
-        let detail = json!({ "instance-id": id, "instance-action": "terminate" });
+    /// Spot says that it takes a machine back (`terminate` or `stop`); whoever plays it does so two minutes later.
+    pub fn warn_of_spot(&mut self, id: &str, action: &str) {
+        let detail = json!({ "instance-id": id, "instance-action": action });
         self.emit("aws.ec2", "EC2 Spot Instance Interruption Warning", None, &detail);
+    }
+
+    /// Spot says that it may take a machine back.
+    pub fn recommend_rebalance(&mut self, id: &str) {
+        let detail = json!({ "instance-id": id });
+        self.emit("aws.ec2", "EC2 Instance Rebalance Recommendation", None, &detail);
+    }
+
+    /// AWS Health tells of a reboot of a machine's host, or that it is over.
+    pub fn schedule_reboot(&mut self, id: &str, starts: Timestamp, closed: bool) {
+        let mail = |at: Timestamp| at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        let detail = json!({
+            "eventArn": format!("arn:aws:health:{REGION}::event/EC2/AWS_EC2_SYSTEM_REBOOT_MAINTENANCE_SCHEDULED/{id}"),
+            "service": "EC2",
+            "eventTypeCode": "AWS_EC2_SYSTEM_REBOOT_MAINTENANCE_SCHEDULED",
+            "eventTypeCategory": "scheduledChange",
+            "statusCode": if closed { "closed" } else { "upcoming" },
+            "startTime": mail(starts),
+            "lastUpdatedTime": mail(self.now),
+            "affectedEntities": [{ "entityValue": id }],
+        });
+        self.emit("aws.health", "AWS Health Event", Some(id.to_owned()), &detail);
+    }
+
+    /// A machine stops, with whatever ran on it, and stays in its cluster; or it runs again.
+    pub fn set_running(&mut self, id: &str, runs: bool) {
+        let state = if runs { "running" } else { "stopping" };
+        let detail = json!({ "instance-id": id, "state": state });
+        self.emit("aws.ec2", "EC2 Instance State-change Notification", None, &detail);
+        if !runs {
+            self.kill_all(id);
+        }
+        self.set_agent(id, runs);
+    }
+
+    /// A machine is rebooted: EC2 does not tell of it. Whoever plays it connects its agent again.
+    pub fn reboot(&mut self, id: &str) {
+        self.kill_all(id);
+        self.set_agent(id, false);
+    }
+
+    /// Whatever runs on a machine is gone, and the machine stays.
+    pub(super) fn kill_all(&mut self, id: &str) {
+        let arn = self.machine(id).map(|(arn, _)| arn.clone());
+        let here: Vec<_> = arn.iter().flat_map(|arn| self.on(arn)).collect();
+        for task in here {
+            self.kill(&task);
+        }
     }
 
     /// A machine is gone, with whatever ran on it.

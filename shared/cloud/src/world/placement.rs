@@ -1,6 +1,8 @@
 //! Tasks without a network interface of their own: in bridge and host mode they share the addresses of the instance that
 //! they run on, and are told apart by their ports.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use wharfinger_core::ids::Target;
 
@@ -18,6 +20,8 @@ pub struct HostNetwork {
     pub ports: Vec<PortMapping>,
     /// Whether events show the bindings, or `DescribeTasks` only.
     pub told: bool,
+    /// Whether each of its tasks has a network interface of its own all the same: `awsvpc` on an instance.
+    pub interfaces: bool,
 }
 
 /// A port of a container, as a task definition has it.
@@ -40,6 +44,8 @@ pub struct Placement {
     pub bindings: Vec<Binding>,
     /// Whether events show the bindings, or `DescribeTasks` only.
     pub told: bool,
+    /// Whether it has a network interface of its own.
+    pub interfaces: bool,
 }
 
 /// A port of a container that is bound on the host.
@@ -86,11 +92,14 @@ impl World {
     /// Finds a place for another task: on the instance with the fewest tasks whose ports are free. Like addresses, ports come
     /// back into use as soon as their task is gone (amazon-ecs-agent #500).
     pub(super) fn place(&self, network: &HostNetwork) -> Option<Placement> {
+        let mut on: BTreeMap<&str, Vec<&Placement>> = BTreeMap::new();
+        let placements = self.tasks.values().filter(|t| t.holds_address());
+        for placement in placements.filter_map(|t| t.placement.as_ref()) {
+            on.entry(&placement.container_instance).or_default().push(placement);
+        }
         let open = network.instances.iter().filter(|instance| self.takes_tasks(instance));
         let fitting = open.filter_map(|instance| {
-            let placements = self.tasks.values().filter(|t| t.holds_address());
-            let placements = placements.filter_map(|t| t.placement.as_ref());
-            let here: Vec<_> = placements.filter(|p| p.container_instance == *instance).collect();
+            let here = on.get(instance.as_str()).map_or(&[][..], Vec::as_slice);
             let used = here.iter().flat_map(|p| &p.bindings).map(|b| b.host_port);
             let bindings = bindings(&network.ports, used.collect())?;
             Some((here.len(), instance, bindings))
@@ -100,6 +109,7 @@ impl World {
             container_instance: instance.clone(),
             bindings,
             told: network.told,
+            interfaces: network.interfaces,
         })
     }
 }
@@ -146,6 +156,7 @@ mod tests {
                 host_port,
             }],
             told,
+            interfaces: false,
         };
         world.host_networks.insert(target.clone(), network);
         world.make_service(&target, &definition, 3, false);

@@ -1,5 +1,6 @@
 //! ECS tasks, and what the world does by itself.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -181,8 +182,13 @@ impl Task {
         task
     }
 
+    /// Whether it has a network interface of its own.
+    fn has_interface(&self) -> bool {
+        self.placement.as_ref().is_none_or(|placement| placement.interfaces)
+    }
+
     fn attachments(&self, described: bool) -> Value {
-        if self.placement.is_some() {
+        if !self.has_interface() {
             return json!([]);
         }
         let interface = self.interface.as_ref().map(|id| ("networkInterfaceId", id));
@@ -355,19 +361,17 @@ impl World {
     }
 
     fn advance(&mut self, arn: &str) {
-        // Addresses come back into use as soon as their task is gone: the lowest free one is given.
-        let used: Vec<_> = self
+        let begins = |task: &Task| task.next() == Some(TaskStatus::Pending) && task.has_interface();
+        let free = self
             .tasks
-            .values()
-            .filter_map(|t| t.address.clone().filter(|_| t.holds_address()))
-            .collect();
-        let free = (1_u16..10_000)
-            .map(|n| format!("10.0.{}.{}", n / 250, n % 250 + 1))
-            .find(|a| !used.contains(a));
+            .get(arn)
+            .is_some_and(begins)
+            .then(|| self.free_address())
+            .flatten();
         self.change(arn, |task, now| {
             let Some(next) = task.next() else { return false };
             task.status = next;
-            if next == TaskStatus::Pending && task.placement.is_none() {
+            if next == TaskStatus::Pending && task.has_interface() {
                 task.address = free;
                 task.interface = Some(format!("eni-{}", task.id()));
             }
@@ -376,6 +380,14 @@ impl World {
             }
             true
         });
+    }
+
+    /// Addresses come back into use as soon as their task is gone: the lowest free one is given.
+    fn free_address(&self) -> Option<String> {
+        let held = self.tasks.values().filter(|t| t.holds_address());
+        let used: BTreeSet<_> = held.filter_map(|t| t.address.as_deref()).collect();
+        let mut all = (1_u16..10_000).map(|n| format!("10.0.{}.{}", n / 250, n % 250 + 1));
+        all.find(|a| !used.contains(a.as_str()))
     }
 
     fn change(&mut self, arn: &str, change: impl FnOnce(&mut Task, Timestamp) -> bool) {

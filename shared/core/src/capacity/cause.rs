@@ -2,13 +2,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{AutoScalingInstance, ContainerInstance, Facts, Going, Hook, Scheduled, SpotNotice};
+use super::{AutoScalingInstance, ContainerInstance, Facts, Going, Hook, Scheduled, Seen, SpotNotice};
 use crate::config::{MaintenanceAction, Rebalance};
 use crate::event::{InstanceState, SpotAction};
 use crate::report::Code;
 
-/// What `DescribeAutoScalingInstances` says may be older than the event, or than a call: until then it proves nothing.
-const SETTLES: SignedDuration = SignedDuration::from_mins(2);
+/// What `DescribeAutoScalingInstances` or ECS says may be older than the event, or than a call: until then it proves nothing.
+pub(super) const SETTLES: SignedDuration = SignedDuration::from_mins(2);
 
 /// Spot takes an instance back two minutes after its notice, and one that was stopped comes back minutes later: an agent that
 /// is connected again by then is no short disconnect (EC2 user guide, "Spot Instance interruption notices").
@@ -76,6 +76,7 @@ pub(super) fn goes<'a>(facts: &Facts, id: &str, going: &'a Going, now: Timestamp
         .rebalance
         .filter(|_| facts.capacity.spot.rebalance == Rebalance::Drain);
     let state = going.causes.state.filter(|seen| seen.state.is_going());
+    let state = state.filter(|seen| !state_is_past(instance, going, *seen, now));
     hooks
         .next()
         .map(Cause::Hook)
@@ -123,9 +124,19 @@ fn spot_came_back(instance: Option<&ContainerInstance>, going: &Going, spot: Spo
         .causes
         .state
         .is_some_and(|seen| seen.state == InstanceState::Running && seen.at > spot.at);
-    let was_away = going.did.seen_disconnected.is_some_and(|seen| seen >= spot.at);
-    let settled = now.duration_since(spot.at) >= SPOT_RETURNS;
-    is_connected(instance) && (runs || (was_away && settled))
+    is_connected(instance) && (runs || was_away(going, spot.at, now))
+}
+
+/// Whether an instance that was stopped runs again, which no event told.
+fn state_is_past(instance: Option<&ContainerInstance>, going: &Going, seen: Seen, now: Timestamp) -> bool {
+    let stopped = matches!(seen.state, InstanceState::Stopping | InstanceState::Stopped);
+    stopped && is_connected(instance) && was_away(going, seen.at, now)
+}
+
+/// Whether its agent was gone since a time, and that is long enough ago for no short disconnect.
+fn was_away(going: &Going, since: Timestamp, now: Timestamp) -> bool {
+    let was_away = going.did.seen_disconnected.is_some_and(|seen| seen >= since);
+    was_away && now.duration_since(since) >= SPOT_RETURNS
 }
 
 fn is_connected(instance: Option<&ContainerInstance>) -> bool {

@@ -1,7 +1,7 @@
 //! Instances whose agent is gone: reported, or replaced, a share of the cluster at a time.
 //!
 //! Agents disconnect several times an hour, and lose nothing by it (ECS developer guide, "Amazon ECS events"). So it takes
-//! two looks and the configured time; and when more than half of a cluster is silent, it is not the hosts that are dead.
+//! two looks and the configured time, without a change of the instance's version in between; and when more than half of a cluster is silent, it is not the hosts that are dead.
 
 use jiff::Timestamp;
 
@@ -30,9 +30,15 @@ pub(super) fn look(facts: &Facts, plan: &mut Plan, now: Timestamp) {
                 plan.did(id).unhealthy_at = None;
             }
         } else if facts.capacity.disconnected.is_some() && (facts.whole || known.is_some()) {
-            let since = known.map_or(now, |known| known.since);
+            // Whoever was back between two looks is silent anew.
+            let same = known.filter(|known| known.lasts(instance));
+            let silence = Silence {
+                since: same.map_or(now, |known| known.since),
+                last: now,
+                version: Some(instance.version),
+            };
             let did = plan.did(id);
-            did.disconnected = Some(Silence { since, last: now });
+            did.disconnected = Some(silence);
             did.over = None;
             plan.busy = true;
         }
@@ -129,6 +135,9 @@ fn dead<'a>(
     let suspects = facts.going.iter().filter_map(|(id, going)| {
         let silence = going.did.disconnected?;
         let instance = facts.instance(id).filter(|instance| !instance.agent_connected)?;
+        if !silence.lasts(instance) {
+            return None;
+        }
         let long = now.duration_since(silence.since).unsigned_abs() >= config.after.duration() && silence.since <= now;
         let stays = goes(facts, id, going, now).is_none();
         (long && stays).then_some((silence.since, id.as_str(), instance))

@@ -40,7 +40,7 @@ pub(super) fn drain(
         plan.drained.push(instance.arn.clone());
         plan.did(id).drained_at = Some(now);
     }
-    if matches!(cause, Cause::Spot(_) | Cause::Maintenance(_)) && !instance.agent_connected {
+    if matches!(cause, Cause::Spot(_) | Cause::State(_) | Cause::Maintenance(_)) && !instance.agent_connected {
         plan.did(id).seen_disconnected = Some(now);
     }
     let left = Left::of(facts, instance);

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::ContainerInstance;
 use crate::event::{
     Detail, Event, HealthEvent, InstanceNews, InstanceState, LifecycleAction, Place, SpotAction, Transition,
 };
@@ -146,6 +147,16 @@ pub struct Silence {
     pub since: Timestamp,
     /// When it was last seen so.
     pub last: Timestamp,
+    /// The container instance's version then: it rises when the agent is back, also where no look saw that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
+}
+
+impl Silence {
+    /// Whether it was the same silence all the time.
+    pub(super) fn lasts(self, instance: &ContainerInstance) -> bool {
+        self.version.is_none_or(|version| version == instance.version)
+    }
 }
 
 /// Takes the later one. Equal ones are copies.

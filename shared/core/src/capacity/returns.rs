@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::cause::SETTLES;
 use super::decide::Plan;
 use super::{ContainerInstance, Facts, Going, InstanceStatus};
 use crate::report::Code;
@@ -15,6 +16,14 @@ pub(super) fn returns(
     instance: &ContainerInstance,
     now: Timestamp,
 ) {
+    // Of the call that was to bring it back the answer was lost, or of the one that was to drain it there was none. What
+    // somebody else drains from now on is theirs.
+    let drained_at = going.did.drained_at.filter(|_| going.did.drained_by_us());
+    let active = instance.status == InstanceStatus::Active;
+    if drained_at.is_some_and(|at| active && now.duration_since(at) >= SETTLES) {
+        plan.did(id).drained_at = None;
+        return;
+    }
     let ours = going.did.drained_by_us() && instance.status == InstanceStatus::Draining;
     if !ours || facts.drained_by_ecs(instance) {
         return;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use wharfinger_cloud::world::{Change, Did, Task, World};
+use wharfinger_core::capacity::InstanceStatus;
 
 use super::{LEARNS, SKEW, Violation, Watch, plan};
 use crate::simulation::bus;
@@ -98,6 +99,15 @@ pub(super) fn tasks<'a>(world: &'a World, plan: &'a Plan, healthy: bool) -> impl
     let tasks = world.tasks.values();
     let wanted = tasks.filter(move |task| task.target == plan.target && task.is_running());
     let wanted = wanted.filter(move |task| !healthy || task.health == Some("HEALTHY"));
+    let wanted: Vec<_> = wanted.collect();
+    let drains = |task: &&Task| {
+        let placed = task.placement.as_ref();
+        let machine = placed.and_then(|placed| world.fleet.machines.get(&placed.container_instance));
+        machine.is_some_and(|machine| machine.status == InstanceStatus::Draining)
+    };
+    // Those on instances that drain have left, if there are others.
+    let all_drain = wanted.iter().all(drains);
+    let wanted = wanted.into_iter().filter(move |task| all_drain || !drains(task));
     wanted.map(move |task| Wanted { plan, task, healthy })
 }
 
@@ -114,7 +124,7 @@ pub(super) struct Reached {
 
 /// Where a container port of a task is reached, or the task when it has none.
 pub(super) fn reached(world: &World, task: &Task, port: Option<u16>) -> Reached {
-    let Some(placement) = &task.placement else {
+    let Some(placement) = task.placement.as_ref().filter(|placement| !placement.interfaces) else {
         return Reached {
             address: task.address.clone().unwrap_or_default(),
             instance: None,

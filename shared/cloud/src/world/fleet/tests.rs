@@ -194,7 +194,7 @@ fn what_is_told_can_be_read() {
     world.emitted.clear();
     world.set_agent(&id, false);
     world.set_agent(&id, false);
-    world.warn_of_spot(&id);
+    world.warn_of_spot(&id, "terminate");
     world.terminate(&id);
     world.lose_machine(&id);
     let kinds: Vec<_> = world

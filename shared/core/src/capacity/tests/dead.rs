@@ -111,6 +111,30 @@ fn one_look_after_a_long_time_is_not_enough_and_a_short_silence_is_forgotten() {
 }
 
 #[test]
+fn an_agent_that_was_back_between_two_looks_is_silent_anew() {
+    let nothing = || {
+        expect![[r#"
+        Ignore, busy
+        NothingGoes: nothing goes in prod
+    "#]]
+    };
+    let scene = cluster(replace(), 3).silent("i-0").version("i-0", 7);
+    let scene = scene.stored(0, nothing());
+    // It was connected (8) and lost its connection again (9) between two looks.
+    let scene = scene.version("i-0", 9).stored(320, nothing());
+    let scene = scene.stored(560, nothing());
+    scene.check(
+        620,
+        expect![[r#"
+        Act, busy
+          UpdateContainerInstancesState DRAINING i-0
+          SetInstanceHealth {"InstanceId":"i-0","HealthStatus":"Unhealthy","ShouldRespectGracePeriod":false}
+        InstanceReplaced: i-0: its agent is disconnected since 2026-03-01T12:05:20Z: web replaces it
+    "#]],
+    );
+}
+
+#[test]
 fn a_share_is_replaced_at_a_time() {
     let mut scene = cluster(replace(), 20);
     for id in ["i-1", "i-2", "i-3"] {

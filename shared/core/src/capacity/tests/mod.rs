@@ -88,6 +88,12 @@ impl Scene {
         self
     }
 
+    /// ECS counts its changes.
+    fn version(mut self, id: &str, version: i64) -> Self {
+        self.instances().get_mut(id).unwrap().version = version;
+        self
+    }
+
     /// What its group says of it.
     fn grouped(mut self, id: &str, state: &str) -> Self {
         let scaling = AutoScalingInstance {

@@ -158,6 +158,59 @@ fn spot_stops_an_instance_and_it_comes_back() {
 }
 
 #[test]
+fn an_instance_that_stopped_and_runs_again_returns_though_no_event_tells() {
+    let away = Scene::new(json!({}))
+        .has("i-1", "DRAINING", 0)
+        .silent("i-1")
+        .hears(&state("i-1", 0, "stopping"))
+        .did("i-1", |did| did.drained_at = Some(at(1)));
+    let waits = || {
+        expect![[r#"
+        Wait
+        InstanceEmpty: i-1: it is stopping; no task is left on it
+    "#]]
+    };
+    let away = away.stored(120, waits());
+    let back = away.has("i-1", "DRAINING", 0);
+    back.check(300, waits());
+    back.check(
+        600,
+        expect![[r#"
+        Act
+          UpdateContainerInstancesState ACTIVE i-1
+        NothingGoes: i-1: it is stopping
+        InstanceReturns: i-1: it stays in prod, and takes tasks again
+    "#]],
+    );
+    // What is terminated never does.
+    back.hears(&state("i-1", 130, "shutting-down")).check(
+        900,
+        expect![[r#"
+        Wait
+        InstanceEmpty: i-1: it is shutting-down; no task is left on it
+    "#]],
+    );
+}
+
+#[test]
+fn what_takes_tasks_again_is_not_ours_any_more() {
+    let nothing = || {
+        expect![[r#"
+        Ignore
+        NothingGoes: i-1: it is running
+    "#]]
+    };
+    // It was brought back, and the answer was lost.
+    let scene = Scene::new(json!({}))
+        .has("i-1", "ACTIVE", 0)
+        .hears(&state("i-1", 300, "running"))
+        .did("i-1", |did| did.drained_at = Some(at(1)));
+    let scene = scene.stored(301, nothing());
+    // Somebody else drains it.
+    scene.has("i-1", "DRAINING", 0).check(400, nothing());
+}
+
+#[test]
 fn what_spot_terminates_does_not_come_back() {
     let terminated = Scene::new(json!({}))
         .has("i-1", "DRAINING", 0)

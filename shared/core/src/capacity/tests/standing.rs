@@ -104,6 +104,7 @@ fn what_is_over_is_not_told_and_what_is_suspected_is() {
         disconnected: Some(Silence {
             since: at(10),
             last: at(50),
+            version: None,
         }),
         ..Did::default()
     };
