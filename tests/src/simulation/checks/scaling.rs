@@ -347,8 +347,9 @@ impl Watch {
         // Within the cooldown only a larger step adds what it is larger by.
         let larger = out
             && match &plan.rules {
-                // A step may ask for more than the bounds did that moved the count before it.
-                Rules::Alarms { out, .. } => *out == Out::Steps || last.into_bounds,
+                Rules::Alarms { out: Out::Steps, .. } => true,
+                // It may ask for more than the bounds did that moved the count before it.
+                Rules::Alarms { out: Out::Add(by), .. } => last.into_bounds && change.to <= last.from + by,
                 Rules::Queue { .. } => {
                     let (now, before) = (change.wanted?, last.wanted);
                     before.is_none_or(|(least, _)| now.1 > least)

@@ -46,6 +46,10 @@ impl ContainerInstances for Client {
         self.caller.container_instances(cluster, ec2_instances).await
     }
 
+    async fn tasks_leaving(&self, cluster: &str, container_instance: &str) -> Result<Vec<TaskArn>, CloudError> {
+        self.caller.tasks_leaving(cluster, container_instance).await
+    }
+
     async fn set_container_instances_state(
         &self,
         cluster: &str,

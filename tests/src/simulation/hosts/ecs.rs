@@ -45,7 +45,7 @@ impl History {
         self.tasks_go_on();
         let counts = counts(&self.world.borrow());
         for (target, count) in counts {
-            self.service_turn(&target, count);
+            self.service_turn(&target, &count);
         }
         self.targets_turn();
         if self.hosts.turns.is_multiple_of(LOOKS) {
@@ -109,7 +109,7 @@ impl History {
     }
 
     /// Tasks on instances that drain leave, as far as the service may go down; others start, as far as it may go up.
-    fn service_turn(&mut self, target: &Target, count: Count) {
+    fn service_turn(&mut self, target: &Target, count: &Count) {
         let mut world = self.world.borrow_mut();
         let Some(service) = world.services.get(target) else {
             return;
