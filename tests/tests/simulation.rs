@@ -22,6 +22,7 @@ use wharfinger_core::config::stored::StoredTarget;
 use wharfinger_core::event::TaskStatus;
 use wharfinger_core::ids::Target;
 use wharfinger_scaling::Scaling;
+use wharfinger_tests::simulation::client::Client;
 use wharfinger_tests::simulation::{self, Settings, Tally, Without};
 
 use stage::{Function, Side, now};
@@ -303,11 +304,6 @@ fn without_the_windows_something_is() {
 }
 
 #[test]
-fn without_the_bounds_before_something_is() {
-    bites(Without::Bounds);
-}
-
-#[test]
 fn without_its_intent_something_is() {
     bites(Without::Begun);
 }
@@ -382,6 +378,11 @@ fn a_seed_gives_the_same_history_again() {
 
 /// A service `prod/web` of two tasks, which an alarm `high` makes one more.
 fn service() -> Shared {
+    scaled(&json!({ "min": 1, "max": 9, "rules": [{ "alarm": "high", "add": 1 }], "cooldown": { "out": "0s" } }))
+}
+
+/// A service `prod/web` of two tasks, with an alarm `high`.
+fn scaled(scaling: &Value) -> Shared {
     let mut world = World::new(Timestamp::from_second(1_767_600_000).unwrap());
     let containers = json!([{ "name": "app", "image": "web:1" }]);
     let definition = world
@@ -390,8 +391,7 @@ fn service() -> Shared {
     let target = Target::service("prod", "web");
     world.make_service(&target, &definition, 2, false);
     world.make_alarm("high", 70.0);
-    let config = json!({ "scaling": { "min": 1, "max": 9, "rules": [{ "alarm": "high", "add": 1 }], "cooldown": { "out": "0s" } } });
-    let stored = StoredTarget::new(serde_json::from_value(config).unwrap());
+    let stored = StoredTarget::new(serde_json::from_value(json!({ "scaling": scaling })).unwrap());
     for partition in stored.partitions() {
         let mut item = Item::default();
         item.insert("pk".into(), text(partition));
@@ -437,6 +437,25 @@ fn a_copy_of_an_alarm_whose_end_was_lost_adds_nothing() {
     for (holder, event) in [("e", &second), ("f", &first)] {
         hear(holder, event);
         assert_eq!(count(&world), 3, "after the event that {holder} heard");
+    }
+}
+
+#[test]
+fn without_the_bounds_before_a_count_that_someone_set_is_moved() {
+    for (without, expect) in [(None, 0), (Some(Without::Bounds), 2)] {
+        let world = scaled(&json!({
+            "min": 0, "max": 9, "rules": [{ "alarm": "high", "add": 1 }], "schedule": [{ "cron": "0 7 * * *", "min": 2 }],
+        }));
+        let sweep = |holder: &str| {
+            let client = Client::new(Caller::direct(&world, holder), without);
+            now(Scaling::default().on_event(&client, holder, &stage::scheduled(&json!({})))).unwrap();
+        };
+        sweep("a");
+        assert_eq!(count(&world), 2);
+        world.borrow_mut().set_count(&Target::service("prod", "web"), 0);
+        stage::pass(&world, SignedDuration::from_mins(5));
+        sweep("b");
+        assert_eq!(count(&world), expect, "without {without:?}");
     }
 }
 

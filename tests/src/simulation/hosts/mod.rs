@@ -1,9 +1,9 @@
 //! Histories of a cluster's instances: an instance refresh, a Spot storm, agents that flap, hosts that are dead, reboots, an
 //! instance that somebody drains. Capacity, discovery and balancing run in them side by side, on hundreds of tasks.
 //!
-//! Which instance goes, when and why is drawn before ([`plan`]); ECS and the Auto Scaling groups take their turn every few
-//! seconds ([`ecs`]); the checks keep a book of what is true of each instance ([`book`]), and hold every order of a function
-//! against it ([`checks`]).
+//! Which instance goes, when and why is drawn before (`plan`); ECS and the Auto Scaling groups take their turn every few
+//! seconds (`ecs`); the checks keep a book of what is true of each instance (`book`), and hold every order of a function
+//! against it (`checks`).
 
 mod book;
 mod checks;
