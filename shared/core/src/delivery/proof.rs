@@ -30,6 +30,8 @@ impl Memory {
             self.quarantine.retain(|held| held.digest != wish.digest);
             if let Some(known) = self.proved.get_mut(key).filter(|p| p.wish.digest == wish.digest) {
                 revision.clone_into(&mut known.revision);
+                // By the tag that the rule takes now: by another one it could not be compared with what comes next.
+                known.wish.clone_from(wish);
                 continue;
             }
             let proof = Proof {

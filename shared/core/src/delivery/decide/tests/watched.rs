@@ -260,6 +260,17 @@ fn an_approval_ends_a_quarantine_and_a_newer_image_needs_none() {
 }
 
 #[test]
+fn what_is_proved_goes_by_the_tag_that_the_rule_takes_now() {
+    let mut memory = Memory::default();
+    for (tag, at) in [("main", ago(300)), ("1.2.4", ago(60))] {
+        let wishes = BTreeMap::from([("shop/web".to_owned(), wish(tag, 4, ago(600)))]);
+        memory.prove(&wishes, &arn(8), at);
+    }
+    let proof = &memory.proved["shop/web"];
+    assert_eq!((proof.wish.tag.as_str(), proof.since), ("1.2.4", ago(300)));
+}
+
+#[test]
 fn what_was_taken_back_and_came_back_proves_nothing_until_someone_agrees() {
     let wishes = BTreeMap::from([("shop/web".to_owned(), wish("1.2.4", 4, ago(600)))]);
     let mut memory = Memory::default();
