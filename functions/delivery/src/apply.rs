@@ -163,7 +163,7 @@ impl<C: Cloud> Domain for Rollouts<'_, C> {
             }));
         }
         // After a call a newer wish waits for the deployment that has just begun: DescribeServices may not show it yet.
-        if is_done(decision) {
+        if is_done(decision) && !look.facts.has_moved_tag() {
             look.stored.settle(self.cloud, &look.managed.target).await?;
         }
         self.call_up(&look, &memory).await?;

@@ -56,8 +56,8 @@ pub const NAME: &str = "delivery";
 /// The targets that are looked at every minute: those with a rollout that goes on by itself.
 pub const ACTIVE: Active = Active(NAME);
 
-/// How many targets are converged on at once: as fast as ECS lets task definitions be described, 20 a second, when hundreds
-/// take images of one repository.
+/// How many targets are converged on at once: hundreds may take images of one repository, and ECS lets task definitions be
+/// described 20 times a second.
 const AT_ONCE: usize = 4;
 
 /// Who asks, and from where.

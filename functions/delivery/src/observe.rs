@@ -56,12 +56,9 @@ pub async fn look(function: &Delivery, cloud: &impl Cloud, attempt: &Attempt, ma
             None => Ok(Known::No),
         }
     };
-    // What is only told can wait until the service is at rest: a push to hundreds of services comes close to what ECS lets
-    // describe.
+    // What is only told can wait until the service is at rest. It must be told before a revision of ours is the newest.
     let is_at_rest = matches!(&facts.service, Known::Yes(Some(service)) if service.in_progress().is_none());
-    let family = facts
-        .family_name()
-        .filter(|_| facts.takes_newest() || is_at_rest && !stored.begins());
+    let family = facts.family_name().filter(|_| facts.takes_newest() || is_at_rest);
     let (definition, latest, back_to, sent_to) = tokio::join!(
         described(facts.base_name()),
         described(family),

@@ -98,12 +98,6 @@ impl Stored {
         !self.memory.is_under_way() && !self.has_news()
     }
 
-    /// Whether an image waits to be dealt with, and nothing has begun for it: the next look may.
-    #[must_use]
-    pub fn begins(&self) -> bool {
-        !self.memory.is_under_way() && self.has_news()
-    }
-
     fn has_news(&self) -> bool {
         self.revisions.values().any(|(_, settled)| !settled)
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Manifest, Wish, runs_on};
+use super::{Facts, Manifest, Wish, runs_on};
 use crate::report::{Code, Outcome, Reason};
 
 /// What is known of an image.
@@ -56,7 +56,21 @@ impl ImageState {
     }
 }
 
+impl Facts {
+    /// Whether a wish's tag names another image by now. Until that one's push is heard of the tag may also be moved back, and
+    /// the event of that be lost: the wish is not dealt with.
+    #[must_use]
+    pub fn has_moved_tag(&self) -> bool {
+        let mut wishes = self.wishes.values();
+        wishes.any(|wish| self.images.get(&wish.digest).is_some_and(|image| image.has_lost(wish)))
+    }
+}
+
 impl ImageFacts {
+    fn has_lost(&self, wish: &Wish) -> bool {
+        self.state.pullable == Pullable::Yes && !self.state.tags.contains(&wish.tag)
+    }
+
     /// What stands against rolling the image of a push out now, into tasks of this definition (the answer of
     /// `DescribeTaskDefinition`).
     pub(super) fn against(&self, wish: &Wish, answer: &Value) -> Option<(Outcome, Reason)> {
@@ -70,10 +84,9 @@ impl ImageFacts {
             };
             return Some((outcome, reason));
         }
-        if !self.state.tags.contains(&wish.tag) {
+        if self.has_lost(wish) {
             let message = format!("{name}: the tag names another image by now, whose push is the one that counts");
-            // Until that is heard of, the tag may also be moved back, and the event of that be lost.
-            return Some((Outcome::Wait, Reason::new(Code::Superseded, message)));
+            return Some((Outcome::Stale, Reason::new(Code::Superseded, message)));
         }
         let definition = answer.get("taskDefinition")?.as_object()?;
         let reason = runs_on(definition, &name, self.manifest.as_ref()?).err()?;
