@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use expect_test::expect;
 use serde_json::{Value, json};
-use wharfinger_tests::lambda::story::{
-    configure, push_event, replication_event, scan_event, schedule_event, service, task_definition,
-};
+use wharfinger_tests::lambda::story::{configure, push_event, replication_event, scan_event, service, task_definition};
 use wharfinger_tests::lambda::{CONFIG_TABLE, item};
 
 use super::{Rig, has, in_turn};
