@@ -1,6 +1,6 @@
 //! What the rules of a service ask for, reckoned from what the world said at the time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -69,7 +69,11 @@ impl Watch {
                 ..
             } => {
                 let totals = within(&self.queues, queue, from, to);
-                let wish = |total: &u64| of_queue((*per_task, *activate_above), plan.least(), *total, base);
+                // The first task has no threshold while the bounds ask for one anyway.
+                let bounds = plan.bounds_within(from, to).into_iter();
+                let mins: BTreeSet<u32> = bounds.map(|(min, _)| min).chain([plan.least()]).collect();
+                let of = |total: &u64, min: u32| of_queue((*per_task, *activate_above), min, *total, base);
+                let wish = |total: &u64| mins.iter().flat_map(|min| of(total, *min)).collect::<Vec<_>>();
                 totals.flat_map(wish).collect()
             }
             Rules::Alarms { high, idle, .. } => {

@@ -25,7 +25,7 @@ use crate::simulation::temper::Temper;
 const HOSTS: u64 = 0x4057_5000_0000;
 
 /// The groups: name, share of the instances in percent, and the minutes for which their hook waits for a heartbeat.
-const GROUPS: [(&str, u32, Option<i64>); 3] = [("web", 35, Some(3)), ("spot", 35, Some(15)), ("plain", 30, None)];
+const GROUPS: [(&str, u32, Option<i64>); 3] = [("web", 35, Some(10)), ("spot", 35, Some(15)), ("plain", 30, None)];
 
 /// The hook.
 pub(super) const HOOK: &str = "drain";
