@@ -324,12 +324,13 @@ impl<C: Cloud> Rollouts<'_, C> {
 }
 
 /// Whether the wishes are dealt with. What is not there yet may come, and is looked at again by the sweep. A call deals with
-/// what it was made for, and that is seen by the next look: another rule, or the next image, may wait beside it.
+/// what it was made for, and that is seen by the next look: another rule, or the next image, may wait beside it. And the
+/// policy that does not want a wish may be the one of 30 seconds ago.
 fn is_done(decision: &Decision<Action>) -> bool {
     let open = |code| {
         matches!(
             code,
-            Code::ServiceNotFound | Code::TaskDefinitionNotFound | Code::NoMatchingContainer
+            Code::ServiceNotFound | Code::TaskDefinitionNotFound | Code::NoMatchingContainer | Code::TagNotWanted
         )
     };
     !matches!(decision.outcome, Outcome::Wait | Outcome::Act) && !decision.reasons.iter().any(|r| open(r.code))
