@@ -1,6 +1,7 @@
 //! What is needed of the world, named by need. Every call is idempotent or says how a repeat is told apart.
 
 mod capacity;
+mod storage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use wharfinger_core::service::{Attached, ServiceFacts};
 use crate::error::CloudError;
 
 pub use capacity::{AutoScaling, CapacityProviders, ContainerInstances, DrainingInstances, NotChanged, Upheld};
+pub use storage::{Removed, Snapped, Snapshots, Volumes};
 
 /// The time, and how much of the invocation is left.
 pub trait Clock {

@@ -14,7 +14,7 @@
 //! | [`cron`] | times that repeat, in time zones |
 //! | [`known`] | facts that may not have been looked up |
 //! | [`ledger`] | the merge rules under which order and duplicates cannot matter |
-//! | [`discovery`], [`scaling`], [`capacity`], [`delivery`] | one domain each: facts, plan, `decide` |
+//! | [`discovery`], [`scaling`], [`capacity`], [`delivery`], [`storage`] | one domain each: facts, plan, `decide` |
 //! | [`guard`] | filters over a plan |
 //! | [`report`] | why, or why not |
 
@@ -33,3 +33,4 @@ pub mod ledger;
 pub mod report;
 pub mod scaling;
 pub mod service;
+pub mod storage;

@@ -18,6 +18,7 @@ use wharfinger_core::config::StrategyItem;
 use wharfinger_core::event::{Container, NetworkBinding, TaskStateChange, TaskStatus};
 use wharfinger_core::ids::{Target, TargetKind, TaskArn};
 use wharfinger_core::service::{DeploymentFacts, ServiceFacts, Unplaceable, deployment_patience};
+use wharfinger_core::storage::TaskVolume;
 
 use super::{Aws, sdk};
 use crate::error::{CloudError, Kind};
@@ -90,9 +91,14 @@ fn timestamp(time: DateTime) -> Option<Timestamp> {
 }
 
 fn task(task: Task) -> Option<TaskStateChange> {
-    let details = task
-        .attachments
-        .unwrap_or_default()
+    let attachments = task.attachments.unwrap_or_default();
+    let volumes = attachments.iter().filter_map(|attachment| {
+        let details = attachment.details().iter();
+        let details = details.filter_map(|detail| Some((detail.name()?, detail.value()?)));
+        TaskVolume::of_details(attachment.r#type()?, details)
+    });
+    let volumes = volumes.collect();
+    let details = attachments
         .into_iter()
         .filter(|a| matches!(a.r#type.as_deref(), Some("ElasticNetworkInterface" | "eni")))
         .flat_map(|a| a.details.unwrap_or_default())
@@ -130,6 +136,7 @@ fn task(task: Task) -> Option<TaskStateChange> {
         stopped_at: task.stopped_at.and_then(timestamp),
         stop_code: task.stop_code.map(|code| code.as_str().to_owned()),
         stopped_reason: task.stopped_reason,
+        volumes,
         containers: containers.iter().filter_map(container).collect(),
     })
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::{Envelope, Incomplete, Rejected, text, time_from_json};
 use crate::ids::{Target, TargetKind, TaskArn, TaskDefinitionRef, cluster_name};
+use crate::storage::TaskVolume;
 
 const KIND: &str = "ECS Task State Change";
 
@@ -172,6 +173,9 @@ pub struct TaskStateChange {
     /// Why, in a sentence that no one promises to keep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_reason: Option<String>,
+    /// The EBS volumes that ECS made for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<TaskVolume>,
     /// Its containers.
     #[serde(default)]
     pub containers: Vec<Container>,
@@ -250,6 +254,7 @@ impl TaskStateChange {
             stopped_at: detail.get("stoppedAt").and_then(time_from_json),
             stop_code: owned("stopCode"),
             stopped_reason: owned("stoppedReason"),
+            volumes: TaskVolume::of_attachments(elements(detail, "attachments")),
             containers: elements(detail, "containers").filter_map(container).collect(),
             tags: detail
                 .get("tags")

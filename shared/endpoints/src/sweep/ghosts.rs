@@ -204,6 +204,7 @@ fn forgotten(task: &TaskArn, group: Option<String>) -> TaskStateChange {
         stopped_at: None,
         stop_code: None,
         stopped_reason: None,
+        volumes: Vec::new(),
         containers: Vec::new(),
         tags: None,
     }

@@ -1,0 +1,53 @@
+//! Volumes, and snapshots of them.
+
+use wharfinger_core::storage::{CreateSnapshot, Snapshot, Volume};
+
+use crate::error::CloudError;
+
+/// What became of a request for a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Snapped {
+    /// EC2 makes it: its moment is now.
+    Made(Snapshot),
+    /// The volume does not exist any more.
+    NoVolume,
+    /// Not now, in EC2's words: too many of this volume are pending, or the last one is seconds old.
+    Later(String),
+}
+
+/// What became of a removal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removed {
+    /// It is gone, or was.
+    Done,
+    /// Something needs it, in EC2's words: it stays.
+    InUse(String),
+}
+
+/// Snapshots of this account.
+pub trait Snapshots {
+    /// `DescribeSnapshots` of those with this tag, every page.
+    async fn snapshots_tagged(&self, tag: &str, value: &str) -> Result<Vec<Snapshot>, CloudError>;
+
+    /// `DescribeSnapshots` by id; absent are those that do not exist.
+    async fn snapshots(&self, ids: &[String]) -> Result<Vec<Snapshot>, CloudError>;
+
+    /// `CreateSnapshot`, sent once: a repeat makes another one. Whether one whose answer was lost was made is told by its
+    /// tags, some seconds later.
+    async fn create_snapshot(&self, request: &CreateSnapshot) -> Result<Snapped, CloudError>;
+
+    /// `DeleteSnapshot`; of a missing one it is done already.
+    async fn delete_snapshot(&self, id: &str) -> Result<Removed, CloudError>;
+
+    /// `DescribeSnapshotAttribute`: the accounts that may make volumes of it, and `all` where everyone may.
+    async fn shared_with(&self, id: &str) -> Result<Vec<String>, CloudError>;
+}
+
+/// Volumes of this account.
+pub trait Volumes {
+    /// `DescribeVolumes` of those that ECS made and that are attached to nothing, every page.
+    async fn available_volumes(&self) -> Result<Vec<Volume>, CloudError>;
+
+    /// `DeleteVolume`; of a missing one it is done already.
+    async fn delete_volume(&self, id: &str) -> Result<Removed, CloudError>;
+}

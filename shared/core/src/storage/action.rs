@@ -1,0 +1,91 @@
+//! The calls that a plan of storage is made of.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::Lineage;
+use crate::guard::{Removal, Removes};
+use crate::report::Effect;
+
+/// A snapshot to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateSnapshot {
+    /// What it belongs to.
+    pub lineage: Lineage,
+    /// The volume, `vol-…`.
+    pub volume_id: String,
+    /// When it was decided on. EC2 takes no token for this call (EC2 API reference, `CreateSnapshot`), so that this, which
+    /// is among its tags, is what tells whether it was made when the answer is lost.
+    pub at: Timestamp,
+    /// Its tags, ours among them.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl CreateSnapshot {
+    /// The request, in the API's own case.
+    #[must_use]
+    pub fn input(&self) -> Value {
+        let tags = self
+            .tags
+            .iter()
+            .map(|(key, value)| json!({ "Key": key, "Value": value }));
+        let tags: Vec<_> = tags.collect();
+        json!({
+            "VolumeId": self.volume_id,
+            "Description": self.description(),
+            "TagSpecifications": [{ "ResourceType": "snapshot", "Tags": tags }],
+        })
+    }
+
+    /// What people see in the console.
+    #[must_use]
+    pub fn description(&self) -> String {
+        format!("{} by Wharfinger", self.lineage)
+    }
+}
+
+/// A call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// `CreateSnapshot`.
+    CreateSnapshot(CreateSnapshot),
+    /// `DeleteSnapshot`.
+    DeleteSnapshot {
+        /// What it belonged to.
+        lineage: Lineage,
+        /// `snap-…`.
+        snapshot_id: String,
+        /// Whether it carries our mark.
+        ours: bool,
+    },
+}
+
+impl Effect for Action {
+    fn call(&self) -> &'static str {
+        match self {
+            Self::CreateSnapshot(_) => "CreateSnapshot",
+            Self::DeleteSnapshot { .. } => "DeleteSnapshot",
+        }
+    }
+
+    fn input(&self) -> Value {
+        match self {
+            Self::CreateSnapshot(request) => request.input(),
+            Self::DeleteSnapshot { snapshot_id, .. } => json!({ "SnapshotId": snapshot_id }),
+        }
+    }
+}
+
+impl Removes for Action {
+    fn removal(&self) -> Option<Removal<'_>> {
+        match self {
+            Self::CreateSnapshot(_) => None,
+            Self::DeleteSnapshot { lineage, ours, .. } => Some(Removal {
+                from: &lineage.volume,
+                ours: *ours,
+            }),
+        }
+    }
+}
