@@ -334,6 +334,14 @@ codes! {
     FallbackReturns,
     /// The service does not use Spot.
     NotOnSpot,
+
+    // Storage.
+    /// A volume begins with its newest snapshot.
+    RestoreNewest,
+    /// There is no completed snapshot that a volume could begin with.
+    NothingToRestore,
+    /// A volume cannot begin with its snapshot.
+    RestoreRefused,
 }
 
 impl Code {

@@ -17,6 +17,7 @@ use super::notice::Notice;
 use super::progress::{Progress, in_progress};
 use super::push::{Heard, hear};
 use super::quarantine::Quarantined;
+use super::restore::restore;
 use super::revision::revise;
 use super::schedules::{moves, recognise};
 use super::standing::{Due, Standing, Wanted, quarantined, short, standing, wanted};
@@ -42,7 +43,7 @@ pub struct Decided {
     /// The images that are out now: where others read which, before the memory is stored.
     pub published: Published,
     /// What is in quarantine once the calls are made, where that differs: a way back that is held back leaves nothing.
-    left: Option<Vec<Quarantined>>,
+    pub(super) left: Option<Vec<Quarantined>>,
 }
 
 impl Decided {
@@ -84,6 +85,11 @@ pub fn decide_push(envelope: &Envelope, action: &ImageAction, facts: &Facts, now
 
 /// What is to be done for a target: in the order of the module's description.
 pub fn decide(facts: &Facts, now: Timestamp) -> Decided {
+    restore(rollout(facts, now), facts, now)
+}
+
+/// The same, before it is known what the volumes begin with.
+fn rollout(facts: &Facts, now: Timestamp) -> Decided {
     let idle = |decision| Decided::without_calls(decision, &facts.memory);
     let asked = facts.asks_to_linger();
     let asks = asked.is_some() || facts.asks_back().is_some();
@@ -342,6 +348,7 @@ impl<'a> Look<'a> {
             at: self.now,
             registered: None,
             sent: None,
+            restored: Vec::new(),
         }
     }
 
@@ -481,6 +488,7 @@ fn actions(facts: &Facts, base: &Base<'_>, intent: &Intent) -> Result<Vec<Action
         cluster: facts.target.cluster.clone(),
         service: facts.target.name.clone(),
         task_definition,
+        volumes: None,
     };
     if let Some(arn) = &intent.registered {
         return Ok(vec![update(TaskDefinition::Arn(arn.clone()))]);

@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::gate::ScanReport;
-use super::{Follower, ImageFacts, Intent, Linger, Memory, Proof, Wish};
+use super::{Follower, ImageFacts, Intent, Linger, Memory, Proof, Volumes, Wish};
 use crate::capacity::crash::{CrashLoop, Stops};
 use crate::config::asked::{Approved, Back, BackTo};
 use crate::config::stored::Managed;
-use crate::config::{Base, Delivery};
+use crate::config::{Base, Delivery, Storage};
 use crate::ids::{Digest, Target, TargetKind, TaskDefinitionRef};
 use crate::known::Known;
 use crate::service::ServiceFacts;
@@ -59,6 +59,10 @@ pub struct Facts {
     pub followers: Known<Vec<(Follower, Value)>>,
     /// Those of them that nobody but an AWS service may move.
     pub unmovable: BTreeSet<Follower>,
+    /// How its volumes are kept.
+    pub storage: Vec<Storage>,
+    /// What is known of its volumes, where a rollout restores them.
+    pub volumes: Volumes,
     /// Until when the account's rate of calls leaves no room.
     pub paced: Option<Timestamp>,
     /// What is known of its tasks that stopped.
@@ -110,6 +114,8 @@ impl Facts {
             peers: BTreeMap::new(),
             followers: Known::No,
             unmovable: BTreeSet::new(),
+            storage: stored.config.storage.clone(),
+            volumes: Volumes::default(),
             paced: None,
             stops: Stops::default(),
             memory: Memory::default(),
