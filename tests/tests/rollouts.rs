@@ -65,6 +65,7 @@ fn attempt(holder: &str) -> Attempt {
         holder: holder.into(),
         account: ACCOUNT.into(),
         region: REGION.into(),
+        owner: OWNER.into(),
     }
 }
 

@@ -22,7 +22,7 @@ use wharfinger_core::report::{Code, Decision, Outcome};
 
 use crate::observe::{self, Look};
 use crate::wishes::{MEMORY, SAID, Stored};
-use crate::{ACTIVE, Attempt, Cloud, Delivery, NAME, neighbours, registry, tell};
+use crate::{ACTIVE, Attempt, Cloud, Delivery, NAME, neighbours, registry, tell, volumes};
 
 /// For how long a call waits for its turn: the lease is held meanwhile.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -156,6 +156,7 @@ impl<C: Cloud> Domain for Rollouts<'_, C> {
                 ..look.facts
             };
             registry::look(self.cloud, &mut facts).await?;
+            volumes::look(self.cloud, self.attempt, &mut facts).await?;
             return Ok(Confirmed::Moved(Look {
                 facts,
                 stored: newer.after(said),
@@ -211,8 +212,19 @@ impl<C: Cloud> Rollouts<'_, C> {
     async fn call(&self, look: &Look, action: &Action, memory: &mut Memory) -> Result<Called, Fault> {
         match action {
             Action::RegisterTaskDefinition { request } => self.register(look, request, memory).await,
-            Action::UpdateService { task_definition, .. } => {
-                let change = ServiceChange::TaskDefinition(revision(task_definition, memory)?);
+            Action::UpdateService {
+                task_definition,
+                volumes,
+                ..
+            } => {
+                let revision = revision(task_definition, memory)?;
+                let change = match volumes {
+                    None => ServiceChange::TaskDefinition(revision),
+                    Some(configurations) => ServiceChange::Volumes {
+                        task_definition: Some(revision),
+                        configurations: configurations.clone(),
+                    },
+                };
                 let update = self.cloud.update_service(&look.managed.target, &change);
                 match self.paced(Paced::UpdateService, update).await {
                     Ok(Ok(())) => Ok(Called::Done),
@@ -383,6 +395,7 @@ mod tests {
                 at: Timestamp::UNIX_EPOCH,
                 registered: None,
                 sent: None,
+                restored: Vec::new(),
             };
             let memory = Memory {
                 intent: Some(intent),

@@ -9,7 +9,7 @@ use wharfinger_core::delivery::{Facts, cluster_arn};
 use wharfinger_core::known::Known;
 
 use crate::wishes::{self, Stored};
-use crate::{Attempt, Cloud, Delivery, neighbours, registry};
+use crate::{Attempt, Cloud, Delivery, neighbours, registry, volumes};
 
 /// By how much ECS's clock may be behind ours.
 const SKEW: SignedDuration = SignedDuration::from_secs(30);
@@ -77,5 +77,6 @@ pub async fn look(function: &Delivery, cloud: &impl Cloud, attempt: &Attempt, ma
         facts.followers = Known::Yes(cloud.followers(&cluster).await?);
     }
     registry::look(cloud, &mut facts).await?;
+    volumes::look(cloud, attempt, &mut facts).await?;
     Ok(Look { managed, facts, stored })
 }

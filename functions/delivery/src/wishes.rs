@@ -277,6 +277,7 @@ mod tests {
             holder: "a".into(),
             account: "123456789012".into(),
             region: "eu-west-1".into(),
+            owner: "wharfinger".into(),
         };
         let now: Timestamp = "2026-03-01T12:03:00Z".parse().unwrap();
         for (revision, quiet) in [("web:8", false), ("web:7", true)] {

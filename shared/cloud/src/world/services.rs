@@ -344,6 +344,11 @@ impl Services for Caller {
             ServiceChange::TaskDefinition(arn) => {
                 format!("{target} taskDefinition={}", arn.rsplit('/').next().unwrap_or(arn))
             }
+            ServiceChange::Volumes { task_definition, .. } => {
+                let arn = task_definition.as_deref().unwrap_or("the same");
+                let revision = arn.rsplit('/').next().unwrap_or(arn);
+                format!("{target} taskDefinition={revision} volumeConfigurations")
+            }
             ServiceChange::Strategy(items) => {
                 let names: Vec<_> = items.iter().map(|item| item.capacity_provider.as_str()).collect();
                 format!("{target} capacityProviderStrategy={}", names.join(","))

@@ -35,7 +35,7 @@ use crate::ids::{Digest, Target, TargetKind, TaskDefinitionRef, same_revision};
 use crate::known::Known;
 use crate::report::Code;
 use crate::service::ServiceFacts;
-use crate::storage::RecoveryPoint;
+use crate::storage::RestorePoint;
 
 /// How many of the rollouts that are over are remembered, for `rollback` and `status`.
 const PAST: usize = 10;
@@ -123,7 +123,7 @@ pub struct Intent {
     pub sent: Option<Timestamp>,
     /// What its volumes begin with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub restored: Vec<RecoveryPoint>,
+    pub restored: Vec<RestorePoint>,
 }
 
 impl Intent {
@@ -209,7 +209,7 @@ pub struct Past {
     pub at: Timestamp,
     /// What its volumes began with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub restored: Vec<RecoveryPoint>,
+    pub restored: Vec<RestorePoint>,
 }
 
 /// A rollout that was given up before the service was touched.
@@ -231,7 +231,7 @@ pub struct Refusal {
 
 impl Memory {
     /// What volumes began with, or are about to, in the rollouts that are remembered.
-    pub fn recovery_points(&self) -> impl Iterator<Item = &RecoveryPoint> {
+    pub fn restore_points(&self) -> impl Iterator<Item = &RestorePoint> {
         let intent = self.intent.iter().flat_map(|intent| &intent.restored);
         let watched = self.watched.iter().chain(&self.fresh).flat_map(|one| &one.restored);
         intent

@@ -12,7 +12,7 @@ use super::{Facts, Intent};
 use crate::config::{Restore, Storage};
 use crate::known::Known;
 use crate::report::{Code, Decision, Outcome, Reason};
-use crate::storage::{Lineage, RecoveryPoint, RestoreError, Snapshot, newest, seeded};
+use crate::storage::{Lineage, RestorePoint, RestoreError, Snapshot, newest, seeded};
 
 /// What is known of the volumes of a service.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -88,7 +88,7 @@ fn held(decided: Decided, mut decision: Decision<Action>) -> Decided {
 struct Seeds {
     /// The service's own configurations with it; `None` when nothing of them changes.
     configurations: Option<Value>,
-    points: Vec<RecoveryPoint>,
+    points: Vec<RestorePoint>,
     reasons: Vec<Reason>,
     /// Why one of them cannot begin with its snapshot, though it could if someone did something.
     refused: Option<Reason>,
@@ -107,7 +107,7 @@ fn seeds(facts: &Facts, now: Timestamp) -> Result<Seeds, Decision<Action>> {
             found.reasons.push(Reason::new(Code::NothingToRestore, message));
             continue;
         };
-        let point = RecoveryPoint::of(volume, snapshot);
+        let point = RestorePoint::of(volume, snapshot);
         let before = found.configurations.as_ref().or(own.as_ref()).unwrap_or(&Value::Null);
         match seeded(before, &point) {
             Ok(after) => {
@@ -145,8 +145,8 @@ fn unknown(facts: &Facts) -> Decision<Action> {
 }
 
 /// What is lost is said: whatever was written since.
-fn begins(facts: &Facts, point: &RecoveryPoint, now: Timestamp) -> Reason {
-    let RecoveryPoint {
+fn begins(facts: &Facts, point: &RestorePoint, now: Timestamp) -> Reason {
+    let RestorePoint {
         volume,
         snapshot_id,
         at,

@@ -27,7 +27,7 @@ use crate::config::is_default;
 use crate::ids::{Digest, Target, same_revision};
 use crate::report::{Code, counted};
 use crate::service::{DeploymentFacts, ServiceFacts};
-use crate::storage::RecoveryPoint;
+use crate::storage::RestorePoint;
 
 /// For how long `DescribeServices` may not show yet what `UpdateService` did (ECS API reference, `RunTask`: "the Amazon ECS
 /// API follows an eventual consistency model").
@@ -57,7 +57,7 @@ pub struct Watched {
     pub back: Option<Back>,
     /// What its volumes begin with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub restored: Vec<RecoveryPoint>,
+    pub restored: Vec<RestorePoint>,
     /// That it has failed and is to be ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,

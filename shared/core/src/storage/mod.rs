@@ -8,6 +8,6 @@ mod volume;
 
 pub use action::{Action, CreateSnapshot};
 pub use lineage::{AT_TAG, CLUSTER_TAG, LINEAGE_TAG, Lineage, OWNER_TAG, SERVICE_TAG, TASK_TAG, VOLUME_TAG};
-pub use restore::{RecoveryPoint, RestoreError, newest, seeded};
+pub use restore::{RestorePoint, RestoreError, newest, seeded};
 pub use snapshot::{Snapshot, SnapshotState};
 pub use volume::{MANAGED_TAG, TaskVolume, Volume};

@@ -13,7 +13,7 @@ use super::{Lineage, Snapshot};
 /// The snapshot that a volume begins with.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct RecoveryPoint {
+pub struct RestorePoint {
     /// The volume's name in the task definition.
     pub volume: String,
     /// `snap-…`.
@@ -24,7 +24,7 @@ pub struct RecoveryPoint {
     pub size: u32,
 }
 
-impl RecoveryPoint {
+impl RestorePoint {
     /// A snapshot as what a volume begins with.
     pub fn of(volume: impl Into<String>, snapshot: &Snapshot) -> Self {
         Self {
@@ -72,7 +72,7 @@ pub fn newest<'a>(snapshots: &'a [Snapshot], lineage: &Lineage, until: Option<Ti
 ///
 /// # Errors
 /// When the service has no such volume, or its size does not do.
-pub fn seeded(configurations: &Value, point: &RecoveryPoint) -> Result<Value, RestoreError> {
+pub fn seeded(configurations: &Value, point: &RestorePoint) -> Result<Value, RestoreError> {
     let mut seeded = configurations.clone();
     let ebs = managed_ebs(&mut seeded, &point.volume).ok_or_else(|| RestoreError::NoVolume(point.volume.clone()))?;
     let wanted = ebs.get("sizeInGiB").and_then(Value::as_u64);
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn only_the_snapshot_of_the_volume_changes() {
-        let point = RecoveryPoint::of("data", &snapshot("snap-9", "data", 9, "completed"));
+        let point = RestorePoint::of("data", &snapshot("snap-9", "data", 9, "completed"));
         let own = json!([
             { "name": "logs", "managedEBSVolume": { "roleArn": "r", "snapshotId": "snap-0" } },
             { "name": "data", "someday": [1.50, null], "managedEBSVolume": {
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused() {
-        let point = RecoveryPoint::of("data", &snapshot("snap-9", "data", 9, "completed"));
+        let point = RestorePoint::of("data", &snapshot("snap-9", "data", 9, "completed"));
         for none in [
             json!(null),
             json!([]),

@@ -233,6 +233,7 @@ impl Account {
                 holder,
                 account: ACCOUNT.into(),
                 region: REGION.into(),
+                owner: OWNER.into(),
             };
             Box::pin(function.on_event(&caller, &attempt, &event)).await
         };

@@ -69,9 +69,9 @@ fn the_newest_snapshot_goes_with_the_rollout() {
     assert_eq!(input["volumeConfigurations"], expected);
     let keys: Vec<_> = input.as_object().unwrap().keys().collect();
     assert_eq!(keys, ["cluster", "service", "taskDefinition", "volumeConfigurations"]);
-    let point = RecoveryPoint::of("data", &snapshot("snap-2", 3, 20));
+    let point = RestorePoint::of("data", &snapshot("snap-2", 3, 20));
     let memory = decided.before_call();
-    assert_eq!(memory.recovery_points().collect::<Vec<_>>(), [&point]);
+    assert_eq!(memory.restore_points().collect::<Vec<_>>(), [&point]);
     let said = &decided.decision.reasons[1].message;
     assert!(said.contains("snap-2") && said.contains("10800 s ago"), "{said}");
 }
