@@ -2,6 +2,7 @@
 
 mod action;
 mod lineage;
+pub mod retention;
 mod snapshot;
 mod volume;
 
