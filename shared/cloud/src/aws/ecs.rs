@@ -217,8 +217,10 @@ impl Services for Aws {
                 let mut body = json!({
                     "cluster": target.cluster, "service": target.name, "volumeConfigurations": configurations,
                 });
-                if let Some(arn) = task_definition {
-                    body["taskDefinition"] = arn.as_str().into();
+                match task_definition {
+                    Some(arn) => body["taskDefinition"] = arn.as_str().into(),
+                    // It begins anew, also where it says the same already.
+                    None => body["forceNewDeployment"] = true.into(),
                 }
                 let call = self.raw.json_once("ecs", TARGET, OPERATION, &body);
                 return self.within(OPERATION, call).await.map(drop);

@@ -12,7 +12,7 @@ use super::{Facts, Intent};
 use crate::config::{Restore, Storage};
 use crate::known::Known;
 use crate::report::{Code, Decision, Outcome, Reason};
-use crate::storage::{Lineage, RestorePoint, RestoreError, Snapshot, newest, seeded};
+use crate::storage::{Lineage, RestoreError, RestorePoint, Snapshot, newest, seeded};
 
 /// What is known of the volumes of a service.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -88,6 +88,14 @@ pub fn seeded(configurations: &Value, point: &RestorePoint) -> Result<Value, Res
     Ok(seeded)
 }
 
+/// The snapshot that a volume of the service begins with.
+#[must_use]
+pub(super) fn begins_with<'a>(configurations: &'a Value, volume: &str) -> Option<&'a str> {
+    let mut all = configurations.as_array()?.iter();
+    let one = all.find(|one| one.get("name").and_then(Value::as_str) == Some(volume))?;
+    one.pointer("/managedEBSVolume/snapshotId")?.as_str()
+}
+
 fn managed_ebs<'a>(configurations: &'a mut Value, volume: &str) -> Option<&'a mut Map<String, Value>> {
     let mut all = configurations.as_array_mut()?.iter_mut();
     let one = all.find(|one| one.get("name").and_then(Value::as_str) == Some(volume))?;
