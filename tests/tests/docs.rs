@@ -46,7 +46,7 @@ fn every_configuration_in_a_page_passes_the_check() {
 
 #[test]
 fn the_check_of_configurations_sees_what_is_wrong() {
-    let storage = "version: 1\nservices:\n  a/b:\n    storage:\n      - { volume: v }\n";
+    let storage = "version: 1\nservices:\n  a/b:\n    storage:\n      - { volume: v, restore: newest }\n";
     let document: Document = serde_saphyr::from_str(storage).unwrap();
     let problems = unsupported::unsupported(&document);
     assert_eq!(problems.iter().map(|p| p.level).collect::<Vec<_>>(), [Level::Warning]);

@@ -27,6 +27,14 @@ fn check_web(service: &str, expected: Expect) {
 }
 
 #[test]
+fn a_wish_that_cannot_be_kept_is_refused_with_the_reason() {
+    check_web(
+        "storage:\n- { volume: a, snapshot: { on: stop, every: 6h }, restore: latest }\n- { volume: b, attach: vol-1 }",
+        expect![[r#""#]],
+    );
+}
+
+#[test]
 fn an_unknown_key_is_answered_with_its_place_and_the_nearest_key() {
     check_web(
         "discvoery: []",
