@@ -5,7 +5,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use wharfinger_core::config::{Span, SpanError};
 
 use crate::{
-    apply, approve, backtest, check, completions, diff, explain, history, pause, rollback, scale, status, sync, tags,
+    apply, approve, backtest, check, completions, diff, explain, history, pause, restore, rollback, scale, status,
+    sync, tags,
 };
 
 /// Keeps what is around an Amazon ECS cluster true: service discovery, load balancing, scaling, delivery.
@@ -107,6 +108,9 @@ pub(crate) enum Command {
     Approve(approve::Args),
     /// Send a target back to a revision or an image that it had.
     Rollback(rollback::Args),
+    /// Have a service begin anew with a snapshot of one of its volumes.
+    #[command(after_help = restore::HELP)]
+    Restore(restore::Args),
     /// Have nothing done for a target, or for a domain of it, for a while.
     Pause(pause::Pause),
     /// End a pause.

@@ -16,9 +16,8 @@ use wharfinger_core::event::parse_time;
 use wharfinger_core::ids::Target;
 
 use crate::args::Global;
-use crate::nudge::{self, Nudge};
 use crate::output::{BOLD, GREEN, Show, Verdict, YELLOW, note, show};
-use crate::{cloud, holds, pause, table};
+use crate::{cloud, holds, nudge, pause, table};
 
 use plan::{Plan, World, plan};
 
@@ -44,8 +43,17 @@ pub(crate) struct Args {
     /// The volume, by its name in the task definition; without it the only one in the service's `storage`.
     #[arg(long, value_name = "NAME")]
     volume: Option<String>,
-    #[command(flatten)]
-    nudge: Nudge,
+    /// Do not have storage look at the service at once: its next look does.
+    #[arg(long)]
+    no_sync: bool,
+    /// The storage function, instead of the stack's.
+    #[arg(
+        long,
+        env = "WHARFINGER_STORAGE_FUNCTION",
+        hide_env_values = true,
+        value_name = "NAME"
+    )]
+    storage_function: Option<String>,
 }
 
 fn time(text: &str) -> Result<Timestamp, String> {
@@ -67,7 +75,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
         let stamp = pause::stamp(&aws).await;
         let found = args.go(&aws, &global.stack, &stamp).await?;
         if let Some(Ok(_)) = &found {
-            args.nudge.ask(&aws, &global.stack, &args.target, nudge::STORAGE).await;
+            if !args.no_sync {
+                let function = args.storage_function.as_deref();
+                nudge::STORAGE.ask(&aws, &global.stack, &args.target, function).await;
+            }
         }
         Ok(found)
     })?;

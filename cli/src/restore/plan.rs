@@ -75,7 +75,13 @@ pub(super) async fn plan(
 /// The volume that is meant.
 fn named(managed: &Managed, volume: Option<&str>) -> Result<String, String> {
     let target = &managed.target;
-    let volumes: Vec<_> = managed.stored.config.storage.iter().map(|one| one.volume.as_str()).collect();
+    let volumes: Vec<_> = managed
+        .stored
+        .config
+        .storage
+        .iter()
+        .map(|one| one.volume.as_str())
+        .collect();
     match (volume, &volumes[..]) {
         (_, []) => Err(format!("{target} has no `storage`: nothing would restore it")),
         (Some(volume), all) if all.contains(&volume) => Ok(volume.to_owned()),
@@ -110,10 +116,16 @@ async fn find(
             let found = cloud.snapshots_tagged(LINEAGE_TAG, &lineage.to_string()).await;
             let mut found = found.context(UNKNOWN)?;
             found.retain(|one| one.is_of(owner));
-            let oldest = found.iter().filter(|one| one.is_completed()).map(|one| one.start_time).min();
+            let oldest = found
+                .iter()
+                .filter(|one| one.is_completed())
+                .map(|one| one.start_time)
+                .min();
             Ok(match (newest(&found, lineage, Some(*at)), oldest) {
                 (Some(snapshot), _) => Ok(snapshot.clone()),
-                (None, Some(oldest)) => Err(format!("{lineage} has no snapshot of {at} or before; the oldest is of {oldest}")),
+                (None, Some(oldest)) => Err(format!(
+                    "{lineage} has no snapshot of {at} or before; the oldest is of {oldest}"
+                )),
                 (None, None) => Err(format!("{lineage} has no completed snapshot")),
             })
         }

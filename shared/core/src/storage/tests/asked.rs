@@ -68,13 +68,25 @@ fn it_is_done_once() {
 fn a_call_whose_answer_was_lost_is_found_by_the_deployment() {
     let sent = |minutes: i64| {
         let mut facts = restored(30);
-        facts.memory.restoring = Some(Restoring { asked: ago(30), sent: ago(minutes) });
+        facts.memory.restoring = Some(Restoring {
+            asked: ago(30),
+            sent: ago(minutes),
+        });
         facts
     };
-    check(&deployed(sent(1), 60, "snap-1"), "Wait SnapshotFresh DeploymentInProgress []");
-    check(&deployed(sent(3), 60, "snap-1"), "Act SnapshotFresh RestoreStarts [UpdateService db]");
+    check(
+        &deployed(sent(1), 60, "snap-1"),
+        "Wait SnapshotFresh DeploymentInProgress []",
+    );
+    check(
+        &deployed(sent(3), 60, "snap-1"),
+        "Act SnapshotFresh RestoreStarts [UpdateService db]",
+    );
     // Someone else's deployment is not it.
-    check(&deployed(sent(3), 2, "snap-1"), "Act SnapshotFresh RestoreStarts [UpdateService db]");
+    check(
+        &deployed(sent(3), 2, "snap-1"),
+        "Act SnapshotFresh RestoreStarts [UpdateService db]",
+    );
     let found = deployed(sent(3), 2, "snap-0");
     check(&found, "Ignore SnapshotFresh RestoreStarts []");
     let memory = decide(&found, now()).memory;
@@ -91,13 +103,19 @@ fn what_cannot_be_is_refused_once() {
         facts.memory = decide(&facts, now()).memory;
         check(&facts, "Ignore SnapshotFresh []");
     }
-    let gone = Facts { service: Known::Yes(None), ..restored(1) };
+    let gone = Facts {
+        service: Known::Yes(None),
+        ..restored(1)
+    };
     check(&gone, "Ignore SnapshotFresh ServiceNotFound []");
 }
 
 #[test]
 fn nothing_is_sent_before_it_is_known() {
-    let unknown = Facts { volumes: Known::No, ..restored(1) };
+    let unknown = Facts {
+        volumes: Known::No,
+        ..restored(1)
+    };
     check(&unknown, "Wait SnapshotFresh FactsMissing []");
     let asks = unknown.asks(now());
     assert!(asks.volumes && !asks.tasks);
