@@ -67,6 +67,9 @@ pub async fn look(function: &Delivery, cloud: &impl Cloud, attempt: &Attempt, ma
     );
     (facts.definition, facts.latest) = (definition?, latest?);
     (facts.back_to, facts.sent_to) = (back_to?, sent_to?);
+    for name in facts.unanswered_names() {
+        facts.since.extend(cloud.describe_task_definition(&name).await?);
+    }
     neighbours::look(function, cloud, &managed, &mut facts).await?;
     if let Some(cluster) = facts
         .memory

@@ -155,7 +155,7 @@ impl<'a> Look<'a> {
 
     /// What the look tells of what was remembered.
     fn remember(&mut self) {
-        recognise(&mut self.memory, self.base);
+        recognise(&mut self.memory, self.base, self.facts);
         if self.memory.has_arrived(self.base.service, &self.facts.sent_to) {
             let sent = self.memory.intent.as_ref().and_then(|intent| intent.sent);
             self.notices.extend(self.memory.settle(&self.facts.target, self.now));
