@@ -260,6 +260,28 @@ fn an_older_revision_that_someone_deploys_is_noticed_by_its_event_and_by_the_swe
     }
 }
 
+#[test]
+fn what_someone_registered_since_is_asked_for_once_there_is_room_and_told_before_ours_is_the_newest() {
+    for theirs in [false, true] {
+        let (world, event) = pushed();
+        if theirs {
+            let container = json!({ "name": "app", "image": format!("{}/shop/web:1.0.0", registry()) });
+            let definition = json!({ "family": "web", "cpu": "512", "containerDefinitions": [container] });
+            world.borrow_mut().define(&definition).unwrap();
+        }
+        world.borrow_mut().talkative = true;
+        hear(&world, &event);
+        let told = std::mem::take(&mut world.borrow_mut().told);
+        let asked = told
+            .iter()
+            .filter(|line| line.contains("DescribeTaskDefinition web ->"));
+        assert_eq!(asked.count(), 1, "{theirs}: {told:#?}");
+        let newer = memory(&world).newer.map(|newer| newer.revision);
+        assert_eq!(newer.is_some_and(|arn| arn.ends_with("/web:2")), theirs);
+        assert_eq!(revision(&world), if theirs { "web:3" } else { "web:2" });
+    }
+}
+
 /// The digest that the service runs.
 fn image(world: &Shared) -> String {
     let world = world.borrow();
