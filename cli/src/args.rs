@@ -105,8 +105,10 @@ pub(crate) enum Command {
     #[command(after_help = tags::HELP)]
     Tags(tags::Args),
     /// Agree to the images that wait for it or are in quarantine.
+    #[command(after_help = approve::HELP)]
     Approve(approve::Args),
     /// Send a target back to a revision or an image that it had.
+    #[command(after_help = rollback::HELP)]
     Rollback(rollback::Args),
     /// Have a service begin anew with a snapshot of one of its volumes.
     #[command(after_help = restore::HELP)]

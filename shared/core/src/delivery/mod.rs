@@ -57,6 +57,7 @@ mod push;
 mod quarantine;
 mod restore;
 mod revision;
+mod rollout;
 mod schedules;
 mod standing;
 mod untaken;
