@@ -233,6 +233,7 @@ fn permissions_are_those_of_the_roles() {
         ("Balancing", "BalancingFunction"),
         ("Scaling", "ScalingFunction"),
         ("Capacity", "CapacityFunction"),
+        ("Storage", "StorageFunction"),
         ("Delivery", "DeliveryFunction"),
     ] {
         let role = template.function_property(function, "Role").as_str().unwrap();
@@ -280,6 +281,8 @@ fn metrics_are_told_as_they_are_sent() {
         "functions/capacity/src/stops.rs",
         "functions/capacity/src/sweep.rs",
         "functions/delivery/src/sweep.rs",
+        "functions/storage/src/apply.rs",
+        "functions/storage/src/sweep.rs",
     ] {
         let source = fs::read_to_string(root().join(file)).unwrap();
         let code = source.split("#[cfg(test)]").next().unwrap();
