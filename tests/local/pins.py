@@ -72,6 +72,7 @@ TABLES: List[Tuple[str, str]] = [
     ("ministack.services.ecs", "_tasks"),
     ("ministack.services.ecs", "_task_defs"),
     ("ministack.services.ecs", "_tags"),
+    ("ministack.services.ec2", "_tags"),
     ("ministack.services.autoscaling", "_ACTION_MAP"),
     ("ministack.services.autoscaling", "_asgs"),
     ("ministack.services.autoscaling", "_hooks"),

@@ -1,4 +1,4 @@
-"""With IAM enforced, a role may do what its policies say of ECS, Auto Scaling and EventBridge, and no more."""
+"""With IAM enforced, a role may do what its policies say of ECS, EC2, Auto Scaling and EventBridge, and no more."""
 from __future__ import annotations
 
 import json
@@ -115,6 +115,47 @@ class IamTest(unittest.TestCase):
         ):
             with self.assertRaisesRegex(ClientError, "AccessDenied"):
                 call()
+
+    def test_a_snapshot_is_made_of_a_volume_and_with_tags(self) -> None:
+        root = self.cloud.client("ec2")
+
+        def volume(**tags: str) -> str:
+            given = [{"Key": key, "Value": value} for key, value in tags.items()]
+            made = root.create_volume(AvailabilityZone=f"{REGION}a", Size=1, TagSpecifications=[
+                {"ResourceType": "volume", "Tags": given}])
+            return str(made["VolumeId"])
+
+        managed, other = volume(AmazonECSManaged="true"), volume(mine="true")
+        snapshots = f"arn:aws:ec2:{REGION}::snapshot/*"
+        owner = {"StringEquals": {"aws:ResourceTag/wharfinger:owner": "w"}}
+        self.allowed(
+            {"Action": "ec2:CreateSnapshot", "Resource": f"arn:aws:ec2:{REGION}:{ACCOUNT}:volume/*",
+             "Condition": {"StringEquals": {"aws:ResourceTag/AmazonECSManaged": "true"}}},
+            {"Action": "ec2:CreateSnapshot", "Resource": snapshots,
+             "Condition": {"StringEquals": {"aws:RequestTag/wharfinger:owner": "w"}}},
+            {"Action": "ec2:CreateTags", "Resource": snapshots,
+             "Condition": {"StringEquals": {"ec2:CreateAction": "CreateSnapshot"}}},
+            {"Action": ["ec2:DeleteSnapshot", "ec2:DescribeSnapshotAttribute"], "Resource": snapshots,
+             "Condition": owner})
+        client = self.client("ec2")
+
+        def snap(of: str, owner: str, through: Any = client) -> str:
+            made = through.create_snapshot(VolumeId=of, TagSpecifications=[
+                {"ResourceType": "snapshot", "Tags": [{"Key": "wharfinger:owner", "Value": owner}]}])
+            return str(made["SnapshotId"])
+
+        own, foreign = snap(managed, "w"), snap(managed, "another", root)
+        client.describe_snapshot_attribute(SnapshotId=own, Attribute="createVolumePermission")
+        for call in (
+            lambda: snap(other, "w"),
+            lambda: snap(managed, "another"),
+            lambda: client.create_snapshot(VolumeId=managed),
+            lambda: client.create_tags(Resources=[foreign], Tags=[{"Key": "wharfinger:owner", "Value": "w"}]),
+            lambda: client.delete_snapshot(SnapshotId=foreign),
+        ):
+            with self.assertRaisesRegex(ClientError, "UnauthorizedOperation"):
+                call()
+        client.delete_snapshot(SnapshotId=own)
 
     def test_listing_tasks_is_bound_to_a_cluster_by_a_condition(self) -> None:
         def only(cluster: str) -> Any:

@@ -1,4 +1,4 @@
-//! What the pages say, held to what the code is. `UPDATE_EXPECT=1` writes the list of reason codes anew.
+//! What the pages say, held to what the code is. `UPDATE_EXPECT=1` writes the list of reason codes and the table of retention anew.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +10,8 @@
 mod ci;
 #[path = "docs/pages.rs"]
 mod pages;
+#[path = "docs/storage.rs"]
+mod storage;
 #[path = "template/document.rs"]
 #[expect(dead_code, reason = "the template's tests use all of it")]
 mod template;
@@ -187,7 +189,7 @@ fn codes() -> String {
 fn pages_name_only_codes_that_there_are() {
     let known: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
     let mut used = BTreeSet::new();
-    for name in ["discovery", "balancing", "scaling", "capacity", "delivery"] {
+    for name in ["discovery", "balancing", "scaling", "capacity", "delivery", "storage"] {
         let page = Page::of(&format!("docs/{name}.md"));
         let section = page.section("Reasons");
         for row in table_rows(&section) {
@@ -231,6 +233,7 @@ fn permissions_are_those_of_the_roles() {
         ("Balancing", "BalancingFunction"),
         ("Scaling", "ScalingFunction"),
         ("Capacity", "CapacityFunction"),
+        ("Storage", "StorageFunction"),
         ("Delivery", "DeliveryFunction"),
     ] {
         let role = template.function_property(function, "Role").as_str().unwrap();
@@ -278,6 +281,8 @@ fn metrics_are_told_as_they_are_sent() {
         "functions/capacity/src/stops.rs",
         "functions/capacity/src/sweep.rs",
         "functions/delivery/src/sweep.rs",
+        "functions/storage/src/apply.rs",
+        "functions/storage/src/sweep.rs",
     ] {
         let source = fs::read_to_string(root().join(file)).unwrap();
         let code = source.split("#[cfg(test)]").next().unwrap();

@@ -30,7 +30,7 @@ pub fn unsound(path: &Path, word: &str) -> Option<&'static str> {
         .collect();
     match (keys.as_slice(), word) {
         (["restore"], "latest" | "live" | "previous") => Some(LATEST),
-        (["snapshot", "on" | "on-stop" | "before-stop"], _) | (["on-stop"], _) => Some(ON_STOP),
+        (["snapshot", "on" | "on-stop" | "before-stop"] | ["on-stop"], _) => Some(ON_STOP),
         (["volume-id" | "attach" | "reattach" | "reuse"], _) => Some(ATTACH),
         (["snapshot-id"], _) => Some(PINNED),
         _ => None,

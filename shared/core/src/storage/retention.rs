@@ -103,7 +103,9 @@ pub fn prune(keep: &Keep, points: &[Point], held: &BTreeSet<String>) -> Plan {
         say(point, Why::Held);
     }
     if keep.is_unlimited() {
-        completed.iter().for_each(|point| say(point, Why::Unlimited));
+        for point in &completed {
+            say(point, Why::Unlimited);
+        }
     }
     for (number, why) in lines(keep) {
         for point in newest_of_each(&completed, number, why) {

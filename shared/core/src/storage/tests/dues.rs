@@ -18,12 +18,12 @@ fn a_snapshot_is_made_when_the_newest_is_as_old_as_every() {
     );
     // Looks come a minute apart, give or take: an hour less ten seconds is an hour.
     let mut almost = snapshot("snap-1", 60);
-    almost.start_time = almost.start_time + SignedDuration::from_secs(10);
+    almost.start_time += SignedDuration::from_secs(10);
     check(
         &facts(json!({}), vec![almost.clone()]),
         "Act SnapshotDue [CreateSnapshot vol-new]",
     );
-    almost.start_time = almost.start_time + SignedDuration::from_secs(1);
+    almost.start_time += SignedDuration::from_secs(1);
     check(&facts(json!({}), vec![almost]), "Ignore SnapshotFresh []");
 }
 

@@ -79,6 +79,7 @@ fn task(id: &str, minutes: i64) -> Mounted {
 }
 
 /// A service with one task and volume, a snapshot each hour, and everything known; nothing is shared or held.
+#[expect(clippy::needless_pass_by_value, reason = "the cases read better so")]
 fn facts(keep: serde_json::Value, snapshots: Vec<Snapshot>) -> Facts {
     let rule = json!([{ "volume": "data", "snapshot": { "every": "1h", "keep": keep } }]);
     Facts {
