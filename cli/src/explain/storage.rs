@@ -109,6 +109,10 @@ impl Context<'_> {
             snapshots: Known::Yes(snapshots.to_vec()),
             held: self.answers.held(target),
             shared: self.answers.shared(),
+            history: BTreeMap::new(),
+            // What was asked for once may be done by now, of which nothing tells here.
+            asked: None,
+            volumes: Known::No,
             memory: Memory::default(),
         };
         let decision = storage::decide(&facts, self.now).decision;

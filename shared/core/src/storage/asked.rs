@@ -92,7 +92,7 @@ pub(super) fn answer(facts: &Facts, memory: &mut Memory, now: Timestamp) -> Opti
     let lineage = Lineage::of(&facts.target, asked.point.volume.clone());
     let service = match (&facts.service, &facts.volumes) {
         (Known::Yes(None), _) => {
-            memory.answered = Some(asked.at);
+            memory.refuse_restore(asked);
             let message = format!("{lineage}: there is no service {} to restore", facts.target);
             return Some(Answer::of(Outcome::Ignore, Code::ServiceNotFound, message));
         }
@@ -125,7 +125,7 @@ pub(super) fn answer(facts: &Facts, memory: &mut Memory, now: Timestamp) -> Opti
     }
     Some(match seeded(own, &asked.point) {
         Err(error) => {
-            memory.answered = Some(asked.at);
+            memory.refuse_restore(asked);
             let message = format!("{lineage} is not restored: {error}");
             Answer::of(Outcome::Ignore, Code::RestoreRefused, message)
         }
@@ -182,6 +182,12 @@ impl Memory {
         });
         let excess = self.restores.len().saturating_sub(PAST);
         self.restores.drain(..excess);
+    }
+
+    /// ECS refuses it for good: it is answered.
+    pub fn refuse_restore(&mut self, asked: &RestoreAsked) {
+        self.answered = Some(asked.at);
+        self.restoring = None;
     }
 
     /// The call was refused: nothing was begun.

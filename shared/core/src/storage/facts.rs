@@ -29,9 +29,10 @@ pub struct Facts {
     pub tasks: Known<Vec<Mounted>>,
     /// The snapshots of its lineages (`DescribeSnapshots`), of every state. Those of others do no harm.
     pub snapshots: Known<Vec<Snapshot>>,
-    /// The snapshots that something refers to, and what: the service's volume configurations, those of a deployment or an
-    /// older service revision, our history.
+    /// The snapshots that something of ECS refers to, and what: the service's deployments and its revisions.
     pub held: Known<BTreeMap<String, String>>,
+    /// The snapshots that our own history refers to, and how: with what volumes of rollouts and restores began.
+    pub history: BTreeMap<String, String>,
     /// Whether others may make volumes of a snapshot (`DescribeSnapshotAttribute`), by id. Absent is what is not known.
     pub shared: BTreeMap<String, bool>,
     /// The last `wharfinger restore`.

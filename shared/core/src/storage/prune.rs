@@ -74,6 +74,9 @@ impl Look<'_> {
         if let Known::Yes(known) = &self.facts.held {
             held.extend(known.clone());
         }
+        held.extend(self.facts.history.clone());
+        let asked = self.facts.asks_restore();
+        held.extend(asked.map(|asked| (asked.point.snapshot_id.clone(), "it is to be restored".to_owned())));
         held
     }
 

@@ -91,6 +91,7 @@ fn facts(keep: serde_json::Value, snapshots: Vec<Snapshot>) -> Facts {
         shared: snapshots.iter().map(|s| (s.snapshot_id.clone(), false)).collect(),
         snapshots: Known::Yes(snapshots),
         held: Known::Yes(BTreeMap::new()),
+        history: BTreeMap::new(),
         asked: None,
         volumes: Known::No,
         memory: Memory::default(),
