@@ -188,6 +188,16 @@ impl Context<'_> {
         if let Some(family) = facts.family_name() {
             facts.latest = self.answers.task_definition(family);
         }
+        if facts.restores().next().is_some() {
+            facts.volumes.configurations = self.answers.volume_configurations(&managed.target);
+            facts.volumes.snapshots = match self.answers.snapshots()? {
+                Known::Yes(mut snapshots) => {
+                    snapshots.retain(|snapshot| snapshot.is_of(self.owner));
+                    Known::Yes(snapshots)
+                }
+                Known::No => Known::No,
+            };
+        }
         let wished: BTreeMap<_, _> = facts
             .wishes
             .values()

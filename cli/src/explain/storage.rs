@@ -1,5 +1,7 @@
 //! What would be done about the volumes of a service.
 
+use std::collections::BTreeMap;
+
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::event::{SnapshotEvent, TaskStateChange};
 use wharfinger_core::known::Known;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use wharfinger_core::ids::Target;
-use wharfinger_core::storage::{held_by_revision, held_by_service};
+use wharfinger_core::storage::{held_by_revision, held_by_service, volume_configurations};
 
 use super::Aws;
 use super::deployments::REVISIONS_AT_ONCE;
@@ -38,11 +38,7 @@ impl ServiceVolumes for Aws {
         let Some(service) = self.raw_service(service).await? else {
             return Ok(None);
         };
-        let primary = list(&service, "deployments").find(|deployment| text(deployment, "status") == "PRIMARY");
-        let configured = primary.and_then(|deployment| deployment.get("volumeConfigurations"));
-        Ok(configured
-            .filter(|list| list.as_array().is_some_and(|l| !l.is_empty()))
-            .cloned())
+        Ok(volume_configurations(&service).cloned())
     }
 
     async fn held_snapshots(&self, service: &Target) -> Result<BTreeMap<String, String>, CloudError> {

@@ -34,7 +34,7 @@ pub use action::{Action, CreateSnapshot};
 pub use asked::{Restored, Restoring};
 pub use decide::{Decided, decide};
 pub use facts::{Asks, Facts, Mounted};
-pub use held::{held_by_revision, held_by_service};
+pub use held::{held_by_revision, held_by_service, volume_configurations};
 pub use lineage::{AT_TAG, CLUSTER_TAG, LINEAGE_TAG, Lineage, OWNER_TAG, SERVICE_TAG, TASK_TAG, VOLUME_TAG};
 pub use memory::{Failed, Held, Intent, Memory, RecoveryPoint, Standing, VolumeMemory};
 pub use notice::{Notice, Stage};
