@@ -14,12 +14,16 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use wharfinger_cloud::lease::service_key;
 use wharfinger_cloud::table::attribute;
-use wharfinger_cloud::world::{ACCOUNT, Caller, Fate, Gates, Move, REGION, Rollout, Shared, What, World, registry};
+use wharfinger_cloud::world::{
+    ACCOUNT, Caller, Fate, Gates, Move, REGION, Rollout, Shared, Shot, What, World, registry,
+};
 use wharfinger_core::delivery::{Follower, Memory};
 use wharfinger_core::event::TaskStatus;
 use wharfinger_core::ids::{Digest, Target};
+use wharfinger_core::storage::{Lineage, Snapshot, SnapshotState};
 use wharfinger_delivery::wishes::MEMORY;
 use wharfinger_delivery::{Attempt, Delivery};
+use wharfinger_tests::lambda::OWNER;
 
 fn target() -> Target {
     Target::service("prod", "web")
@@ -393,5 +397,91 @@ fn an_image_of_a_family_does_not_go_out_again_over_what_someone_registered_after
         assert_eq!(runs, ours, "{between}: what runs the family on a schedule follows");
         world.borrow_mut().push("shop/web", "1.2.0", &digest(2));
         assert!(has(&sweep(&world), "RegisterTaskDefinition"), "{between}");
+    }
+}
+
+/// A snapshot of the volume `data` of `prod/web`.
+fn snapshot(world: &mut World, id: &str, owner: &str, state: SnapshotState, minutes_ago: i64) {
+    let at = world.now - SignedDuration::from_mins(minutes_ago);
+    let snapshot = Snapshot {
+        snapshot_id: id.to_owned(),
+        volume_id: "vol-1".to_owned(),
+        state,
+        state_message: None,
+        start_time: at,
+        volume_size: 10,
+        tags: Lineage::of(&target(), "data").tags(owner, "t", at),
+    };
+    let shot = Shot {
+        snapshot,
+        shared_with: Vec::new(),
+        in_use: false,
+    };
+    world.ebs.snapshots.insert(id.to_owned(), shot);
+}
+
+/// `prod/web` with a volume that is restored, and a push.
+fn pushed_with_a_volume() -> (Shared, Value) {
+    let (world, event) = pushed();
+    {
+        let mut world = world.borrow_mut();
+        let rule = json!({ "repository": "shop/web", "tags": { "semver": "1.x" } });
+        let storage = json!({ "volume": "data", "restore": "newest" });
+        stage::store(
+            &mut world,
+            &target(),
+            json!({ "delivery": [rule], "storage": [storage] }),
+        );
+        let managed = json!({ "roleArn": "r", "sizeInGiB": 20, "new": ["kept"] });
+        world.configure_volumes(&target(), &[json!({ "name": "data", "managedEBSVolume": managed })]);
+        snapshot(&mut world, "snap-old", OWNER, SnapshotState::Completed, 90);
+        snapshot(&mut world, "snap-new", OWNER, SnapshotState::Completed, 30);
+        snapshot(&mut world, "snap-pending", OWNER, SnapshotState::Pending, 5);
+        snapshot(&mut world, "snap-of-others", "another", SnapshotState::Completed, 1);
+    }
+    (world, event)
+}
+
+/// What the primary deployment of the service says of its volumes, and how many deployments it was sent to.
+fn volumes(world: &Shared) -> (Vec<Value>, usize) {
+    let world = world.borrow();
+    let service = &world.services[&target()];
+    (service.primary().unwrap().volumes.clone(), service.sent_to.len())
+}
+
+#[test]
+fn a_rollout_begins_with_the_newest_snapshot_in_the_one_deployment_that_it_makes() {
+    for at in [
+        None,
+        Some(Dies::After("RegisterTaskDefinition")),
+        Some(Dies::After("UpdateService")),
+    ] {
+        let (world, event) = pushed_with_a_volume();
+        let before = volumes(&world).1;
+        match at {
+            None => hear(&world, &event),
+            Some(at) => {
+                dies(&world, &event, at);
+                stage::pass(&world, SignedDuration::from_mins(3));
+                sweep(&world);
+            }
+        }
+        settle(&mut world.borrow_mut());
+        stage::pass(&world, SignedDuration::from_mins(5));
+        sweep(&world);
+        let (volumes, sent) = volumes(&world);
+        let managed = json!({ "roleArn": "r", "sizeInGiB": 20, "new": ["kept"], "snapshotId": "snap-new" });
+        assert_eq!(
+            volumes,
+            [json!({ "name": "data", "managedEBSVolume": managed })],
+            "{at:?}"
+        );
+        assert_eq!(sent, before + 1, "{at:?}");
+        let memory = memory(&world);
+        let points: Vec<_> = memory
+            .restore_points()
+            .map(|point| point.snapshot_id.as_str())
+            .collect();
+        assert!(points.contains(&"snap-new"), "{at:?}: {memory:?}");
     }
 }

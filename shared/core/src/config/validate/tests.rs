@@ -10,7 +10,6 @@ mod tags;
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
-use crate::config::unsupported::unsupported;
 use crate::config::{Document, Problem, validate};
 
 fn lines(problems: &[Problem]) -> String {
@@ -461,11 +460,7 @@ fn what_has_no_effect_is_told() {
         "clusters": { "prod": { "capacity": {} }, "staging": {} },
     });
     assert_eq!(
-        lines(&validate(&document(json.clone()))),
+        lines(&validate(&document(json))),
         "Warning services.prod/web.delivery[0].windows: has no effect: write `allow`, `freeze` or both\n"
     );
-    expect![[r#"
-        Warning services.prod/web.storage[0].restore: has no effect in this version: a rollout starts from an empty volume
-    "#]]
-    .assert_eq(&lines(&unsupported(&document(json))));
 }
