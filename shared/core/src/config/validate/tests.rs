@@ -355,7 +355,7 @@ fn repositories_and_promotions() {
         expect![[r#"
             Error services.prod/web.delivery[1].after: a service cannot wait for itself
             Error services.prod/web.delivery[2]: another rule takes images of `a` for the same container: join them, or give each its own `container`
-            Warning services.prod/web.delivery[2].after: `prod/api` is not among the `services` of this document: nothing proves an image there
+            Warning services.prod/web.delivery[2].after: `prod/api` is not among the `services` of this document: nothing proves an image there; `after` takes a service, as `cluster/service`
             Error services.prod/web.delivery[3].bake: `bake` goes with `after` or `waves`: it is for how long that service, or the wave before, must have proved the image
         "#]],
     );
