@@ -128,6 +128,38 @@ fn a_wrong_value_is_answered_with_what_is_wanted() {
 }
 
 #[test]
+fn what_is_advised_fits() {
+    let check = |at_most: &str, expected: Expect| {
+        let disconnected = format!("disconnected: {{ after: 5m, action: replace, at-most: {at_most} }}");
+        check(
+            &format!("version: 1\nclusters:\n  prod:\n    capacity:\n      {disconnected}\n"),
+            expected,
+        );
+    };
+    check("10", expect![[r#""#]]);
+    check("'10'", expect![[r#""#]]);
+    check("10%", expect![""]);
+    check("'10%'", expect![""]);
+    check("0", expect![[r#""#]]);
+    check("0.1", expect![[r#""#]]);
+}
+
+#[test]
+fn a_count_that_is_never_zero() {
+    check(
+        "version: 1\nclusters:\n  prod:\n    capacity:\n      crash-loops: { after: 0 }\n",
+        expect![[r#""#]],
+    );
+}
+
+#[test]
+fn within_what_stands_in_nothing_is_told() {
+    check_web("capacity: { drain: {} }", expect![[r#""#]]);
+    check_web("capacity: {}", expect![[r#""#]]);
+    check_web("capacity: { spot: { after: 2m } }", expect![[r#""#]]);
+}
+
+#[test]
 fn what_is_missing_is_told_where_it_should_be() {
     check(
         "services: {}\n",
