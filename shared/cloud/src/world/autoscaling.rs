@@ -272,6 +272,7 @@ impl AutoScaling for Caller {
                 min_size: group.min,
                 max_size: group.max,
                 desired_capacity: group.desired,
+                spot: None,
             }))
         };
         let brief = |found: &Option<AutoScalingGroup>| format!("{found:?}");

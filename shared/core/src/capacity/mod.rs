@@ -12,6 +12,7 @@ pub mod fallback;
 mod going;
 mod group;
 mod instance;
+pub mod market;
 pub mod placement;
 mod provider;
 mod returns;

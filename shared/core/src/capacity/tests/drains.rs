@@ -454,37 +454,3 @@ fn a_dry_run_says_every_step_and_makes_none() {
         TasksLeft: i-1: 1 task is left; web goes on at 2026-03-01T12:10:00Z at the latest
     "#]]);
 }
-
-#[test]
-fn what_is_not_known_is_asked_for() {
-    let mut scene = Scene::new(json!({})).hears(&hook("i-1", 0));
-    scene.facts.instances = Known::No;
-    scene.check(
-        1,
-        expect![[r#"
-        Wait, busy
-        FactsMissing: which container instances of prod these are is not known
-        missing ListContainerInstances, DescribeContainerInstances
-    "#]],
-    );
-    scene.facts.going.clear();
-    scene.check(
-        1,
-        expect![[r#"
-        Ignore
-        NothingGoes: nothing is known to go in prod
-    "#]],
-    );
-    // An event of the container instance says no counts.
-    let mut scene = Scene::new(json!({})).has("i-1", "DRAINING", 0).hears(&hook("i-1", 0));
-    let instance = scene.instances().get_mut("i-1").unwrap();
-    (instance.running_tasks_count, instance.pending_tasks_count) = (None, None);
-    scene.check(
-        1,
-        expect![[r#"
-        Wait, busy
-        TasksLeft: i-1: how many tasks are left is not known; web goes on at 2026-03-01T12:10:00Z at the latest
-        missing DescribeContainerInstances
-    "#]],
-    );
-}

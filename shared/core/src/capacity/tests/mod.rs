@@ -7,6 +7,7 @@ mod drains;
 mod properties;
 mod returns;
 mod standing;
+mod unknown;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -79,7 +80,7 @@ impl Scene {
 
     /// Tasks on it are stopping.
     fn leaving(mut self, id: &str, tasks: u32) -> Self {
-        self.facts.leaving.insert(arn(id), tasks);
+        self.facts.leaving = Known::Yes(BTreeMap::from([(arn(id), tasks)]));
         self
     }
 

@@ -6,7 +6,7 @@ use super::{Found, twins};
 use crate::capacity::{MANAGED_HOOK, crash};
 use crate::config::{
     Capacity, CrashLoops, Disconnected, Document, Entry, Fallback, InstanceDrain, Path, Placement, ServiceCapacity,
-    Span, SpotFallback, StrategyItem,
+    SpotFallback, StrategyItem,
 };
 
 /// How long a lifecycle hook waits at most, however many heartbeats it gets (EC2 Auto Scaling user guide, "Amazon EC2 Auto
