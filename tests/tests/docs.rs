@@ -225,7 +225,11 @@ fn the_page_of_capacity_has_every_code_that_it_says() {
         for source in pages::sources(&root().join(folder)) {
             let words = source.split("Code::").skip(1);
             let names = words.map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default());
-            said.extend(names.filter(|name| Code::ALL.iter().any(|code| code.as_str() == *name)).map(str::to_owned));
+            said.extend(
+                names
+                    .filter(|name| Code::ALL.iter().any(|code| code.as_str() == *name))
+                    .map(str::to_owned),
+            );
         }
     }
     assert!(said.len() > 40, "only {} codes were found", said.len());

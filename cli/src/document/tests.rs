@@ -136,20 +136,32 @@ fn what_is_advised_fits() {
             expected,
         );
     };
-    check("10", expect![[r#"
+    check(
+        "10",
+        expect![[r#"
         w.yaml:5:60: `10` is not a share: write `10%` (in clusters.prod.capacity.disconnected.at-most)
-    "#]]);
-    check("'10'", expect![[r#"
+    "#]],
+    );
+    check(
+        "'10'",
+        expect![[r#"
         w.yaml:5:60: `10` is not a share: write a whole number of percent, from `1%` to `100%` (in clusters.prod.capacity.disconnected.at-most)
-    "#]]);
+    "#]],
+    );
     check("10%", expect![""]);
     check("'10%'", expect![""]);
-    check("0", expect![[r#"
+    check(
+        "0",
+        expect![[r#"
         w.yaml:5:60: `0%` is not a share: write a whole number of percent, from `1%` to `100%` (in clusters.prod.capacity.disconnected.at-most)
-    "#]]);
-    check("0.1", expect![[r#"
+    "#]],
+    );
+    check(
+        "0.1",
+        expect![[r#"
         w.yaml:5:60: expected a share, from `1%` to `100%`, found the number 0.1 (in clusters.prod.capacity.disconnected.at-most)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -164,16 +176,25 @@ fn a_count_that_is_never_zero() {
 
 #[test]
 fn within_what_stands_in_nothing_is_told() {
-    check_web("capacity: { drain: {} }", expect![[r#"
+    check_web(
+        "capacity: { drain: {} }",
+        expect![[r#"
         w.yaml:4:5: `spot` is missing (in services.prod/web.capacity)
         w.yaml:4:17: unknown key `drain`; known here: `spot` (in services.prod/web.capacity.drain)
-    "#]]);
-    check_web("capacity: {}", expect![[r#"
+    "#]],
+    );
+    check_web(
+        "capacity: {}",
+        expect![[r#"
         w.yaml:4:5: `spot` is missing (in services.prod/web.capacity)
-    "#]]);
-    check_web("capacity: { spot: { after: 2m } }", expect![[r#"
+    "#]],
+    );
+    check_web(
+        "capacity: { spot: { after: 2m } }",
+        expect![[r#"
         w.yaml:4:17: `fallback` is missing (in services.prod/web.capacity.spot)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

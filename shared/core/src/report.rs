@@ -78,6 +78,8 @@ codes! {
     DeadlineReached,
     /// The group waits for nothing any more: the lifecycle action is over.
     HookOver,
+    /// The group waited without an event, and the instance is gone before the hook was completed from here.
+    HookTimedOut,
     /// The lifecycle hook is not among those of the configuration.
     HookNotOurs,
     /// The group only tries its notifications.

@@ -79,8 +79,23 @@ pub(super) fn unregistered(facts: &Facts, plan: &mut Plan, id: &str, going: &Goi
     if hooks.is_empty() {
         plan.said
             .of(Code::InstanceNotRegistered, id, format!("it has left {}", facts.target));
+        timed_out(facts, plan, id, going);
         plan.did(id).over = Some(going.causes.clone());
     }
+}
+
+/// Its group waited with it, and it is gone before anyone here let the group go on.
+fn timed_out(facts: &Facts, plan: &mut Plan, id: &str, going: &Going) {
+    let since = going.did.found_waiting.filter(|_| facts.scaling != Known::No);
+    let Some(since) = since else { return };
+    if going.did.completed.values().any(|at| *at >= since) || super::cause::is_waiting(facts, id) {
+        return;
+    }
+    let message = format!(
+        "its group was seen to wait with it since {since}, which no event told: its hook timed out, or someone else \
+         completed it, whatever ran"
+    );
+    plan.said.of(Code::HookTimedOut, id, message);
 }
 
 /// The lifecycle actions of an instance that wait for us, and since when.

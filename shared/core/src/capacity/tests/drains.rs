@@ -441,6 +441,31 @@ fn a_group_that_waits_without_an_event_is_found() {
 }
 
 #[test]
+fn one_that_is_gone_before_its_hook_was_completed_is_told() {
+    let found = Scene::new(json!({}))
+        .has("i-1", "ACTIVE", 1)
+        .grouped("i-1", "Terminating:Wait")
+        .did("i-1", |_| {});
+    let mut found = found.stored(
+        0,
+        expect![[r#"
+        Act, busy
+          UpdateContainerInstancesState DRAINING i-1
+        InstanceDrains: i-1: its group waits with it, which no event told
+    "#]],
+    );
+    // No pass got through before its heartbeat time-out.
+    found.instances().clear();
+    found.scaling().clear();
+    let told = found.clone().stored(3600, expect![[r#""#]]);
+    told.check(3660, expect![[r#""#]]);
+    let completed = found.did("i-1", |did| {
+        did.completed.insert("web/drain".into(), at(60));
+    });
+    completed.check(3600, expect![[r#""#]]);
+}
+
+#[test]
 fn a_dry_run_says_every_step_and_makes_none() {
     let scene = Scene::new(json!({ "dry-run": true }))
         .has("i-1", "ACTIVE", 1)
