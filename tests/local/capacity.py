@@ -182,7 +182,8 @@ def _grows(play: Capacity) -> None:
     play.roll()
     play.must("a task finds no place: its group goes from 1 to 2 instances",
               lambda: len(play.members("full")) == 2, play.minute)
-    play.now("by one call", len(play.made("SetDesiredCapacity")) == 1 and play.said("full", "CapacityRaised", "full/web"))
+    play.now("by one call",
+             len(play.made("SetDesiredCapacity")) == 1 and play.said("full", "CapacityRaised", "full/web"))
     play.join("full")
     play.roll()
     play.now("the new instance takes it", play.counts("full", "web") == (ROOM + 1, ROOM + 1))
@@ -211,7 +212,8 @@ def _falls_back(play: Capacity) -> None:
     play.roll()
     play.must("Spot has room again, and keeps it: the twin has none",
               lambda: play.counts("spot", TWIN) == (0, 0), play.minutes)
-    play.now("by one call each", [call["input"]["desiredCount"] for call in play.made("UpdateService", since)] == [2, 0])
+    asked = [call["input"]["desiredCount"] for call in play.made("UpdateService", since)]
+    play.now("by one call each", asked == [2, 0], f"it asked for {asked}")
     play.now("every task is back on Spot", play.counts("spot", SPOT) == (3, 3)
              and play.said(f"spot/{SPOT}", "FallbackReturns"))
 

@@ -14,7 +14,7 @@ POST   /_door/ecs/exit    {"task", "exitCode"}  a task ends by itself
 POST   /_door/ecs/auto    {"every": 1.0}    step by the clock, for play; 0 stops it
 POST   /_door/hosts       {"cluster", "instance"}  an EC2 instance registers in a cluster
 POST   /_door/hosts/agent {"instance", "connected"}  its agent is connected, or not
-POST   /_door/room        {"where", "tasks"}  a cluster's instances take so many tasks each, or a capacity provider in all
+POST   /_door/room        {"where", "tasks"}  so many tasks fit on each instance of a cluster, or on a capacity provider
 POST   /_door/groups/end  {"instance", "ago", "stays"}  its Auto Scaling group ends it, since `ago` seconds
 POST   /_door/groups/back {"instance"}      its group has it in service again
 POST   /_door/schedules                     from now on fire schedules by the clock, too

@@ -102,7 +102,7 @@ class Hosts:
         raise LookupError(f"{instance} is no container instance")
 
     def limit(self, where: str, tasks: Optional[int]) -> None:
-        """Each container instance of a cluster takes so many tasks, or a capacity provider so many in all; None: any."""
+        """An instance of a cluster takes so many tasks, or a capacity provider so many in all; None: any number."""
         with self._life.lock:
             if tasks is None:
                 self._room.pop(where, None)

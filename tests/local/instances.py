@@ -138,7 +138,7 @@ class Instances(frame.Play):
         self.deliver()
 
     def limit(self, where: str, tasks: Optional[int]) -> None:
-        """The instances of a cluster take so many tasks each, or a capacity provider so many in all; None: any number."""
+        """An instance of a cluster takes so many tasks, or a capacity provider so many in all; None: any number."""
         self.cloud.door("POST", "room", {"where": where, "tasks": tasks})
 
     def join(self, cluster: str) -> None:
