@@ -1,22 +1,5 @@
 //! AWS, as far as names are looked up in it.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
-use std::time::Duration;
-
-use jiff::Timestamp;
-use serde_json::{Value, json};
-use wharfinger_cloud::CloudError;
-use wharfinger_cloud::error::Kind;
-use wharfinger_cloud::ports::{Clock, Instance, OperationStatus, QueueDepth, Registry, ServiceChange, Submitted};
-use wharfinger_core::balancing::{TargetDescription, TargetGroup, TargetHealth, TargetType};
-use wharfinger_core::config::stored::Record;
-use wharfinger_core::discovery::{DeregisterInstance, Endpoint};
-use wharfinger_core::event::AlarmStateChange;
-use wharfinger_core::service::ServiceFacts;
-
-use wharfinger_core::config::Level;
-
 use super::*;
 
 /// As much of AWS as is asked for here. A namespace is there some looks after it was asked for.

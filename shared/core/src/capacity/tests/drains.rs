@@ -96,10 +96,7 @@ fn a_task_that_stops_is_left_though_ecs_does_not_count_it() {
 
 #[test]
 fn a_hook_is_drained_for_heartbeaten_and_completed_when_empty() {
-    let scene = Scene::new(json!({}))
-        .has("i-1", "ACTIVE", 3)
-        .grouped("i-1", "Terminating:Wait")
-        .hears(&hook("i-1", 0));
+    let scene = Scene::waits("ACTIVE", 3);
     let scene = scene.stored(
         1,
         expect![[r#"
@@ -143,15 +140,8 @@ fn a_hook_is_drained_for_heartbeaten_and_completed_when_empty() {
 
 #[test]
 fn until_it_is_terminated_nothing_is_done_twice() {
-    let scene = Scene::new(json!({}))
-        .has("i-1", "DRAINING", 0)
-        .grouped("i-1", "Terminating:Wait")
-        .hears(&hook("i-1", 0));
-    let scene = scene.stored(130, expect![[r#"
-        Act, busy
-          CompleteLifecycleAction {"LifecycleHookName":"drain","AutoScalingGroupName":"web","InstanceId":"i-1","LifecycleActionToken":"drain-i-1-0","LifecycleActionResult":"CONTINUE"}
-        InstanceEmpty: i-1: no task is left on it: web goes on (drain)
-    "#]]);
+    let scene = Scene::waits("DRAINING", 0);
+    let scene = scene.goes_on(130);
     let scene = scene.hears(&hook("i-1", 0)).stored(
         131,
         expect![[r#"
@@ -462,17 +452,23 @@ fn one_that_is_gone_before_its_hook_was_completed_is_told() {
         InstanceNotRegistered: i-1: it has left prod
         HookTimedOut: i-1: its group was seen to wait with it since 2026-03-01T12:00:00Z, which no event told: its hook timed out, or someone else completed it, whatever ran
     "#]]);
-    told.check(3660, expect![[r#"
+    told.check(
+        3660,
+        expect![[r#"
         Ignore
         NothingGoes: nothing goes in prod
-    "#]]);
+    "#]],
+    );
     let completed = found.did("i-1", |did| {
         did.completed.insert("web/drain".into(), at(60));
     });
-    completed.check(3600, expect![[r#"
+    completed.check(
+        3600,
+        expect![[r#"
         Ignore
         InstanceNotRegistered: i-1: it has left prod
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
