@@ -191,7 +191,7 @@ def _grows(play: Capacity) -> None:
     play.roll()
     play.must("the next finds none, and the group has grown not long ago: it waits",
               lambda: play.said("full", "Cooldown"), play.minute)
-    play.now("with `max` instances it would stay as it is", len(play.members("full")) == 2)
+    play.now("and does not grow again", len(play.members("full")) == 2)
     play.want("full", "web", ROOM)
     play.roll()
 
