@@ -320,7 +320,7 @@ impl Answer {
                 };
             }
             Outcome::Ignore if self.reasons.iter().any(|reason| reason.code == Code::DryRun) => {
-                "ignore: a dry run, without it calls were made"
+                "ignore: a dry run: the calls are told, and not made"
             }
             Outcome::Ignore => "ignore: nothing is to be done",
             Outcome::Stale => "stale: something newer is known already",

@@ -363,6 +363,79 @@ fn what_ec2_and_aws_health_tell_is_explained() {
 }
 
 #[test]
+fn a_dry_run_says_that_it_is_one() {
+    let folder = Folder::new();
+    folder.write("w.yaml", &format!("{CLUSTER}      dry-run: true\n"));
+    folder.write_json("facts.json", &described("ACTIVE", 1));
+    folder.write_json("event.json", &hook("terminate", &json!({})));
+    let ran = folder.run(&["explain", "event.json", "--config", "w.yaml", "--facts", "facts.json"]);
+    assert!(
+        ran.out
+            .contains("\nignore: a dry run: the calls are told, and not made\n"),
+        "{ran:?}"
+    );
+    let checked = folder.run(&["check", "w.yaml"]);
+    assert!(checked.out.contains("valid, 0 targets, 1 cluster"), "{checked:?}");
+}
+
+#[test]
+fn only_what_runs_on_spot_falls_back() {
+    let config =
+        format!("{CLUSTER}services:\n  prod/web:\n    capacity: {{ spot: {{ fallback: {{ twin: prod/od }} }} }}\n");
+    let arn = |name: &str| format!("arn:aws:ecs:eu-west-1:111122223333:service/prod/{name}");
+    let told = event(
+        "ECS Service Action",
+        "aws.ecs",
+        &[&arn("web")],
+        &json!({ "eventName": "SERVICE_TASK_PLACEMENT_FAILURE", "reason": "RESOURCE:MEMORY" }),
+    );
+    let service = |name: &str, desired: u32, provider: &str| {
+        json!({
+            "serviceArn": arn(name), "status": "ACTIVE", "desiredCount": desired, "runningCount": 0, "taskDefinition": "web:1",
+            "capacityProviderStrategy": [{ "capacityProvider": provider, "weight": 1 }],
+        })
+    };
+    let check = |provider: &str, more: Value, outcome: &str, code: &str, missing: Value| {
+        let services = json!({ "services": [service("web", 2, provider), service("od", 0, "FARGATE")] });
+        let mut facts = json!({ "DescribeServices": services });
+        facts.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let answer = answer(&config, &told, &facts, &[]);
+        assert_eq!(
+            (&answer["outcome"], codes(&answer)),
+            (&json!(outcome), vec![code]),
+            "{answer}"
+        );
+        assert_eq!(answer["missing"], missing);
+    };
+    check("FARGATE", json!({}), "ignore", "NotOnSpot", json!([]));
+    check("FARGATE_SPOT", json!({}), "wait", "SpotShort", json!([]));
+    check(
+        "cp",
+        json!({}),
+        "wait",
+        "FactsMissing",
+        json!(["DescribeCapacityProviders"]),
+    );
+    let provider = json!({ "name": "cp", "autoScalingGroupProvider": { "autoScalingGroupArn": "asg" } });
+    let providers = json!({ "DescribeCapacityProviders": { "capacityProviders": [provider] } });
+    check(
+        "cp",
+        providers.clone(),
+        "wait",
+        "FactsMissing",
+        json!(["DescribeAutoScalingGroups"]),
+    );
+    for (percentage, outcome, code) in [(0, "wait", "SpotShort"), (100, "ignore", "NotOnSpot")] {
+        let policy = json!({ "InstancesDistribution": { "OnDemandPercentageAboveBaseCapacity": percentage } });
+        let group = json!({ "AutoScalingGroupName": "asg", "MinSize": 0, "MaxSize": 9, "DesiredCapacity": 1,
+            "MixedInstancesPolicy": policy });
+        let mut more = providers.clone();
+        more["DescribeAutoScalingGroups"] = json!({ "AutoScalingGroups": [group] });
+        check("cp", more, outcome, code, json!([]));
+    }
+}
+
+#[test]
 fn container_instances_groups_and_services_are_explained() {
     let check = |event: &Value, config: &str, target: Value, outcome: &str, code: &str| {
         let answer = answer(config, event, &json!({}), &[]);

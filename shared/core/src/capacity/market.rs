@@ -59,6 +59,8 @@ pub fn on_spot(
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::needless_pass_by_value, reason = "the cases read better so")]
+
     use serde_json::{Value, json};
 
     use super::*;
