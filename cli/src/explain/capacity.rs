@@ -48,7 +48,7 @@ impl Context<'_> {
                 );
                 Ok((target, ignored(Code::NothingGoes, message)))
             }
-            [] => Ok((None, self.nowhere(config, causes, &described, &names.join(", "))?)),
+            [] => Ok((None, self.nowhere(config, &causes, &described, &names.join(", "))?)),
             [cluster, ..] => {
                 let target = Target::of_cluster(cluster.clone());
                 let decision = match config.cluster(cluster) {
@@ -64,7 +64,7 @@ impl Context<'_> {
     fn nowhere(
         &self,
         config: &Config,
-        causes: BTreeMap<String, Causes>,
+        causes: &BTreeMap<String, Causes>,
         described: &Known<Vec<ContainerInstance>>,
         names: &str,
     ) -> anyhow::Result<Decision<Call>> {

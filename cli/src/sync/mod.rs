@@ -63,6 +63,7 @@ impl Args {
 
 /// The functions, where they are not the stack's.
 #[derive(Debug, Clone, clap::Args)]
+#[expect(clippy::struct_field_names, reason = "the options are called so")]
 pub(crate) struct Named {
     /// The discovery function, instead of the stack's.
     #[arg(
