@@ -1,4 +1,4 @@
-"""What AWS authorises of calls to ECS, EC2 Auto Scaling and EventBridge, where ministack's IAM knows less.
+"""What AWS authorises of calls to ECS, EC2 Auto Scaling, EC2 and EventBridge, where ministack's IAM knows less.
 
 With IAM enforced, each function has the rights of its role in template.yaml and no other. Sources:
 Service Authorization Reference, "Actions, resources, and condition keys for Amazon Elastic
@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import contextvars
 import json
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
+from . import iam_volumes
 from .groups import arn_of, group_of
+from .iam_volumes import Check
 
 _body: "contextvars.ContextVar[bytes]" = contextvars.ContextVar("body", default=b"")
 _form: "contextvars.ContextVar[Mapping[str, Any]]" = contextvars.ContextVar("form", default={})
@@ -25,14 +27,6 @@ _OF_SERVICES = {
     "DescribeServiceRevisions": ("serviceRevisionArns", "service-revision"),
     "StopServiceDeployment": ("serviceDeploymentArn", "service-deployment"),
 }
-
-
-class Check(NamedTuple):
-    """One question to IAM: an action on a resource, with condition keys."""
-
-    action: str
-    resource: str
-    context: Dict[str, str]
 
 
 def install() -> None:
@@ -63,6 +57,9 @@ def install() -> None:
             needed = checks(operation, request, region, account)
         elif service == "autoscaling":
             needed = [Check(iam_action, group_arn(operation, _form.get()), {})]
+        elif service == "ec2":
+            needed = iam_volumes.checks(operation, _form.get(), region, account) or [
+                Check(iam_action, resource_arn, {})]
         elif service == "events":
             needed = event_checks(operation, request, region, account)
         elif service == "scheduler":
@@ -93,7 +90,8 @@ def checks(
     if operation in ("DescribeServices", "UpdateService"):
         names = request.get("services") or [request.get("service", "*")]
         return [
-            Check(action, _arn(n, f"{prefix}:service/{cluster}/"), keys) for n in names]
+            *(Check(action, _arn(n, f"{prefix}:service/{cluster}/"), keys) for n in names),
+            *iam_volumes.passed_roles(request)]
     if operation in ("DescribeTasks", "StopTask"):
         tasks = request.get("tasks") or [request.get("task", "*")]
         return [Check(action, _arn(t, f"{prefix}:task/{cluster}/"), keys) for t in tasks]

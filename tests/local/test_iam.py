@@ -1,4 +1,4 @@
-"""With IAM enforced, a role may do what its policies say of ECS, Auto Scaling and EventBridge, and no more."""
+"""With IAM enforced, a role may do what its policies say of ECS, Auto Scaling, EC2 and EventBridge, and no more."""
 from __future__ import annotations
 
 import json
@@ -115,6 +115,55 @@ class IamTest(unittest.TestCase):
         ):
             with self.assertRaisesRegex(ClientError, "AccessDenied"):
                 call()
+
+    def test_a_snapshot_is_bound_to_its_tags(self) -> None:
+        root = self.cloud.client("ec2")
+        source = root.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"]
+        volume, snapshot = f"arn:aws:ec2:{REGION}:{ACCOUNT}:volume/*", f"arn:aws:ec2:{REGION}::snapshot/*"
+        owner = {"StringEquals": {"aws:RequestTag/wharfinger:owner": "ours"}}
+        of_volume = {"Action": "ec2:CreateSnapshot", "Resource": volume}
+        of_snapshot = {"Action": "ec2:CreateSnapshot", "Resource": snapshot, "Condition": owner}
+        tag = {"Action": "ec2:CreateTags", "Resource": snapshot, "Condition": {
+            "StringEquals": {**owner["StringEquals"], "ec2:CreateAction": "CreateSnapshot"}}}
+        delete = {"Action": ["ec2:DeleteSnapshot", "ec2:DescribeSnapshotAttribute"], "Resource": snapshot,
+                  "Condition": {"StringEquals": {"ec2:ResourceTag/wharfinger:owner": "ours"}}}
+
+        def make(client: Any, name: str = "ours") -> str:
+            tags = [{"ResourceType": "snapshot", "Tags": [
+                {"Key": "wharfinger:volume", "Value": "data"}, {"Key": "wharfinger:owner", "Value": name}]}]
+            return str(client.create_snapshot(VolumeId=source, TagSpecifications=tags)["SnapshotId"])
+
+        cases: List[Any] = [
+            ([of_volume, of_snapshot, tag], "ours", False), ([of_volume, of_snapshot, tag], "theirs", True),
+            ([of_volume, of_snapshot], "ours", True), ([of_volume, tag], "ours", True),
+            ([of_snapshot, tag], "ours", True), ([{**of_volume, "Condition": owner}, of_snapshot, tag], "ours", True)]
+        for statements, name, denied in cases:
+            self.allowed(*statements)
+            if denied:
+                self.assert_unauthorised(lambda name=name: make(self.client("ec2"), name))
+            else:
+                make(self.client("ec2"), name)
+        ours, theirs = make(root), make(root, "theirs")
+        self.allowed(delete, {"Action": "ec2:DescribeSnapshots", "Resource": "*"})
+        client = self.client("ec2")
+        client.describe_snapshots(SnapshotIds=[ours])
+        client.describe_snapshot_attribute(SnapshotId=ours, Attribute="createVolumePermission")
+        client.delete_snapshot(SnapshotId=ours)
+        for call in (lambda: client.delete_snapshot(SnapshotId=theirs), lambda: client.describe_volumes(),
+                     lambda: client.delete_volume(VolumeId=source)):
+            self.assert_unauthorised(call)
+
+    def assert_unauthorised(self, call: Any) -> None:
+        """Denied in the words of EC2."""
+        with self.assertRaises(ClientError) as refused:
+            call()
+        self.assertEqual(refused.exception.response["Error"]["Code"], "UnauthorizedOperation")
+
+    def test_volumes_of_a_service_need_the_right_to_pass_their_role(self) -> None:
+        volumes = [{"name": "data", "managedEBSVolume": {"roleArn": "r", "sizeInGiB": 1}}]
+        found = iam.checks("UpdateService", {"service": "web", "volumeConfigurations": volumes}, REGION, ACCOUNT)
+        self.assertEqual([(check.action, check.resource) for check in found][1:], [("iam:PassRole", "r")])
+        self.assertEqual(found[1].context, {"iam:PassedToService": "ecs.amazonaws.com"})
 
     def test_listing_tasks_is_bound_to_a_cluster_by_a_condition(self) -> None:
         def only(cluster: str) -> Any:
