@@ -35,10 +35,10 @@ endif
 NO_CORPUS := $(filter none,$(WHARFINGER_EVENT_CORPUS))
 
 # In the order in which they fail: what takes seconds first.
-PHASES := check-format check-template lint docs unit simulate deny local-cloud functions story churn scaling delivery capacity
+PHASES := check-format check-template lint docs unit simulate deny local-cloud functions story churn scaling delivery capacity storage
 
 .PHONY: help demo test test-fast simulate day bench lint fmt deny docs build clean distclean \
-	check-format check-template unit local-cloud functions binaries story churn scaling delivery capacity venv
+	check-format check-template unit local-cloud functions binaries story churn scaling delivery capacity storage venv
 
 help: ## Print this.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
@@ -122,6 +122,9 @@ delivery: functions
 capacity: functions
 	@$(PYTHON_OF_VENV) -m tests.local.capacity
 
+storage: functions
+	@$(PYTHON_OF_VENV) -m tests.local.storage
+
 # -------------------------------------------------------------------------------------------------------------- to build
 
 build: venv ## Build the functions as they are deployed. ARCHITECTURE=arm64 cross-compiles.
@@ -130,7 +133,7 @@ build: venv ## Build the functions as they are deployed. ARCHITECTURE=arm64 cros
 # What `sam build` runs per function, but showing what Cargo does; `sam build` then finds everything built.
 # One function at a time, as it does: together they would share features, and be built once more. The command comes along.
 # Without link-time optimisation, which takes over a minute for each: these run on this machine and go nowhere.
-demo story churn scaling delivery capacity functions: export CARGO_PROFILE_RELEASE_LTO := off
+demo story churn scaling delivery capacity storage functions: export CARGO_PROFILE_RELEASE_LTO := off
 functions: venv
 	@for folder in $(addprefix functions/,$(FUNCTIONS)) cli; do \
 		printf 'building %s for %s\n' "$$folder" $(ARCHITECTURE); \

@@ -20,6 +20,8 @@ Snapshot = Dict[str, Any]
 
 # How many of one volume may be pending.
 _PENDING = 5
+# How many one page has at most, whatever is asked for: EC2 may answer fewer than that.
+_PAGE = 5
 
 
 class Snapshots:
@@ -161,11 +163,12 @@ def _refuse_pages_of(asked: List[str], parameters: Parameters, name: str) -> Non
 
 
 def _page(parameters: Parameters, action: str, name: str, items: List[str]) -> Answer:
-    """So many as are asked for; all when nothing is said of it."""
+    """A page, when pages are asked for; all otherwise."""
     from ministack.services import ec2
 
     start = int(ec2._p(parameters, "NextToken") or 0)
-    size = int(ec2._p(parameters, "MaxResults") or len(items) or 1)
+    asked = int(ec2._p(parameters, "MaxResults") or 0)
+    size = min(asked, _PAGE) or len(items) or 1
     inner = "".join(f"<item>{item}</item>" for item in items[start:start + size])
     after = f"<nextToken>{start + size}</nextToken>" if start + size < len(items) else ""
     return ec2._xml(200, f"{action}Response", f"<{name}>{inner}</{name}>{after}")
