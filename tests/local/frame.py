@@ -171,9 +171,12 @@ class Play:
                       if call["caller"] == self.function and call["service"] != "dynamodb"
                       and not call["operation"].startswith(reads))
 
-    def said(self, target: str, code: str, part: str = "") -> bool:
-        """Whether `wharfinger history` has a reason of the domain with this code, and this part of its words."""
-        domain = self.domain.removesuffix("Function").lower()
+    def said(self, target: str, code: str, part: str = "", domain: str = "") -> bool:
+        """Whether `wharfinger history` has a reason of a domain with this code, and this part of its words.
+
+        The domain is the play's own unless another is given.
+        """
+        domain = domain or self.domain.removesuffix("Function").lower()
         records = self.stack.cli.json("history", target, "--domain", domain, "-n", "500")["records"]
         reasons = [reason for record in records for reason in record["reasons"]]
         return any(reason["code"] == code and part in reason["message"] for reason in reasons)

@@ -8,6 +8,7 @@ from .bus import Bus
 from .cloud import ACCOUNT, LocalCloud
 from .console import Console
 from .ecs import image
+from .world import FUTURE_FIELD, raw_ecs
 
 REPOSITORY = "shop/db"
 VOLUME = "data"
@@ -111,9 +112,16 @@ class Lineages(frame.Play):
     def use(self, *snapshot: str) -> None:
         """Somebody has the service make its volumes of a snapshot, or of none; its task is replaced."""
         more = {"snapshotId": snapshot[0]} if snapshot else {}
-        self.driver.ecs.update_service(
-            cluster="prod", service="db", volumeConfigurations=[configuration(**more)])
+        raw_ecs(self.cloud, "UpdateService", {
+            "cluster": "prod", "service": "db",
+            "volumeConfigurations": [{**configuration(**more), "fieldOfTheFuture": FUTURE_FIELD}]})
         self.roll()
+
+    def push(self, tag: str) -> str:
+        """Push an image for prod/db, and wait until it was heard; answers its digest."""
+        digest = self.driver.push_image(REPOSITORY, tag)
+        self.deliver()
+        return digest
 
     # What is there, and what is told of it.
 
@@ -147,6 +155,18 @@ class Lineages(frame.Play):
         """How `wharfinger status` tells that the lineage stands."""
         [row] = self.stack.cli.json("status", target)["targets"]
         return dict(row["storage"]["volumes"][VOLUME]["standing"])
+
+    def configured(self) -> Dict[str, Any]:
+        """How the newest deployment of prod/db has its volume, every field as it is stored."""
+        answer = raw_ecs(self.cloud, "DescribeServices", {"cluster": "prod", "services": ["db"]})
+        [volume] = answer["services"][0]["deployments"][0]["volumeConfigurations"]
+        return dict(volume)
+
+    def updated(self, function: str) -> List[Dict[str, Any]]:
+        """What a function asked UpdateService for so far."""
+        name = self.stack.functions[function]
+        return [call["input"] for call in self.cloud.calls()
+                if (call["operation"], call["caller"]) == ("UpdateService", name)]
 
     def removed(self) -> List[str]:
         """The snapshots for which the function called DeleteSnapshot, as often as it has."""
