@@ -28,6 +28,8 @@ class Storage(Lineages):
         _is_kept(self, first, second)
         _fails(self)
         _stumbles(self)
+        _rolls_out(self)
+        _is_restored(self)
         _is_paused(self)
         _is_late(self)
 
@@ -166,6 +168,46 @@ def _stumbles(play: Storage) -> None:
     [made] = set(play.ids()) - set(known)
     play.end(made)
     play.must("and it becomes the newest recovery point", lambda: play.standing()["newest"]["id"] == made, play.sweep)
+
+
+def _rolls_out(play: Storage) -> None:
+    newest = play.standing()["newest"]["id"]
+    pending = play.next("another is asked for, and its data is copied for long")
+    before = play.configured()
+    play.push("1.0.0")
+    play.must("meanwhile an image is pushed: it is rolled out", lambda: len(play.updated("DeliveryFunction")) == 1)
+    [update] = play.updated("DeliveryFunction")
+    volume = {**before, "managedEBSVolume": {**before["managedEBSVolume"], "snapshotId": newest}}
+    play.now("by one call, which names the newest that is completed and changes nothing else of the volume",
+             update["volumeConfigurations"] == [volume] and update["taskDefinition"].endswith(":2"),
+             f"it asked for {update}, and before the volume was {before}")
+    play.now("so there is one deployment more", len(play.driver.service("prod", "db")["deployments"]) == 2)
+    play.roll()
+    [made] = play.volumes()
+    play.now("the volume of the new task is made of it", made["SnapshotId"] == newest)
+    play.now("the history tells the recovery point", play.said(TARGET, "RestoreNewest", newest, "delivery"))
+    play.end(pending)
+    for _ in range(KEPT):
+        play.end(play.next("later snapshots come"))
+    play.sweep()
+    play.now("and the one that it was made of stays", play.is_there(newest) and newest not in play.ids()[-KEPT:]
+             and len(play.updated("DeliveryFunction")) == 1)
+
+
+def _is_restored(play: Storage) -> None:
+    older, before = play.ids()[-2], play.configured()
+    play.stack.cli("restore", TARGET, "--snapshot", older)
+    play.must("`wharfinger restore prod/db --snapshot` makes a deployment of that one",
+              lambda: play.configured()["managedEBSVolume"].get("snapshotId") == older, play.sweep)
+    changed = {**before, "managedEBSVolume": {**before["managedEBSVolume"], "snapshotId": older}}
+    play.now("and changes nothing else of the volume", play.configured() == changed, f"it is {play.configured()}")
+    play.roll()
+    play.sweep()
+    play.minute()
+    [made] = play.volumes()
+    play.now("once: the new task has a volume that is made of it",
+             made["SnapshotId"] == older and len(play.updated("StorageFunction")) == 1)
+    play.now("the history tells it", play.said(TARGET, "RestoreStarts", older))
 
 
 def _is_paused(play: Storage) -> None:
