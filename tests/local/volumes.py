@@ -60,7 +60,7 @@ def planned(request: Mapping[str, Any], cluster: str) -> List[Data]:
         volume = one["managedEBSVolume"]
         details = {"roleArn": volume["roleArn"], "volumeName": one["name"], "deleteOnTermination": _goes(volume)}
         attachments.append({
-            "id": str(uuid.uuid4()), "type": KIND, "status": "PRECREATED",
+            "id": str(uuid.uuid4()), "type": KIND, "status": "CREATED",
             "details": [{"name": name, "value": value} for name, value in details.items()],
             "_volume": volume, "_tags": _tags(one, request, cluster)})
     return attachments
@@ -70,7 +70,7 @@ def attach(task: Task) -> str:
     """Make the task's volumes and attach them; why that does not go, empty when it does."""
     for attachment in _of(task):
         volume, problem = _make(task, attachment)
-        attachment["status"] = "DELETED" if problem else "ATTACHED"
+        attachment["status"] = "FAILED" if problem else "ATTACHED"
         if problem:
             attachment["details"].append({"name": "statusReason", "value": problem})
             return problem
