@@ -80,6 +80,13 @@ fn detail(detail: &Detail) -> String {
             health.ends,
             health.instances
         ),
+        Detail::Snapshot(snapshot) => format!(
+            "{:?} {} of {}, {}",
+            snapshot.work,
+            snapshot.snapshot_id,
+            snapshot.source_id.as_deref().unwrap_or("something"),
+            if snapshot.succeeded { "succeeded" } else { "failed" }
+        ),
         Detail::Scheduled => "time for a sweep".into(),
         Detail::Aside(aside) => format!("{}: {}", aside.reason.code, aside.reason.message),
     }

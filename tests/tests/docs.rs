@@ -1,4 +1,4 @@
-//! What the pages say, held to what the code is. `UPDATE_EXPECT=1` writes the list of reason codes anew.
+//! What the pages say, held to what the code is. `UPDATE_EXPECT=1` writes the list of reason codes and the table of retention anew.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +10,8 @@
 mod ci;
 #[path = "docs/pages.rs"]
 mod pages;
+#[path = "docs/storage.rs"]
+mod storage;
 #[path = "template/document.rs"]
 #[expect(dead_code, reason = "the template's tests use all of it")]
 mod template;
@@ -46,7 +48,7 @@ fn every_configuration_in_a_page_passes_the_check() {
 
 #[test]
 fn the_check_of_configurations_sees_what_is_wrong() {
-    let storage = "version: 1\nservices:\n  a/b:\n    storage:\n      - { volume: v }\n";
+    let storage = "version: 1\nservices:\n  a/b:\n    storage:\n      - { volume: v, restore: newest }\n";
     let document: Document = serde_saphyr::from_str(storage).unwrap();
     let problems = unsupported::unsupported(&document);
     assert_eq!(problems.iter().map(|p| p.level).collect::<Vec<_>>(), [Level::Warning]);
@@ -187,7 +189,7 @@ fn codes() -> String {
 fn pages_name_only_codes_that_there_are() {
     let known: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
     let mut used = BTreeSet::new();
-    for name in ["discovery", "balancing", "scaling", "capacity", "delivery"] {
+    for name in ["discovery", "balancing", "scaling", "capacity", "delivery", "storage"] {
         let page = Page::of(&format!("docs/{name}.md"));
         let section = page.section("Reasons");
         for row in table_rows(&section) {

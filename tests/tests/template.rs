@@ -28,6 +28,7 @@ use wharfinger_core::event::{Detail, Event};
 use wharfinger_delivery as delivery;
 use wharfinger_endpoints as endpoints;
 use wharfinger_scaling as scaling;
+use wharfinger_storage as storage;
 
 use document::{Template, root, words};
 
@@ -188,6 +189,7 @@ fn every_function_sweeps() {
         ("DiscoveryFunction", "rate(5 minutes)"),
         ("ScalingFunction", "rate(5 minutes)"),
         ("CapacityFunction", "rate(5 minutes)"),
+        ("StorageFunction", "rate(5 minutes)"),
         ("DeliveryFunction", "rate(5 minutes)"),
     ];
     assert_eq!(words(template.functions()), words(rates.map(|(id, _)| id)));
@@ -233,6 +235,7 @@ fn what_makes_no_event_is_looked_at_every_minute() {
             "CapacityFunction" => capacity::sweep::ASKABLE,
             "DeliveryFunction" => delivery::sweep::ASKABLE,
             "ScalingFunction" => scaling::sweep::ASKABLE,
+            "StorageFunction" => storage::sweep::ASKABLE,
             _ => panic!("{id} has no sweep of its own"),
         };
         let [(rate, input)] = inputs[..] else {
@@ -319,6 +322,10 @@ fn dead_letters_errors_and_throttles_raise_an_alarm() {
                 json!([{ "Name": "FunctionName", "Value": id }]).to_string(),
             ));
         }
+    }
+    for metric in ["SnapshotsFailed", "RecoveryPointsLate"] {
+        let storage = json!([{ "Name": "Domain", "Value": storage::NAME }]);
+        wanted.insert((metric.into(), storage.to_string()));
     }
     let mut found = BTreeSet::new();
     for id in template.of_type("AWS::CloudWatch::Alarm") {

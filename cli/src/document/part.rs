@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
-use wharfinger_core::config::{Path, Problem, Segment, out_of_range, whole_range};
+use wharfinger_core::config::{Path, Problem, Segment, out_of_range, unsound, whole_range};
 
 use super::aside::Instead;
 use super::fault::{Fault, Spot};
@@ -66,8 +66,12 @@ impl<'r, 't> Part<'r, 't> {
             let Some(name) = self.name(key) else { continue };
             let path = self.spot.path.at(name);
             if let Some(known) = known.filter(|known| !known.contains(&name)) {
-                self.tell(&key.place, path, &unknown("key", name, known));
-                self.leave_out_nearest(name, known, map);
+                if let Some(why) = unsound(&path, name) {
+                    self.tell(&key.place, path, &refused(name, why));
+                } else {
+                    self.tell(&key.place, path, &unknown("key", name, known));
+                    self.leave_out_nearest(name, known, map);
+                }
             } else if let Some(first) = entries.iter().find(|e| e.name == name) {
                 let first = first.part.spot.key.clone().unwrap_or_default();
                 let message = format!("`{name}` stands here already, at line {}", first.line);
@@ -168,6 +172,11 @@ fn unknown(what: &str, given: &str, known: &[&str]) -> String {
     let hint = nearest(given, known).map_or_else(String::new, |near| format!(": did you mean `{near}`?"));
     let end = if hint.is_empty() { ";" } else { "" };
     format!("unknown {what} `{given}`{hint}{end} known here: {}", list(known))
+}
+
+/// "`attach` is refused: ECS attaches a new volume to each task, …".
+fn refused(given: &str, why: &str) -> String {
+    format!("`{given}` is refused: {why}")
 }
 
 macro_rules! integers {
@@ -275,7 +284,10 @@ impl<'t> Deserializer<'t> for Part<'_, 't> {
             Value::Text(text) if variants.contains(&text.as_str()) => {
                 visitor.visit_enum(text.as_str().into_deserializer())
             }
-            Value::Text(text) => Err(de::Error::custom(unknown("value", text, variants))),
+            Value::Text(text) => Err(de::Error::custom(match unsound(self.path(), text) {
+                Some(why) => refused(text, why),
+                None => unknown("value", text, variants),
+            })),
             _ => Err(self.mismatch(&format!("one of {}", list(variants)))),
         }
     }

@@ -51,7 +51,7 @@ impl About {
 const NOT_OURS: [Code; 2] = [Code::NotManaged, Code::NotConfigured];
 
 /// What every sweep asks AWS for.
-const SWEEP: [&str; 12] = [
+const SWEEP: [&str; 13] = [
     "ListTasks",
     "DescribeTasks",
     "ListContainerInstances",
@@ -64,6 +64,7 @@ const SWEEP: [&str; 12] = [
     "DescribeServices",
     "DescribeTaskDefinition",
     "DescribeImages",
+    "DescribeSnapshots",
 ];
 
 impl Answer {
@@ -167,6 +168,7 @@ pub(super) fn explain(context: &Context<'_>, config: &Config, event: &Event) -> 
             };
             return Ok(about.of((cluster, decision)));
         }
+        Detail::Snapshot(snapshot) => return Ok(about.of(context.snapshot(config, snapshot)?)),
         Detail::ServiceAction(action) => return Ok(about.of(context.service_action(config, action)?)),
         Detail::Scheduled => return Ok(Answer::sweep(about)),
         Detail::Aside(aside) => return Ok(Answer::without_calls(about, Outcome::Ignore, aside.reason.clone())),
@@ -184,7 +186,7 @@ pub(super) fn explain(context: &Context<'_>, config: &Config, event: &Event) -> 
     Ok(Answer::of(about, decision))
 }
 
-/// Explains what becomes of a task: what discovery and balancing do, and why it stopped.
+/// Explains what becomes of a task: what discovery, balancing and storage do, and why it stopped.
 fn of_task(context: &Context<'_>, config: &Config, about: About, task: &TaskStateChange) -> anyhow::Result<Answer> {
     let about = About {
         version: Some(task.version),

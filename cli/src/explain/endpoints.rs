@@ -37,7 +37,15 @@ impl Context<'_> {
             }
         }
         self.resolve(&mut managed);
-        self.sides(&managed, &task, looked_up)
+        let config = &managed.stored.config;
+        if config.storage.is_empty() {
+            return self.sides(&managed, &task, looked_up);
+        }
+        let storage = self.volumes(&managed, &task)?;
+        if config.discovery.is_empty() && config.balancing.is_empty() {
+            return Ok(storage);
+        }
+        Ok(both(self.sides(&managed, &task, looked_up)?, storage))
     }
 
     /// What would be done for a task, in the registries and in the target groups.

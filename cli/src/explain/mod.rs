@@ -7,6 +7,7 @@ mod delivery;
 mod draining;
 mod endpoints;
 mod service;
+mod storage;
 
 use std::path::PathBuf;
 
@@ -33,7 +34,8 @@ pub(crate) const HELP: &str = r#"Facts:
   BatchGetImage, DescribeAlarms, DescribeAutoScalingGroups, DescribeAutoScalingInstances,
   DescribeCapacityProviders, DescribeContainerInstances, DescribeImages,
   DescribeImageScanFindings, DescribeInstanceInformation, DescribeInstances,
-  DescribeNetworkInterfaces, DescribeServices, DescribeTargetGroups, DescribeTaskDefinition,
+  DescribeNetworkInterfaces, DescribeServiceRevisions, DescribeServices,
+  DescribeSnapshotAttribute, DescribeSnapshots, DescribeTargetGroups, DescribeTaskDefinition,
   DescribeTasks, ListContainerInstances, ListNamespaces, ListServices and ListTasks are read.
   The answer names those that are missing.
 

@@ -5,6 +5,7 @@ mod images;
 mod instances;
 mod names;
 mod scaling;
+mod storage;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,7 +27,7 @@ use crate::output::warning;
 pub(crate) use hosts::Placed;
 
 /// The operations whose answers are read, and what of them.
-const OPERATIONS: [(&str, &[&str]); 22] = [
+const OPERATIONS: [(&str, &[&str]); 25] = [
     ("BatchGetImage", &["images", "failures"]),
     ("DescribeAlarms", &["MetricAlarms", "CompositeAlarms"]),
     ("DescribeAutoScalingGroups", &["AutoScalingGroups"]),
@@ -39,7 +40,10 @@ const OPERATIONS: [(&str, &[&str]); 22] = [
     ("DescribeInstances", &["Reservations"]),
     ("DescribeNetworkInterfaces", &["NetworkInterfaces"]),
     ("DescribeScalableTargets", &["ScalableTargets"]),
+    ("DescribeServiceRevisions", &["serviceRevisions", "failures"]),
     ("DescribeServices", &["services", "failures"]),
+    ("DescribeSnapshotAttribute", &["SnapshotId", "CreateVolumePermissions"]),
+    ("DescribeSnapshots", &["Snapshots"]),
     ("DescribeTargetGroups", &["TargetGroups"]),
     ("DescribeTaskDefinition", &["taskDefinition"]),
     ("DescribeTasks", &["tasks", "failures"]),

@@ -4,6 +4,7 @@ mod capacity;
 mod cluster;
 mod delivery;
 mod row;
+mod storage;
 mod text;
 
 use anyhow::Context;

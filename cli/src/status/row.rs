@@ -15,10 +15,13 @@ use wharfinger_core::scaling::{self, Bounds, Change, bounds, next_change};
 
 use super::capacity::OfService;
 use super::delivery::Delivery;
+use super::storage::Volumes;
 use crate::rollouts::Rollouts;
 
 /// The attribute with what scaling remembers, as the reference has it.
 const SCALING: &str = "scaling";
+/// The same of storage.
+const STORAGE: &str = "storage";
 
 /// What is known of a target. Of a domain that is not configured nothing is.
 #[derive(Debug, PartialEq, Serialize)]
@@ -32,6 +35,7 @@ pub(super) struct Row {
     pub(super) discovery: Option<Endpoints>,
     pub(super) balancing: Option<Endpoints>,
     pub(super) capacity: Option<OfService>,
+    pub(super) storage: Option<Volumes>,
 }
 
 /// What is known of its count.
@@ -103,6 +107,10 @@ impl Row {
         let counted = counted && managed.target.kind == TargetKind::Service;
         let capacity = (counted || config.capacity.is_some())
             .then(|| OfService::of(config.capacity.as_ref(), item, last("capacity"), &mut malformed));
+        let storage = (!config.storage.is_empty()).then(|| {
+            let memory = remembered(item, STORAGE, &mut malformed);
+            Volumes::of(&config.storage, &memory, last("storage"), now)
+        });
         let endpoints = |domain, configured: bool| configured.then(|| Endpoints { decision: last(domain) });
         let row = Self {
             target: managed.target.to_string(),
@@ -112,6 +120,7 @@ impl Row {
             discovery: endpoints("discovery", !config.discovery.is_empty()),
             balancing: endpoints("balancing", !config.balancing.is_empty()),
             capacity,
+            storage,
             holds,
         };
         (row, malformed)
@@ -125,6 +134,7 @@ impl Row {
             ("scaling", self.scaling.as_ref().and_then(|of| of.decision.as_ref())),
             ("delivery", self.delivery.as_ref().and_then(|of| of.decision.as_ref())),
             ("capacity", self.capacity.as_ref().and_then(|of| of.decision.as_ref())),
+            ("storage", self.storage.as_ref().and_then(|of| of.decision.as_ref())),
         ]
         .into_iter()
         .filter_map(|(domain, decision)| Some((domain, decision?)))
@@ -137,6 +147,7 @@ impl Row {
             || self.scaling.as_ref().is_some_and(open)
             || self.delivery.as_ref().is_some_and(Delivery::is_notable)
             || self.capacity.as_ref().is_some_and(|of| of.state().is_some())
+            || self.storage.as_ref().is_some_and(|of| of.state().is_some())
             || self
                 .decisions()
                 .any(|(_, decided)| decided.is_open() || decided.stuck().is_some())
@@ -147,6 +158,7 @@ impl Row {
         match domain {
             "delivery" => self.delivery.as_ref().is_some_and(|of| of.tells(reason.code)),
             "capacity" => self.capacity.as_ref().is_some_and(|of| of.tells(reason.code)),
+            "storage" => self.storage.as_ref().is_some_and(|of| of.tells(reason.code)),
             _ => false,
         }
     }

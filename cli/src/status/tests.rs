@@ -11,6 +11,7 @@ use crate::output::Show;
 use crate::table::busy::Busy;
 
 mod capacity;
+mod storage;
 
 const SHOP: &str = "version: 1
 services:
@@ -97,7 +98,7 @@ async fn keys_are_the_same_whatever_is_known() {
                 "unfinished": null, "under-way": null, "following": null, "waiting": null, "quarantine": [], "proved": [], "past": [],
                 "last": [], "refused": null, "newer": null, "approvals": [], "back": null, "decision": null,
             },
-            "discovery": { "decision": null }, "balancing": null, "capacity": null,
+            "discovery": { "decision": null }, "balancing": null, "capacity": null, "storage": null,
         })
     );
 }

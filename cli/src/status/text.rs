@@ -10,6 +10,7 @@ use super::capacity::OfService;
 use super::cluster::Cluster;
 use super::delivery::Delivery;
 use super::row::{Decided, Row, Scaling};
+use super::storage::Volumes;
 use crate::holds::{overridden, pause};
 use crate::output::{BOLD, DIM, GREEN, Show, YELLOW};
 
@@ -82,12 +83,13 @@ fn clusters(out: &mut dyn Write, clusters: &[Cluster], whole: bool) -> io::Resul
 fn state(row: &Row) -> (anstyle::Style, &'static str) {
     let rolls = row.delivery.as_ref().and_then(Delivery::state);
     let fails = row.capacity.as_ref().and_then(OfService::state);
+    let keeps = row.storage.as_ref().and_then(Volumes::state);
     let stuck = row.decisions().find_map(|(_, decided)| decided.stuck());
     if !row.holds.paused.is_empty() {
         (YELLOW, "paused")
     } else if let Some(state) = fails {
         (YELLOW, state)
-    } else if let Some(state) = rolls {
+    } else if let Some(state) = rolls.or(keeps) {
         (YELLOW, state)
     } else if row.scaling.as_ref().is_some_and(|of| of.unfinished.is_some()) {
         (YELLOW, "scales")
@@ -122,6 +124,9 @@ fn details(out: &mut dyn Write, row: &Row, whole: bool) -> io::Result<()> {
     }
     if let Some(of) = &row.capacity {
         of.text(out, whole)?;
+    }
+    if let Some(of) = &row.storage {
+        of.text(out)?;
     }
     let told = |decided: &Decided| whole || decided.is_open() || decided.stuck().is_some();
     for (domain, decided) in row.decisions().filter(|(_, decided)| told(decided)) {

@@ -451,19 +451,28 @@ fn explain_reads_standard_input_and_speaks_to_people() {
 }
 
 #[test]
-fn the_example_event_is_explained_with_the_example_configuration() {
+fn the_example_events_are_explained_with_the_example_configurations() {
     let folder = Folder::new();
     let example = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
-    let (event, config) = (example("task-starts.json"), example("shop.yaml"));
-    let ran = folder.run(&[
-        "explain",
-        event.to_str().unwrap(),
-        "--config",
-        config.to_str().unwrap(),
-        "--output",
-        "json",
-    ]);
-    let answer: Value = serde_json::from_str(&ran.out).unwrap();
-    assert_eq!((ran.code, &answer["outcome"]), (0, &json!("act")), "{answer}");
+    let explained = |event: &str, config: &str| -> Value {
+        let (event, config) = (example(event), example(config));
+        let ran = folder.run(&[
+            "explain",
+            event.to_str().unwrap(),
+            "--config",
+            config.to_str().unwrap(),
+            "--output",
+            "json",
+        ]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        serde_json::from_str(&ran.out).unwrap()
+    };
+    let answer = explained("task-starts.json", "shop.yaml");
+    assert_eq!(answer["outcome"], "act", "{answer}");
     assert_eq!(answer["actions"][0]["call"], "RegisterInstance");
+    let answer = explained("volume-attached.json", "storage.yaml");
+    assert_eq!(
+        (&answer["outcome"], &answer["missing"]),
+        (&json!("wait"), &json!(["DescribeSnapshots"]))
+    );
 }

@@ -40,7 +40,7 @@ fn check_lets_a_good_file_pass_and_warns() {
     );
     let ran = folder.run(&["check", "warn.yaml"]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert!(ran.out.starts_with("warn.yaml:3:15: warning: "), "{ran:?}");
+    assert!(ran.out.starts_with("warn.yaml:3:25: warning: "), "{ran:?}");
     let ran = folder.run_with(&["check", "-"], "version: 2\n");
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.out.starts_with("<stdin>:1:10: "), "{ran:?}");

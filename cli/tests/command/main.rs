@@ -20,4 +20,5 @@ mod gates;
 mod online;
 mod rollouts;
 mod services;
+mod storage;
 mod tags;

@@ -81,7 +81,14 @@ impl CloudError {
             | (_, Some(429)) => Kind::Throttled,
             ("AccessDenied" | "UnauthorizedOperation" | "NotAuthorized", _) | (_, Some(401 | 403)) => Kind::Denied,
             // ELBv2 API reference, `RegisterTargets`; Cloud Map API reference, `RegisterInstance`.
-            ("TooManyTargets" | "TooManyRegistrationsForTargetId" | "ResourceLimitExceeded", _) => Kind::Full,
+            // EC2 API reference, error codes.
+            (
+                "TooManyTargets"
+                | "TooManyRegistrationsForTargetId"
+                | "ResourceLimitExceeded"
+                | "SnapshotLimitExceeded",
+                _,
+            ) => Kind::Full,
             (
                 "ServiceNotFound"
                 | "ClusterNotFound"
@@ -96,6 +103,8 @@ impl CloudError {
                 | "TargetGroupNotFound"
                 | "InvalidInstanceID.NotFound"
                 | "InvalidNetworkInterfaceID.NotFound"
+                | "InvalidSnapshot.NotFound"
+                | "InvalidVolume.NotFound"
                 | "ResourceNotFound"
                 | "QueueDoesNotExist"
                 | "AWS.SimpleQueueService.NonExistentQueue",
@@ -209,6 +218,9 @@ mod tests {
         assert_eq!(kind("ResourceLimitExceeded"), Kind::Full);
         assert_eq!(kind("RequestLimitExceeded"), Kind::Throttled);
         assert_eq!(kind("InvalidInstanceID.NotFound"), Kind::NotFound);
+        assert_eq!(kind("InvalidSnapshot.NotFound"), Kind::NotFound);
+        assert_eq!(kind("InvalidVolume.NotFound"), Kind::NotFound);
+        assert_eq!(kind("SnapshotLimitExceeded"), Kind::Full);
         assert_eq!(kind("Exception"), Kind::Invalid);
     }
 

@@ -334,6 +334,28 @@ codes! {
     FallbackReturns,
     /// The service does not use Spot.
     NotOnSpot,
+
+    // Storage.
+    /// A snapshot of a task's volume is made.
+    SnapshotDue,
+    /// The newest snapshot is younger than `every`.
+    SnapshotFresh,
+    /// The data of a snapshot is still copied, or EC2 may not show it yet.
+    SnapshotPending,
+    /// A snapshot is completed: there is a newer recovery point.
+    SnapshotSucceeded,
+    /// A snapshot came to nothing.
+    SnapshotFailed,
+    /// A snapshot stays although `keep` does not count it: something refers to it.
+    SnapshotHeld,
+    /// A snapshot is removed: `keep` does not count it, and nothing refers to it.
+    SnapshotPruned,
+    /// Snapshots of ours of a volume that is not configured: they stay.
+    StrangeSnapshot,
+    /// The service has several tasks, each with a volume of its own: which would be the one to keep?
+    PerTaskState,
+    /// No running task has an EBS volume of that name.
+    NoVolume,
 }
 
 impl Code {

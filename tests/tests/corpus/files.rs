@@ -12,6 +12,8 @@ pub(crate) const UNDERSTOOD: &[&str] = &[
     "aws-health-event",
     "cloudwatch-alarm-lambda-action",
     "cloudwatch-alarm-state-change",
+    "ebs-snapshot-notification",
+    "ebs-volume-notification",
     "ec2-instance-state-change",
     "ec2-rebalance-recommendation",
     "ec2-spot-interruption-warning",

@@ -12,9 +12,11 @@ pub fn matches(pattern: &Value, event: &Value) -> bool {
         .iter()
         .all(|(key, wanted)| match (key.as_str(), wanted) {
             ("$or", Value::Array(alternatives)) => alternatives.iter().any(|alternative| matches(alternative, event)),
-            (key, Value::Object(_)) => event
-                .get(key)
-                .is_some_and(|inner| inner.is_object() && matches(wanted, inner)),
+            // One of several is enough.
+            (key, Value::Object(_)) => event.get(key).is_some_and(|inner| match inner {
+                Value::Array(several) => several.iter().any(|one| one.is_object() && matches(wanted, one)),
+                one => one.is_object() && matches(wanted, one),
+            }),
             (key, Value::Array(values)) => values.iter().any(|value| fits(value, event.get(key))),
             (key, wanted) => panic!("a pattern compares {key} with a list, not with {wanted}"),
         })

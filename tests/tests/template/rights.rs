@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use wharfinger_cloud::ports::SOURCE;
+use wharfinger_core::storage::{MANAGED_TAG, OWNER_TAG};
 
 use crate::document::{Template, list, words};
 
@@ -19,7 +20,7 @@ const EVERY: [&str; 7] = [
 ];
 
 /// The calls of each function to the services that it is about, and what it does in the tables besides.
-const OWN: [(&str, &[&str]); 5] = [
+const OWN: [(&str, &[&str]); 6] = [
     (
         "BalancingFunction",
         &[
@@ -96,6 +97,22 @@ const OWN: [(&str, &[&str]); 5] = [
         ],
     ),
     (
+        "StorageFunction",
+        &[
+            "dynamodb:BatchGetItem",
+            "ec2:CreateSnapshot",
+            "ec2:CreateTags",
+            "ec2:DeleteSnapshot",
+            "ec2:DescribeSnapshotAttribute",
+            "ec2:DescribeSnapshots",
+            "ecs:DescribeServiceRevisions",
+            "ecs:DescribeServices",
+            "ecs:DescribeTasks",
+            "ecs:ListTasks",
+            "events:PutEvents",
+        ],
+    ),
+    (
         "DeliveryFunction",
         &[
             "dynamodb:BatchGetItem",
@@ -129,7 +146,7 @@ const OWN: [(&str, &[&str]); 5] = [
 
 /// Actions that name no resource, so that `*` is all there is to say; each is narrowed by a condition if it can be.
 /// Source: Service Authorization Reference; for alarms the CloudWatch API reference, DescribeAlarms.
-const WITHOUT_RESOURCE: [(&str, bool); 17] = [
+const WITHOUT_RESOURCE: [(&str, bool); 18] = [
     ("application-autoscaling:DescribeScalableTargets", true),
     ("autoscaling:DescribeAutoScalingGroups", true),
     ("autoscaling:DescribeAutoScalingInstances", true),
@@ -137,6 +154,7 @@ const WITHOUT_RESOURCE: [(&str, bool); 17] = [
     ("cloudwatch:GetMetricData", true),
     ("ec2:DescribeInstances", true),
     ("ec2:DescribeNetworkInterfaces", true),
+    ("ec2:DescribeSnapshots", true),
     ("ecs:DescribeTaskDefinition", true),
     ("ecs:ListTasks", true),
     ("elasticloadbalancing:DescribeTargetHealth", true),
@@ -255,7 +273,7 @@ fn functions_only_read_the_configuration() {
                     assert_eq!(
                         list(&statement["Action"]),
                         match id {
-                            "CapacityFunction" | "DeliveryFunction" | "ScalingFunction" =>
+                            "CapacityFunction" | "DeliveryFunction" | "ScalingFunction" | "StorageFunction" =>
                                 vec!["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"],
                             _ => vec!["dynamodb:GetItem", "dynamodb:Query"],
                         },
@@ -315,11 +333,12 @@ fn what_delivery_may_change_is_narrowed_by_conditions() {
 #[test]
 fn a_part_of_a_service_needs_the_right_for_the_service_too() {
     let template = Template::load();
-    let statements = statements(&template, "DeliveryFunction");
-    for (action, part) in [
-        ("ecs:DescribeServiceRevisions", "service-revision"),
-        ("ecs:StopServiceDeployment", "service-deployment"),
+    for (function, action, part) in [
+        ("DeliveryFunction", "ecs:DescribeServiceRevisions", "service-revision"),
+        ("DeliveryFunction", "ecs:StopServiceDeployment", "service-deployment"),
+        ("StorageFunction", "ecs:DescribeServiceRevisions", "service-revision"),
     ] {
+        let statements = statements(&template, function);
         let allowed = statements.iter().filter(|s| list(&s["Action"]).contains(&action));
         let resources: Vec<_> = allowed.flat_map(|s| list(&s["Resource"])).collect();
         let of = |kind: &str| format!("arn:${{AWS::Partition}}:ecs:${{AWS::Region}}:${{AWS::AccountId}}:{kind}/*");
@@ -353,6 +372,40 @@ fn what_capacity_changes_is_in_the_account() {
         told["Condition"],
         json!({ "StringEquals": { "events:source": SOURCE } })
     );
+}
+
+/// Source: Service Authorization Reference, "Actions, resources, and condition keys for Amazon EC2".
+#[test]
+fn storage_snaps_what_ecs_made_and_removes_what_is_its_own() {
+    let template = Template::load();
+    let statements = statements(&template, "StorageFunction");
+    let volumes = "arn:${AWS::Partition}:ec2:${AWS::Region}:${AWS::AccountId}:volume/*";
+    let snapshots = "arn:${AWS::Partition}:ec2:${AWS::Region}::snapshot/*";
+    let (managed, asked, owned) = (
+        format!("aws:ResourceTag/{MANAGED_TAG}"),
+        format!("aws:RequestTag/{OWNER_TAG}"),
+        format!("aws:ResourceTag/{OWNER_TAG}"),
+    );
+    for (sid, actions, resource, key, value) in [
+        ("SnapVolumes", &["ec2:CreateSnapshot"][..], volumes, managed.as_str(), "true"),
+        ("MakeSnapshots", &["ec2:CreateSnapshot"], snapshots, asked.as_str(), "AWS::StackName"),
+        ("TagNewSnapshots", &["ec2:CreateTags"], snapshots, "ec2:CreateAction", "CreateSnapshot"),
+        (
+            "RemoveOwnSnapshots",
+            &["ec2:DeleteSnapshot", "ec2:DescribeSnapshotAttribute"],
+            snapshots,
+            owned.as_str(),
+            "AWS::StackName",
+        ),
+    ] {
+        let statement = statements.iter().find(|statement| statement["Sid"] == sid).unwrap();
+        assert_eq!(list(&statement["Action"]), actions, "{sid}");
+        assert_eq!(list(&statement["Resource"]), [resource], "{sid}");
+        assert_eq!(statement["Condition"], json!({ "StringEquals": { key: value } }), "{sid}");
+    }
+    let writes = statements.iter().flat_map(|s| list(&s["Action"]));
+    let writes = writes.filter(|action| action.starts_with("ec2:") && *action != "ec2:DescribeSnapshots");
+    assert_eq!(writes.count(), 5, "another statement allows one of them");
 }
 
 #[test]

@@ -341,6 +341,35 @@ fn services_that_find_no_place_start_capacity() {
 }
 
 #[test]
+fn a_task_with_volumes_starts_storage_when_it_runs_and_when_it_has_stopped() {
+    let is_started = |event: &Value| started(event).iter().any(|id| id == "StorageFunction");
+    for last in TASK_STATES {
+        let mut event = task(last, "RUNNING");
+        event["detail"]["attachments"] = json!([{ "type": "eni", "details": [] }]);
+        assert!(!is_started(&event), "{last}: no volume");
+        for kind in ["amazonebs", "AmazonElasticBlockStorage"] {
+            let attachments = json!([{ "type": "eni" }, { "type": kind, "details": [] }]);
+            event["detail"]["attachments"] = attachments;
+            assert_eq!(is_started(&event), ["RUNNING", "STOPPED"].contains(&last), "{last} {kind}");
+        }
+        event["detail"]["group"] = json!("family:nightly");
+        assert!(!is_started(&event), "{last}: standalone");
+    }
+}
+
+#[test]
+fn a_snapshot_that_was_made_starts_storage() {
+    for (made, wanted) in [("createSnapshot", true), ("copySnapshot", false), ("shareSnapshot", false)] {
+        let detail = json!({ "event": made, "result": "failed", "snapshot_id": "arn:aws:ec2::x:snapshot/snap-1" });
+        let event = event("aws.ec2", "EBS Snapshot Notification", &detail);
+        assert_eq!(started(&event) == ["StorageFunction"], wanted, "{made}");
+        assert_eq!(matches!(Event::parse(&event).unwrap().detail, Detail::Snapshot(_)), made != "shareSnapshot");
+    }
+    let several = event("aws.ec2", "EBS Multi-Volume Snapshots Completion Status", &json!({ "event": "createSnapshots" }));
+    assert_eq!(started(&several), [""; 0]);
+}
+
+#[test]
 fn nothing_else_starts_anything() {
     for (source, detail_type) in [
         ("aws.ecs", "ECS Service Action"),

@@ -61,9 +61,8 @@ fn beside_a_part_that_does_not_fit_everything_else_is_checked() {
         "discovery: none\nstorage:\n- { snapshot: { every: 0s } }",
         expect![[r#"
             w.yaml:4:16: expected a list (each element after `- `, or all in `[ ]`), found the text `none` (in services.prod/web.discovery)
-            w.yaml:5:5: warning: has no effect in this version: no snapshots are made (in services.prod/web.storage)
             w.yaml:6:7: `volume` is missing (in services.prod/web.storage[0])
-            w.yaml:6:28: must be longer than `0s` (in services.prod/web.storage[0].snapshot.every)
+            w.yaml:6:28: must be at least `1m`: volumes are looked at once a minute (in services.prod/web.storage[0].snapshot.every)
         "#]],
     );
 }

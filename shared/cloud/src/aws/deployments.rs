@@ -14,7 +14,7 @@ use crate::ports::{Deployments, Stopping};
 const TARGET: &str = "AmazonEC2ContainerServiceV20141113";
 
 /// How many revisions `DescribeServiceRevisions` takes (ECS API reference).
-const AT_ONCE: usize = 20;
+pub(super) const REVISIONS_AT_ONCE: usize = 20;
 
 impl Deployments for Aws {
     async fn stop_service_deployment(&self, arn: &str) -> Result<Stopping, CloudError> {
@@ -45,7 +45,7 @@ impl Deployments for Aws {
         }
         let revisions: Vec<_> = revisions.into_iter().collect();
         let mut found = Vec::new();
-        for some in revisions.chunks(AT_ONCE) {
+        for some in revisions.chunks(REVISIONS_AT_ONCE) {
             let body = json!({ "serviceRevisionArns": some });
             let answer = self.ask("DescribeServiceRevisions", &body).await?;
             found.extend(texts(&answer, "serviceRevisions", "taskDefinition"));
@@ -55,7 +55,8 @@ impl Deployments for Aws {
 }
 
 impl Aws {
-    async fn ask(&self, operation: &'static str, body: &Value) -> Result<Value, CloudError> {
+    /// A call to ECS by the raw client.
+    pub(super) async fn ask(&self, operation: &'static str, body: &Value) -> Result<Value, CloudError> {
         self.within(operation, self.raw.json("ecs", TARGET, operation, body))
             .await
     }

@@ -8,26 +8,16 @@ use std::net::IpAddr;
 
 use futures_util::future::try_join;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use wharfinger_core::endpoint::Host;
 
-use super::{Aws, batch, form};
+use super::ec2::{Items, said};
+use super::{Aws, batch};
 use crate::error::CloudError;
 use crate::ports::Hosts;
 
-/// How many values one filter is given; EC2 takes 200 (EC2 user guide, "Filtering considerations").
-const VALUES: usize = 100;
-
 /// How many machines Systems Manager is asked for: no more than one page holds.
 const MANAGED: usize = 50;
-
-/// A list of EC2's.
-#[derive(Debug, Default, Deserialize)]
-struct Items<T> {
-    #[serde(default = "Vec::new")]
-    item: Vec<T>,
-}
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -106,11 +96,6 @@ struct Association {
     public_ip: Option<String>,
 }
 
-/// EC2 writes an address that is gone as an empty element.
-fn said(text: Option<String>) -> Option<String> {
-    text.filter(|text| !text.is_empty())
-}
-
 impl Aws {
     /// The machine behind each container instance that ECS knows.
     async fn machines(&self, cluster: &str, arns: &[String]) -> Result<BTreeMap<String, Option<String>>, CloudError> {
@@ -120,36 +105,10 @@ impl Aws {
             .collect())
     }
 
-    /// Every page of what EC2 finds by the values of one filter.
-    async fn filtered<T: DeserializeOwned>(
-        &self,
-        operation: &'static str,
-        filter: &str,
-        values: &[String],
-        next: fn(&mut T) -> Option<String>,
-    ) -> Result<Vec<T>, CloudError> {
-        let mut pages = Vec::new();
-        for batch in values.chunks(VALUES) {
-            let mut token = None;
-            loop {
-                let mut parameters = vec![form::pair("Filter.1.Name", filter), form::pair("MaxResults", "1000")];
-                parameters.extend(form::list("Filter.1.Value", batch));
-                parameters.extend(token.map(|token| form::pair("NextToken", token)));
-                let mut page: T = self.raw.query("ec2", "2016-11-15", operation, &parameters).await?;
-                token = said(next(&mut page));
-                pages.push(page);
-                if token.is_none() {
-                    break;
-                }
-            }
-        }
-        Ok(pages)
-    }
-
     async fn instances_of_ec2(&self, ids: &[String]) -> Result<Vec<(String, Host)>, CloudError> {
         const OPERATION: &str = "DescribeInstances";
         let next = |page: &mut DescribeInstancesResponse| page.next_token.take();
-        let call = self.filtered(OPERATION, "instance-id", ids, next);
+        let call = self.ec2_filtered(OPERATION, ("instance-id", ids), &[], next);
         let pages = self.within(OPERATION, call).await?.into_iter();
         let reservations = pages.flat_map(|page| page.reservation_set.item);
         Ok(reservations
@@ -233,7 +192,7 @@ impl Hosts for Aws {
     async fn public_addresses(&self, interfaces: &[String]) -> Result<BTreeMap<String, String>, CloudError> {
         const OPERATION: &str = "DescribeNetworkInterfaces";
         let next = |page: &mut DescribeNetworkInterfacesResponse| page.next_token.take();
-        let call = self.filtered(OPERATION, "network-interface-id", interfaces, next);
+        let call = self.ec2_filtered(OPERATION, ("network-interface-id", interfaces), &[], next);
         let pages = self.within(OPERATION, call).await?.into_iter();
         let address = |i: NetworkInterface| Some((i.network_interface_id, said(i.association?.public_ip)?));
         Ok(pages

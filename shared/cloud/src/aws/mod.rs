@@ -7,6 +7,7 @@ mod batch;
 mod credentials;
 mod deployments;
 mod dynamodb;
+mod ec2;
 #[cfg(feature = "ecs")]
 mod ecs;
 mod events;
@@ -32,8 +33,10 @@ mod replay;
 mod repositories;
 mod scalable;
 mod sdk;
+mod service_volumes;
 #[cfg(feature = "servicediscovery")]
 mod servicediscovery;
+mod snapshots;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

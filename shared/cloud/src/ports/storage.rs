@@ -1,5 +1,9 @@
 //! Volumes, and snapshots of them.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use wharfinger_core::ids::Target;
 use wharfinger_core::storage::{CreateSnapshot, Snapshot, Volume};
 
 use crate::error::CloudError;
@@ -50,4 +54,15 @@ pub trait Volumes {
 
     /// `DeleteVolume`; of a missing one it is done already.
     async fn delete_volume(&self, id: &str) -> Result<Removed, CloudError>;
+}
+
+/// What services say of the volumes of their tasks.
+pub trait ServiceVolumes {
+    /// `volumeConfigurations` of the PRIMARY deployment, raw, as `UpdateService` takes it; `None` where there is none, or no
+    /// such service.
+    async fn volume_configurations(&self, service: &Target) -> Result<Option<Value>, CloudError>;
+
+    /// The snapshots of which the service's deployments and its current revisions make volumes, each with where it is named:
+    /// `DescribeServices` and `DescribeServiceRevisions`, 20 at a time. A task that is replaced needs them.
+    async fn held_snapshots(&self, service: &Target) -> Result<BTreeMap<String, String>, CloudError>;
 }

@@ -24,6 +24,7 @@ mod placement;
 mod registry;
 mod scaling;
 mod services;
+mod storage;
 mod tables;
 mod tasks;
 
@@ -38,6 +39,7 @@ use wharfinger_core::balancing::TargetDescription;
 use wharfinger_core::endpoint::Host;
 use wharfinger_core::ids::Target;
 use wharfinger_core::service::ServiceFacts;
+use wharfinger_core::storage::Snapshot;
 
 use crate::ports::{QueueDepth, ServiceChange};
 use crate::table::{Key, TableName};
@@ -54,6 +56,7 @@ pub use images::{Repositories, registry};
 pub use placement::{Binding, HostNetwork, Placement, PortMapping};
 pub use registry::{CloudMap, Operation, Work};
 pub use services::{Deployment, Rollout, Service};
+pub use storage::{Ebs, Shot};
 pub use tables::Tables;
 pub use tasks::{Move, Task};
 
@@ -95,6 +98,8 @@ pub struct World {
     pub scalable: BTreeSet<Target>,
     /// ECR repositories.
     pub repositories: Repositories,
+    /// Volumes and snapshots.
+    pub ebs: Ebs,
     /// Rules, schedules, the event bus and parameters.
     pub around: Around,
     /// What AWS sent to EventBridge, in the order in which it happened.
@@ -181,6 +186,17 @@ pub enum Change {
         /// The deployment that ends.
         ended: services::Deployment,
     },
+    /// `CreateSnapshot` was taken.
+    CreateSnapshot(Snapshot),
+    /// `DeleteSnapshot` was taken; of a missing one it is not here.
+    DeleteSnapshot {
+        /// What it was.
+        shot: Shot,
+        /// A service whose deployment names it, and whose tasks cannot start any more.
+        named_by: Option<Target>,
+    },
+    /// `DeleteVolume` was taken; of a missing one it is not here.
+    DeleteVolume(String),
 }
 
 impl World {
@@ -203,6 +219,7 @@ impl World {
             queues: BTreeMap::new(),
             scalable: BTreeSet::new(),
             repositories: Repositories::default(),
+            ebs: Ebs::default(),
             around: Around::default(),
             emitted: Vec::new(),
             unheard: false,

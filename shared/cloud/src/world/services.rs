@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use serde_json::{Value, json};
 use wharfinger_core::config::StrategyItem;
 use wharfinger_core::ids::Target;
 use wharfinger_core::service::{DeploymentFacts, ServiceFacts, Unplaceable};
@@ -48,6 +48,8 @@ pub struct Deployment {
     pub rollout: Rollout,
     /// When it began.
     pub since: Timestamp,
+    /// `volumeConfigurations`: the volumes that ECS makes for each of its tasks.
+    pub volumes: Vec<Value>,
 }
 
 /// Where a deployment is.
@@ -126,8 +128,12 @@ impl World {
             definition: definition.to_owned(),
             rollout: Rollout::InProgress,
             since,
+            volumes: Vec::new(),
         };
         if let Some(service) = self.services.get_mut(target) {
+            let volumes = service.primary().map(|primary| primary.volumes.clone());
+            let volumes = volumes.unwrap_or_default();
+            let deployment = Deployment { volumes, ..deployment };
             service.deployments.insert(0, deployment);
             service.sent_to.push((since, definition.to_owned()));
         }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use wharfinger_core::event::{TaskStateChange, TaskStatus};
 use wharfinger_core::ids::{Target, TargetKind, TaskArn};
+use wharfinger_core::storage::TaskVolume;
 
 use super::{ACCOUNT, Caller, Placement, REGION, World};
 use crate::error::{CloudError, Kind};
@@ -39,6 +40,8 @@ pub struct Task {
     pub started_at: Option<Timestamp>,
     /// `HEALTHY`, `UNHEALTHY` or `UNKNOWN`; `None` without a health check.
     pub health: Option<&'static str>,
+    /// The volumes that ECS made for it, from PENDING on.
+    pub volumes: Vec<TaskVolume>,
     containers: Vec<Value>,
 }
 
@@ -111,6 +114,7 @@ impl Task {
             placement: None,
             started_at: known.started_at,
             health: None,
+            volumes: known.volumes,
             containers: detail
                 .get("containers")
                 .and_then(Value::as_array)
@@ -188,8 +192,17 @@ impl Task {
     }
 
     fn attachments(&self, described: bool) -> Value {
+        let volumes = self.volumes.iter().enumerate();
+        let volumes = volumes.map(|(i, volume)| self.volume_attachment(i, volume, described));
+        self.interface_attachment(described)
+            .into_iter()
+            .chain(volumes)
+            .collect()
+    }
+
+    fn interface_attachment(&self, described: bool) -> Option<Value> {
         if !self.has_interface() {
-            return json!([]);
+            return None;
         }
         let interface = self.interface.as_ref().map(|id| ("networkInterfaceId", id));
         let address = self.address.as_ref().map(|address| ("privateIPv4Address", address));
@@ -197,11 +210,23 @@ impl Task {
         let details: Vec<_> = details
             .map(|(name, value)| json!({ "name": name, "value": value }))
             .collect();
-        json!([{
+        Some(json!({
             "id": format!("attachment-{}", self.id()),
             "type": if described { "ElasticNetworkInterface" } else { "eni" },
             "details": details,
-        }])
+        }))
+    }
+
+    fn volume_attachment(&self, number: usize, volume: &TaskVolume, described: bool) -> Value {
+        json!({
+            "id": format!("volume-{number}-{}", self.id()),
+            "type": if described { "AmazonElasticBlockStorage" } else { "amazonebs" },
+            "details": [
+                { "name": "volumeId", "value": volume.volume_id },
+                { "name": "volumeName", "value": volume.name },
+                { "name": "deleteOnTermination", "value": "true" },
+            ],
+        })
     }
 
     /// "Network bindings are visible after the task reaches RUNNING" (ECS API reference, `Container`).
@@ -335,6 +360,7 @@ impl World {
             placement,
             started_at: None,
             health: checked.then_some("UNKNOWN"),
+            volumes: Vec::new(),
             containers,
         };
         self.tasks.insert(arn.clone(), task);
@@ -358,28 +384,35 @@ impl World {
             task.status = TaskStatus::Stopped;
             true
         });
+        self.detach(arn);
     }
 
     fn advance(&mut self, arn: &str) {
-        let begins = |task: &Task| task.next() == Some(TaskStatus::Pending) && task.has_interface();
-        let free = self
-            .tasks
-            .get(arn)
-            .is_some_and(begins)
-            .then(|| self.free_address())
-            .flatten();
+        let Some(task) = self.tasks.get(arn) else { return };
+        let (next, has_interface) = (task.next(), task.has_interface());
+        let begins = next == Some(TaskStatus::Pending);
+        let free = (begins && has_interface).then(|| self.free_address()).flatten();
+        let volumes = if begins { self.attach(arn) } else { None };
         self.change(arn, |task, now| {
-            let Some(next) = task.next() else { return false };
+            let Some(next) = next else { return false };
+            if begins && volumes.is_none() {
+                task.wanted = false;
+                return true;
+            }
             task.status = next;
-            if next == TaskStatus::Pending && task.has_interface() {
+            if begins && has_interface {
                 task.address = free;
                 task.interface = Some(format!("eni-{}", task.id()));
             }
+            task.volumes.extend(volumes.unwrap_or_default());
             if next == TaskStatus::Running {
                 task.started_at = Some(now);
             }
             true
         });
+        if next == Some(TaskStatus::Stopped) {
+            self.detach(arn);
+        }
     }
 
     /// Addresses come back into use as soon as their task is gone: the lowest free one is given.

@@ -8,7 +8,7 @@ use super::asked::{Approved, Back};
 use super::stored::{EVERY_DOMAIN, Override, Pauses, StoredCluster, StoredTarget};
 
 /// The domains that can be paused, as the configuration names them.
-pub const DOMAINS: [&str; 5] = ["discovery", "balancing", "scaling", "delivery", "capacity"];
+pub const DOMAINS: [&str; 6] = ["discovery", "balancing", "scaling", "delivery", "capacity", "storage"];
 
 /// What holds for a target now.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -170,6 +170,7 @@ mod tests {
                 ("capacity", Some(7)),
                 ("discovery", Some(7)),
                 ("scaling", None),
+                ("storage", Some(7)),
             ],
         );
         check(
@@ -180,6 +181,7 @@ mod tests {
                 ("capacity", None),
                 ("delivery", None),
                 ("discovery", None),
+                ("storage", None),
             ],
         );
     }

@@ -17,6 +17,7 @@ mod scaling;
 pub mod schedules;
 mod storage;
 pub mod stored;
+mod unsound;
 pub mod unsupported;
 mod validate;
 mod values;
@@ -44,6 +45,7 @@ pub use scaling::{
     Schedule, Stabilise, Step,
 };
 pub use storage::{Keep, Restore, Snapshot, Storage};
+pub use unsound::unsound;
 pub use validate::validate;
 pub use values::{Span, SpanError};
 

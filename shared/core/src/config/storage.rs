@@ -25,21 +25,48 @@ pub struct Storage {
 pub struct Snapshot {
     /// How often.
     pub every: Span,
-    /// Which are kept.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub keep: Keep,
+    /// Which are kept; without it all are, for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Keep>,
 }
 
-/// Which snapshots are kept: the union of what each line keeps.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+/// Which snapshots are kept: the union of what each line keeps. Hours, days, weeks and months are UTC's, and only those that
+/// have a snapshot count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Keep {
     /// The newest so many.
+    #[serde(skip_serializing_if = "is_default")]
     pub last: u32,
+    /// The newest of each of so many hours.
+    #[serde(skip_serializing_if = "is_default")]
+    pub hourly: u32,
     /// The newest of each of so many days.
+    #[serde(skip_serializing_if = "is_default")]
     pub daily: u32,
     /// The newest of each of so many weeks.
+    #[serde(skip_serializing_if = "is_default")]
     pub weekly: u32,
+    /// The newest of each of so many months.
+    #[serde(skip_serializing_if = "is_default")]
+    pub monthly: u32,
+}
+
+impl Keep {
+    /// Whether no line says how many there may be: then all are kept.
+    #[must_use]
+    pub fn is_unlimited(&self) -> bool {
+        is_default(self)
+    }
+}
+
+impl Storage {
+    /// Which snapshots are kept: all of them where nothing says less.
+    #[must_use]
+    pub fn keep(&self) -> Keep {
+        let keep = self.snapshot.as_ref().and_then(|snapshot| snapshot.keep);
+        keep.unwrap_or_default()
+    }
 }
 
 /// What a rollout starts from.

@@ -2,7 +2,7 @@
 //!
 //! It is told as warnings: what is not done is harmless to leave undone.
 
-use super::{Document, Path, Problem, Service};
+use super::{Document, Path, Problem, Restore, Service};
 
 /// Everything in the document that would have no effect.
 pub fn unsupported(document: &Document) -> Vec<Problem> {
@@ -14,8 +14,11 @@ pub fn unsupported(document: &Document) -> Vec<Problem> {
 }
 
 fn of_target(path: &Path, service: &Service, found: &mut Vec<Problem>) {
-    if !service.storage.is_empty() {
-        found.push(no_effect(path.at("storage"), "no snapshots are made"));
+    for (i, storage) in service.storage.iter().enumerate() {
+        if storage.restore != Restore::None {
+            let path = path.at("storage").at(i).at("restore");
+            found.push(no_effect(path, "a rollout starts from an empty volume"));
+        }
     }
 }
 

@@ -36,11 +36,23 @@ impl Aside {
                 let message = "one finding of many: what a scan found is looked up when it ends";
                 ("Inspector2 Finding", Code::NotAPush, message.to_owned())
             }
+            ("aws.ec2", _) => return Self::ebs(detail_type, detail),
             _ => return Self::auto_scaling(source, detail_type, detail),
         };
         Some(Self {
             kind,
             reason: Reason::new(code, message),
+        })
+    }
+
+    /// What is told of volumes, and of snapshots that were not made one by one.
+    fn ebs(detail_type: &str, detail: &Value) -> Option<Self> {
+        let (kind, why) = VOLUMES.iter().find(|(kind, _)| *kind == detail_type)?;
+        let event = detail.get("event").and_then(Value::as_str);
+        let event = event.map_or_else(String::new, |event| format!("`{event}`: "));
+        Some(Self {
+            kind,
+            reason: Reason::new(Code::ToldOtherwise, format!("{event}{why}")),
         })
     }
 
@@ -85,6 +97,22 @@ const GROUPS: [(&str, &str); 12] = [
     ("EC2 Auto Scaling Instance Refresh Rollback Started", REFRESH),
     ("EC2 Auto Scaling Instance Refresh Rollback Succeeded", REFRESH),
     ("EC2 Auto Scaling Instance Refresh Rollback Failed", REFRESH),
+];
+
+/// What EBS tells, and why that asks for nothing.
+const VOLUMES: [(&str, &str); 3] = [
+    (
+        "EBS Volume Notification",
+        "which volume a task has, ECS tells with the task; one that is left over, the sweep finds",
+    ),
+    (
+        "EBS Multi-Volume Snapshots Completion Status",
+        "several volumes of an instance at once: Wharfinger makes snapshots of tasks' volumes, one by one",
+    ),
+    (
+        "EBS Fast Snapshot Restore State-change Notification",
+        "how fast volumes of a snapshot are filled changes nothing here",
+    ),
 ];
 
 const REFRESH: &str = "an instance refresh moved; each instance that it replaces has a lifecycle action of its own";

@@ -14,6 +14,7 @@ mod lifecycle;
 mod metric;
 mod scan;
 mod service_action;
+mod snapshot;
 mod task;
 mod time;
 
@@ -33,6 +34,7 @@ pub use lifecycle::{LifecycleAction, Place, Transition};
 pub use metric::{Metric, MetricQuery};
 pub use scan::{ImageScanned, Scanner};
 pub use service_action::{ServiceAction, ServiceNews};
+pub use snapshot::{SnapshotEvent, SnapshotWork};
 pub use task::{Container, NetworkBinding, TaskStateChange, TaskStatus};
 pub use time::{parse_time, time_from_json};
 
@@ -111,6 +113,8 @@ pub enum Detail {
     ServiceAction(ServiceAction),
     /// `AWS Health Event`.
     Health(HealthEvent),
+    /// `EBS Snapshot Notification` of one that was made or copied.
+    Snapshot(SnapshotEvent),
     /// `Scheduled Event`: time for a sweep.
     Scheduled,
     /// A kind that is known and asks for nothing.
@@ -132,6 +136,7 @@ impl Detail {
             Self::ContainerInstance(_) => "ECS Container Instance State Change",
             Self::ServiceAction(_) => "ECS Service Action",
             Self::Health(_) => "AWS Health Event",
+            Self::Snapshot(_) => "EBS Snapshot Notification",
             Self::Scheduled => "Scheduled Event",
             Self::Aside(aside) => aside.kind,
         }
@@ -203,6 +208,9 @@ impl Event {
             }
             ("aws.ecr", "ECR Image Scan") => Detail::Scan(ImageScanned::parse(Scanner::Basic, detail)?),
             ("aws.inspector2", "Inspector2 Scan") => Detail::Scan(ImageScanned::parse(Scanner::Enhanced, detail)?),
+            ("aws.ec2", "EBS Snapshot Notification") => {
+                SnapshotEvent::parse(&envelope, detail)?.map_or_else(Detail::Aside, Detail::Snapshot)
+            }
             (_, "Scheduled Event") => Detail::Scheduled,
             (source, kind) => match capacity(&envelope, detail)? {
                 Some(detail) => detail,

@@ -1,11 +1,36 @@
 //! Storage: snapshots of the volumes of tasks, by lineage.
+//!
+//! One decision, per volume that is configured, in the order in which it is made:
+//!
+//! 1. `due`: what became of the snapshot that was asked for last; whether one is due, and of which task's volume;
+//! 2. `prune`: what [`retention`] removes, as far as nothing refers to it.
+//!
+//! The caller holds the service's lease and stores [`Decided::before_call`] before it makes the calls, and afterwards what
+//! came of them. `CreateSnapshot` takes no token, so what is stored tells the next look that it may have been made: its time
+//! is among the snapshot's tags, and for as long as EC2 may not show it yet nothing else is made. So a crash between any two
+//! of these leads to one snapshot at most.
 
 mod action;
+mod decide;
+mod due;
+mod facts;
+mod held;
 mod lineage;
+mod memory;
+mod notice;
+mod prune;
+pub mod retention;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod volume;
 
 pub use action::{Action, CreateSnapshot};
+pub use decide::{Decided, decide};
+pub use facts::{Asks, Facts, Mounted};
+pub use held::{held_by_revision, held_by_service};
 pub use lineage::{AT_TAG, CLUSTER_TAG, LINEAGE_TAG, Lineage, OWNER_TAG, SERVICE_TAG, TASK_TAG, VOLUME_TAG};
+pub use memory::{Failed, Held, Intent, Memory, RecoveryPoint, Standing, VolumeMemory};
+pub use notice::{Notice, Stage};
 pub use snapshot::{Snapshot, SnapshotState};
 pub use volume::{MANAGED_TAG, TaskVolume, Volume};

@@ -84,10 +84,10 @@ fn hosts_of_ec2_are_found_on_every_page() {
             "Action=DescribeInstances",
             "Version=2016-11-15",
             "Filter.1.Name=instance-id",
-            "MaxResults=1000",
             "Filter.1.Value.1=i-1",
             "Filter.1.Value.2=i-2",
             "Filter.1.Value.3=i-3",
+            "MaxResults=1000",
         ]
     );
     assert_eq!(asked[2].form()[7..], ["NextToken=t1"]);
@@ -187,12 +187,15 @@ fn public_addresses_are_those_of_interfaces_that_have_one() {
         form[2..5],
         [
             "Filter.1.Name=network-interface-id",
-            "MaxResults=1000",
-            "Filter.1.Value.1=eni-1"
+            "Filter.1.Value.1=eni-1",
+            "Filter.1.Value.2=eni-2"
         ]
     );
     assert_eq!(form.len(), 4 + 100);
-    assert_eq!(asked[1].form()[4..], ["Filter.1.Value.1=eni-101"]);
+    assert_eq!(
+        asked[1].form()[2..4],
+        ["Filter.1.Name=network-interface-id", "Filter.1.Value.1=eni-101"]
+    );
 }
 
 #[test]

@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::{AT_ONCE, Call, Raw, Within};
 use crate::error::{CloudError, Kind};
 
-/// The same in one attempt: for what is paced, where each attempt counts against the account's rate.
+/// The same in one attempt: for what is paced, where each attempt counts against the account's rate, and for what a repeat
+/// would do once more.
 const ONCE: Within = Within { once: true, ..AT_ONCE };
 
 /// An invocation, which ends with its function: a minute by the template, five by generous people. One attempt, since a
@@ -103,6 +104,31 @@ impl Raw {
         operation: &'static str,
         parameters: &[(String, String)],
     ) -> Result<T, CloudError> {
+        self.query_within(host, version, operation, parameters, AT_ONCE).await
+    }
+
+    /// The same in one attempt.
+    ///
+    /// # Errors
+    /// As [`Raw::query`].
+    pub async fn query_once<T: DeserializeOwned>(
+        &self,
+        host: &str,
+        version: &str,
+        operation: &'static str,
+        parameters: &[(String, String)],
+    ) -> Result<T, CloudError> {
+        self.query_within(host, version, operation, parameters, ONCE).await
+    }
+
+    async fn query_within<T: DeserializeOwned>(
+        &self,
+        host: &str,
+        version: &str,
+        operation: &'static str,
+        parameters: &[(String, String)],
+        within: Within,
+    ) -> Result<T, CloudError> {
         let mut form = vec![
             ("Action".to_owned(), operation.to_owned()),
             ("Version".to_owned(), version.to_owned()),
@@ -121,7 +147,7 @@ impl Raw {
                 method: "POST",
                 path: String::new(),
                 headers: &[],
-                within: AT_ONCE,
+                within,
             })
             .await?
             .body;

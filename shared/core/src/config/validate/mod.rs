@@ -7,11 +7,12 @@ mod delivery;
 mod discovery;
 mod drain;
 mod scaling;
+mod storage;
 #[cfg(test)]
 mod tests;
 
 use super::stored::{MAX_PARTITIONS, StoredTarget};
-use super::{Balancing, Document, Entry, Path, Problem, Storage, VERSION, out_of_range, whole_range};
+use super::{Balancing, Document, Entry, Path, Problem, VERSION, out_of_range, whole_range};
 use crate::cron::{Cron, CronError};
 use crate::ids::{Target, TargetKind};
 
@@ -116,7 +117,7 @@ fn of_entry(document: &Document, entry: &Entry, found: &mut Found) {
         scaling::check(&path.at("scaling"), scaling, found);
     }
     delivery::check(document, entry, found);
-    of_storage(path, &config.storage, found);
+    storage::check(path, config, found);
     if let Some(capacity) = &config.capacity {
         capacity::check_service(entry, capacity, found);
     }
@@ -142,20 +143,4 @@ fn of_balancing(path: &Path, entry: &Balancing, found: &mut Found) {
         );
     }
     found.container_port(path, entry.container.as_deref(), entry.port);
-}
-
-fn of_storage(path: &Path, volumes: &[Storage], found: &mut Found) {
-    for (i, storage) in volumes.iter().enumerate() {
-        let path = path.at("storage").at(i);
-        found.name(path.at("volume"), "the volume's name", &storage.volume, 255);
-        if volumes[..i].iter().any(|other| other.volume == storage.volume) {
-            found.error(
-                path.at("volume"),
-                format!("volume `{}` stands here twice", storage.volume),
-            );
-        }
-        if storage.snapshot.as_ref().is_some_and(|s| s.every.duration().is_zero()) {
-            found.error(path.at("snapshot").at("every"), "must be longer than `0s`");
-        }
-    }
 }

@@ -4,6 +4,7 @@
 mod capacity;
 mod gates;
 mod promotions;
+mod storage;
 mod tags;
 
 use expect_test::{Expect, expect};
@@ -362,21 +363,17 @@ fn repositories_and_promotions() {
 }
 
 #[test]
-fn balancing_storage_and_size() {
+fn balancing_and_size() {
     let rules: Vec<_> = (0..50).map(|n| json!({ "alarm": format!("a{n}"), "add": 1 })).collect();
     check(
         web(&json!({
             "balancing": [{ "target-group": "x".repeat(33), "port": 0 }, { "target-group": "" }],
-            "storage": [{ "volume": "a", "snapshot": { "every": "0s" } }, { "volume": "a" }, { "volume": "" }],
             "scaling": { "min": 0, "max": 1, "rules": rules },
         })),
         expect![[r#"
             Error services.prod/web.balancing[0].target-group: the target group's name has 33 characters; AWS takes 32
             Error services.prod/web.balancing[0].port: `port: 0` is out of range: 1 to 65535
             Error services.prod/web.balancing[1].target-group: the target group's name is empty
-            Error services.prod/web.storage[0].snapshot.every: must be longer than `0s`
-            Error services.prod/web.storage[1].volume: volume `a` stands here twice
-            Error services.prod/web.storage[2].volume: the volume's name is empty
             Error services.prod/web: names 50 different alarms and repositories; 49 fit into the one transaction in which a target is stored
         "#]],
     );
@@ -454,11 +451,11 @@ fn what_has_no_effect_is_told() {
             "balancing": [{ "target-group": "t", "port": 80 }],
             "drain": { "linger": "15s" },
             "scaling": {
-                "min": 1, "max": 2, "rules": [{ "queue": "q", "per-task": 1 }], "schedule": [{ "cron": "0 8 * * *", "min": 2 }],
+                "min": 0, "max": 1, "rules": [{ "queue": "q", "per-task": 1 }], "schedule": [{ "cron": "0 8 * * *", "min": 1 }],
                 "stabilise": { "in": "5m" }, "limit": { "out": { "tasks": 1, "per": "1m" } },
             },
             "delivery": delivery,
-            "storage": [{ "volume": "v" }],
+            "storage": [{ "volume": "v", "snapshot": { "every": "6h" }, "restore": "newest" }],
         } },
         "tasks": { "prod/nightly": { "delivery": [{ "repository": "a", "tags": { "exact": "x" }, "approval": "required" }] } },
         "clusters": { "prod": { "capacity": {} }, "staging": {} },
@@ -468,7 +465,7 @@ fn what_has_no_effect_is_told() {
         "Warning services.prod/web.delivery[0].windows: has no effect: write `allow`, `freeze` or both\n"
     );
     expect![[r#"
-        Warning services.prod/web.storage: has no effect in this version: no snapshots are made
+        Warning services.prod/web.storage[0].restore: has no effect in this version: a rollout starts from an empty volume
     "#]]
     .assert_eq(&lines(&unsupported(&document(json))));
 }

@@ -1,0 +1,117 @@
+//! What would be done about the volumes of a service.
+
+use wharfinger_core::config::stored::Managed;
+use wharfinger_core::event::{SnapshotEvent, TaskStateChange};
+use wharfinger_core::known::Known;
+use wharfinger_core::report::{Code, Decision, Reason};
+use wharfinger_core::storage::{self, Facts, Memory, Mounted, Snapshot};
+
+use super::Config;
+use super::capacity::{Explained, ignored};
+use super::decide::{Call, Context};
+
+const DOMAIN: &str = "storage";
+
+impl Context<'_> {
+    /// EC2 tells of a snapshot. Whose it is, its tags say.
+    pub(super) fn snapshot(&self, config: &Config, event: &SnapshotEvent) -> anyhow::Result<Explained> {
+        let id = &event.snapshot_id;
+        if config
+            .targets
+            .iter()
+            .all(|managed| managed.stored.config.storage.is_empty())
+        {
+            let message = format!("no service in {} has `storage`: nothing is done for {id}", config.name);
+            return Ok((None, ignored(Code::NotManaged, message)));
+        }
+        let Known::Yes(snapshots) = self.answers.snapshots()? else {
+            let reason = Reason::new(
+                Code::FactsMissing,
+                format!("whose {id} is, is not known: its tags say it"),
+            );
+            return Ok((None, Decision::needs("DescribeSnapshots", reason)));
+        };
+        let lineage = snapshots
+            .iter()
+            .find(|snapshot| snapshot.snapshot_id == *id && snapshot.is_of(self.owner))
+            .and_then(Snapshot::lineage);
+        let Some(lineage) = lineage else {
+            let message = format!("{id} does not carry our mark: it is left alone");
+            return Ok((None, ignored(Code::NotOurs, message)));
+        };
+        let mut managed = config.targets.iter().filter(|managed| managed.target == lineage.target);
+        let Some(managed) = managed.find(|managed| !managed.stored.config.storage.is_empty()) else {
+            let message = format!(
+                "{id} is of {lineage}, and {} has no `storage` any more: it stays",
+                lineage.target
+            );
+            return Ok((Some(lineage.target), ignored(Code::StrangeSnapshot, message)));
+        };
+        let mut decision = self.storage(managed, &snapshots, None)?;
+        let (code, end) = match (event.succeeded, event.cause.as_deref()) {
+            (true, _) => (Code::SnapshotSucceeded, "is completed".to_owned()),
+            (false, cause) => (
+                Code::SnapshotFailed,
+                format!("failed: {}", cause.unwrap_or("EC2 says no more")),
+            ),
+        };
+        decision
+            .reasons
+            .insert(0, Reason::new(code, format!("{lineage}: {id} {end}")));
+        Ok((Some(managed.target.clone()), decision))
+    }
+
+    /// A task changed whose service has `storage`. Its own volumes are in the event.
+    pub(super) fn volumes(&self, managed: &Managed, task: &TaskStateChange) -> anyhow::Result<Decision<Call>> {
+        let target = &managed.target;
+        if !task.is_running() || task.volumes.is_empty() {
+            let what = if task.is_running() {
+                "has no EBS volume"
+            } else {
+                "does not run"
+            };
+            let message = format!(
+                "task {} of {target} {what}: its event tells nothing of a volume",
+                task.task_arn.id()
+            );
+            return Ok(ignored(Code::NoVolume, message));
+        }
+        match self.answers.snapshots()? {
+            Known::Yes(snapshots) => self.storage(managed, &snapshots, Some(task)),
+            Known::No => {
+                let message = format!("which snapshots of {target} there are is not known");
+                let reason = Reason::new(Code::FactsMissing, message);
+                Ok(Decision::needs("DescribeSnapshots", reason))
+            }
+        }
+    }
+
+    fn storage(
+        &self,
+        managed: &Managed,
+        snapshots: &[Snapshot],
+        told: Option<&TaskStateChange>,
+    ) -> anyhow::Result<Decision<Call>> {
+        let target = &managed.target;
+        let mut tasks = self.answers.mounted(target)?;
+        if let Some(told) = told.map(Mounted::from) {
+            let mut known = tasks.into_option().unwrap_or_default();
+            known.retain(|task| task.task != told.task);
+            known.push(told);
+            tasks = Known::Yes(known);
+        }
+        let facts = Facts {
+            target: target.clone(),
+            owner: self.owner.to_owned(),
+            rules: managed.stored.config.storage.clone(),
+            service: self.answers.service(target)?,
+            tasks,
+            snapshots: Known::Yes(snapshots.to_vec()),
+            held: self.answers.held(target),
+            shared: self.answers.shared(),
+            memory: Memory::default(),
+        };
+        let decision = storage::decide(&facts, self.now).decision;
+        Ok(self.guarded(DOMAIN, managed, decision))
+    }
+}

@@ -1,0 +1,65 @@
+//! What is known of snapshots, of the volumes of tasks, and of what refers to either.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use wharfinger_core::ids::Target;
+use wharfinger_core::known::Known;
+use wharfinger_core::storage::{Mounted, Snapshot, held_by_revision, held_by_service};
+
+use super::Answers;
+
+impl Answers {
+    /// Every snapshot of `DescribeSnapshots`.
+    pub(crate) fn snapshots(&self) -> anyhow::Result<Known<Vec<Snapshot>>> {
+        const DESCRIBE: &str = "DescribeSnapshots";
+        if !self.has(DESCRIBE) {
+            return Ok(Known::No);
+        }
+        let read = self.elements(DESCRIBE, "Snapshots").map(|found| {
+            let why = "`SnapshotId` or `StartTime` is missing";
+            Snapshot::parse(found.value).ok_or_else(|| self.unusable(&found, why))
+        });
+        read.collect::<anyhow::Result<_>>().map(Known::Yes)
+    }
+
+    /// The tasks of a service in `DescribeTasks`, with their volumes, or that there are none, by `ListTasks`.
+    pub(crate) fn mounted(&self, target: &Target) -> anyhow::Result<Known<Vec<Mounted>>> {
+        let Known::Yes(tasks) = self.tasks()? else {
+            return Ok(Known::No);
+        };
+        let its = tasks
+            .iter()
+            .filter(|task| task.target().is_ok_and(|owner| owner == *target));
+        Ok(Known::Yes(its.map(Mounted::from).collect()))
+    }
+
+    /// The snapshots to which a service refers: its deployments by `DescribeServices`, and its revisions by
+    /// `DescribeServiceRevisions`. Known once both were asked, and of a service that is not there.
+    pub(crate) fn held(&self, target: &Target) -> Known<BTreeMap<String, String>> {
+        if matches!(self.service(target), Ok(Known::Yes(None))) {
+            return Known::Yes(BTreeMap::new());
+        }
+        let (Some(service), true) = (self.living(target), self.has("DescribeServiceRevisions")) else {
+            return Known::No;
+        };
+        let revisions = self.elements("DescribeServiceRevisions", "serviceRevisions");
+        let mut held: BTreeMap<_, _> = revisions
+            .flat_map(|revision| held_by_revision(revision.value))
+            .collect();
+        held.extend(held_by_service(service.value));
+        Known::Yes(held)
+    }
+
+    /// Whether others may make volumes of each snapshot of which `DescribeSnapshotAttribute` tells.
+    pub(crate) fn shared(&self) -> BTreeMap<String, bool> {
+        let answers = self.by_operation.get("DescribeSnapshotAttribute");
+        let answers = answers.map(Vec::as_slice).unwrap_or_default().iter();
+        let read = answers.filter_map(|answer| {
+            let allowed = answer.get("CreateVolumePermissions")?.as_array()?;
+            let id = answer.get("SnapshotId").and_then(Value::as_str)?;
+            Some((id.to_owned(), !allowed.is_empty()))
+        });
+        read.collect()
+    }
+}

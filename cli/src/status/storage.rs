@@ -1,0 +1,186 @@
+//! What is known of the volumes of a service.
+
+use std::io::{self, Write};
+
+use jiff::{SignedDuration, SignedDurationRound, Timestamp, Unit};
+use serde::Serialize;
+use wharfinger_core::config::{Span, Storage};
+use wharfinger_core::report::{Code, counted};
+use wharfinger_core::storage::{Failed, Memory, RecoveryPoint, VolumeMemory};
+
+use super::row::Decided;
+use crate::output::{DIM, YELLOW};
+
+/// What a GiB of snapshots costs in a month, in cents of a USD: the standard tier in most Regions (Amazon EBS pricing).
+const CENTS: u64 = 5;
+
+/// What is known of its volumes.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Volumes {
+    /// Those that are configured with `snapshot`.
+    lineages: Vec<Volume>,
+    /// The last decision in the history.
+    pub(super) decision: Option<Decided>,
+}
+
+/// One lineage.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Volume {
+    /// The volume's name in the task definition.
+    volume: String,
+    /// How often a snapshot is made.
+    every: Span,
+    /// What would be restored.
+    newest: Option<RecoveryPoint>,
+    /// How old that is.
+    age_seconds: Option<i64>,
+    /// Whether a snapshot is due for as long as `every`, and there is a volume for it.
+    late: bool,
+    /// Since when one is asked for that EC2 does not show yet.
+    asked: Option<Timestamp>,
+    /// Those whose data is still copied.
+    pending: Vec<String>,
+    /// How many are completed.
+    count: u32,
+    /// The sizes of their volumes, summed: more than the snapshots take.
+    gib: u64,
+    /// What that many GiB cost in a month, in USD: more than the snapshots do.
+    cost_at_most_usd: f64,
+    /// Which go when the next is completed, the first of them.
+    next_prune: Vec<String>,
+    /// How many do.
+    next_prune_count: u32,
+    /// The last one that came to nothing, if none was completed since.
+    failed: Option<Failed>,
+}
+
+impl Volumes {
+    pub(super) fn of(configured: &[Storage], memory: &Memory, decision: Option<Decided>, now: Timestamp) -> Self {
+        let lineages = configured.iter().filter_map(|storage| {
+            let every = storage.snapshot.as_ref()?.every;
+            let known = memory.volumes.get(&storage.volume).cloned().unwrap_or_default();
+            Some(Volume::of(&storage.volume, every, known, now))
+        });
+        Self {
+            lineages: lineages.collect(),
+            decision,
+        }
+    }
+
+    /// What is not as it is wanted, in a word or some.
+    pub(super) fn state(&self) -> Option<&'static str> {
+        let any = |wrong: fn(&Volume) -> bool| self.lineages.iter().any(wrong);
+        if any(|of| of.late) {
+            Some("recovery point late")
+        } else if any(|of| of.failed.is_some()) {
+            Some("snapshot failed")
+        } else {
+            None
+        }
+    }
+
+    /// Whether it tells what a reason with this code says.
+    pub(super) fn tells(&self, code: Code) -> bool {
+        matches!(code, Code::SnapshotFresh | Code::SnapshotSucceeded)
+            || (code == Code::SnapshotFailed && self.lineages.iter().any(|of| of.failed.is_some()))
+    }
+
+    /// Prints it for people.
+    pub(super) fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.lineages.iter().try_for_each(|of| of.text(out))
+    }
+}
+
+impl Volume {
+    fn of(volume: &str, every: Span, known: VolumeMemory, now: Timestamp) -> Self {
+        let standing = known.standing.unwrap_or_default();
+        let is_due_for_long = known.due.is_some_and(|due| now.duration_since(due) >= length(every));
+        let newest_at = standing.newest.as_ref().map(|newest| newest.at);
+        Self {
+            volume: volume.to_owned(),
+            every,
+            age_seconds: newest_at.map(|at| now.duration_since(at).as_secs()),
+            late: known.late || is_due_for_long,
+            asked: known.intent.map(|intent| intent.at),
+            pending: standing.pending,
+            count: standing.count,
+            gib: standing.gib,
+            cost_at_most_usd: usd(standing.gib),
+            next_prune: standing.next_prune,
+            next_prune_count: standing.next_prune_count,
+            failed: known
+                .failed
+                .filter(|failed| newest_at.is_none_or(|newest| newest < failed.at)),
+            newest: standing.newest,
+        }
+    }
+
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Self { volume, every, .. } = self;
+        let style = if self.late { YELLOW } else { anstyle::Style::new() };
+        match (&self.newest, self.age_seconds) {
+            (Some(RecoveryPoint { id, at, .. }), Some(age)) => {
+                let age = in_words(age);
+                writeln!(
+                    out,
+                    "    {volume}: {style}newest {id} of {at}, {age} old{style:#}, one each {every}"
+                )?;
+            }
+            _ => writeln!(
+                out,
+                "    {volume}: {style}no recovery point yet{style:#}, one each {every}"
+            )?,
+        }
+        if let Some(Failed { snapshot, at, message }) = &self.failed {
+            writeln!(out, "        {YELLOW}{snapshot} of {at} failed: {message}{YELLOW:#}")?;
+        }
+        if let Some(at) = self.asked {
+            writeln!(out, "        one is asked for since {at}")?;
+        }
+        if !self.pending.is_empty() {
+            writeln!(out, "        {} still copied", self.pending.join(", "))?;
+        }
+        if self.count > 0 {
+            let (count, gib) = (counted(self.count, "snapshot"), self.gib);
+            writeln!(
+                out,
+                "        {count}, at most {gib} GiB and {:.2} USD a month {DIM}(volume sizes at 0.05 USD per GiB-month; a \
+                 snapshot takes what changed since the one before){DIM:#}",
+                self.cost_at_most_usd
+            )?;
+        }
+        if self.next_prune_count == 0 {
+            return Ok(());
+        }
+        let more = usize::try_from(self.next_prune_count).unwrap_or_default() - self.next_prune.len();
+        let more = if more == 0 {
+            String::new()
+        } else {
+            format!(" and {more} more")
+        };
+        writeln!(
+            out,
+            "        the next prune removes {}{more}",
+            self.next_prune.join(", ")
+        )
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an estimate; beyond 2^53 cents nobody pays")]
+fn usd(gib: u64) -> f64 {
+    gib.saturating_mul(CENTS) as f64 / 100.0
+}
+
+fn length(span: Span) -> SignedDuration {
+    SignedDuration::try_from(span.duration()).unwrap_or(SignedDuration::MAX)
+}
+
+/// `2h 5m`.
+fn in_words(seconds: i64) -> String {
+    let age = SignedDuration::from_secs(seconds);
+    let unit = if seconds < 3_600 { Unit::Second } else { Unit::Minute };
+    let age = age.round(SignedDurationRound::new().smallest(unit)).unwrap_or(age);
+    format!("{age:#}")
+}

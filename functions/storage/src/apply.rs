@@ -1,0 +1,274 @@
+//! The calls to EC2, with their intents before them and what came of them after.
+
+use std::cell::RefCell;
+
+use jiff::{SignedDuration, Timestamp};
+use wharfinger_cloud::active::{EACH_MINUTE, Row};
+use wharfinger_cloud::lease::Lease;
+use wharfinger_cloud::pipeline::{Applied, Confirmed, Domain};
+use wharfinger_cloud::ports::{self, Removed, Snapped};
+use wharfinger_cloud::table::{text, to_attribute};
+use wharfinger_cloud::{CloudError, Fault, Kind, telemetry};
+use wharfinger_core::config::stored::Pauses;
+use wharfinger_core::ids::Target;
+use wharfinger_core::known::Known;
+use wharfinger_core::report::{Code, Decision, Outcome, Reason};
+use wharfinger_core::storage::{Action, CreateSnapshot, Decided, Memory, Notice, Stage, decide};
+
+use crate::observe::{Look, MEMORY, SAID};
+use crate::{ACTIVE, Cloud, NAME, rows};
+
+const WHAT: &str = "the memory of storage";
+
+/// When a volume is looked at again of which EC2 makes no snapshot now.
+const AGAIN: SignedDuration = SignedDuration::from_mins(1);
+
+/// The domain, as the pipeline takes it: the lineages of one service under its lease.
+pub struct Lineages<'a, C> {
+    cloud: &'a C,
+    lease: &'a Lease,
+    /// What the active set is known to have of the service.
+    row: Option<Row>,
+    /// What is remembered after the calls.
+    after: RefCell<Option<Memory>>,
+}
+
+/// What a decision is to leave behind.
+pub struct Note {
+    /// Stored before the calls.
+    intended: Memory,
+    /// Stored when there are none.
+    otherwise: Memory,
+    /// Told before that.
+    notices: Vec<Notice>,
+    /// When it is to be looked at next.
+    next: Option<Timestamp>,
+}
+
+/// What came of `CreateSnapshot`.
+enum Created {
+    Made,
+    /// The volume is gone.
+    NoVolume,
+    /// Not now, in EC2's words.
+    Refused(String),
+}
+
+impl<'a, C: Cloud> Lineages<'a, C> {
+    /// The lineages of the service whose lease it is.
+    pub fn new(cloud: &'a C, lease: &'a Lease, row: Option<Row>) -> Self {
+        Self {
+            cloud,
+            lease,
+            row,
+            after: RefCell::new(None),
+        }
+    }
+
+    async fn remember(&self, memory: &Memory) -> Result<(), Fault> {
+        self.lease.store(self.cloud, MEMORY, to_attribute(WHAT, memory)?).await
+    }
+
+    async fn create(&self, request: &CreateSnapshot, memory: &mut Memory) -> Result<Created, Fault> {
+        let volume = &request.lineage.volume;
+        match self.cloud.create_snapshot(request).await {
+            Ok(Snapped::Made(snapshot)) => {
+                memory.made(volume, &snapshot);
+                rows::remember(self.cloud, &snapshot.snapshot_id, &request.lineage.target).await?;
+                Ok(Created::Made)
+            }
+            Ok(Snapped::NoVolume) => {
+                memory.refused(volume);
+                Ok(Created::NoVolume)
+            }
+            Ok(Snapped::Later(words)) => {
+                memory.refused(volume);
+                Ok(Created::Refused(words))
+            }
+            // What is pruned makes room.
+            Err(error) if error.kind == Kind::Full => {
+                memory.refused(volume);
+                Ok(Created::Refused(error.to_string()))
+            }
+            Err(error) => {
+                if is_refusal(&error) {
+                    memory.refused(volume);
+                    self.remember(memory).await?;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn delete(&self, action: &Action, memory: &mut Memory) -> Result<(), Fault> {
+        if let Action::DeleteSnapshot {
+            lineage, snapshot_id, ..
+        } = action
+            && let Removed::InUse(words) = self.cloud.delete_snapshot(snapshot_id).await?
+        {
+            memory.in_use(&lineage.volume, snapshot_id, &words, self.cloud.now());
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, look: &Look, notices: &[Notice]) -> Result<(), Fault> {
+        if notices.is_empty() {
+            return Ok(());
+        }
+        let service = match &look.facts.service {
+            Known::Yes(Some(service)) => vec![service.service_arn.clone()],
+            Known::Yes(None) | Known::No => Vec::new(),
+        };
+        let told = notices.iter().map(|notice| ports::Notice {
+            detail_type: notice.stage.detail_type().to_owned(),
+            at: notice.at,
+            resources: service.clone(),
+            detail: notice.detail(),
+        });
+        let told: Vec<_> = told.collect();
+        self.cloud.put_events(&told).await?;
+        let count = |stage| notices.iter().filter(|notice| notice.stage == stage).count();
+        let found = [
+            ("SnapshotsFailed", count(Stage::SnapshotFailed)),
+            ("RecoveryPointsLate", count(Stage::RecoveryPointLate)),
+        ];
+        telemetry::counted(NAME, self.cloud.now(), &found);
+        Ok(())
+    }
+
+    async fn watch(&self, target: &Target, next: Option<Timestamp>) -> Result<(), CloudError> {
+        match (next, self.row) {
+            (Some(next), row) => ACTIVE.keep(self.cloud, target, next, row).await,
+            (None, Some(row)) => ACTIVE.forget(self.cloud, target, row).await,
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// Whether it is certain that nothing was made.
+fn is_refusal(error: &CloudError) -> bool {
+    matches!(error.kind, Kind::Throttled | Kind::Denied | Kind::Invalid)
+}
+
+/// Takes back what EC2 refused a moment ago: asking again at once would change nothing.
+fn hold_back(look: &Look, decided: &mut Decided, now: Timestamp) {
+    for (volume, words) in &look.refused {
+        if decided.intents.remove(volume).is_none() {
+            continue;
+        }
+        let is_its = |action: &Action| matches!(action, Action::CreateSnapshot(one) if one.lineage.volume == *volume);
+        let decision = &mut decided.decision;
+        decision.actions.retain(|action| !is_its(action));
+        let message = format!("{}/{volume}: EC2 makes no snapshot now: {words}", look.facts.target);
+        decision.reasons.push(Reason::new(Code::SnapshotPending, message));
+        if decision.actions.is_empty() {
+            decision.outcome = Outcome::Wait;
+        }
+        let again = now.saturating_add(AGAIN).unwrap_or(now);
+        decided.next_look = Some(decided.next_look.map_or(again, |next| next.min(again)));
+    }
+}
+
+impl<C: Cloud> Domain for Lineages<'_, C> {
+    const NAME: &'static str = NAME;
+    type Facts = Look;
+    type Action = Action;
+    type Note = Note;
+
+    fn target<'f>(&self, look: &'f Look) -> &'f Target {
+        &look.managed.target
+    }
+
+    fn paused<'f>(&self, look: &'f Look) -> &'f Pauses {
+        &look.managed.stored.paused
+    }
+
+    fn subject(&self, _: &Look) -> Option<String> {
+        None
+    }
+
+    fn said<'f>(&self, look: &'f Look) -> Option<&'f str> {
+        look.said.as_deref()
+    }
+
+    fn holds(&self, _: &Look) -> bool {
+        true
+    }
+
+    fn decide(&self, look: &Look, now: Timestamp) -> (Decision<Action>, Note) {
+        let mut decided = decide(&look.facts, now);
+        hold_back(look, &mut decided, now);
+        let note = Note {
+            intended: decided.before_call(),
+            otherwise: decided.memory,
+            notices: decided.notices,
+            next: decided.next_look,
+        };
+        (decided.decision, note)
+    }
+
+    async fn apply(&self, look: &Look, decision: &Decision<Action>, note: &Note) -> Result<Applied<Look>, Fault> {
+        let mut memory = note.intended.clone();
+        // Should this die among the calls, the next minute goes on.
+        let (remembered, kept) = tokio::join!(
+            self.remember(&memory),
+            ACTIVE.keep(self.cloud, &look.managed.target, EACH_MINUTE, self.row)
+        );
+        remembered?;
+        kept?;
+        for (i, action) in decision.actions.iter().enumerate() {
+            let Action::CreateSnapshot(request) = action else {
+                self.delete(action, &mut memory).await?;
+                continue;
+            };
+            let created = self.create(request, &mut memory).await?;
+            // Nothing was done yet: the rest is decided anew. Of a later one the next minute hears.
+            if i == 0
+                && let Some(look) = without(look, request, created, &memory)
+            {
+                return Ok(Applied::Again(look));
+            }
+        }
+        *self.after.borrow_mut() = Some(memory);
+        Ok(Applied::Done)
+    }
+
+    async fn confirm(
+        &self,
+        look: Look,
+        decision: &Decision<Action>,
+        note: Note,
+        said: String,
+    ) -> Result<Confirmed<Look>, Fault> {
+        // When that fails nothing is stored, and it is found and told again.
+        self.tell(&look, &note.notices).await?;
+        // What was called for is in the set since before the calls.
+        if decision.actions.is_empty() {
+            self.watch(&look.managed.target, note.next).await?;
+        }
+        let memory = self.after.take().unwrap_or(note.otherwise);
+        let memory = to_attribute(WHAT, &memory)?;
+        self.lease
+            .release(self.cloud, vec![(MEMORY, memory), (SAID, text(said))])
+            .await?;
+        Ok(Confirmed::Settled)
+    }
+}
+
+/// What is known after EC2 refused a snapshot; `None` when it made it.
+fn without(look: &Look, request: &CreateSnapshot, created: Created, memory: &Memory) -> Option<Look> {
+    let mut look = look.clone();
+    match created {
+        Created::Made => return None,
+        Created::Refused(words) => drop(look.refused.insert(request.lineage.volume.clone(), words)),
+        Created::NoVolume => {
+            if let Known::Yes(tasks) = &mut look.facts.tasks {
+                for task in tasks {
+                    task.volumes.retain(|volume| volume.volume_id != request.volume_id);
+                }
+            }
+        }
+    }
+    look.facts.memory = memory.clone();
+    Some(look)
+}

@@ -1,0 +1,157 @@
+//! What is known when storage is decided on: asked for as far as the decision needs it, and no further.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt, stream};
+use wharfinger_cloud::error::{CloudError, Kind};
+use wharfinger_cloud::table::{Item, as_text, attribute};
+use wharfinger_cloud::{Fault, telemetry};
+use wharfinger_core::config::stored::Managed;
+use wharfinger_core::ids::Target;
+use wharfinger_core::known::Known;
+use wharfinger_core::storage::{Asks, Facts, Memory, Mounted, SERVICE_TAG, Snapshot};
+
+use crate::{Cloud, NAME, rows};
+
+/// The attribute of the service's item with [`Memory`].
+pub const MEMORY: &str = "storage";
+/// The attribute with the fingerprint of the last decision in the history.
+pub const SAID: &str = "storage-said";
+
+/// How many snapshots are asked about at once.
+const AT_ONCE: usize = 10;
+
+/// What is known of a service, under its lease.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Look {
+    /// The target and its configuration.
+    pub managed: Managed,
+    /// What the decider looks at.
+    pub facts: Facts,
+    /// What was said last.
+    pub said: Option<String>,
+    /// The volumes, by name, of which EC2 makes no snapshot now, and its words.
+    pub refused: BTreeMap<String, String>,
+}
+
+/// Gathers what is known of a service.
+///
+/// # Errors
+/// When EC2 or ECS does not answer.
+pub async fn look(cloud: &impl Cloud, owner: &str, managed: Managed, item: &Item) -> Result<Look, Fault> {
+    let mut facts = facts(cloud, owner, &managed, Known::No, item);
+    complete(cloud, &mut facts).await?;
+    Ok(Look {
+        managed,
+        facts,
+        said: as_text(item, SAID).map(str::to_owned),
+        refused: BTreeMap::new(),
+    })
+}
+
+/// The facts as the decider takes them, with no more than the snapshots known.
+pub fn facts(
+    cloud: &impl Cloud,
+    owner: &str,
+    managed: &Managed,
+    snapshots: Known<Vec<Snapshot>>,
+    item: &Item,
+) -> Facts {
+    Facts {
+        target: managed.target.clone(),
+        owner: owner.to_owned(),
+        rules: managed.stored.config.storage.clone(),
+        service: Known::No,
+        tasks: Known::No,
+        snapshots,
+        held: Known::No,
+        shared: BTreeMap::new(),
+        memory: memory(cloud, item),
+    }
+}
+
+/// What is remembered; what cannot be read is reported and counts as nothing.
+fn memory(cloud: &impl Cloud, item: &Item) -> Memory {
+    attribute(item, MEMORY)
+        .unwrap_or_else(|malformed| {
+            telemetry::malformed(NAME, cloud.now(), &malformed);
+            None
+        })
+        .unwrap_or_default()
+}
+
+/// Asks for what the decision needs, until it needs nothing more, or nothing more can be learned.
+async fn complete(cloud: &impl Cloud, facts: &mut Facts) -> Result<(), Fault> {
+    loop {
+        let asks = facts.asks(cloud.now());
+        if asks == Asks::default() {
+            return Ok(());
+        }
+        let before = facts.clone();
+        learn(cloud, facts, asks).await?;
+        if *facts == before {
+            return Ok(());
+        }
+    }
+}
+
+async fn learn(cloud: &impl Cloud, facts: &mut Facts, asks: Asks) -> Result<(), Fault> {
+    let target = facts.target.clone();
+    if asks.snapshots {
+        // All volumes of the service at once, and those of its namesakes in other clusters.
+        let mut found = cloud.snapshots_tagged(SERVICE_TAG, &target.name).await?;
+        found.retain(|snapshot| snapshot.lineage().is_some_and(|of| of.target == target));
+        facts.snapshots = Known::Yes(found);
+    }
+    if asks.tasks {
+        let names = [target.name.clone()];
+        let (services, tasks) = tokio::join!(
+            cloud.describe_services(&target.cluster, &names),
+            mounted(cloud, &target)
+        );
+        facts.service = Known::Yes(services?.remove(&target.name));
+        facts.tasks = Known::Yes(tasks?);
+    }
+    if asks.held {
+        match cloud.held_snapshots(&target).await {
+            Ok(held) => facts.held = Known::Yes(held),
+            Err(error) => report(cloud, &target, &error),
+        }
+    }
+    let shared = stream::iter(asks.shared.into_iter().map(async |id| {
+        let accounts = cloud.shared_with(&id).await;
+        (id, accounts)
+    }));
+    let shared: Vec<_> = shared.buffered(AT_ONCE).collect().await;
+    for (id, accounts) in shared {
+        match accounts {
+            Ok(accounts) => drop(facts.shared.insert(id, !accounts.is_empty())),
+            Err(error) => report(cloud, &target, &error),
+        }
+    }
+    Ok(())
+}
+
+/// What is not known stops a removal and nothing else.
+fn report(cloud: &impl Cloud, target: &Target, error: &CloudError) {
+    telemetry::error(NAME, cloud.now(), &format!("{target}: {error}"));
+}
+
+/// The tasks of a service and their volumes: as `DescribeTasks` shows them, and where it shows none, as events told them.
+async fn mounted(cloud: &impl Cloud, target: &Target) -> Result<Vec<Mounted>, Fault> {
+    let tasks = match cloud.list_tasks(target).await {
+        Ok(tasks) => tasks,
+        Err(error) if error.kind == Kind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let described = cloud.describe_tasks(&target.cluster, &tasks).await?;
+    let mut mounted: Vec<_> = described.tasks.iter().map(Mounted::from).collect();
+    let lacks = |task: &Mounted| task.runs && task.volumes.is_empty();
+    if mounted.iter().any(lacks) {
+        let mut told = rows::volumes(cloud, target).await?;
+        for task in mounted.iter_mut().filter(|task| lacks(task)) {
+            task.volumes = told.remove(&task.task).unwrap_or_default();
+        }
+    }
+    Ok(mounted)
+}

@@ -1,0 +1,82 @@
+//! How volumes are kept.
+
+use super::Found;
+use crate::config::{Path, Restore, Scaling, Service, Span, Storage};
+
+/// The longest name of a volume (ECS API reference, `Volume`).
+const VOLUME_NAME: usize = 255;
+/// The least time between two snapshots: how often the function looks.
+const LEAST_EVERY: Span = Span::minutes(1);
+
+pub(super) fn check(path: &Path, service: &Service, found: &mut Found) {
+    let volumes = &service.storage;
+    for (i, storage) in volumes.iter().enumerate() {
+        let path = path.at("storage").at(i);
+        found.name(path.at("volume"), "the volume's name", &storage.volume, VOLUME_NAME);
+        if storage.volume.contains('/') {
+            let message =
+                "the volume's name has a `/`: write letters, digits, `-` and `_`, as the task definition does";
+            found.error(path.at("volume"), message);
+        }
+        if volumes[..i].iter().any(|other| other.volume == storage.volume) {
+            found.error(
+                path.at("volume"),
+                format!("volume `{}` stands here twice", storage.volume),
+            );
+        }
+        snapshot(&path, storage, found);
+    }
+    if let Some(most) = service.scaling.as_ref().map(most).filter(|most| *most > 1) {
+        for (i, storage) in volumes.iter().enumerate() {
+            siblings(&path.at("storage").at(i), storage, most, found);
+        }
+    }
+}
+
+fn snapshot(path: &Path, storage: &Storage, found: &mut Found) {
+    let Some(snapshot) = &storage.snapshot else {
+        if storage.restore == Restore::Newest {
+            let message =
+                "only snapshots that Wharfinger made are restored, and `snapshot` does not say that any are made";
+            found.warning(path.at("restore"), message);
+        } else {
+            let message = "nothing is done for this volume: give it `snapshot: { every: 6h }`";
+            found.warning(path.clone(), message);
+        }
+        return;
+    };
+    let path = path.at("snapshot");
+    if snapshot.every < LEAST_EVERY {
+        let message = format!("must be at least `{LEAST_EVERY}`: volumes are looked at once a minute");
+        found.error(path.at("every"), message);
+    }
+    if snapshot.keep.is_some_and(|keep| keep.is_unlimited()) {
+        let message =
+            "has no effect: without `last`, `hourly`, `daily`, `weekly` or `monthly` every snapshot is kept for ever";
+        found.warning(path.at("keep"), message);
+    }
+}
+
+/// The most tasks that the rules and the schedule may ask for.
+fn most(scaling: &Scaling) -> u32 {
+    let scheduled = scaling.schedule.iter().flat_map(|entry| [entry.min, entry.max]);
+    scheduled.flatten().chain([scaling.max]).max().unwrap_or_default()
+}
+
+/// Each task has a volume of its own, and a service one `volumeConfigurations` for all of them.
+fn siblings(path: &Path, storage: &Storage, most: u32, found: &mut Found) {
+    if storage.snapshot.is_some() {
+        let message = format!(
+            "`scaling` may go to {most} tasks, each with a volume of its own: with more than one no snapshot is made, since \
+             a new task would start from that of a random sibling"
+        );
+        found.warning(path.at("snapshot"), message);
+    }
+    if storage.restore == Restore::Newest {
+        let message = format!(
+            "`scaling` may go to {most} tasks, and a service has one `volumeConfigurations` for all: each would start from \
+             the same snapshot, that of a random sibling"
+        );
+        found.warning(path.at("restore"), message);
+    }
+}

@@ -1,0 +1,67 @@
+use expect_test::expect;
+use serde_json::json;
+
+use super::{check, web};
+
+#[test]
+fn what_is_sound_is_not_told() {
+    for keep in [
+        json!({ "last": 8 }),
+        json!({ "hourly": 24, "daily": 7, "weekly": 4, "monthly": 12 }),
+    ] {
+        check(
+            web(&json!({
+                "scaling": { "min": 0, "max": 1 },
+                "storage": [
+                    { "volume": "a", "snapshot": { "every": "1m", "keep": keep }, "restore": "newest" },
+                    { "volume": "b", "snapshot": { "every": "6h" } },
+                ],
+            })),
+            expect![[r#""#]],
+        );
+    }
+}
+
+#[test]
+fn names_times_and_what_has_no_effect() {
+    check(
+        web(&json!({ "storage": [
+            { "volume": "a", "snapshot": { "every": "59s", "keep": {} } },
+            { "volume": "a", "restore": "newest" },
+            { "volume": "" },
+            { "volume": "x/y", "snapshot": { "every": "0s", "keep": { "last": 0, "monthly": 0 } } },
+        ] })),
+        expect![[r#"
+            Error services.prod/web.storage[0].snapshot.every: must be at least `1m`: volumes are looked at once a minute
+            Warning services.prod/web.storage[0].snapshot.keep: has no effect: without `last`, `hourly`, `daily`, `weekly` or `monthly` every snapshot is kept for ever
+            Error services.prod/web.storage[1].volume: volume `a` stands here twice
+            Warning services.prod/web.storage[1].restore: only snapshots that Wharfinger made are restored, and `snapshot` does not say that any are made
+            Error services.prod/web.storage[2].volume: the volume's name is empty
+            Warning services.prod/web.storage[2]: nothing is done for this volume: give it `snapshot: { every: 6h }`
+            Error services.prod/web.storage[3].volume: the volume's name has a `/`: write letters, digits, `-` and `_`, as the task definition does
+            Error services.prod/web.storage[3].snapshot.every: must be at least `1m`: volumes are looked at once a minute
+            Warning services.prod/web.storage[3].snapshot.keep: has no effect: without `last`, `hourly`, `daily`, `weekly` or `monthly` every snapshot is kept for ever
+        "#]],
+    );
+}
+
+#[test]
+fn more_tasks_than_one() {
+    let storage = json!([
+        { "volume": "a", "snapshot": { "every": "6h" }, "restore": "newest" }, { "volume": "b", "snapshot": { "every": "6h" } },
+    ]);
+    for scaling in [
+        json!({ "min": 1, "max": 4 }),
+        json!({ "min": 0, "max": 1, "schedule": [{ "cron": "0 8 * * *", "max": 4 }] }),
+        json!({ "min": 0, "max": 1, "schedule": [{ "cron": "0 8 * * *", "min": 4, "max": 4 }] }),
+    ] {
+        check(
+            web(&json!({ "scaling": scaling, "storage": storage })),
+            expect![[r#"
+                Warning services.prod/web.storage[0].snapshot: `scaling` may go to 4 tasks, each with a volume of its own: with more than one no snapshot is made, since a new task would start from that of a random sibling
+                Warning services.prod/web.storage[0].restore: `scaling` may go to 4 tasks, and a service has one `volumeConfigurations` for all: each would start from the same snapshot, that of a random sibling
+                Warning services.prod/web.storage[1].snapshot: `scaling` may go to 4 tasks, each with a volume of its own: with more than one no snapshot is made, since a new task would start from that of a random sibling
+            "#]],
+        );
+    }
+}

@@ -1,0 +1,209 @@
+//! The decision and its report.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::due::{Look, Turn};
+use super::notice::Notice;
+use super::{Action, Asks, CreateSnapshot, Facts, Intent, Lineage, Memory, Snapshot};
+use crate::config::{Snapshot as SnapshotRule, Storage};
+use crate::known::Known;
+use crate::report::{Code, Decision, Outcome, Reason, counted};
+
+/// What [`decide()`] says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decided {
+    /// The calls to make, and why, or why not.
+    pub decision: Decision<Action>,
+    /// What is remembered when no call is made, or none may be: store it when it differs from what was stored.
+    pub memory: Memory,
+    /// What the calls make, by the volume's name.
+    pub intents: BTreeMap<String, Intent>,
+    /// What is told to others.
+    pub notices: Vec<Notice>,
+    /// When to look again, if no event tells anything; `None` when only an event or the longer pass can bring news.
+    pub next_look: Option<Timestamp>,
+    /// What is to be looked up before more can be decided.
+    pub asks: Asks,
+}
+
+impl Decided {
+    /// What is stored before a call is made: the memory with the intents. After each call the caller notes in it what came of
+    /// it: [`Memory::made`], [`Memory::refused`], [`Memory::in_use`].
+    pub fn before_call(&self) -> Memory {
+        let mut memory = self.memory.clone();
+        for (volume, intent) in &self.intents {
+            memory.volumes.entry(volume.clone()).or_default().intent = Some(intent.clone());
+        }
+        memory
+    }
+}
+
+/// Decides which snapshots of a service's volumes are made, and which go.
+#[must_use = "a decision that nobody applies changes nothing, and a memory that nobody stores is lost"]
+pub fn decide(facts: &Facts, now: Timestamp) -> Decided {
+    let mut draft = Draft::new(facts, now);
+    let Known::Yes(snapshots) = &facts.snapshots else {
+        draft.without_snapshots();
+        return draft.finish();
+    };
+    for rule in &facts.rules {
+        match &rule.snapshot {
+            Some(snapshot) => draft.volume(rule, snapshot, snapshots),
+            None => draft.say(
+                Code::NotConfigured,
+                format!("{}/{}: no `snapshot` is configured", facts.target, rule.volume),
+            ),
+        }
+    }
+    draft.strange(snapshots);
+    draft.finish()
+}
+
+/// A decision in the making.
+struct Draft<'a> {
+    facts: &'a Facts,
+    now: Timestamp,
+    outcome: Outcome,
+    creations: Vec<Action>,
+    removals: Vec<Action>,
+    reasons: Vec<Reason>,
+    missing: Vec<&'static str>,
+    memory: Memory,
+    intents: BTreeMap<String, Intent>,
+    notices: Vec<Notice>,
+    next_look: Option<Timestamp>,
+    asks: Asks,
+}
+
+impl<'a> Draft<'a> {
+    fn new(facts: &'a Facts, now: Timestamp) -> Self {
+        let mut memory = facts.memory.clone();
+        let is_configured = |volume: &str| facts.rules.iter().any(|rule| rule.volume == volume);
+        memory.volumes.retain(|volume, _| is_configured(volume));
+        Self {
+            facts,
+            now,
+            outcome: Outcome::Ignore,
+            creations: Vec::new(),
+            removals: Vec::new(),
+            reasons: Vec::new(),
+            missing: Vec::new(),
+            memory,
+            intents: BTreeMap::new(),
+            notices: Vec::new(),
+            next_look: None,
+            asks: Asks::default(),
+        }
+    }
+
+    fn say(&mut self, code: Code, message: String) {
+        self.reasons.push(Reason::new(code, message));
+    }
+
+    fn without_snapshots(&mut self) {
+        let target = &self.facts.target;
+        let message = format!("which snapshots of {target} there are is not known");
+        self.reasons.push(Reason::new(Code::FactsMissing, message));
+        self.missing.push("DescribeSnapshots");
+        self.outcome = Outcome::Wait;
+        self.asks.snapshots = true;
+    }
+
+    fn volume(&mut self, rule: &Storage, snapshot: &SnapshotRule, snapshots: &[Snapshot]) {
+        let lineage = Lineage::of(&self.facts.target, rule.volume.clone());
+        let its = self.facts.of_lineage(&lineage, snapshots);
+        let look = Look {
+            facts: self.facts,
+            lineage: &lineage,
+            every: snapshot.every,
+            snapshots: &its,
+            now: self.now,
+        };
+        let mut memory = self.memory.volumes.remove(&rule.volume).unwrap_or_default();
+        let turn = look.take(&mut memory);
+        let pruned = look.prune(rule.keep(), &mut memory);
+        self.memory.volumes.insert(rule.volume.clone(), memory);
+        self.turn(&lineage, turn);
+        self.reasons.extend(pruned.reasons);
+        self.removals.extend(pruned.actions);
+        self.miss(pruned.missing);
+        self.asks.held |= pruned.asks.held;
+        self.asks.shared.extend(pruned.asks.shared);
+    }
+
+    fn turn(&mut self, lineage: &Lineage, turn: Turn) {
+        if turn.outcome == Outcome::Wait {
+            self.outcome = Outcome::Wait;
+        }
+        self.asks.tasks |= !turn.missing.is_empty();
+        self.miss(turn.missing);
+        self.reasons.extend(turn.reasons);
+        self.notices.extend(turn.notices);
+        self.next_look = [self.next_look, turn.again].into_iter().flatten().min();
+        if let Some(intent) = turn.intent {
+            self.creations.push(Action::CreateSnapshot(CreateSnapshot {
+                lineage: lineage.clone(),
+                volume_id: intent.volume_id.clone(),
+                at: intent.at,
+                tags: lineage.tags(&self.facts.owner, &intent.task, intent.at),
+            }));
+            self.intents.insert(lineage.volume.clone(), intent);
+        }
+    }
+
+    /// Each operation once.
+    fn miss(&mut self, operations: Vec<&'static str>) {
+        for operation in operations {
+            if !self.missing.contains(&operation) {
+                self.missing.push(operation);
+            }
+        }
+    }
+
+    /// Ours of volumes that are not configured any more: they stay, and that is said.
+    fn strange(&mut self, snapshots: &[Snapshot]) {
+        let facts = self.facts;
+        let mut strange: BTreeMap<String, usize> = BTreeMap::new();
+        for snapshot in snapshots.iter().filter(|snapshot| snapshot.is_of(&facts.owner)) {
+            let of = snapshot.lineage().filter(|lineage| lineage.target == facts.target);
+            let Some(Lineage { volume, .. }) = of else { continue };
+            if facts.rules.iter().all(|rule| rule.volume != volume) {
+                *strange.entry(volume).or_default() += 1;
+            }
+        }
+        for (volume, count) in strange {
+            let message = format!(
+                "{}/{volume} is not configured, and has {}: nothing removes them",
+                facts.target,
+                counted(count, "snapshot")
+            );
+            self.say(Code::StrangeSnapshot, message);
+        }
+    }
+
+    fn finish(self) -> Decided {
+        let actions: Vec<_> = self.creations.into_iter().chain(self.removals).collect();
+        let outcome = if !actions.is_empty() {
+            Outcome::Act
+        } else if !self.missing.is_empty() {
+            Outcome::Wait
+        } else {
+            self.outcome
+        };
+        Decided {
+            decision: Decision {
+                outcome,
+                actions,
+                reasons: self.reasons,
+                missing: self.missing,
+            },
+            memory: self.memory,
+            intents: self.intents,
+            notices: self.notices,
+            next_look: self.next_look,
+            asks: self.asks,
+        }
+    }
+}

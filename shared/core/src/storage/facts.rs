@@ -1,0 +1,107 @@
+//! What is known when storage is decided on.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Lineage, Memory, Snapshot, TaskVolume, decide};
+use crate::config::Storage;
+use crate::event::TaskStateChange;
+use crate::ids::Target;
+use crate::known::Known;
+use crate::service::ServiceFacts;
+
+/// What [`decide`](super::decide()) looks at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    /// The service.
+    pub target: Target,
+    /// The stack's name, as [`OWNER_TAG`](super::OWNER_TAG) has it: what others made is left alone.
+    pub owner: String,
+    /// How each volume is kept.
+    pub rules: Vec<Storage>,
+    /// What `DescribeServices` says of it; `Yes(None)` when it does not find it.
+    pub service: Known<Option<ServiceFacts>>,
+    /// Its tasks, as `ListTasks` and `DescribeTasks` show them. Those that do not run do no harm.
+    pub tasks: Known<Vec<Mounted>>,
+    /// The snapshots of its lineages (`DescribeSnapshots`), of every state. Those of others do no harm.
+    pub snapshots: Known<Vec<Snapshot>>,
+    /// The snapshots that something refers to, and what: the service's volume configurations, those of a deployment or an
+    /// older service revision, our history.
+    pub held: Known<BTreeMap<String, String>>,
+    /// Whether others may make volumes of a snapshot (`DescribeSnapshotAttribute`), by id. Absent is what is not known.
+    pub shared: BTreeMap<String, bool>,
+    /// What was stored of earlier decisions.
+    pub memory: Memory,
+}
+
+/// A task and its volumes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mounted {
+    /// The task's id.
+    pub task: String,
+    /// When it began to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// Whether it runs and is to run.
+    pub runs: bool,
+    /// The EBS volumes that ECS made for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<TaskVolume>,
+}
+
+impl Mounted {
+    /// The volume of that name. One whose name ECS does not say is meant when the task has no other.
+    #[must_use]
+    pub fn volume(&self, name: &str) -> Option<&str> {
+        let named = self.volumes.iter().find(|v| v.name.as_deref() == Some(name));
+        let alone = || match self.volumes.as_slice() {
+            [alone] if alone.name.is_none() => Some(alone),
+            _ => None,
+        };
+        named.or_else(alone).map(|volume| volume.volume_id.as_str())
+    }
+}
+
+impl From<&TaskStateChange> for Mounted {
+    fn from(task: &TaskStateChange) -> Self {
+        Self {
+            task: task.task_arn.id().to_owned(),
+            started_at: task.started_at,
+            runs: task.is_running(),
+            volumes: task.volumes.clone(),
+        }
+    }
+}
+
+/// What is to be looked up before more can be decided.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asks {
+    /// The snapshots of its lineages.
+    pub snapshots: bool,
+    /// The service and its tasks: a snapshot is due.
+    pub tasks: bool,
+    /// What refers to snapshots: some would go.
+    pub held: bool,
+    /// The snapshots of which it is to be known whether others may make volumes of them: they would go, and nothing of ours
+    /// holds them.
+    pub shared: Vec<String>,
+}
+
+impl Facts {
+    /// What is to be looked up next: ask, fill it in, and ask again until nothing is. So nothing is asked without need.
+    #[must_use]
+    pub fn asks(&self, now: Timestamp) -> Asks {
+        decide(self, now).asks
+    }
+
+    /// Our snapshots of a lineage, the newest first.
+    pub(super) fn of_lineage<'a>(&'a self, lineage: &Lineage, snapshots: &'a [Snapshot]) -> Vec<&'a Snapshot> {
+        let is_its = |snapshot: &&Snapshot| snapshot.is_of(&self.owner) && snapshot.lineage().as_ref() == Some(lineage);
+        let mut its: Vec<_> = snapshots.iter().filter(is_its).collect();
+        its.sort_by(|a, b| (b.start_time, &b.snapshot_id).cmp(&(a.start_time, &a.snapshot_id)));
+        its
+    }
+}
