@@ -1,6 +1,9 @@
 """The account of `make storage`: services whose tasks have volumes, their snapshots, and what is asked of them."""
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Dict, List
 
 from . import frame
@@ -154,7 +157,16 @@ class Lineages(frame.Play):
     def standing(self, target: str = TARGET) -> Dict[str, Any]:
         """How `wharfinger status` tells that the lineage stands."""
         [row] = self.stack.cli.json("status", target)["targets"]
-        return dict(row["storage"]["volumes"][VOLUME]["standing"])
+        [lineage] = row["storage"]["lineages"]
+        return dict(lineage)
+
+    def explained(self, event: Dict[str, Any]) -> Dict[str, Any]:
+        """What `wharfinger explain` says of an event, given the snapshots that there are."""
+        facts = {"DescribeSnapshots": {"Snapshots": self.snapshots()}}
+        with TemporaryDirectory() as folder:
+            file = Path(folder, "facts.json")
+            file.write_text(json.dumps(facts, default=lambda time: time.isoformat()), encoding="utf-8")
+            return self.explain(event, "--facts", str(file))
 
     def configured(self) -> Dict[str, Any]:
         """How the newest deployment of prod/db has its volume, every field as it is stored."""

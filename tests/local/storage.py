@@ -62,8 +62,8 @@ def _is_made(play: Storage) -> str:
     play.sweep()
     play.minute()
     play.now("while its data is copied, no pass makes another", play.changes() == before)
-    play.now("`wharfinger status` shows it as pending", play.standing().get("pending") == [snapshot]
-             and not play.standing().get("newest"), f"it shows {play.standing()}")
+    play.now("`wharfinger status` shows it as pending", play.standing()["pending"] == [snapshot]
+             and play.standing()["newest"] is None, f"it shows {play.standing()}")
     # Nothing is due when its event comes.
     play.age(-3601)
     play.end(snapshot)
@@ -75,9 +75,10 @@ def _is_made(play: Storage) -> str:
 
 def _is_told_twice(play: Storage, snapshot: str) -> None:
     told = play.notified(snapshot)
-    explained = play.explain(told)
-    play.now("`wharfinger explain` knows of what its event tells", explained["event"]["target"] == TARGET
-             and explained["reasons"] != [], f"it says {explained}")
+    explained = play.explained(told)
+    play.now("`wharfinger explain` knows of what its event tells", explained["event"]["target"] == TARGET and [
+        reason["code"] for reason in explained["reasons"]] == ["SnapshotSucceeded", "SnapshotFresh"],
+        f"it says {explained}")
     before = play.changes()
     play.tell(told, told)
     play.now("copies of its event change nothing", play.changes() == before)
@@ -111,7 +112,8 @@ def _is_kept(play: Storage, first: str, second: str) -> None:
     play.now("the history tells why one went, and why the others did not",
              play.said(TARGET, "SnapshotPruned", gone) and play.said(TARGET, "SnapshotHeld", first)
              and play.said(TARGET, "SnapshotHeld", second))
-    play.now("`wharfinger status` tells which goes next", play.standing()["next-prune"] == kept[:1],
+    play.now("`wharfinger status` tells which goes next", play.standing()["next-prune"] == kept[:1]
+             and play.standing()["count"] == KEPT + 2,
              f"it shows {play.standing()}")
     play.share(second, False)
     play.use()
