@@ -5,7 +5,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use wharfinger_core::config::{Span, SpanError};
 
 use crate::{
-    apply, approve, backtest, check, completions, diff, explain, history, pause, rollback, scale, status, sync, tags,
+    apply, approve, backtest, check, completions, diff, explain, history, pause, restore, rollback, scale, status,
+    sync, tags,
 };
 
 /// Keeps what is around an Amazon ECS cluster true: service discovery, load balancing, scaling, delivery.
@@ -104,9 +105,14 @@ pub(crate) enum Command {
     #[command(after_help = tags::HELP)]
     Tags(tags::Args),
     /// Agree to the images that wait for it or are in quarantine.
+    #[command(after_help = approve::HELP)]
     Approve(approve::Args),
     /// Send a target back to a revision or an image that it had.
+    #[command(after_help = rollback::HELP)]
     Rollback(rollback::Args),
+    /// Have a service begin anew with a snapshot of one of its volumes.
+    #[command(after_help = restore::HELP)]
+    Restore(restore::Args),
     /// Have nothing done for a target, or for a domain of it, for a while.
     Pause(pause::Pause),
     /// End a pause.

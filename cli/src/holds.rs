@@ -97,6 +97,7 @@ async fn written(
         all.scale = all.scale.or(other.scale);
         all.approvals.extend(other.approvals);
         all.back = all.back.or(other.back);
+        all.restore = all.restore.or(other.restore);
         all
     });
     Ok(holds.map(|holds| Told {

@@ -24,6 +24,7 @@ mod names;
 mod nudge;
 mod output;
 mod pause;
+mod restore;
 mod rollback;
 mod rollouts;
 mod scale;
@@ -68,6 +69,7 @@ fn run(cli: Cli) -> anyhow::Result<Verdict> {
         Command::Tags(args) => tags::run(&global, &args),
         Command::Approve(args) => approve::run(&global, &args),
         Command::Rollback(args) => rollback::run(&global, &args),
+        Command::Restore(args) => restore::run(&global, &args),
         Command::Pause(args) => pause::pause(&global, &args),
         Command::Resume(args) => pause::resume(&global, &args),
         Command::Scale(args) => scale::run(&global, &args),

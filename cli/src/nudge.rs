@@ -1,4 +1,4 @@
-//! Has the delivery function look at a target at once, when what people ask of it was stored.
+//! Has a function look at a target at once, when what people ask of it was stored.
 
 use anyhow::Context;
 use wharfinger_cloud::aws::Aws;
@@ -8,8 +8,28 @@ use wharfinger_core::ids::Target;
 use crate::output::{note, warning};
 use crate::sync::{SETTLED, event};
 
-/// The stack's output that names the function.
-const OUTPUT: &str = "DeliveryFunctionName";
+/// A function that is asked.
+pub(crate) struct Asked {
+    /// Its domain.
+    domain: &'static str,
+    /// The stack's output that names it.
+    output: &'static str,
+    /// The environment variable that names another.
+    variable: &'static str,
+}
+
+const DELIVERY: Asked = Asked {
+    domain: "delivery",
+    output: "DeliveryFunctionName",
+    variable: "WHARFINGER_DELIVERY_FUNCTION",
+};
+
+/// The storage function.
+pub(crate) const STORAGE: Asked = Asked {
+    domain: "storage",
+    output: "StorageFunctionName",
+    variable: "WHARFINGER_STORAGE_FUNCTION",
+};
 
 /// How the function is asked.
 #[derive(Debug, clap::Args)]
@@ -33,33 +53,48 @@ impl Nudge {
         if self.no_sync {
             return;
         }
-        let result = match self.function(aws, stack).await {
+        DELIVERY
+            .ask(aws, stack, target, self.delivery_function.as_deref())
+            .await;
+    }
+}
+
+impl Asked {
+    /// Has the function look: the given one, or the stack's. What stands in the way is told: its next look does it.
+    pub(crate) async fn ask(&self, aws: &Aws, stack: &str, target: &Target, given: Option<&str>) {
+        let result = match self.function(aws, stack, given).await {
             Ok(function) => look(aws, &function, target).await,
             Err(error) => Err(format!("{error:#}")),
         };
+        let domain = self.domain;
         match result {
             Ok(()) => note(format_args!(
-                "the delivery function has looked at {target}; if it still had the configuration before, it goes on by \
+                "the {domain} function has looked at {target}; if it still had the configuration before, it goes on by \
                  itself within a minute or so"
             )),
             Err(why) => warning(format_args!(
-                "delivery does not look at {target} at once, but at its next looks, in 5 minutes at most: {why}"
+                "{domain} does not look at {target} at once, but at its next looks, in 5 minutes at most: {why}"
             )),
         }
     }
 
-    async fn function(&self, aws: &Aws, stack: &str) -> anyhow::Result<String> {
-        if let Some(given) = self.delivery_function.as_ref().filter(|name| !name.is_empty()) {
-            return Ok(given.clone());
+    async fn function(&self, aws: &Aws, stack: &str, given: Option<&str>) -> anyhow::Result<String> {
+        if let Some(given) = given.filter(|name| !name.is_empty()) {
+            return Ok(given.to_owned());
         }
+        let Self {
+            domain,
+            output,
+            variable,
+        } = self;
         let outputs = aws.stack_outputs(stack).await.with_context(|| {
             format!(
-                "the delivery function of the stack `{stack}` cannot be found: name another with --stack, or the function \
-                 with WHARFINGER_DELIVERY_FUNCTION"
+                "the {domain} function of the stack `{stack}` cannot be found: name another with --stack, or the function \
+                 with {variable}"
             )
         })?;
-        let name = outputs.get(OUTPUT).cloned();
-        name.with_context(|| format!("the stack `{stack}` has no output `{OUTPUT}`: deploy it anew"))
+        let name = outputs.get(*output).cloned();
+        name.with_context(|| format!("the stack `{stack}` has no output `{output}`: deploy it anew"))
     }
 }
 

@@ -21,7 +21,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use expect_test::expect_file;
-use wharfinger_core::config::{Document, Level, unsupported, validate};
+use wharfinger_core::config::{Document, Level, validate};
 use wharfinger_core::event::{Detail, Event};
 use wharfinger_core::report::Code;
 
@@ -36,8 +36,7 @@ fn every_configuration_in_a_page_passes_the_check() {
             let what = format!("{}, line {}", page.name, block.line);
             assert!(block.text.starts_with("version:"), "{what}: write whole documents");
             let document: Document = serde_saphyr::from_str(&block.text).unwrap_or_else(|e| panic!("{what}: {e}"));
-            let mut problems = validate(&document);
-            problems.extend(unsupported::unsupported(&document));
+            let problems = validate(&document);
             let told: Vec<_> = problems.iter().map(|p| format!("{}: {}", p.path, p.message)).collect();
             assert!(told.is_empty(), "{what}: {told:#?}");
             checked += 1;
@@ -48,9 +47,9 @@ fn every_configuration_in_a_page_passes_the_check() {
 
 #[test]
 fn the_check_of_configurations_sees_what_is_wrong() {
-    let storage = "version: 1\nservices:\n  a/b:\n    storage:\n      - { volume: v, restore: newest }\n";
+    let storage = "version: 1\nservices:\n  a/b:\n    storage:\n      - { volume: v }\n";
     let document: Document = serde_saphyr::from_str(storage).unwrap();
-    let problems = unsupported::unsupported(&document);
+    let problems = validate(&document);
     assert_eq!(problems.iter().map(|p| p.level).collect::<Vec<_>>(), [Level::Warning]);
 }
 
@@ -233,6 +232,7 @@ fn permissions_are_those_of_the_roles() {
         ("Balancing", "BalancingFunction"),
         ("Scaling", "ScalingFunction"),
         ("Capacity", "CapacityFunction"),
+        ("Storage", "StorageFunction"),
         ("Delivery", "DeliveryFunction"),
     ] {
         let role = template.function_property(function, "Role").as_str().unwrap();
@@ -280,6 +280,8 @@ fn metrics_are_told_as_they_are_sent() {
         "functions/capacity/src/stops.rs",
         "functions/capacity/src/sweep.rs",
         "functions/delivery/src/sweep.rs",
+        "functions/storage/src/apply.rs",
+        "functions/storage/src/sweep.rs",
     ] {
         let source = fs::read_to_string(root().join(file)).unwrap();
         let code = source.split("#[cfg(test)]").next().unwrap();

@@ -14,12 +14,16 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use wharfinger_cloud::lease::service_key;
 use wharfinger_cloud::table::attribute;
-use wharfinger_cloud::world::{ACCOUNT, Caller, Fate, Gates, Move, REGION, Rollout, Shared, What, World, registry};
-use wharfinger_core::delivery::Memory;
+use wharfinger_cloud::world::{
+    ACCOUNT, Caller, Fate, Gates, Move, REGION, Rollout, Shared, Shot, What, World, registry,
+};
+use wharfinger_core::delivery::{Follower, Memory};
 use wharfinger_core::event::TaskStatus;
 use wharfinger_core::ids::{Digest, Target};
+use wharfinger_core::storage::{Lineage, Snapshot, SnapshotState};
 use wharfinger_delivery::wishes::MEMORY;
 use wharfinger_delivery::{Attempt, Delivery};
+use wharfinger_tests::lambda::OWNER;
 
 fn target() -> Target {
     Target::service("prod", "web")
@@ -65,6 +69,7 @@ fn attempt(holder: &str) -> Attempt {
         holder: holder.into(),
         account: ACCOUNT.into(),
         region: REGION.into(),
+        owner: OWNER.into(),
     }
 }
 
@@ -260,6 +265,28 @@ fn an_older_revision_that_someone_deploys_is_noticed_by_its_event_and_by_the_swe
     }
 }
 
+#[test]
+fn what_someone_registered_since_is_asked_for_once_there_is_room_and_told_before_ours_is_the_newest() {
+    for theirs in [false, true] {
+        let (world, event) = pushed();
+        if theirs {
+            let container = json!({ "name": "app", "image": format!("{}/shop/web:1.0.0", registry()) });
+            let definition = json!({ "family": "web", "cpu": "512", "containerDefinitions": [container] });
+            world.borrow_mut().define(&definition).unwrap();
+        }
+        world.borrow_mut().talkative = true;
+        hear(&world, &event);
+        let told = std::mem::take(&mut world.borrow_mut().told);
+        let asked = told
+            .iter()
+            .filter(|line| line.contains("DescribeTaskDefinition web ->"));
+        assert_eq!(asked.count(), 1, "{theirs}: {told:#?}");
+        let newer = memory(&world).newer.map(|newer| newer.revision);
+        assert_eq!(newer.is_some_and(|arn| arn.ends_with("/web:2")), theirs);
+        assert_eq!(revision(&world), if theirs { "web:3" } else { "web:2" });
+    }
+}
+
 /// The digest that the service runs.
 fn image(world: &Shared) -> String {
     let world = world.borrow();
@@ -304,4 +331,157 @@ fn the_image_that_waits_for_the_end_of_a_rollout_goes_out_after_the_way_back() {
     settle(&mut world.borrow_mut());
     hear_all(&world);
     assert_eq!(image(&world), digest(2).to_string());
+}
+
+/// The family `prod/report` with a schedule that names its first revision, and the event of a push.
+fn pushed_to_a_family() -> (Shared, Value) {
+    let mut world = World::new(stage::beginning());
+    let family = Target::task("prod", "report");
+    let first = register(&mut world, "1.0.0");
+    let schedule = json!({
+        "Name": "nightly",
+        "GroupName": "default",
+        "Target": {
+            "Arn": format!("arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/prod"),
+            "EcsParameters": { "TaskDefinitionArn": first },
+        },
+    });
+    world.around.followers.insert(nightly(), schedule);
+    let rule = json!({ "repository": "shop/web", "tags": { "semver": "1.x" } });
+    stage::store(&mut world, &family, json!({ "delivery": [rule] }));
+    world.repositories.make("shop/web");
+    world.push("shop/web", "1.1.0", &digest(1));
+    let event = world.emitted.pop().unwrap();
+    (world.shared(), event)
+}
+
+fn nightly() -> Follower {
+    Follower::Schedule {
+        group: "default".into(),
+        name: "nightly".into(),
+    }
+}
+
+/// Someone registers a revision of the family.
+fn register(world: &mut World, tag: &str) -> String {
+    let container = json!({ "name": "app", "image": format!("{}/shop/web:{tag}", registry()) });
+    let definition = json!({ "family": "report", "containerDefinitions": [container] });
+    world.define(&definition).unwrap()
+}
+
+#[test]
+fn an_image_of_a_family_does_not_go_out_again_over_what_someone_registered_after_it() {
+    for between in [0, 1] {
+        let (world, event) = pushed_to_a_family();
+        dies(&world, &event, Dies::Before("RegisterTaskDefinition"));
+        // Someone may be quicker than the call, too.
+        for _ in 0..between {
+            register(&mut world.borrow_mut(), "1.0.1");
+        }
+        let request = {
+            let world = world.borrow();
+            let mut request = world.definitions.find("report:1").unwrap()["taskDefinition"].clone();
+            request["containerDefinitions"][0]["image"] = format!("{}/shop/web@{}", registry(), digest(1)).into();
+            request
+        };
+        let ours = world.borrow_mut().define(&request).unwrap();
+        register(&mut world.borrow_mut(), "1.0.2");
+
+        stage::pass(&world, SignedDuration::from_mins(2));
+        for _ in 0..3 {
+            let calls = sweep(&world);
+            assert!(!has(&calls, "RegisterTaskDefinition"), "{between}: {calls:?}");
+            stage::pass(&world, SignedDuration::from_mins(5));
+        }
+        let runs = world.borrow().around.followers[&nightly()]["Target"]["EcsParameters"]["TaskDefinitionArn"].clone();
+        assert_eq!(runs, ours, "{between}: what runs the family on a schedule follows");
+        world.borrow_mut().push("shop/web", "1.2.0", &digest(2));
+        assert!(has(&sweep(&world), "RegisterTaskDefinition"), "{between}");
+    }
+}
+
+/// A snapshot of the volume `data` of `prod/web`.
+fn snapshot(world: &mut World, id: &str, owner: &str, state: SnapshotState, minutes_ago: i64) {
+    let at = world.now - SignedDuration::from_mins(minutes_ago);
+    let snapshot = Snapshot {
+        snapshot_id: id.to_owned(),
+        volume_id: "vol-1".to_owned(),
+        state,
+        state_message: None,
+        start_time: at,
+        volume_size: 10,
+        tags: Lineage::of(&target(), "data").tags(owner, "t", at),
+    };
+    let shot = Shot {
+        snapshot,
+        shared_with: Vec::new(),
+        in_use: false,
+    };
+    world.ebs.snapshots.insert(id.to_owned(), shot);
+}
+
+/// `prod/web` with a volume that is restored, and a push.
+fn pushed_with_a_volume() -> (Shared, Value) {
+    let (world, event) = pushed();
+    {
+        let mut world = world.borrow_mut();
+        let rule = json!({ "repository": "shop/web", "tags": { "semver": "1.x" } });
+        let storage = json!({ "volume": "data", "restore": "newest" });
+        stage::store(
+            &mut world,
+            &target(),
+            json!({ "delivery": [rule], "storage": [storage] }),
+        );
+        let managed = json!({ "roleArn": "r", "sizeInGiB": 20, "new": ["kept"] });
+        world.configure_volumes(&target(), &[json!({ "name": "data", "managedEBSVolume": managed })]);
+        snapshot(&mut world, "snap-old", OWNER, SnapshotState::Completed, 90);
+        snapshot(&mut world, "snap-new", OWNER, SnapshotState::Completed, 30);
+        snapshot(&mut world, "snap-pending", OWNER, SnapshotState::Pending, 5);
+        snapshot(&mut world, "snap-of-others", "another", SnapshotState::Completed, 1);
+    }
+    (world, event)
+}
+
+/// What the primary deployment of the service says of its volumes, and how many deployments it was sent to.
+fn volumes(world: &Shared) -> (Vec<Value>, usize) {
+    let world = world.borrow();
+    let service = &world.services[&target()];
+    (service.primary().unwrap().volumes.clone(), service.sent_to.len())
+}
+
+#[test]
+fn a_rollout_begins_with_the_newest_snapshot_in_the_one_deployment_that_it_makes() {
+    for at in [
+        None,
+        Some(Dies::After("RegisterTaskDefinition")),
+        Some(Dies::After("UpdateService")),
+    ] {
+        let (world, event) = pushed_with_a_volume();
+        let before = volumes(&world).1;
+        match at {
+            None => hear(&world, &event),
+            Some(at) => {
+                dies(&world, &event, at);
+                stage::pass(&world, SignedDuration::from_mins(3));
+                sweep(&world);
+            }
+        }
+        settle(&mut world.borrow_mut());
+        stage::pass(&world, SignedDuration::from_mins(5));
+        sweep(&world);
+        let (volumes, sent) = volumes(&world);
+        let managed = json!({ "roleArn": "r", "sizeInGiB": 20, "new": ["kept"], "snapshotId": "snap-new" });
+        assert_eq!(
+            volumes,
+            [json!({ "name": "data", "managedEBSVolume": managed })],
+            "{at:?}"
+        );
+        assert_eq!(sent, before + 1, "{at:?}");
+        let memory = memory(&world);
+        let points: Vec<_> = memory
+            .restore_points()
+            .map(|point| point.snapshot_id.as_str())
+            .collect();
+        assert!(points.contains(&"snap-new"), "{at:?}: {memory:?}");
+    }
 }

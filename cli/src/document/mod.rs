@@ -12,7 +12,6 @@ mod wording;
 
 use std::fmt;
 
-use wharfinger_core::config::unsupported::unsupported;
 use wharfinger_core::config::{Document, Level, Path, Problem, Segment, validate};
 
 use tree::{Node, Place, Value};
@@ -36,8 +35,6 @@ pub(crate) struct Loaded {
     pub document: Option<Document>,
     /// Everything that is wrong, in the order of the text.
     pub problems: Vec<Placed>,
-    /// Everything that this version does not act on.
-    pub unsupported: Vec<Placed>,
     /// The text; `None` when it is no YAML.
     root: Option<Node>,
 }
@@ -57,7 +54,6 @@ pub(crate) fn load(name: &str, text: &str) -> Loaded {
                 name,
                 document: None,
                 problems,
-                unsupported: Vec::new(),
                 root: None,
             };
         }
@@ -69,15 +65,12 @@ pub(crate) fn load(name: &str, text: &str) -> Loaded {
     };
     let mut problems = std::mem::take(&mut read.problems);
     problems.extend(read.certain(validate).into_iter().map(place));
-    let mut unsupported: Vec<_> = read.certain(unsupported).into_iter().map(place).collect();
     let document = read.into_document();
     problems.sort_by(|a, b| a.place.cmp(&b.place));
-    unsupported.sort_by(|a, b| a.place.cmp(&b.place));
     Loaded {
         name,
         document,
         problems,
-        unsupported,
         root: Some(root),
     }
 }
@@ -107,9 +100,7 @@ impl Loaded {
 
     /// Everything that `check` tells, in the order of the text.
     pub(crate) fn all(&self) -> Vec<&Placed> {
-        let mut all: Vec<_> = self.problems.iter().chain(&self.unsupported).collect();
-        all.sort_by(|a, b| a.place.cmp(&b.place));
-        all
+        self.problems.iter().collect()
     }
 
     /// One line of a message: `FILE:LINE:COLUMN: …`.

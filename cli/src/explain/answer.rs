@@ -152,7 +152,9 @@ pub(super) fn explain(context: &Context<'_>, config: &Config, event: &Event) -> 
         Detail::Deployment(deployment) => {
             let target = deployment.target.clone();
             let found = config.targets.iter().filter(|managed| managed.target == target);
-            let decided = decide(found, |managed| context.deployment(managed, &event.envelope))?;
+            let decided = decide(found, |managed| {
+                context.deployment(managed, &event.envelope, deployment)
+            })?;
             (Named::Target(target), decided)
         }
         Detail::Lifecycle(_) | Detail::Instance(_) | Detail::Health(_) => {

@@ -1,5 +1,7 @@
 //! What would be done about the volumes of a service.
 
+use std::collections::BTreeMap;
+
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::event::{SnapshotEvent, TaskStateChange};
 use wharfinger_core::known::Known;
@@ -109,6 +111,10 @@ impl Context<'_> {
             snapshots: Known::Yes(snapshots.to_vec()),
             held: self.answers.held(target),
             shared: self.answers.shared(),
+            history: BTreeMap::new(),
+            // What was asked for once may be done by now, of which nothing tells here.
+            asked: None,
+            volumes: Known::No,
             memory: Memory::default(),
         };
         let decision = storage::decide(&facts, self.now).decision;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use wharfinger_core::ids::Target;
 use wharfinger_core::known::Known;
-use wharfinger_core::storage::{Mounted, Snapshot, held_by_revision, held_by_service};
+use wharfinger_core::storage::{Mounted, Snapshot, held_by_revision, held_by_service, volume_configurations};
 
 use super::Answers;
 
@@ -49,6 +49,14 @@ impl Answers {
             .collect();
         held.extend(held_by_service(service.value));
         Known::Yes(held)
+    }
+
+    /// `volumeConfigurations` of a service, by `DescribeServices`.
+    pub(crate) fn volume_configurations(&self, target: &Target) -> Known<Option<Value>> {
+        match self.living(target) {
+            Some(service) => Known::Yes(volume_configurations(service.value).cloned()),
+            None => Known::No,
+        }
     }
 
     /// Whether others may make volumes of each snapshot of which `DescribeSnapshotAttribute` tells.

@@ -18,11 +18,12 @@ use wharfinger_core::delivery::{
     Action, Difference, Facts, Follower, Intent, Memory, Notice, Published, TaskDefinition, Wish, decide, differences,
 };
 use wharfinger_core::ids::Target;
+use wharfinger_core::known::Known;
 use wharfinger_core::report::{Code, Decision, Outcome};
 
 use crate::observe::{self, Look};
 use crate::wishes::{MEMORY, SAID, Stored};
-use crate::{ACTIVE, Attempt, Cloud, Delivery, NAME, neighbours, registry, tell};
+use crate::{ACTIVE, Attempt, Cloud, Delivery, NAME, neighbours, registry, tell, volumes};
 
 /// For how long a call waits for its turn: the lease is held meanwhile.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -108,6 +109,9 @@ impl<C: Cloud> Domain for Rollouts<'_, C> {
                 Called::Done => {}
                 Called::Later(at) => return Ok(again(look, memory, |facts| facts.paced = Some(at))),
                 Called::Decide => return Ok(again(look, memory, |_| {})),
+                Called::Found(newest) => {
+                    return Ok(again(look, memory, |facts| facts.latest = Known::Yes(Some(newest))));
+                }
                 Called::Unmovable(follower) => {
                     return Ok(again(look, memory, |facts| {
                         facts.unmovable.insert(follower);
@@ -156,6 +160,7 @@ impl<C: Cloud> Domain for Rollouts<'_, C> {
                 ..look.facts
             };
             registry::look(self.cloud, &mut facts).await?;
+            volumes::look(self.cloud, self.attempt, &mut facts).await?;
             return Ok(Confirmed::Moved(Look {
                 facts,
                 stored: newer.after(said),
@@ -185,6 +190,8 @@ enum Called {
     Later(Timestamp),
     /// It changed what is to be decided on.
     Decide,
+    /// Someone has registered this since: it is told before a revision of ours is the newest.
+    Found(Value),
     /// Nobody but an AWS service may move this.
     Unmovable(Follower),
 }
@@ -211,8 +218,19 @@ impl<C: Cloud> Rollouts<'_, C> {
     async fn call(&self, look: &Look, action: &Action, memory: &mut Memory) -> Result<Called, Fault> {
         match action {
             Action::RegisterTaskDefinition { request } => self.register(look, request, memory).await,
-            Action::UpdateService { task_definition, .. } => {
-                let change = ServiceChange::TaskDefinition(revision(task_definition, memory)?);
+            Action::UpdateService {
+                task_definition,
+                volumes,
+                ..
+            } => {
+                let revision = revision(task_definition, memory)?;
+                let change = match volumes {
+                    None => ServiceChange::TaskDefinition(revision),
+                    Some(configurations) => ServiceChange::Volumes {
+                        task_definition: Some(revision),
+                        configurations: configurations.clone(),
+                    },
+                };
                 let update = self.cloud.update_service(&look.managed.target, &change);
                 match self.paced(Paced::UpdateService, update).await {
                     Ok(Ok(())) => Ok(Called::Done),
@@ -273,9 +291,15 @@ impl<C: Cloud> Rollouts<'_, C> {
     /// Registers the revision, and looks at it again: it is given up when more differs than the images and the side
     /// container.
     async fn register(&self, look: &Look, request: &Value, memory: &mut Memory) -> Result<Called, Fault> {
-        let register = self.cloud.register_task_definition(request);
+        let register = async {
+            match self.found(look).await? {
+                Some(newest) => Ok(Err(newest)),
+                None => self.cloud.register_task_definition(request).await.map(Ok),
+            }
+        };
         let arn = match self.paced(Paced::RegisterTaskDefinition, register).await? {
-            Ok(arn) => arn,
+            Ok(Ok(arn)) => arn,
+            Ok(Err(newest)) => return Ok(Called::Found(newest)),
             Err(later) => return Ok(later),
         };
         memory.registered(&arn);
@@ -291,6 +315,16 @@ impl<C: Cloud> Rollouts<'_, C> {
         } else {
             Called::Decide
         })
+    }
+
+    /// The family's newest revision, when someone else registered it and that is not told yet. It is asked for now that there
+    /// is room, and not by each of the hundreds of services that wait for room after a push.
+    async fn found(&self, look: &Look) -> Result<Option<Value>, CloudError> {
+        let Some(family) = look.facts.family_name().filter(|_| look.facts.latest == Known::No) else {
+            return Ok(None);
+        };
+        let newest = self.cloud.describe_task_definition(family).await?;
+        Ok(newest.filter(|newest| look.facts.is_news(newest)))
     }
 
     async fn differences(&self, look: &Look, arn: &str, memory: &Memory) -> Result<Vec<Difference>, Fault> {
@@ -383,6 +417,7 @@ mod tests {
                 at: Timestamp::UNIX_EPOCH,
                 registered: None,
                 sent: None,
+                restored: Vec::new(),
             };
             let memory = Memory {
                 intent: Some(intent),

@@ -18,6 +18,7 @@ pub mod observe;
 pub mod registry;
 pub mod sweep;
 pub mod tell;
+pub mod volumes;
 pub mod wishes;
 
 use futures_util::{StreamExt, stream};
@@ -27,7 +28,9 @@ use wharfinger_cloud::aws::Aws;
 use wharfinger_cloud::config::{ConfigStore, Found};
 use wharfinger_cloud::lease;
 use wharfinger_cloud::pipeline::{Cause, Told, converge};
-use wharfinger_cloud::ports::{Bus, Clock, Deployments, Followers, Images, Parameters, Services, TaskDefinitions};
+use wharfinger_cloud::ports::{
+    Bus, Clock, Deployments, Followers, Images, Parameters, ServiceVolumes, Services, Snapshots, TaskDefinitions,
+};
 use wharfinger_cloud::start::{Function, Invocation};
 use wharfinger_cloud::sweep::Scope;
 use wharfinger_cloud::table::Table;
@@ -44,11 +47,34 @@ use crate::wishes::{Push, Stored};
 
 /// What this function needs of the world.
 pub trait Cloud:
-    Table + Services + Deployments + TaskDefinitions + Images + Followers + Bus + Parameters + Clock
+    Table
+    + Services
+    + ServiceVolumes
+    + Snapshots
+    + Deployments
+    + TaskDefinitions
+    + Images
+    + Followers
+    + Bus
+    + Parameters
+    + Clock
 {
 }
 
-impl<C: Table + Services + Deployments + TaskDefinitions + Images + Followers + Bus + Parameters + Clock> Cloud for C {}
+impl<C> Cloud for C where
+    C: Table
+        + Services
+        + ServiceVolumes
+        + Snapshots
+        + Deployments
+        + TaskDefinitions
+        + Images
+        + Followers
+        + Bus
+        + Parameters
+        + Clock
+{
+}
 
 /// The domain's name.
 pub const NAME: &str = "delivery";
@@ -69,15 +95,27 @@ pub struct Attempt {
     pub account: String,
     /// Our Region.
     pub region: String,
+    /// Our owner mark: what carries it is ours.
+    pub owner: String,
 }
 
 /// The function, with what it keeps between events.
 #[derive(Debug, Default)]
 pub struct Delivery {
     config: ConfigStore,
+    owner: String,
 }
 
 impl Delivery {
+    /// The function; `owner` is what our snapshots are marked with.
+    #[must_use]
+    pub fn new(owner: String) -> Self {
+        Self {
+            config: ConfigStore::default(),
+            owner,
+        }
+    }
+
     /// Handles one event.
     ///
     /// # Errors
@@ -277,6 +315,7 @@ impl Function for Delivery {
             holder,
             account,
             region,
+            owner: self.owner.clone(),
         };
         Box::pin(self.on_event(aws, &attempt, &event))
             .await

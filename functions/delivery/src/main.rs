@@ -5,5 +5,5 @@ use wharfinger_delivery::Delivery;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    Box::pin(start::run(|_| Delivery::default())).await
+    Box::pin(start::run(|env| Delivery::new(env.owner.clone()))).await
 }

@@ -98,7 +98,9 @@ impl Stored {
         !self.memory.is_under_way() && !self.has_news()
     }
 
-    fn has_news(&self) -> bool {
+    /// Whether a wish was not dealt with yet.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
         self.revisions.values().any(|(_, settled)| !settled)
     }
 
@@ -277,6 +279,7 @@ mod tests {
             holder: "a".into(),
             account: "123456789012".into(),
             region: "eu-west-1".into(),
+            owner: "wharfinger".into(),
         };
         let now: Timestamp = "2026-03-01T12:03:00Z".parse().unwrap();
         for (revision, quiet) in [("web:8", false), ("web:7", true)] {

@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 use wharfinger_cloud::active::{EACH_MINUTE, Row};
 use wharfinger_cloud::lease::Lease;
 use wharfinger_cloud::pipeline::{Applied, Confirmed, Domain};
-use wharfinger_cloud::ports::{self, Removed, Snapped};
+use wharfinger_cloud::ports::{self, Removed, ServiceChange, Snapped};
 use wharfinger_cloud::table::{text, to_attribute};
 use wharfinger_cloud::{CloudError, Fault, Kind, telemetry};
 use wharfinger_core::config::stored::Pauses;
@@ -107,6 +108,31 @@ impl<'a, C: Cloud> Lineages<'a, C> {
             && let Removed::InUse(words) = self.cloud.delete_snapshot(snapshot_id).await?
         {
             memory.in_use(&lineage.volume, snapshot_id, &words, self.cloud.now());
+        }
+        Ok(())
+    }
+
+    /// Sends the service to a deployment whose volumes begin with what was asked for.
+    async fn restore(&self, look: &Look, volumes: &Value, memory: &mut Memory) -> Result<(), Fault> {
+        let Some(asked) = look.facts.asks_restore() else {
+            return Ok(());
+        };
+        let change = ServiceChange::Volumes {
+            task_definition: None,
+            configurations: volumes.clone(),
+        };
+        match self.cloud.update_service(&look.managed.target, &change).await {
+            Ok(()) => memory.restored(asked, self.cloud.now()),
+            Err(error) => {
+                match error.kind {
+                    // Nothing of it would be otherwise the next time.
+                    Kind::Invalid | Kind::NotFound => memory.refuse_restore(asked),
+                    Kind::Throttled | Kind::Denied => memory.restored_nothing(),
+                    _ => {}
+                }
+                self.remember(memory).await?;
+                return Err(error.into());
+            }
         }
         Ok(())
     }
@@ -217,9 +243,16 @@ impl<C: Cloud> Domain for Lineages<'_, C> {
         remembered?;
         kept?;
         for (i, action) in decision.actions.iter().enumerate() {
-            let Action::CreateSnapshot(request) = action else {
-                self.delete(action, &mut memory).await?;
-                continue;
+            let request = match action {
+                Action::CreateSnapshot(request) => request,
+                Action::DeleteSnapshot { .. } => {
+                    self.delete(action, &mut memory).await?;
+                    continue;
+                }
+                Action::UpdateService { volumes, .. } => {
+                    self.restore(look, volumes, &mut memory).await?;
+                    continue;
+                }
             };
             let created = self.create(request, &mut memory).await?;
             // Nothing was done yet: the rest is decided anew. Of a later one the next minute hears.

@@ -7,6 +7,7 @@ use wharfinger_cloud::error::{CloudError, Kind};
 use wharfinger_cloud::table::{Item, as_text, attribute};
 use wharfinger_cloud::{Fault, telemetry};
 use wharfinger_core::config::stored::Managed;
+use wharfinger_core::delivery;
 use wharfinger_core::ids::Target;
 use wharfinger_core::known::Known;
 use wharfinger_core::storage::{Asks, Facts, Memory, Mounted, SERVICE_TAG, Snapshot};
@@ -17,6 +18,8 @@ use crate::{Cloud, NAME, rows};
 pub const MEMORY: &str = "storage";
 /// The attribute with the fingerprint of the last decision in the history.
 pub const SAID: &str = "storage-said";
+/// The attribute of the same item with what delivery remembers.
+const DELIVERY: &str = "delivery";
 
 /// How many snapshots are asked about at once.
 const AT_ONCE: usize = 10;
@@ -66,6 +69,9 @@ pub fn facts(
         snapshots,
         held: Known::No,
         shared: BTreeMap::new(),
+        history: history(cloud, item),
+        asked: managed.stored.restore.clone(),
+        volumes: Known::No,
         memory: memory(cloud, item),
     }
 }
@@ -78,6 +84,23 @@ fn memory(cloud: &impl Cloud, item: &Item) -> Memory {
             None
         })
         .unwrap_or_default()
+}
+
+/// The snapshots with which volumes of rollouts and restores began.
+fn history(cloud: &impl Cloud, item: &Item) -> BTreeMap<String, String> {
+    let rollouts: delivery::Memory = attribute(item, DELIVERY)
+        .unwrap_or_else(|malformed| {
+            telemetry::malformed(NAME, cloud.now(), &malformed);
+            None
+        })
+        .unwrap_or_default();
+    let rollouts = rollouts.restore_points().map(|point| (&point.snapshot_id, "a rollout"));
+    let memory = memory(cloud, item);
+    let restores = memory.restores.iter().map(|one| (&one.point.snapshot_id, "a restore"));
+    rollouts
+        .chain(restores)
+        .map(|(id, what)| (id.clone(), format!("{what} that is remembered began with it")))
+        .collect()
 }
 
 /// Asks for what the decision needs, until it needs nothing more, or nothing more can be learned.
@@ -102,6 +125,15 @@ async fn learn(cloud: &impl Cloud, facts: &mut Facts, asks: Asks) -> Result<(), 
         let mut found = cloud.snapshots_tagged(SERVICE_TAG, &target.name).await?;
         found.retain(|snapshot| snapshot.lineage().is_some_and(|of| of.target == target));
         facts.snapshots = Known::Yes(found);
+    }
+    if asks.volumes {
+        let names = [target.name.clone()];
+        let (services, volumes) = tokio::join!(
+            cloud.describe_services(&target.cluster, &names),
+            cloud.volume_configurations(&target)
+        );
+        facts.service = Known::Yes(services?.remove(&target.name));
+        facts.volumes = Known::Yes(volumes?);
     }
     if asks.tasks {
         let names = [target.name.clone()];

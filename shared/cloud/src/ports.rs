@@ -142,6 +142,13 @@ pub enum ServiceChange {
     DesiredCount(u32),
     /// The task definition, by its ARN.
     TaskDefinition(String),
+    /// What its volumes begin with, by all of its `volumeConfigurations`; and the task definition, where that changes too.
+    Volumes {
+        /// The task definition, by its ARN.
+        task_definition: Option<String>,
+        /// `volumeConfigurations`.
+        configurations: Value,
+    },
     /// The capacity provider strategy, in a new deployment: without one its tasks stay where they are.
     Strategy(Vec<StrategyItem>),
 }

@@ -356,6 +356,14 @@ codes! {
     PerTaskState,
     /// No running task has an EBS volume of that name.
     NoVolume,
+    /// A person asked for it: the service begins anew with a snapshot.
+    RestoreStarts,
+    /// A volume begins with its newest snapshot.
+    RestoreNewest,
+    /// There is no completed snapshot that a volume could begin with.
+    NothingToRestore,
+    /// A volume cannot begin with its snapshot.
+    RestoreRefused,
 }
 
 impl Code {

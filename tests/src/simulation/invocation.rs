@@ -125,6 +125,7 @@ impl Running {
                         holder,
                         account: ACCOUNT.into(),
                         region: REGION.into(),
+                        owner: OWNER.into(),
                     };
                     Box::pin(function.on_event(&client, &attempt, &event)).await
                 }

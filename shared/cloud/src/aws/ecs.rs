@@ -195,12 +195,13 @@ impl Services for Aws {
     }
 
     async fn update_service(&self, target: &Target, change: &ServiceChange) -> Result<(), CloudError> {
+        const OPERATION: &str = "UpdateService";
         let request = self.ecs.update_service().cluster(&target.cluster).service(&target.name);
         let request = match change {
             ServiceChange::DesiredCount(count) => {
                 let count = i32::try_from(*count).map_err(|_| {
                     CloudError::new(
-                        "UpdateService",
+                        OPERATION,
                         Kind::Invalid,
                         format!("a count of {count} is more than ECS takes"),
                     )
@@ -208,6 +209,22 @@ impl Services for Aws {
                 request.desired_count(count)
             }
             ServiceChange::TaskDefinition(arn) => request.task_definition(arn),
+            ServiceChange::Volumes {
+                task_definition,
+                configurations,
+            } => {
+                // Raw, as they were answered: a typed one loses what its SDK does not know.
+                let mut body = json!({
+                    "cluster": target.cluster, "service": target.name, "volumeConfigurations": configurations,
+                });
+                match task_definition {
+                    Some(arn) => body["taskDefinition"] = arn.as_str().into(),
+                    // It begins anew, also where it says the same already.
+                    None => body["forceNewDeployment"] = true.into(),
+                }
+                let call = self.raw.json_once("ecs", TARGET, OPERATION, &body);
+                return self.within(OPERATION, call).await.map(drop);
+            }
             ServiceChange::Strategy(items) => request
                 .set_capacity_provider_strategy(Some(strategy(items)?))
                 .force_new_deployment(true),
@@ -218,8 +235,8 @@ impl Services for Aws {
             let once = aws_sdk_ecs::config::Builder::new().retry_config(RetryConfig::disabled());
             request = request.config_override(once);
         }
-        let call = async { request.send().await.map_err(|e| sdk::error("UpdateService", &e)) };
-        self.within("UpdateService", call).await.map(drop)
+        let call = async { request.send().await.map_err(|e| sdk::error(OPERATION, &e)) };
+        self.within(OPERATION, call).await.map(drop)
     }
 }
 

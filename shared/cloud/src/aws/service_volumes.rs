@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use wharfinger_core::ids::Target;
+use wharfinger_core::storage::{held_by_revision, held_by_service, volume_configurations};
 
 use super::Aws;
 use super::deployments::REVISIONS_AT_ONCE;
@@ -14,17 +15,6 @@ use crate::ports::ServiceVolumes;
 /// The elements of a list in an answer.
 fn list<'a>(of: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
     of.get(field).and_then(Value::as_array).into_iter().flatten()
-}
-
-/// The snapshots that `volumeConfigurations` of something names.
-fn named(of: &Value) -> impl Iterator<Item = String> + use<'_> {
-    let volumes = list(of, "volumeConfigurations");
-    volumes.filter_map(|volume| {
-        volume
-            .pointer("/managedEBSVolume/snapshotId")?
-            .as_str()
-            .map(str::to_owned)
-    })
 }
 
 fn text<'a>(of: &'a Value, field: &str) -> &'a str {
@@ -48,11 +38,7 @@ impl ServiceVolumes for Aws {
         let Some(service) = self.raw_service(service).await? else {
             return Ok(None);
         };
-        let primary = list(&service, "deployments").find(|deployment| text(deployment, "status") == "PRIMARY");
-        let configured = primary.and_then(|deployment| deployment.get("volumeConfigurations"));
-        Ok(configured
-            .filter(|list| list.as_array().is_some_and(|l| !l.is_empty()))
-            .cloned())
+        Ok(volume_configurations(&service).cloned())
     }
 
     async fn held_snapshots(&self, service: &Target) -> Result<BTreeMap<String, String>, CloudError> {
@@ -65,15 +51,9 @@ impl ServiceVolumes for Aws {
         for some in revisions.chunks(REVISIONS_AT_ONCE) {
             let body = json!({ "serviceRevisionArns": some });
             let answer = self.ask("DescribeServiceRevisions", &body).await?;
-            for revision in list(&answer, "serviceRevisions") {
-                let why = format!("service revision {}", text(revision, "serviceRevisionArn"));
-                held.extend(named(revision).map(|id| (id, why.clone())));
-            }
+            held.extend(list(&answer, "serviceRevisions").flat_map(held_by_revision));
         }
-        for deployment in list(&service, "deployments") {
-            let why = format!("deployment {} ({})", text(deployment, "id"), text(deployment, "status"));
-            held.extend(named(deployment).map(|id| (id, why.clone())));
-        }
+        held.extend(held_by_service(&service));
         Ok(held)
     }
 }
@@ -130,9 +110,9 @@ mod tests {
         let revisions = json!({ "serviceRevisions": [revision("r:1", "snap-1"), revision("r:2", "snap-3")] });
         let (found, asked) = replay(&[(200, &service()), (200, &revisions.to_string())], ask);
         let expected = [
-            ("snap-1", "deployment ecs-svc/1 (ACTIVE)"),
-            ("snap-2", "deployment ecs-svc/2 (PRIMARY)"),
-            ("snap-3", "service revision r:2"),
+            ("snap-1", "ecs-svc/1 starts tasks from it"),
+            ("snap-2", "ecs-svc/2 starts tasks from it"),
+            ("snap-3", "service revision r:2 starts tasks from it"),
         ];
         assert_eq!(
             found,

@@ -292,9 +292,12 @@ impl World {
         const OPERATION: &str = "UpdateService";
         let service = self.services.get(target).ok_or_else(|| not_found(OPERATION))?;
         let definition = service.primary().map(|d| d.definition.clone()).unwrap_or_default();
-        if let ServiceChange::TaskDefinition(arn) = change
-            && self.definitions.find(arn).is_none()
-        {
+        let wanted = match change {
+            ServiceChange::TaskDefinition(arn) => Some(arn),
+            ServiceChange::Volumes { task_definition, .. } => task_definition.as_ref(),
+            ServiceChange::DesiredCount(_) | ServiceChange::Strategy(_) => None,
+        };
+        if wanted.is_some_and(|arn| self.definitions.find(arn).is_none()) {
             return Err(CloudError::new(OPERATION, Kind::Invalid, "no such task definition"));
         }
         let before = self.facts(target).map(|facts| (facts, self.now));
@@ -309,6 +312,15 @@ impl World {
             ServiceChange::DesiredCount(desired) => self.set_count(target, *desired),
             ServiceChange::TaskDefinition(arn) if *arn == definition => {}
             ServiceChange::TaskDefinition(arn) => self.deploy(target, arn, "in progress"),
+            ServiceChange::Volumes {
+                task_definition,
+                configurations,
+            } => {
+                let arn = task_definition.as_ref().unwrap_or(&definition);
+                self.deploy(target, arn, "in progress");
+                let volumes = configurations.as_array().cloned();
+                self.configure_volumes(target, &volumes.unwrap_or_default());
+            }
             ServiceChange::Strategy(strategy) => {
                 if let Some(service) = self.services.get_mut(target) {
                     service.strategy.clone_from(strategy);
@@ -349,6 +361,11 @@ impl Services for Caller {
             ServiceChange::DesiredCount(count) => format!("{target} desiredCount={count}"),
             ServiceChange::TaskDefinition(arn) => {
                 format!("{target} taskDefinition={}", arn.rsplit('/').next().unwrap_or(arn))
+            }
+            ServiceChange::Volumes { task_definition, .. } => {
+                let arn = task_definition.as_deref().unwrap_or("the same");
+                let revision = arn.rsplit('/').next().unwrap_or(arn);
+                format!("{target} taskDefinition={revision} volumeConfigurations")
             }
             ServiceChange::Strategy(items) => {
                 let names: Vec<_> = items.iter().map(|item| item.capacity_provider.as_str()).collect();

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::delivery::Wish;
 use crate::ids::Digest;
+use crate::storage::RestorePoint;
 
 /// Someone agreed to an image: it passes the gate `approval`, and is in quarantine no longer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +41,19 @@ pub struct Back {
     /// Where to.
     pub to: BackTo,
     /// When.
+    pub at: Timestamp,
+    /// Who.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// Someone asked that a service begin anew with a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RestoreAsked {
+    /// What its volume is to begin with.
+    pub point: RestorePoint,
+    /// When it was asked.
     pub at: Timestamp,
     /// Who.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::asked::{Approved, Back};
+use super::asked::{Approved, Back, RestoreAsked};
 use super::stored::{EVERY_DOMAIN, Override, Pauses, StoredCluster, StoredTarget};
 
 /// The domains that can be paused, as the configuration names them.
@@ -25,6 +25,9 @@ pub struct Holds {
     /// The last `wharfinger rollback`, likewise.
     #[serde(skip)]
     pub back: Option<Back>,
+    /// The last `wharfinger restore`, likewise.
+    #[serde(skip)]
+    pub restore: Option<RestoreAsked>,
 }
 
 impl Holds {
@@ -35,6 +38,7 @@ impl Holds {
             scale: stored.scale.filter(|over| now < over.until),
             approvals: stored.approvals.iter().filter(|a| now < a.until).cloned().collect(),
             back: stored.back.clone(),
+            restore: stored.restore.clone(),
         }
     }
 

@@ -18,7 +18,6 @@ pub mod schedules;
 mod storage;
 pub mod stored;
 mod unsound;
-pub mod unsupported;
 mod validate;
 mod values;
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::asked::{Approved, Back};
+use super::asked::{Approved, Back, RestoreAsked};
 use super::{Cluster, Rule, Service, is_default};
 use crate::balancing::TargetGroup;
 use crate::ids::{Target, TargetKind};
@@ -152,6 +152,9 @@ pub struct StoredTarget {
     /// The last `wharfinger rollback`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back: Option<Back>,
+    /// The last `wharfinger restore`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<RestoreAsked>,
     /// The version of the whole configuration that wrote it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub version: u64,
@@ -169,6 +172,7 @@ impl StoredTarget {
             linger_asked: None,
             approvals: Vec::new(),
             back: None,
+            restore: None,
             version: 0,
         }
     }
@@ -196,6 +200,7 @@ impl StoredTarget {
         self.linger_asked = before.linger_asked;
         self.approvals.clone_from(&before.approvals);
         self.back.clone_from(&before.back);
+        self.restore.clone_from(&before.restore);
     }
 
     /// The partitions under which it stands: its own, and one per alarm and repository.

@@ -15,7 +15,7 @@ pub enum Action {
         request: Value,
     },
     /// Sends the service to a revision, and changes nothing else: neither the count, which scaling moves, nor anything that
-    /// a person set.
+    /// a person set; but where `restore` asks for it, what its volumes begin with.
     UpdateService {
         /// The cluster's name.
         cluster: String,
@@ -23,6 +23,8 @@ pub enum Action {
         service: String,
         /// The revision.
         task_definition: TaskDefinition,
+        /// The service's own `volumeConfigurations`, some of them with another snapshot.
+        volumes: Option<Value>,
     },
     /// Moves what runs the family on a schedule to its new revision.
     Move(Box<Move>),
@@ -75,8 +77,14 @@ impl Effect for Action {
                 cluster,
                 service,
                 task_definition,
+                volumes,
             } => {
-                json!({ "cluster": cluster, "service": service, "taskDefinition": task_definition.text() })
+                let revision = task_definition.text();
+                let mut input = json!({ "cluster": cluster, "service": service, "taskDefinition": revision });
+                if let Some(volumes) = volumes {
+                    input["volumeConfigurations"] = volumes.clone();
+                }
+                input
             }
             Self::Move(to) => to.input.clone(),
             Self::StopServiceDeployment { arn } => json!({ "serviceDeploymentArn": arn, "stopType": "ROLLBACK" }),
@@ -127,6 +135,7 @@ mod tests {
             cluster: "prod".into(),
             service: "web".into(),
             task_definition,
+            volumes: None,
         };
         let arn = "arn:aws:ecs:eu-west-1:123456789012:task-definition/shop-web:7";
         assert_eq!(

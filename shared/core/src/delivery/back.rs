@@ -75,6 +75,7 @@ pub(super) fn way(facts: &Facts, base: &Base<'_>, back: &Back, memory: &mut Memo
         at: now,
         registered: plan.registered,
         sent: None,
+        restored: Vec::new(),
     };
     Way::Go(Box::new(intent), Reason::new(Code::RollbackStarts, message))
 }

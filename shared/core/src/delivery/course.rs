@@ -152,6 +152,7 @@ fn end(look: &mut Look<'_>, watched: &Watched, mut ending: Ending) -> Option<Cal
             cluster: target.cluster.clone(),
             service: target.name.clone(),
             task_definition: TaskDefinition::Arn(watched.from.clone()),
+            volumes: None,
         },
     };
     ending.called = Some(look.now);

@@ -35,6 +35,7 @@ use crate::ids::{Digest, Target, TargetKind, TaskDefinitionRef, same_revision};
 use crate::known::Known;
 use crate::report::Code;
 use crate::service::ServiceFacts;
+use crate::storage::RestorePoint;
 
 /// How many of the rollouts that are over are remembered, for `rollback` and `status`.
 const PAST: usize = 10;
@@ -120,6 +121,9 @@ pub struct Intent {
     /// When the service was about to be sent there: whether it was is not known before it is settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent: Option<Timestamp>,
+    /// What its volumes begin with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restored: Vec<RestorePoint>,
 }
 
 impl Intent {
@@ -142,6 +146,12 @@ impl Intent {
     pub fn images(&self) -> Images {
         let all = self.changes.iter().chain(&self.keeps);
         all.map(|c| (c.container, c.to.clone())).collect()
+    }
+
+    /// Whether a person asked for it, to get away from what runs.
+    #[must_use]
+    pub const fn leads_back(&self) -> bool {
+        self.back.is_some()
     }
 
     /// Whether ECS may not show yet that the service was sent to its revision.
@@ -197,6 +207,9 @@ pub struct Past {
     pub began: Timestamp,
     /// When it was over.
     pub at: Timestamp,
+    /// What its volumes began with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restored: Vec<RestorePoint>,
 }
 
 /// A rollout that was given up before the service was touched.
@@ -217,6 +230,15 @@ pub struct Refusal {
 }
 
 impl Memory {
+    /// What volumes began with, or are about to, in the rollouts that are remembered.
+    pub fn restore_points(&self) -> impl Iterator<Item = &RestorePoint> {
+        let intent = self.intent.iter().flat_map(|intent| &intent.restored);
+        let watched = self.watched.iter().chain(&self.fresh).flat_map(|one| &one.restored);
+        intent
+            .chain(watched)
+            .chain(self.past.iter().flat_map(|past| &past.restored))
+    }
+
     /// Whether a rollout has begun that is not over.
     #[must_use]
     pub fn is_under_way(&self) -> bool {
@@ -322,6 +344,7 @@ impl Memory {
             changes: watched.changes.clone(),
             began: watched.at,
             at: now,
+            restored: watched.restored.clone(),
         });
         let excess = self.past.len().saturating_sub(PAST);
         self.past.drain(..excess);

@@ -27,6 +27,7 @@ use crate::config::is_default;
 use crate::ids::{Digest, Target, same_revision};
 use crate::report::{Code, counted};
 use crate::service::{DeploymentFacts, ServiceFacts};
+use crate::storage::RestorePoint;
 
 /// For how long `DescribeServices` may not show yet what `UpdateService` did (ECS API reference, `RunTask`: "the Amazon ECS
 /// API follows an eventual consistency model").
@@ -54,6 +55,9 @@ pub struct Watched {
     /// The person who asked for it, where it is a way back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back: Option<Back>,
+    /// What its volumes begin with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restored: Vec<RestorePoint>,
     /// That it has failed and is to be ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
@@ -108,6 +112,7 @@ impl Watched {
             at: intent.at,
             sent: now,
             back: intent.back,
+            restored: intent.restored,
             ending: None,
         }
     }

@@ -60,6 +60,15 @@ pub enum Action {
         /// Whether it carries our mark.
         ours: bool,
     },
+    /// `UpdateService`: a new deployment, whose volumes begin with what a person asked for.
+    UpdateService {
+        /// The cluster's name.
+        cluster: String,
+        /// The service's name.
+        service: String,
+        /// The service's own `volumeConfigurations`, one of them with another snapshot.
+        volumes: Value,
+    },
 }
 
 impl Effect for Action {
@@ -67,6 +76,7 @@ impl Effect for Action {
         match self {
             Self::CreateSnapshot(_) => "CreateSnapshot",
             Self::DeleteSnapshot { .. } => "DeleteSnapshot",
+            Self::UpdateService { .. } => "UpdateService",
         }
     }
 
@@ -74,6 +84,13 @@ impl Effect for Action {
         match self {
             Self::CreateSnapshot(request) => request.input(),
             Self::DeleteSnapshot { snapshot_id, .. } => json!({ "SnapshotId": snapshot_id }),
+            Self::UpdateService {
+                cluster,
+                service,
+                volumes,
+            } => json!({
+                "cluster": cluster, "service": service, "volumeConfigurations": volumes, "forceNewDeployment": true,
+            }),
         }
     }
 }
@@ -81,7 +98,7 @@ impl Effect for Action {
 impl Removes for Action {
     fn removal(&self) -> Option<Removal<'_>> {
         match self {
-            Self::CreateSnapshot(_) => None,
+            Self::CreateSnapshot(_) | Self::UpdateService { .. } => None,
             Self::DeleteSnapshot { lineage, ours, .. } => Some(Removal {
                 from: &lineage.volume,
                 ours: *ours,

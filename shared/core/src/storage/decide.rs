@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::asked::answer;
 use super::due::{Look, Turn};
 use super::notice::Notice;
-use super::{Action, Asks, CreateSnapshot, Facts, Intent, Lineage, Memory, Snapshot};
+use super::{Action, Asks, CreateSnapshot, Facts, Intent, Lineage, Memory, Restoring, Snapshot};
 use crate::config::{Snapshot as SnapshotRule, Storage};
 use crate::known::Known;
 use crate::report::{Code, Decision, Outcome, Reason, counted};
@@ -20,6 +21,8 @@ pub struct Decided {
     pub memory: Memory,
     /// What the calls make, by the volume's name.
     pub intents: BTreeMap<String, Intent>,
+    /// The restore that the calls begin.
+    pub restoring: Option<Restoring>,
     /// What is told to others.
     pub notices: Vec<Notice>,
     /// When to look again, if no event tells anything; `None` when only an event or the longer pass can bring news.
@@ -36,6 +39,9 @@ impl Decided {
         for (volume, intent) in &self.intents {
             memory.volumes.entry(volume.clone()).or_default().intent = Some(intent.clone());
         }
+        if let Some(restoring) = &self.restoring {
+            memory.restoring = Some(restoring.clone());
+        }
         memory
     }
 }
@@ -46,6 +52,7 @@ pub fn decide(facts: &Facts, now: Timestamp) -> Decided {
     let mut draft = Draft::new(facts, now);
     let Known::Yes(snapshots) = &facts.snapshots else {
         draft.without_snapshots();
+        draft.restore();
         return draft.finish();
     };
     for rule in &facts.rules {
@@ -58,6 +65,7 @@ pub fn decide(facts: &Facts, now: Timestamp) -> Decided {
         }
     }
     draft.strange(snapshots);
+    draft.restore();
     draft.finish()
 }
 
@@ -66,6 +74,8 @@ struct Draft<'a> {
     facts: &'a Facts,
     now: Timestamp,
     outcome: Outcome,
+    restores: Option<Action>,
+    restoring: Option<Restoring>,
     creations: Vec<Action>,
     removals: Vec<Action>,
     reasons: Vec<Reason>,
@@ -86,6 +96,8 @@ impl<'a> Draft<'a> {
             facts,
             now,
             outcome: Outcome::Ignore,
+            restores: None,
+            restoring: None,
             creations: Vec::new(),
             removals: Vec::new(),
             reasons: Vec::new(),
@@ -183,8 +195,31 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// What a person asked for.
+    fn restore(&mut self) {
+        let mut memory = self.memory.clone();
+        let Some(answer) = answer(self.facts, &mut memory, self.now) else {
+            return;
+        };
+        if answer.action.is_some() {
+            // Stored before the call, and not when none is made.
+            self.restoring = memory.restoring.take();
+            memory.restoring.clone_from(&self.memory.restoring);
+        }
+        self.memory = memory;
+        if answer.outcome == Outcome::Wait {
+            self.outcome = Outcome::Wait;
+        }
+        self.asks.volumes |= !answer.missing.is_empty();
+        self.miss(answer.missing);
+        self.reasons.push(answer.reason);
+        self.restores = answer.action;
+        self.next_look = [self.next_look, answer.again].into_iter().flatten().min();
+    }
+
     fn finish(self) -> Decided {
-        let actions: Vec<_> = self.creations.into_iter().chain(self.removals).collect();
+        let all = self.restores.into_iter().chain(self.creations).chain(self.removals);
+        let actions: Vec<_> = all.collect();
         let outcome = if !actions.is_empty() {
             Outcome::Act
         } else if !self.missing.is_empty() {
@@ -201,6 +236,7 @@ impl<'a> Draft<'a> {
             },
             memory: self.memory,
             intents: self.intents,
+            restoring: self.restoring,
             notices: self.notices,
             next_look: self.next_look,
             asks: self.asks,

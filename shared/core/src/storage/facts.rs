@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Lineage, Memory, Snapshot, TaskVolume, decide};
 use crate::config::Storage;
+use crate::config::asked::RestoreAsked;
 use crate::event::TaskStateChange;
 use crate::ids::Target;
 use crate::known::Known;
@@ -27,11 +29,16 @@ pub struct Facts {
     pub tasks: Known<Vec<Mounted>>,
     /// The snapshots of its lineages (`DescribeSnapshots`), of every state. Those of others do no harm.
     pub snapshots: Known<Vec<Snapshot>>,
-    /// The snapshots that something refers to, and what: the service's volume configurations, those of a deployment or an
-    /// older service revision, our history.
+    /// The snapshots that something of ECS refers to, and what: the service's deployments and its revisions.
     pub held: Known<BTreeMap<String, String>>,
+    /// The snapshots that our own history refers to, and how: with what volumes of rollouts and restores began.
+    pub history: BTreeMap<String, String>,
     /// Whether others may make volumes of a snapshot (`DescribeSnapshotAttribute`), by id. Absent is what is not known.
     pub shared: BTreeMap<String, bool>,
+    /// The last `wharfinger restore`.
+    pub asked: Option<RestoreAsked>,
+    /// `volumeConfigurations` of its PRIMARY deployment, as `DescribeServices` answers it; `Yes(None)` when it has none.
+    pub volumes: Known<Option<Value>>,
     /// What was stored of earlier decisions.
     pub memory: Memory,
 }
@@ -85,6 +92,8 @@ pub struct Asks {
     pub tasks: bool,
     /// What refers to snapshots: some would go.
     pub held: bool,
+    /// The service and its volume configurations: it is to be restored.
+    pub volumes: bool,
     /// The snapshots of which it is to be known whether others may make volumes of them: they would go, and nothing of ours
     /// holds them.
     pub shared: Vec<String>,

@@ -16,6 +16,19 @@ pub fn held_by_service(service: &Value) -> BTreeMap<String, String> {
     deployments.collect()
 }
 
+/// `volumeConfigurations` of a service's PRIMARY deployment, raw, as `UpdateService` takes it: `DescribeServices`, one
+/// service. `None` when it has none.
+#[must_use]
+pub fn volume_configurations(service: &Value) -> Option<&Value> {
+    let mut deployments = list(service, "deployments").iter();
+    let primary = deployments.find(|deployment| text(deployment, "status") == Some("PRIMARY"))?;
+    let configured = primary.get("volumeConfigurations")?;
+    configured
+        .as_array()
+        .is_some_and(|all| !all.is_empty())
+        .then_some(configured)
+}
+
 /// The snapshots from which a service revision starts tasks, should the service go back to it: `DescribeServiceRevisions`,
 /// one revision.
 #[must_use]

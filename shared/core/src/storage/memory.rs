@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::Snapshot;
+use super::{Restored, Restoring, Snapshot};
 use crate::config::{Span, is_default};
 
 /// How long what was found to refer to a snapshot is relied on before it is looked up again.
@@ -20,6 +20,15 @@ pub struct Memory {
     /// By the volume's name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub volumes: BTreeMap<String, VolumeMemory>,
+    /// The last `wharfinger restore` that was answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answered: Option<Timestamp>,
+    /// The one that was begun, and is not known to have come through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restoring: Option<Restoring>,
+    /// Those that are over, the newest last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub restores: Vec<Restored>,
 }
 
 /// What is remembered of one volume.

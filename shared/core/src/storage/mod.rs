@@ -5,12 +5,16 @@
 //! 1. `due`: what became of the snapshot that was asked for last; whether one is due, and of which task's volume;
 //! 2. `prune`: what [`retention`] removes, as far as nothing refers to it.
 //!
+//! Then, for the service as a whole, `asked`: the restore that a person asked for. What a rollout restores is delivery's, by
+//! the rules of `restore`.
+//!
 //! The caller holds the service's lease and stores [`Decided::before_call`] before it makes the calls, and afterwards what
 //! came of them. `CreateSnapshot` takes no token, so what is stored tells the next look that it may have been made: its time
 //! is among the snapshot's tags, and for as long as EC2 may not show it yet nothing else is made. So a crash between any two
 //! of these leads to one snapshot at most.
 
 mod action;
+mod asked;
 mod decide;
 mod due;
 mod facts;
@@ -19,6 +23,7 @@ mod lineage;
 mod memory;
 mod notice;
 mod prune;
+mod restore;
 pub mod retention;
 mod snapshot;
 #[cfg(test)]
@@ -26,11 +31,13 @@ mod tests;
 mod volume;
 
 pub use action::{Action, CreateSnapshot};
+pub use asked::{Restored, Restoring};
 pub use decide::{Decided, decide};
 pub use facts::{Asks, Facts, Mounted};
-pub use held::{held_by_revision, held_by_service};
+pub use held::{held_by_revision, held_by_service, volume_configurations};
 pub use lineage::{AT_TAG, CLUSTER_TAG, LINEAGE_TAG, Lineage, OWNER_TAG, SERVICE_TAG, TASK_TAG, VOLUME_TAG};
 pub use memory::{Failed, Held, Intent, Memory, RecoveryPoint, Standing, VolumeMemory};
 pub use notice::{Notice, Stage};
+pub use restore::{RestoreError, RestorePoint, newest, seeded};
 pub use snapshot::{Snapshot, SnapshotState};
 pub use volume::{MANAGED_TAG, TaskVolume, Volume};

@@ -74,6 +74,9 @@ impl Look<'_> {
         if let Known::Yes(known) = &self.facts.held {
             held.extend(known.clone());
         }
+        held.extend(self.facts.history.clone());
+        let asked = self.facts.asks_restore();
+        held.extend(asked.map(|asked| (asked.point.snapshot_id.clone(), "it is to be restored".to_owned())));
         held
     }
 
@@ -161,7 +164,7 @@ impl Look<'_> {
             .iter()
             .filter_map(|action| match action {
                 Action::DeleteSnapshot { snapshot_id, .. } => Some(snapshot_id.as_str()),
-                Action::CreateSnapshot(_) => None,
+                Action::CreateSnapshot(_) | Action::UpdateService { .. } => None,
             })
             .collect();
         let stays = |snapshot: &&&Snapshot| snapshot.is_completed() && !goes.contains(snapshot.snapshot_id.as_str());

@@ -233,6 +233,7 @@ impl Account {
                 holder,
                 account: ACCOUNT.into(),
                 region: REGION.into(),
+                owner: OWNER.into(),
             };
             Box::pin(function.on_event(&caller, &attempt, &event)).await
         };
@@ -364,7 +365,7 @@ mod tests {
         for bucket in BUCKETS {
             // The push has every service looked at within seconds: what is refused of that, the SDK asks again.
             let most = if bucket.0.contains(&"DescribeTaskDefinition") {
-                200
+                30
             } else {
                 0
             };

@@ -23,6 +23,11 @@ fn what_is_paced_is_tried_once() {
     let definition = ServiceChange::TaskDefinition("web:2".into());
     assert_eq!(attempts(async |aws| aws.update_service(&target, &definition).await), 1);
     assert_eq!(attempts(async |aws| aws.register_task_definition(&json!({})).await), 1);
+    let volumes = ServiceChange::Volumes {
+        task_definition: Some("web:2".into()),
+        configurations: json!([]),
+    };
+    assert_eq!(attempts(async |aws| aws.update_service(&target, &volumes).await), 1);
     let count = ServiceChange::DesiredCount(2);
     assert_eq!(attempts(async |aws| aws.update_service(&target, &count).await), 3);
     assert_eq!(attempts(async |aws| aws.describe_task_definition("web").await), 3);
@@ -83,4 +88,21 @@ fn another_strategy_comes_with_a_new_deployment() {
             ],
         })
     );
+}
+
+#[test]
+fn volumes_are_sent_as_they_were_answered() {
+    let configurations = json!([{ "name": "data", "managedEBSVolume": { "roleArn": "r", "new": [1.50, null] } }]);
+    let change = ServiceChange::Volumes {
+        task_definition: Some("web:2".into()),
+        configurations: configurations.clone(),
+    };
+    let target = Target::service("prod", "web");
+    let send = async |aws: &Aws| aws.update_service(&target, &change).await;
+    let (made, asked) = replay_with(RetryConfig::disabled(), &[(200, "{}")], send);
+    assert_eq!(made, Ok(()));
+    let expected = json!({
+        "cluster": "prod", "service": "web", "taskDefinition": "web:2", "volumeConfigurations": configurations,
+    });
+    assert_eq!(asked[0].json(), expected);
 }

@@ -26,6 +26,7 @@ pub fn rewrite(current: &Current, holds: &BTreeMap<Target, Holds>, stamp: &Stamp
         stored.scale = holds.scale;
         stored.approvals.clone_from(&holds.approvals);
         stored.back.clone_from(&holds.back);
+        stored.restore.clone_from(&holds.restore);
         let put = |partition| Write::PutTarget {
             partition,
             target: target.clone(),

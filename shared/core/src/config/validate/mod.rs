@@ -75,8 +75,6 @@ impl Found {
 }
 
 /// Everything that is wrong with a document.
-///
-/// What is right, and only without effect in this version, is not here but in [`super::unsupported`].
 pub fn validate(document: &Document) -> Vec<Problem> {
     let mut found = Found::default();
     if document.version != VERSION {

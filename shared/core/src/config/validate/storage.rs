@@ -25,6 +25,10 @@ pub(super) fn check(path: &Path, service: &Service, found: &mut Found) {
             );
         }
         snapshot(&path, storage, found);
+        if storage.restore == Restore::Newest && service.delivery.is_empty() {
+            let message = "only rollouts of `delivery` restore, and there are none: see `wharfinger restore`";
+            found.warning(path.at("restore"), message);
+        }
     }
     if let Some(most) = service.scaling.as_ref().map(most).filter(|most| *most > 1) {
         for (i, storage) in volumes.iter().enumerate() {

@@ -1,5 +1,6 @@
 //! What storage decides, as tables and properties.
 
+mod asked;
 mod dues;
 mod intents;
 mod properties;
@@ -90,6 +91,9 @@ fn facts(keep: serde_json::Value, snapshots: Vec<Snapshot>) -> Facts {
         shared: snapshots.iter().map(|s| (s.snapshot_id.clone(), false)).collect(),
         snapshots: Known::Yes(snapshots),
         held: Known::Yes(BTreeMap::new()),
+        history: BTreeMap::new(),
+        asked: None,
+        volumes: Known::No,
         memory: Memory::default(),
     }
 }
@@ -106,6 +110,7 @@ fn called(action: &Action) -> String {
     let id = match action {
         Action::CreateSnapshot(create) => &create.volume_id,
         Action::DeleteSnapshot { snapshot_id, .. } => snapshot_id,
+        Action::UpdateService { service, .. } => service,
     };
     format!("{} {id}", action.call())
 }
