@@ -387,9 +387,27 @@ fn storage_snaps_what_ecs_made_and_removes_what_is_its_own() {
         format!("aws:ResourceTag/{OWNER_TAG}"),
     );
     for (sid, actions, resource, key, value) in [
-        ("SnapVolumes", &["ec2:CreateSnapshot"][..], volumes, managed.as_str(), "true"),
-        ("MakeSnapshots", &["ec2:CreateSnapshot"], snapshots, asked.as_str(), "AWS::StackName"),
-        ("TagNewSnapshots", &["ec2:CreateTags"], snapshots, "ec2:CreateAction", "CreateSnapshot"),
+        (
+            "SnapVolumes",
+            &["ec2:CreateSnapshot"][..],
+            volumes,
+            managed.as_str(),
+            "true",
+        ),
+        (
+            "MakeSnapshots",
+            &["ec2:CreateSnapshot"],
+            snapshots,
+            asked.as_str(),
+            "AWS::StackName",
+        ),
+        (
+            "TagNewSnapshots",
+            &["ec2:CreateTags"],
+            snapshots,
+            "ec2:CreateAction",
+            "CreateSnapshot",
+        ),
         (
             "RemoveOwnSnapshots",
             &["ec2:DeleteSnapshot", "ec2:DescribeSnapshotAttribute"],
@@ -401,7 +419,11 @@ fn storage_snaps_what_ecs_made_and_removes_what_is_its_own() {
         let statement = statements.iter().find(|statement| statement["Sid"] == sid).unwrap();
         assert_eq!(list(&statement["Action"]), actions, "{sid}");
         assert_eq!(list(&statement["Resource"]), [resource], "{sid}");
-        assert_eq!(statement["Condition"], json!({ "StringEquals": { key: value } }), "{sid}");
+        assert_eq!(
+            statement["Condition"],
+            json!({ "StringEquals": { key: value } }),
+            "{sid}"
+        );
     }
     let writes = statements.iter().flat_map(|s| list(&s["Action"]));
     let writes = writes.filter(|action| action.starts_with("ec2:") && *action != "ec2:DescribeSnapshots");

@@ -350,7 +350,11 @@ fn a_task_with_volumes_starts_storage_when_it_runs_and_when_it_has_stopped() {
         for kind in ["amazonebs", "AmazonElasticBlockStorage"] {
             let attachments = json!([{ "type": "eni" }, { "type": kind, "details": [] }]);
             event["detail"]["attachments"] = attachments;
-            assert_eq!(is_started(&event), ["RUNNING", "STOPPED"].contains(&last), "{last} {kind}");
+            assert_eq!(
+                is_started(&event),
+                ["RUNNING", "STOPPED"].contains(&last),
+                "{last} {kind}"
+            );
         }
         event["detail"]["group"] = json!("family:nightly");
         assert!(!is_started(&event), "{last}: standalone");
@@ -359,13 +363,24 @@ fn a_task_with_volumes_starts_storage_when_it_runs_and_when_it_has_stopped() {
 
 #[test]
 fn a_snapshot_that_was_made_starts_storage() {
-    for (made, wanted) in [("createSnapshot", true), ("copySnapshot", false), ("shareSnapshot", false)] {
+    for (made, wanted) in [
+        ("createSnapshot", true),
+        ("copySnapshot", false),
+        ("shareSnapshot", false),
+    ] {
         let detail = json!({ "event": made, "result": "failed", "snapshot_id": "arn:aws:ec2::x:snapshot/snap-1" });
         let event = event("aws.ec2", "EBS Snapshot Notification", &detail);
         assert_eq!(started(&event) == ["StorageFunction"], wanted, "{made}");
-        assert_eq!(matches!(Event::parse(&event).unwrap().detail, Detail::Snapshot(_)), made != "shareSnapshot");
+        assert_eq!(
+            matches!(Event::parse(&event).unwrap().detail, Detail::Snapshot(_)),
+            made != "shareSnapshot"
+        );
     }
-    let several = event("aws.ec2", "EBS Multi-Volume Snapshots Completion Status", &json!({ "event": "createSnapshots" }));
+    let several = event(
+        "aws.ec2",
+        "EBS Multi-Volume Snapshots Completion Status",
+        &json!({ "event": "createSnapshots" }),
+    );
     assert_eq!(started(&several), [""; 0]);
 }
 
