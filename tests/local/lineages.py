@@ -22,11 +22,13 @@ _DESIRED = {TARGET: 1, SEVERAL: 2, IDLE: 1}
 # A bit more than the `every` of prod/db: hours, so that nothing is due that the play does not make older.
 _EVERY = 3601.0
 
-_DOCUMENT = f"""\
+def document(kept: int = KEPT) -> str:
+    """The configuration."""
+    return f"""\
 version: 1
 services:
   {TARGET}:
-    storage: [ {{ volume: {VOLUME}, snapshot: {{ every: 1h, keep: {{ last: {KEPT} }} }}, restore: newest }} ]
+    storage: [ {{ volume: {VOLUME}, snapshot: {{ every: 1h, keep: {{ last: {kept} }} }}, restore: newest }} ]
     delivery: [ {{ repository: {REPOSITORY}, tags: {{ semver: ">=1" }} }} ]
   {SEVERAL}:
     storage: [ {{ volume: {VOLUME}, snapshot: {{ every: 1m }} }} ]
@@ -74,8 +76,13 @@ class Lineages(frame.Play):
 
     def configure(self) -> None:
         """One service is paused before any function has looked at it."""
-        self.apply(_DOCUMENT, "--no-sync")
+        self.apply(document(), "--no-sync")
         self.stack.cli("pause", IDLE, "storage")
+
+    def keep(self, kept: int) -> None:
+        """Store the configuration with another number to keep, and have the function look by it."""
+        self.apply(document(kept), "--no-sync")
+        self.ask({"target": TARGET})
 
     # What happens to volumes and snapshots.
 
