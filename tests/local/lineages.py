@@ -22,6 +22,7 @@ _DESIRED = {TARGET: 1, SEVERAL: 2, IDLE: 1}
 # A bit more than the `every` of prod/db: hours, so that nothing is due that the play does not make older.
 _EVERY = 3601.0
 
+
 def document(kept: int = KEPT) -> str:
     """The configuration."""
     return f"""\
