@@ -35,10 +35,10 @@ endif
 NO_CORPUS := $(filter none,$(WHARFINGER_EVENT_CORPUS))
 
 # In the order in which they fail: what takes seconds first.
-PHASES := check-format check-template lint docs unit simulate deny local-cloud functions story churn scaling delivery capacity
+PHASES := check-format check-template lint docs unit simulate deny local-cloud functions story churn scaling delivery capacity storage
 
 .PHONY: help demo test test-fast simulate day bench lint fmt deny docs build clean distclean \
-	check-format check-template unit local-cloud functions binaries story churn scaling delivery capacity venv
+	check-format check-template unit local-cloud functions binaries story churn scaling delivery capacity storage venv
 
 help: ## Print this.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
@@ -70,6 +70,7 @@ simulate: ## Run SEEDS=1000 simulated histories; SEED=n replays one with its tra
 	cargo run --package wharfinger-tests --bin simulate -- $(if $(SEED),--seed $(SEED) --trace,--seeds $(SEEDS))
 	$(if $(SEED),,cargo run --package wharfinger-tests --bin simulate -- --hosts --seeds 60)
 	$(if $(SEED),,cargo run --package wharfinger-tests --bin simulate -- --hosts --instances 100 --tasks 1000 --seeds 2)
+	$(if $(SEED),,cargo run --package wharfinger-tests --bin simulate -- --snapshots --seeds 1000)
 
 day: ## Write the table and the picture of docs/scaling.md anew.
 	UPDATE_EXPECT=1 cargo test --package wharfinger-tests --test day
@@ -122,6 +123,9 @@ delivery: functions
 capacity: functions
 	@$(PYTHON_OF_VENV) -m tests.local.capacity
 
+storage: functions
+	@$(PYTHON_OF_VENV) -m tests.local.storage
+
 # -------------------------------------------------------------------------------------------------------------- to build
 
 build: venv ## Build the functions as they are deployed. ARCHITECTURE=arm64 cross-compiles.
@@ -130,7 +134,7 @@ build: venv ## Build the functions as they are deployed. ARCHITECTURE=arm64 cros
 # What `sam build` runs per function, but showing what Cargo does; `sam build` then finds everything built.
 # One function at a time, as it does: together they would share features, and be built once more. The command comes along.
 # Without link-time optimisation, which takes over a minute for each: these run on this machine and go nowhere.
-demo story churn scaling delivery capacity functions: export CARGO_PROFILE_RELEASE_LTO := off
+demo story churn scaling delivery capacity storage functions: export CARGO_PROFILE_RELEASE_LTO := off
 functions: venv
 	@for folder in $(addprefix functions/,$(FUNCTIONS)) cli; do \
 		printf 'building %s for %s\n' "$$folder" $(ARCHITECTURE); \

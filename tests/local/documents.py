@@ -1,8 +1,8 @@
 """The event documents that AWS would emit, built from the state of the local cloud.
 
 Shapes follow captured and documented events: ECS tells times as ISO text with trailing zeros cut,
-calls a network interface attachment `eni` and leaves out health and tags, all other than
-DescribeTasks does; CloudWatch writes `+0000`; ECR's `resources` is empty.
+calls attachments `eni` and `amazonebs` and leaves out health and tags, all other than DescribeTasks does; EBS
+writes the Region where an ARN has the account; CloudWatch writes `+0000`; ECR's `resources` is empty.
 """
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _TIMES = {
     "connectivityAt", "createdAt", "executionStoppedAt", "pullStartedAt", "pullStoppedAt",
     "startedAt", "stoppedAt", "stoppingAt", "updatedAt",
 }
+_ATTACHED = {"ElasticNetworkInterface": "eni", "AmazonElasticBlockStorage": "amazonebs"}
 _NOT_IN_TASK_EVENTS = {"healthStatus", "tags", "inferenceAccelerators", "platformFamily"}
 
 
@@ -30,6 +31,11 @@ def iso_millis(epoch: float) -> str:
     """Milliseconds with trailing zeros cut, as ECS writes times: `18:21:28.1Z`."""
     text = _utc(epoch).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3].rstrip("0").rstrip(".")
     return text + "Z"
+
+
+def iso_fixed_millis(epoch: float) -> str:
+    """Milliseconds, as EC2 writes times."""
+    return _utc(epoch).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def cloudwatch_time(epoch: float) -> str:
@@ -76,9 +82,10 @@ def _task_detail(task: Mapping[str, Any]) -> Dict[str, Any]:
         if key.startswith("_") or value is None or key in _NOT_IN_TASK_EVENTS:
             continue
         detail[key] = iso_millis(value) if key in _TIMES else copy.deepcopy(value)
-    for attachment in detail.get("attachments", []):
-        if attachment["type"] == "ElasticNetworkInterface":
-            attachment["type"] = "eni"
+    detail["attachments"] = [
+        {**{k: v for k, v in a.items() if not k.startswith("_")}, "type": _ATTACHED[a["type"]]}
+        for a in detail.get("attachments", [])
+    ]
     detail["containers"] = [
         {k: v for k, v in c.items() if v is not None and k != "healthStatus"}
         for c in detail.get("containers", [])
@@ -175,6 +182,19 @@ def _of_instance(
     arn = f"arn:aws:ec2:{region}:{account}:instance/{instance}"
     return envelope(
         "aws.ec2", detail_type, [arn], {"instance-id": instance, **more}, account=account, region=region, at=at)
+
+
+def snapshot_notification(
+    snapshot: Mapping[str, Any], failure: str, *, account: str, region: str, at: float
+) -> Document:
+    """`EBS Snapshot Notification` of a snapshot that is completed, or that came to nothing for the reason given."""
+    arn = f"arn:aws:ec2::{region}:snapshot/{snapshot['SnapshotId']}"
+    detail = {
+        "event": "createSnapshot", "result": "failed" if failure else "succeeded", "cause": failure, "request-id": "",
+        "snapshot_id": arn, "source": f"arn:aws:ec2::{region}:volume/{snapshot['VolumeId']}",
+        "startTime": snapshot["StartTime"], "endTime": iso_fixed_millis(at),
+    }
+    return envelope("aws.ec2", "EBS Snapshot Notification", [arn], detail, account=account, region=region, at=at)
 
 
 def image_action(

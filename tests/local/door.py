@@ -17,6 +17,8 @@ POST   /_door/hosts/agent {"instance", "connected"}  its agent is connected, or 
 POST   /_door/room        {"where", "tasks"}  so many tasks fit on each instance of a cluster, or on a capacity provider
 POST   /_door/groups/end  {"instance", "ago", "stays"}  its Auto Scaling group ends it, since `ago` seconds
 POST   /_door/groups/back {"instance"}      its group has it in service again
+POST   /_door/snapshots/end {"snapshot", "failure"}  a snapshot is completed, or fails for this reason
+POST   /_door/snapshots/age {"snapshot", "seconds"}  it is so much older
 POST   /_door/schedules                     from now on fire schedules by the clock, too
 POST   /_door/stop                          end the cloud
 """
@@ -36,6 +38,7 @@ from .lifecycle import Lifecycle
 from .publisher import Publisher
 from .recorder import Receive, Recorder, Scope, Send, read_body
 from .scheduler import Scheduler
+from .snapshots import Snapshots
 
 Arguments = Dict[str, Any]
 
@@ -45,7 +48,7 @@ class Door:
 
     def __init__(
         self, about: Mapping[str, Any], publisher: Publisher, lambdas: Lambdas, faults: Faults,
-        life: Lifecycle, scheduler: Scheduler, hosts: Hosts, groups: Groups,
+        life: Lifecycle, scheduler: Scheduler, hosts: Hosts, groups: Groups, snapshots: Snapshots,
         start_clocks: Callable[[], None], stop: Callable[[], None],
     ) -> None:
         self._about = dict(about)
@@ -78,6 +81,9 @@ class Door:
             ("POST", "groups/end"): self._scoped(
                 lambda a: groups.end(a["instance"], float(a.get("ago", 0)), bool(a.get("stays")))),
             ("POST", "groups/back"): self._scoped(lambda a: groups.back(a["instance"])),
+            ("POST", "snapshots/end"): self._scoped(
+                lambda a: snapshots.end(a["snapshot"], str(a.get("failure", "")))),
+            ("POST", "snapshots/age"): self._scoped(lambda a: snapshots.age(a["snapshot"], float(a["seconds"]))),
             ("POST", "schedules"): lambda _: start_clocks(),
             ("POST", "stop"): lambda _: threading.Timer(0.2, stop).start(),
         }

@@ -96,6 +96,10 @@ def render_error(
         inner = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
         if service == "s3":
             body = f"<Error>{inner}</Error>".encode()
+        elif service == "ec2":
+            body = (
+                f"<Response><Errors><Error>{inner}</Error></Errors><RequestID>injected</RequestID></Response>"
+            ).encode()
         else:
             body = (
                 f"<ErrorResponse><Error><Type>Sender</Type>{inner}</Error>"

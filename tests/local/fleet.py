@@ -2,13 +2,13 @@
 from __future__ import annotations
 
 import datetime
-import json
 import time
 from dataclasses import dataclass, replace
 from typing import Any, Dict, List
 
 from . import frame
-from .cloud import ACCOUNT, REGION, LocalCloud
+from .bus import Bus
+from .cloud import LocalCloud
 from .console import Console
 from .ecs import image
 
@@ -71,9 +71,7 @@ class Fleet(frame.Play):
 
     def __init__(self, cloud: LocalCloud, console: Console) -> None:
         super().__init__(cloud, console)
-        self._sqs = cloud.client("sqs")
-        self._queue = ""
-        self._told: List[Dict[str, Any]] = []
+        self._bus = Bus(cloud, QUEUE)
         self._settings = Settings()
         self._set_at = 0.0
 
@@ -88,11 +86,7 @@ class Fleet(frame.Play):
             cluster, name = target.split("/")
             self.driver.create_service(cluster, name, _definition(target), desired=1)
         self.driver.ecs.register_task_definition(**_definition(f"prod/{FAMILY}"))
-        self._queue = self._sqs.create_queue(QueueName=QUEUE)["QueueUrl"]
-        events = self.cloud.client("events")
-        events.put_rule(Name=QUEUE, EventPattern=json.dumps({"source": ["wharfinger"]}))
-        events.put_targets(Rule=QUEUE, Targets=[
-            {"Id": "queue", "Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{QUEUE}"}])
+        self._bus.listen()
         self.driver.settle()
 
     def configure(self) -> None:
@@ -129,8 +123,7 @@ class Fleet(frame.Play):
 
     def sweep(self) -> None:
         """What the schedule of every five minutes does, and ECS after it."""
-        self.cloud.sweep(self.function)
-        self.deliver()
+        super().sweep()
         self.roll()
 
     def break_tasks(self, target: str) -> None:
@@ -178,18 +171,9 @@ class Fleet(frame.Play):
 
     def told(self, step: str, target: str, digest: str) -> bool:
         """Whether an event of this step came out of the queue."""
-        while True:
-            messages = self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages", [])
-            if not messages:
-                break
-            for message in messages:
-                self._told.append(json.loads(message["Body"]))
-                self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
         return any(
-            event["source"] == "wharfinger" and event["detail-type"] == f"Rollout {step}"
-            and event["detail"]["target"] == target
-            and any(short(digest) in name for name in event["detail"]["images"])
-            for event in self._told)
+            detail["target"] == target and any(short(digest) in name for name in detail["images"])
+            for detail in self._bus.details(f"Rollout {step}"))
 
     def updated(self, since: int) -> List[str]:
         """The services for which the function has called UpdateService, as often as it has."""

@@ -1,6 +1,6 @@
 """What every play stands on: the real stack on a local cloud, the passes of its schedules, and steps that must come true.
 
-The story has its own stage around this; `churn`, `scaling` and `delivery` are a `Play` each.
+The story has its own stage around this; each other play is a `Play`.
 """
 from __future__ import annotations
 
@@ -130,6 +130,16 @@ class Play:
         """What the schedule of every minute does."""
         self.ask({"only": "active"})
 
+    def sweep(self) -> None:
+        """What the schedule of every five minutes does."""
+        self.cloud.sweep(self.function)
+        self.deliver()
+
+    def tell(self, *events: Dict[str, Any]) -> None:
+        """Publish events, and wait until they have been dealt with."""
+        self.cloud.publish(*events)
+        self.deliver()
+
     def must(
         self, text: str, so: Callable[[], bool], tick: Callable[[], None] = no_tick, timed: bool = True
     ) -> None:
@@ -153,6 +163,30 @@ class Play:
         """The calls of an operation that the function made."""
         return [call for call in self.cloud.calls(since)
                 if call["operation"] == operation and call["caller"] == self.function]
+
+    def changes(self, since: int = 0) -> List[str]:
+        """The calls with which the function has changed anything outside of its tables."""
+        reads = ("Describe", "List", "Get", "Query", "BatchGet")
+        return sorted(call["operation"] for call in self.cloud.calls(since)
+                      if call["caller"] == self.function and call["service"] != "dynamodb"
+                      and not call["operation"].startswith(reads))
+
+    def said(self, target: str, code: str, part: str = "", domain: str = "") -> bool:
+        """Whether `wharfinger history` has a reason of a domain with this code, and this part of its words.
+
+        The domain is the play's own unless another is given.
+        """
+        domain = domain or self.domain.removesuffix("Function").lower()
+        records = self.stack.cli.json("history", target, "--domain", domain, "-n", "500")["records"]
+        reasons = [reason for record in records for reason in record["reasons"]]
+        return any(reason["code"] == code and part in reason["message"] for reason in reasons)
+
+    def explain(self, event: Dict[str, Any], *options: str) -> Dict[str, Any]:
+        """What `wharfinger explain` says of an event, by the stored configuration."""
+        with TemporaryDirectory() as folder:
+            file = Path(folder, "event.json")
+            file.write_text(json.dumps(event), encoding="utf-8")
+            return dict(self.stack.cli.json("explain", *options, str(file)))
 
     def updates(self, cluster: str, service: str) -> int:
         """How many UpdateService calls the function made for a service."""

@@ -52,7 +52,7 @@ class Hosts:
             ("DescribeContainerInstances", self._describe),
             ("UpdateContainerInstancesState", self._update),
         ):
-            ecs._ACTION_MAP[action] = _answering(answer)
+            ecs._ACTION_MAP[action] = answering(answer)
         plain = ecs._list_tasks
 
         def tasks(data: Data) -> Answer:
@@ -250,7 +250,8 @@ def _cluster(data: Data) -> str:
     return str(data.get("cluster") or "default").rsplit("/", 1)[-1]
 
 
-def _answering(answer: Any) -> Any:
+def answering(answer: Any) -> Any:
+    """An operation of ECS that may raise `Refused`."""
     from ministack.core.responses import error_response_json, json_response
 
     def handle(data: Data) -> Answer:

@@ -1,18 +1,20 @@
-"""What AWS authorises of calls to ECS, EC2, EC2 Auto Scaling and EventBridge, where ministack's IAM knows less.
+"""What AWS authorises of calls to ECS, EC2 Auto Scaling, EC2 and EventBridge, where ministack's IAM knows less.
 
 With IAM enforced, each function has the rights of its role in template.yaml and no other. Sources:
 Service Authorization Reference, "Actions, resources, and condition keys for Amazon Elastic
-Container Service", "… for Amazon EC2", "… for Amazon EC2 Auto Scaling", "… for Amazon EventBridge",
-"… for Amazon EventBridge Scheduler"; Amazon ECS developer guide, "Grant permission to tag resources on creation";
+Container Service", "… for Amazon EC2 Auto Scaling", "… for Amazon EventBridge", "… for Amazon
+EventBridge Scheduler"; Amazon ECS developer guide, "Grant permission to tag resources on creation";
 IAM user guide, "Grant a user permissions to pass a role to an AWS service".
 """
 from __future__ import annotations
 
 import contextvars
 import json
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
+from . import iam_volumes
 from .groups import arn_of, group_of
+from .iam_volumes import Check
 
 _body: "contextvars.ContextVar[bytes]" = contextvars.ContextVar("body", default=b"")
 _form: "contextvars.ContextVar[Mapping[str, Any]]" = contextvars.ContextVar("form", default={})
@@ -25,14 +27,6 @@ _OF_SERVICES = {
     "DescribeServiceRevisions": ("serviceRevisionArns", "service-revision"),
     "StopServiceDeployment": ("serviceDeploymentArn", "service-deployment"),
 }
-
-
-class Check(NamedTuple):
-    """One question to IAM: an action on a resource, with condition keys."""
-
-    action: str
-    resource: str
-    context: Dict[str, str]
 
 
 def install() -> None:
@@ -64,7 +58,8 @@ def install() -> None:
         elif service == "autoscaling":
             needed = [Check(iam_action, group_arn(operation, _form.get()), {})]
         elif service == "ec2":
-            needed = ec2_checks(operation, _form.get(), region, account) or [Check(iam_action, resource_arn, {})]
+            needed = iam_volumes.checks(operation, _form.get(), region, account) or [
+                Check(iam_action, resource_arn, {})]
         elif service == "events":
             needed = event_checks(operation, request, region, account)
         elif service == "scheduler":
@@ -95,7 +90,8 @@ def checks(
     if operation in ("DescribeServices", "UpdateService"):
         names = request.get("services") or [request.get("service", "*")]
         return [
-            Check(action, _arn(n, f"{prefix}:service/{cluster}/"), keys) for n in names]
+            *(Check(action, _arn(n, f"{prefix}:service/{cluster}/"), keys) for n in names),
+            *iam_volumes.passed_roles(request)]
     if operation in ("DescribeTasks", "StopTask"):
         tasks = request.get("tasks") or [request.get("task", "*")]
         return [Check(action, _arn(t, f"{prefix}:task/{cluster}/"), keys) for t in tasks]
@@ -141,34 +137,6 @@ def group_arn(operation: str, request: Mapping[str, Any]) -> str:
     if operation.startswith("Describe") or not request.get("AutoScalingGroupName"):
         return "*"
     return arn_of(str(request["AutoScalingGroupName"]))
-
-
-def ec2_checks(operation: str, form: Mapping[str, Any], region: str, account: str) -> List[Check]:
-    """What the caller of an operation about a snapshot must be allowed; nothing of any other."""
-    action, given = f"ec2:{operation}", str(form.get("SnapshotId", "*"))
-    # A snapshot is public or not, so its ARN has no account.
-    snapshot = f"arn:aws:ec2:{region}::snapshot/{given}"
-    if operation in ("DeleteSnapshot", "DescribeSnapshotAttribute"):
-        return [Check(action, snapshot, _resource_tags(given))]
-    if operation != "CreateSnapshot":
-        return []
-    volume, asked = str(form.get("VolumeId", "*")), _request_tags(form)
-    return [
-        Check(action, f"arn:aws:ec2:{region}:{account}:volume/{volume}", _resource_tags(volume)),
-        Check(action, snapshot, asked),
-        *([Check("ec2:CreateTags", snapshot, {**asked, "ec2:CreateAction": operation})] if asked else [])]
-
-
-def _request_tags(form: Mapping[str, Any]) -> Dict[str, str]:
-    keys = {name[:-len(".Key")]: value for name, value in form.items()
-            if name.startswith("TagSpecification.") and name.endswith(".Key")}
-    return {f"aws:RequestTag/{key}".lower(): str(form.get(f"{name}.Value", "")) for name, key in keys.items()}
-
-
-def _resource_tags(resource: str) -> Dict[str, str]:
-    from ministack.services import ec2
-
-    return {f"aws:ResourceTag/{tag['Key']}".lower(): tag["Value"] for tag in ec2._tags.get(resource) or []}
 
 
 def event_checks(

@@ -1,14 +1,12 @@
 """The account of `make capacity`: its clusters with their Auto Scaling groups, and what is asked of it."""
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Dict, List, Optional, Tuple
 
 from . import documents, frame
+from .bus import Bus
 from .cloud import ACCOUNT, REGION, LocalCloud
 from .console import Console
 from .ecs import Driver
@@ -61,9 +59,7 @@ class Instances(frame.Play):
         self.driver: Driver
         self.groups = cloud.client("autoscaling")
         self._discovery = cloud.client("servicediscovery")
-        self._sqs = cloud.client("sqs")
-        self._queue = ""
-        self._told: List[Dict[str, Any]] = []
+        self._bus = Bus(cloud, _QUEUE)
         self._settings = Settings()
 
     def create(self) -> None:
@@ -89,10 +85,7 @@ class Instances(frame.Play):
             self.driver.create_service("spot", name, definition, count, capacityProviderStrategy=[
                 {"capacityProvider": provider, "weight": 1}])
         self._service("prod", "stuck", 1, deploymentConfiguration={"minimumHealthyPercent": 100, "maximumPercent": 100})
-        self._queue = self._sqs.create_queue(QueueName=_QUEUE)["QueueUrl"]
-        events = self.cloud.client("events")
-        events.put_rule(Name=_QUEUE, EventPattern=json.dumps({"source": ["wharfinger"]}))
-        events.put_targets(Rule=_QUEUE, Targets=[{"Id": "queue", "Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{_QUEUE}"}])
+        self._bus.listen()
         self.driver.settle()
 
     def _service(self, cluster: str, name: str, count: int, **more: Any) -> None:
@@ -156,11 +149,6 @@ class Instances(frame.Play):
         found = self.driver.service(cluster, service)
         return found["desiredCount"], found["runningCount"]
 
-    def tell(self, *events: Dict[str, Any]) -> None:
-        """Publish events, and wait until they have been dealt with."""
-        self.cloud.publish(*events)
-        self.deliver()
-
     def warn(self, instance: str, action: str = "terminate", ago: float = 0.0) -> Dict[str, Any]:
         """A Spot interruption warning."""
         return documents.spot_interruption(instance, action, account=ACCOUNT, region=REGION, at=time.time() - ago)
@@ -169,11 +157,6 @@ class Instances(frame.Play):
         """The pass of a minute, and ECS after it."""
         self.minute()
         self.roll()
-
-    def sweep(self) -> None:
-        """What the schedule of every five minutes does."""
-        self.cloud.sweep(self.function)
-        self.deliver()
 
     # What is there, and what is told of it.
 
@@ -219,40 +202,11 @@ class Instances(frame.Play):
         """The inputs of its UpdateContainerInstancesState calls."""
         return [call["input"] for call in self.made("UpdateContainerInstancesState", since)]
 
-    def changes(self, since: int = 0) -> List[str]:
-        """The calls with which it has changed anything outside of its tables."""
-        reads = ("Describe", "List", "Get", "Query", "BatchGet")
-        return sorted(call["operation"] for call in self.cloud.calls(since)
-                      if call["caller"] == self.function and call["service"] != "dynamodb"
-                      and not call["operation"].startswith(reads))
-
     def known(self, cluster: str) -> Dict[str, Any]:
         """What `wharfinger status` tells of a cluster's instances, by their id."""
         [row] = self.stack.cli.json("status", cluster)["clusters"]
         return {one["instance"]: one for one in row["capacity"]["instances"]}
 
-    def said(self, target: str, code: str, part: str = "") -> bool:
-        """Whether `wharfinger history` has a reason of capacity with this code, and this part of its words."""
-        records = self.stack.cli.json("history", target, "--domain", "capacity", "-n", "500")["records"]
-        reasons = [reason for record in records for reason in record["reasons"]]
-        return any(reason["code"] == code and part in reason["message"] for reason in reasons)
-
-    def explain(self, event: Dict[str, Any], *options: str) -> Dict[str, Any]:
-        """What `wharfinger explain` says of an event, by the stored configuration."""
-        with TemporaryDirectory() as folder:
-            file = Path(folder, "event.json")
-            file.write_text(json.dumps(event), encoding="utf-8")
-            return dict(self.stack.cli.json("explain", *options, str(file)))
-
     def impaired(self) -> List[Dict[str, Any]]:
         """The details of the `Tasks Impaired` events on the bus so far."""
-        while True:
-            answer = self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10)
-            messages = answer.get("Messages", [])
-            for message in messages:
-                event = json.loads(message["Body"])
-                if event["detail-type"] == "Tasks Impaired":
-                    self._told.append(event["detail"])
-                self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
-            if not messages:
-                return self._told
+        return self._bus.details("Tasks Impaired")

@@ -13,7 +13,7 @@ import time
 import uuid
 from typing import Any, Callable, Dict, Iterable, Mapping, Optional, Tuple
 
-from . import documents
+from . import documents, volumes
 
 Task = Dict[str, Any]
 Emit = Callable[[documents.Document], None]
@@ -107,8 +107,7 @@ class Lifecycle:
                 desiredStatus="STOPPED", lastStatus="STOPPED", stoppedReason=reason, stopCode="TerminationNotice",
                 stoppingAt=now, executionStoppedAt=now, stoppedAt=now,
             )
-            for attachment in task["attachments"]:
-                attachment["status"] = "DELETED"
+            _detach(task)
             self._announce(task)
 
     def _advance(self, task: Task) -> bool:
@@ -128,6 +127,11 @@ class Lifecycle:
         now = self.now()
         if status == "PENDING":
             self._attach_interface(task)
+            problem = volumes.attach(task)
+            if problem:
+                # The code is AWS's, the words are not.
+                task.update(desiredStatus="STOPPED", lastStatus="DEPROVISIONING", stoppingAt=now,
+                            stopCode="TaskFailedToStart", stoppedReason=f"The EBS volume was not created: {problem}")
         elif status == "ACTIVATING":
             task.update(pullStartedAt=now, pullStoppedAt=now)
             for container in task["containers"]:
@@ -143,8 +147,7 @@ class Lifecycle:
                 container.update(lastStatus="STOPPED", exitCode=0)
         elif status == "STOPPED":
             task["stoppedAt"] = now
-            for attachment in task["attachments"]:
-                attachment["status"] = "DELETED"
+            _detach(task)
         self._announce(task)
 
     def _announce(self, task: Task) -> None:
@@ -154,6 +157,8 @@ class Lifecycle:
 
     def _attach_interface(self, task: Task) -> None:
         for attachment in task["attachments"]:
+            if attachment["type"] != "ElasticNetworkInterface":
+                continue
             self._addresses += 1
             number = self._addresses
             address = f"10.0.{number // 250}.{4 + number % 250}"
@@ -215,6 +220,7 @@ class Lifecycle:
                 "id": str(uuid.uuid4()), "type": "ElasticNetworkInterface",
                 "status": "PRECREATED", "details": [{"name": "subnetId", "value": subnet}],
             }]
+        task["attachments"] += volumes.planned(request, cluster)
         return task
 
     def _place(self, request: Mapping[str, Any]) -> Tuple[str, str]:
@@ -224,6 +230,13 @@ class Lifecycle:
         turn = self._created % len(subnets)
         self._created += 1
         return f"{self.region}{'abcdef'[turn % 6]}", subnets[turn]
+
+
+def _detach(task: Task) -> None:
+    """What the stopped task had is no longer its own."""
+    volumes.release(task)
+    for attachment in task["attachments"]:
+        attachment["status"] = "DELETED"
 
 
 def _task_id(task: Task) -> str:

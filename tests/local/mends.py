@@ -11,7 +11,7 @@ import json
 import re
 from typing import Any, Callable, Dict, Mapping, Tuple
 
-from . import alarms, documents
+from . import alarms, documents, revisions, volumes
 from .hosts import Hosts
 from .lifecycle import Emit, Lifecycle
 from .scheduler import new_deployment, refresh
@@ -44,8 +44,11 @@ _NEED_CLUSTER = {
 def install(life: Lifecycle, hosts: Hosts, emit: Emit) -> None:
     """Put every mend in place."""
     _mend_ecs(life, hosts)
+    volumes.install()
+    revisions.install()
     _mend_tables()
     _mend_registry(life, emit)
+    _mend_file_systems()
     alarms.install(life, emit)
 
 
@@ -150,6 +153,9 @@ def _run_task(life: Lifecycle, hosts: Hosts, data: Data) -> Answer:
     launch_type, strategy, error = ecs._launch_choice(data, cluster)
     if error:
         return error
+    problem = volumes.refusal(data.get("volumeConfigurations"), definition)
+    if problem:
+        return error_response_json("InvalidParameterException", problem, 400)
     capacity = ecs._task_capacity(launch_type, strategy)
     tasks = []
     for _ in range(int(data.get("count", 1))):
@@ -225,3 +231,21 @@ def _mend_registry(life: Lifecycle, emit: Emit) -> None:
         return answer
 
     ecr._put_image = put
+
+
+def _mend_file_systems() -> None:
+    """A `ClientToken` makes one access point, however often it is sent (EFS API reference, `CreateAccessPoint`)."""
+    from ministack.services import efs
+
+    plain = efs._create_access_point
+
+    def create(body: Data) -> Answer:
+        known = [one for one in efs._access_points.values() if one["ClientToken"] == body.get("ClientToken")]
+        if not known:
+            return plain(body)
+        wanted = {"PosixUser": {}, "RootDirectory": {"Path": "/"}, **body}
+        if any(known[0][name] != wanted[name] for name in ("FileSystemId", "PosixUser", "RootDirectory")):
+            return efs._error(409, "AccessPointAlreadyExists", "The token was used for another access point.")
+        return 200, {"Content-Type": "application/json"}, json.dumps(known[0]).encode()
+
+    efs._create_access_point = create

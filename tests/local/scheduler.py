@@ -5,7 +5,7 @@ import random
 import uuid
 from typing import Any, Dict, List
 
-from . import documents
+from . import documents, revisions
 from .groups import Groups
 from .hosts import Hosts
 from .lifecycle import Emit, Lifecycle, Task
@@ -101,6 +101,8 @@ class Scheduler:
             "startedBy": primary["id"],
             "networkConfiguration": service.get("networkConfiguration"),
             "enableExecuteCommand": service.get("enableExecuteCommand"),
+            "enableECSManagedTags": service.get("enableECSManagedTags"),
+            "volumeConfigurations": primary.get("volumeConfigurations"),
         }
         for started in range(count):
             is_placed, host = self._hosts.place(service["clusterArn"], capacity)
@@ -211,6 +213,7 @@ def refresh(service: Service) -> None:
     _count(service, tasks)
     for deployment in service["deployments"]:
         _count(deployment, [t for t in tasks if t["_deployment_id"] == deployment["id"]])
+    revisions.note(service)
 
 
 def _count(holder: Dict[str, Any], tasks: List[Task]) -> None:

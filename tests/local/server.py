@@ -52,6 +52,7 @@ def _serve(options: argparse.Namespace) -> None:
     from .publisher import Publisher
     from .recorder import Recorder
     from .scheduler import Scheduler
+    from .snapshots import Snapshots
 
     account, region = os.environ["MINISTACK_ACCOUNT_ID"], os.environ["MINISTACK_REGION"]
     lambdas = Lambdas(options.retry_seconds)
@@ -59,20 +60,22 @@ def _serve(options: argparse.Namespace) -> None:
     life = Lifecycle(publisher.emit, account, region)
     hosts = Hosts(life, publisher.emit)
     groups = Groups(life, hosts, publisher.emit)
+    snapshots = Snapshots(life, publisher.emit)
     scheduler = Scheduler(life, hosts, groups, publisher.emit)
     faults = Faults()
     about = {
         "ministack": pins.VERSION, "account": account, "region": region, "pid": os.getpid(),
     }
     door = Door(
-        about, publisher, lambdas, faults, life, scheduler, hosts, groups, start_clocks=_take_clocks(),
-        stop=lambda: _end(options.home))
+        about, publisher, lambdas, faults, life, scheduler, hosts, groups, snapshots,
+        start_clocks=_take_clocks(), stop=lambda: _end(options.home))
     recorder = Recorder(ministack.app.app, door, faults)
     door.recorder = recorder
     lambdas.install()
     install(life, hosts, publisher.emit)
     hosts.install()
     groups.install()
+    snapshots.install()
     iam.install()
     ministack.app.app = recorder
     sys.argv = sys.argv[:1]

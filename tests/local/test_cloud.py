@@ -127,6 +127,13 @@ class CloudCase(unittest.TestCase):
         entries = [e["document"] for e in self.cloud.events(since)]
         return [d for d in entries if d["detail-type"] == detail_type]
 
+    def refused(self, call: Any, code: str, words: str) -> None:
+        with self.assertRaises(ClientError) as refused:
+            call()
+        error = refused.exception.response["Error"]
+        self.assertEqual(error["Code"], code)
+        self.assertIn(words, error["Message"])
+
 
 class FunctionsTest(CloudCase):
     """Events, functions, retries, faults."""
@@ -258,6 +265,7 @@ class FaultsTest(CloudCase):
             ("sqs", lambda: self.cloud.client("sqs").list_queues()),
             ("monitoring", lambda: self.cloud.client("cloudwatch").describe_alarms()),
             ("iam", lambda: self.cloud.client("iam").list_roles()),
+            ("ec2", lambda: self.cloud.client("ec2").describe_snapshots()),
             ("s3", lambda: self.cloud.client("s3").list_buckets()),
         ):
             self.cloud.fault(service=service, error={"code": "AccessDenied", "status": 403})

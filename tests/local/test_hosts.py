@@ -4,8 +4,6 @@ from __future__ import annotations
 import unittest
 from typing import Any, Dict, List
 
-from botocore.exceptions import ClientError
-
 from . import test_cloud
 from .cloud import REGION, CloudError
 
@@ -62,13 +60,6 @@ class HostsTest(test_cloud.CloudCase):
         """The EC2 instance of each wanted task, sorted."""
         by_arn = {host["containerInstanceArn"]: instance for instance, host in self.hosts(cluster).items()}
         return sorted(by_arn[task["containerInstanceArn"]] for task in self.driver.tasks(cluster, "web"))
-
-    def refused(self, call: Any, code: str, words: str) -> None:
-        with self.assertRaises(ClientError) as refused:
-            call()
-        error = refused.exception.response["Error"]
-        self.assertEqual(error["Code"], code)
-        self.assertIn(words, error["Message"])
 
     def test_tasks_are_spread_and_counted_and_listed_by_their_instance(self) -> None:
         ids = self.cluster("spread", 2)

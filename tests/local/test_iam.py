@@ -153,9 +153,59 @@ class IamTest(unittest.TestCase):
             lambda: client.create_tags(Resources=[foreign], Tags=[{"Key": "wharfinger:owner", "Value": "w"}]),
             lambda: client.delete_snapshot(SnapshotId=foreign),
         ):
-            with self.assertRaisesRegex(ClientError, "UnauthorizedOperation"):
-                call()
+            self.assert_unauthorised(call)
         client.delete_snapshot(SnapshotId=own)
+
+    def test_each_right_to_make_a_snapshot_is_needed(self) -> None:
+        root = self.cloud.client("ec2")
+        source = root.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"]
+        volume, snapshot = f"arn:aws:ec2:{REGION}:{ACCOUNT}:volume/*", f"arn:aws:ec2:{REGION}::snapshot/*"
+        owner = {"StringEquals": {"aws:RequestTag/wharfinger:owner": "ours"}}
+        of_volume = {"Action": "ec2:CreateSnapshot", "Resource": volume}
+        of_snapshot = {"Action": "ec2:CreateSnapshot", "Resource": snapshot, "Condition": owner}
+        tag = {"Action": "ec2:CreateTags", "Resource": snapshot, "Condition": {
+            "StringEquals": {**owner["StringEquals"], "ec2:CreateAction": "CreateSnapshot"}}}
+
+        def make(client: Any, name: str = "ours") -> str:
+            tags = [{"ResourceType": "snapshot", "Tags": [
+                {"Key": "wharfinger:volume", "Value": "data"}, {"Key": "wharfinger:owner", "Value": name}]}]
+            return str(client.create_snapshot(VolumeId=source, TagSpecifications=tags)["SnapshotId"])
+
+        cases: List[Any] = [
+            ([of_volume, of_snapshot, tag], "ours", False), ([of_volume, of_snapshot, tag], "theirs", True),
+            ([of_volume, of_snapshot], "ours", True), ([of_volume, tag], "ours", True),
+            ([of_snapshot, tag], "ours", True), ([{**of_volume, "Condition": owner}, of_snapshot, tag], "ours", True)]
+        for statements, name, denied in cases:
+            self.allowed(*statements)
+            if denied:
+                self.assert_unauthorised(lambda name=name: make(self.client("ec2"), name))
+            else:
+                make(self.client("ec2"), name)
+
+    def test_reading_and_removing_volumes(self) -> None:
+        root = self.cloud.client("ec2")
+        ours, theirs = (root.create_volume(AvailabilityZone=f"{REGION}a", Size=1, TagSpecifications=[
+            {"ResourceType": "volume", "Tags": [{"Key": "wharfinger:owner", "Value": name}]}])["VolumeId"]
+            for name in ("ours", "theirs"))
+        self.allowed({"Action": ["ec2:DescribeSnapshots", "ec2:DescribeVolumes"], "Resource": "*"}, {
+            "Action": "ec2:DeleteVolume", "Resource": f"arn:aws:ec2:{REGION}:{ACCOUNT}:volume/*",
+            "Condition": {"StringEquals": {"ec2:ResourceTag/wharfinger:owner": "ours"}}})
+        client = self.client("ec2")
+        client.describe_snapshots()
+        client.describe_volumes(VolumeIds=[theirs])
+        client.delete_volume(VolumeId=ours)
+        self.assert_unauthorised(lambda: client.delete_volume(VolumeId=theirs))
+
+    def assert_unauthorised(self, call: Any) -> None:
+        """Denied in the words of EC2."""
+        with self.assertRaisesRegex(ClientError, "UnauthorizedOperation"):
+            call()
+
+    def test_volumes_of_a_service_need_the_right_to_pass_their_role(self) -> None:
+        volumes = [{"name": "data", "managedEBSVolume": {"roleArn": "r", "sizeInGiB": 1}}]
+        found = iam.checks("UpdateService", {"service": "web", "volumeConfigurations": volumes}, REGION, ACCOUNT)
+        self.assertEqual([(check.action, check.resource) for check in found][1:], [("iam:PassRole", "r")])
+        self.assertEqual(found[1].context, {"iam:PassedToService": "ecs.amazonaws.com"})
 
     def test_listing_tasks_is_bound_to_a_cluster_by_a_condition(self) -> None:
         def only(cluster: str) -> Any:

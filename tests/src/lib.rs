@@ -2,4 +2,5 @@
 
 pub mod day;
 pub mod lambda;
+pub mod lineages;
 pub mod simulation;

@@ -16,7 +16,7 @@ use wharfinger_core::known::Known;
 use wharfinger_core::report::{Code, Decision, Outcome, Reason};
 use wharfinger_core::storage::{Action, CreateSnapshot, Decided, Memory, Notice, Stage, decide};
 
-use crate::observe::{Look, MEMORY, SAID};
+use crate::observe::{Look, MEMORY, REMOVED_AT_ONCE, SAID};
 use crate::{ACTIVE, Cloud, NAME, rows};
 
 const WHAT: &str = "the memory of storage";
@@ -94,10 +94,22 @@ impl<'a, C: Cloud> Lineages<'a, C> {
             Err(error) => {
                 if is_refusal(&error) {
                     memory.refused(volume);
-                    self.remember(memory).await?;
                 }
                 Err(error.into())
             }
+        }
+    }
+
+    /// Forgets what was to be asked for and was not.
+    async fn break_off(&self, not_asked: &[Action], mut memory: Memory) {
+        for action in not_asked {
+            if let Action::CreateSnapshot(request) = action {
+                memory.refused(&request.lineage.volume);
+            }
+        }
+        if let Err(fault) = self.remember(&memory).await {
+            // What was stored before has them wait for as long as EC2 may not show them.
+            tracing::warn!(%fault, "what was not asked for could not be forgotten");
         }
     }
 
@@ -217,6 +229,11 @@ impl<C: Cloud> Domain for Lineages<'_, C> {
         look.said.as_deref()
     }
 
+    /// The next minute goes on: there may be years of them when `keep` is new.
+    fn removals(&self) -> usize {
+        REMOVED_AT_ONCE
+    }
+
     fn holds(&self, _: &Look) -> bool {
         true
     }
@@ -254,10 +271,16 @@ impl<C: Cloud> Domain for Lineages<'_, C> {
                     continue;
                 }
             };
-            let created = self.create(request, &mut memory).await?;
+            let created = match self.create(request, &mut memory).await {
+                Ok(created) => created,
+                Err(fault) => {
+                    self.break_off(&decision.actions[i + 1..], memory).await;
+                    return Err(fault);
+                }
+            };
             // Nothing was done yet: the rest is decided anew. Of a later one the next minute hears.
             if i == 0
-                && let Some(look) = without(look, request, created, &memory)
+                && let Some(look) = without(look, request, created, &note.otherwise)
             {
                 return Ok(Applied::Again(look));
             }

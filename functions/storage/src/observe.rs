@@ -21,7 +21,11 @@ pub const SAID: &str = "storage-said";
 /// The attribute of the same item with what delivery remembers.
 const DELIVERY: &str = "delivery";
 
-/// How many snapshots are asked about at once.
+/// How many snapshots are removed under one lease, and so asked about: EC2 takes 50 changes of a kind at once, and 5 a
+/// second after that (EC2 developer guide, "Request throttling": mutating actions).
+pub const REMOVED_AT_ONCE: usize = 50;
+
+/// How many are asked about at the same time.
 const AT_ONCE: usize = 10;
 
 /// What is known of a service, under its lease.
@@ -150,11 +154,12 @@ async fn learn(cloud: &impl Cloud, facts: &mut Facts, asks: Asks) -> Result<(), 
             Err(error) => report(cloud, &target, &error),
         }
     }
-    let shared = stream::iter(asks.shared.into_iter().map(async |id| {
+    let room = REMOVED_AT_ONCE.saturating_sub(facts.shared.len());
+    let shared = asks.shared.into_iter().take(room).map(async |id| {
         let accounts = cloud.shared_with(&id).await;
         (id, accounts)
-    }));
-    let shared: Vec<_> = shared.buffered(AT_ONCE).collect().await;
+    });
+    let shared: Vec<_> = stream::iter(shared).buffered(AT_ONCE).collect().await;
     for (id, accounts) in shared {
         match accounts {
             Ok(accounts) => drop(facts.shared.insert(id, !accounts.is_empty())),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
+use wharfinger_tests::lineages;
 use wharfinger_tests::simulation::{self, Many, Outcome, Settings, Size, Without};
 
 /// Drives the functions through seeded histories of loss, repetition, disorder, faults and kills, and checks that the
@@ -40,6 +41,9 @@ struct Options {
     /// How many tasks run on them.
     #[arg(long, requires = "hosts", default_value_t = Size::SMALL.tasks)]
     tasks: u32,
+    /// Play weeks of snapshots of a volume.
+    #[arg(long, conflicts_with_all = ["hosts", "without"])]
+    snapshots: bool,
     /// Take a part of the design out: a violation must then be found.
     #[arg(long, value_enum)]
     without: Option<Part>,
@@ -145,6 +149,9 @@ impl From<Part> for Without {
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    if options.snapshots {
+        return snapshots(&options);
+    }
     let settings = Settings {
         without: options.without.map(Without::from),
         plain: options.plain,
@@ -192,6 +199,33 @@ fn main() -> ExitCode {
             };
             println!(
                 "replay it with: cargo run -p wharfinger-tests --bin simulate -- --seed {seed} --trace{hosts}{without}"
+            );
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs histories of snapshots.
+fn snapshots(options: &Options) -> ExitCode {
+    let settings = lineages::Settings {
+        trace: options.trace,
+        ..lineages::Settings::default()
+    };
+    let begun = Instant::now();
+    let seeds = if options.trace { 1 } else { options.seeds };
+    match lineages::run_many(options.seed.unwrap_or(1), seeds, settings) {
+        Ok(tally) => {
+            println!("{tally}took {:.1} s", begun.elapsed().as_secs_f64());
+            ExitCode::SUCCESS
+        }
+        Err(failed) => {
+            for line in &failed.trace {
+                println!("{line}");
+            }
+            let (seed, violation) = (failed.seed, failed.violation);
+            println!("\nVIOLATION in the history of seed {seed}: {violation}");
+            println!(
+                "replay it with: cargo run -p wharfinger-tests --bin simulate -- --snapshots --seed {seed} --trace"
             );
             ExitCode::FAILURE
         }

@@ -89,3 +89,23 @@ fn what_others_made_stays() {
     assert_eq!(left.len(), 2);
     assert!(left.contains(&"snap-foreign".to_owned()));
 }
+
+#[test]
+fn years_of_them_go_minute_by_minute() {
+    let world = world(keep_last(2));
+    play(&world, 5, true);
+    {
+        let mut world = world.borrow_mut();
+        let first = world.ebs.snapshots.values().next().unwrap().clone();
+        for n in 0..120 {
+            let mut old = first.clone();
+            old.snapshot.snapshot_id = format!("snap-{n:03}");
+            old.snapshot.start_time -= SignedDuration::from_hours(n + 1);
+            world.ebs.snapshots.insert(old.snapshot.snapshot_id.clone(), old);
+        }
+    }
+    sweep(&world, &json!({}));
+    assert_eq!(ids(&world).len(), 121 - 50);
+    play(&world, 5, true);
+    assert_eq!(ids(&world).len(), 2);
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use wharfinger_core::ids::Target;
 use wharfinger_core::storage::{CreateSnapshot, MANAGED_TAG, Snapshot, SnapshotState, TaskVolume, Volume};
@@ -26,6 +26,8 @@ pub struct Ebs {
     pub volumes: BTreeMap<String, Volume>,
     /// Snapshots, by id.
     pub snapshots: BTreeMap<String, Shot>,
+    /// How long after it was made `DescribeSnapshots` shows the next.
+    pub shown_after: SignedDuration,
 }
 
 /// A snapshot, and what `DescribeSnapshots` does not say of it.
@@ -33,6 +35,8 @@ pub struct Ebs {
 pub struct Shot {
     /// What it says.
     pub snapshot: Snapshot,
+    /// From when on it says it.
+    pub shown_from: Timestamp,
     /// The accounts that may make volumes of it.
     pub shared_with: Vec<String>,
     /// Whether an image is made of it: then EC2 does not remove it.
@@ -143,9 +147,13 @@ impl World {
 
     /// What `DescribeSnapshots` shows: for a while it may be without the newest.
     fn shown(&self, wanted: impl Fn(&Snapshot) -> bool) -> Vec<Snapshot> {
-        let is_shown = |s: &&Snapshot| !self.lagging || self.now.duration_since(s.start_time) >= LAG;
-        let all = self.ebs.snapshots.values().map(|shot| &shot.snapshot);
-        all.filter(is_shown).filter(|s| wanted(s)).cloned().collect()
+        let lag = if self.lagging { LAG } else { SignedDuration::ZERO };
+        let is_shown = |shot: &&Shot| {
+            let since = self.now.duration_since(shot.snapshot.start_time);
+            shot.shown_from <= self.now && since >= lag
+        };
+        let all = self.ebs.snapshots.values().filter(is_shown).map(|shot| &shot.snapshot);
+        all.filter(|snapshot| wanted(snapshot)).cloned().collect()
     }
 
     fn snap(&mut self, request: &CreateSnapshot) -> Snapped {
@@ -180,6 +188,7 @@ impl World {
         self.did(Change::CreateSnapshot(snapshot.clone()));
         let shot = Shot {
             snapshot: snapshot.clone(),
+            shown_from: self.now.saturating_add(self.ebs.shown_after).unwrap_or(self.now),
             shared_with: Vec::new(),
             in_use: false,
         };
@@ -228,7 +237,7 @@ impl World {
     }
 }
 
-fn several(found: &Vec<Snapshot>) -> String {
+fn several(found: &[Snapshot]) -> String {
     format!("{} snapshot(s)", found.len())
 }
 
@@ -236,15 +245,16 @@ impl Snapshots for Caller {
     async fn snapshots_tagged(&self, tag: &str, value: &str) -> Result<Vec<Snapshot>, CloudError> {
         let has = |s: &Snapshot| s.tags.get(tag).is_some_and(|v| v == value);
         let argument = || format!("{tag}={value}");
-        self.read("DescribeSnapshots", argument, |world| Ok(world.shown(has)), several)
-            .await
+        let describe = |world: &World| Ok(world.shown(has));
+        let brief = |found: &Vec<_>| several(found);
+        self.read("DescribeSnapshots", argument, describe, brief).await
     }
 
     async fn snapshots(&self, ids: &[String]) -> Result<Vec<Snapshot>, CloudError> {
         let is_asked = |s: &Snapshot| ids.contains(&s.snapshot_id);
         let describe = |world: &World| Ok(world.shown(is_asked));
-        self.read("DescribeSnapshots", || ids.join(" "), describe, several)
-            .await
+        let brief = |found: &Vec<_>| several(found);
+        self.read("DescribeSnapshots", || ids.join(" "), describe, brief).await
     }
 
     async fn create_snapshot(&self, request: &CreateSnapshot) -> Result<Snapped, CloudError> {

@@ -94,6 +94,7 @@ fn a_volume_is_made_of_a_completed_snapshot_only() {
             volume_size: 20,
             tags: BTreeMap::new(),
         },
+        shown_from: Timestamp::UNIX_EPOCH,
         shared_with: Vec::new(),
         in_use: false,
     };
