@@ -173,7 +173,11 @@ impl TaskDefinitions for Fake {
         let containers: Vec<_> = containers
             .map(|(name, image)| json!({ "name": name, "image": image }))
             .collect();
-        let definition = json!({ "taskDefinitionArn": DEFINITION, "containerDefinitions": containers });
+        let volumes = json!([
+            { "name": "data", "configuredAtLaunch": true }, { "name": "tmp", "configuredAtLaunch": false }, { "name": "host" },
+        ]);
+        let definition =
+            json!({ "taskDefinitionArn": DEFINITION, "containerDefinitions": containers, "volumes": volumes });
         Ok(Some(json!({ "taskDefinition": definition })))
     }
 

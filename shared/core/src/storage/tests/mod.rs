@@ -3,6 +3,7 @@
 mod asked;
 mod dues;
 mod intents;
+mod month;
 mod properties;
 mod prunes;
 
