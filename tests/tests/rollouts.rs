@@ -414,6 +414,7 @@ fn snapshot(world: &mut World, id: &str, owner: &str, state: SnapshotState, minu
     };
     let shot = Shot {
         snapshot,
+        shown_from: at,
         shared_with: Vec::new(),
         in_use: false,
     };

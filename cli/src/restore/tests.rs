@@ -35,6 +35,7 @@ fn shot(id: &str, owner: &str, at: i64, state: SnapshotState) -> Shot {
     };
     Shot {
         snapshot,
+        shown_from: second(0),
         shared_with: Vec::new(),
         in_use: false,
     }

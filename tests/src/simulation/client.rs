@@ -1,6 +1,7 @@
 //! An invocation's way into the world, and what is taken out of it on purpose to see whether the checks bite.
 
 mod hosts;
+mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -17,6 +17,7 @@ use wharfinger_core::config::Service;
 use wharfinger_core::config::stored::StoredTarget;
 use wharfinger_core::ids::{Digest, Target};
 use wharfinger_delivery::{Attempt, Delivery};
+use wharfinger_tests::lambda::OWNER;
 use wharfinger_tests::lambda::story::schedule_event;
 use wharfinger_tests::simulation::poll;
 
