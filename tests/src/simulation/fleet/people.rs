@@ -140,7 +140,10 @@ impl History {
         let picked = self.dice.pick(&images)?;
         // Of its tags the command takes the one that the rule would roll out.
         let fits = |tag: &str| (tag == "main") == matches!(rule.tags, Tags::Main);
-        let mut own = images.iter().rev().filter(|(_, tag, digest, _)| *digest == picked.2 && fits(tag));
+        let mut own = images
+            .iter()
+            .rev()
+            .filter(|(_, tag, digest, _)| *digest == picked.2 && fits(tag));
         let (repository, tag, digest, pushed_at) = own.next().unwrap_or(picked).clone();
         Some(BackTo::Image {
             rule: rule.repository,
