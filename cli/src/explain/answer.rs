@@ -234,7 +234,7 @@ fn decide<'m>(
 }
 
 /// The decisions on several targets in one: the outcome is that of the target with which most happens.
-fn join(mut decisions: Decided) -> Decision<Call> {
+pub(super) fn join(mut decisions: Decided) -> Decision<Call> {
     if decisions.len() == 1
         && let Some((_, only)) = decisions.pop()
     {
@@ -320,6 +320,9 @@ impl Answer {
                         supplied.join(", ")
                     )
                 };
+            }
+            Outcome::Ignore if self.reasons.iter().any(|reason| reason.code == Code::DryRun) => {
+                "ignore: a dry run: the calls are told, and not made"
             }
             Outcome::Ignore => "ignore: nothing is to be done",
             Outcome::Stale => "stale: something newer is known already",

@@ -9,6 +9,7 @@ mod drain;
 mod scaling;
 #[cfg(test)]
 mod tests;
+mod twins;
 
 use super::stored::{MAX_PARTITIONS, StoredTarget};
 use super::{Balancing, Document, Entry, Path, Problem, Storage, VERSION, out_of_range, whole_range};
@@ -118,7 +119,7 @@ fn of_entry(document: &Document, entry: &Entry, found: &mut Found) {
     delivery::check(document, entry, found);
     of_storage(path, &config.storage, found);
     if let Some(capacity) = &config.capacity {
-        capacity::check_service(entry, capacity, found);
+        capacity::check_service(document, entry, capacity, found);
     }
     let partitions = StoredTarget::new(config.clone()).partitions().len();
     if partitions > MAX_PARTITIONS {
