@@ -486,3 +486,21 @@ fn a_rollout_begins_with_the_newest_snapshot_in_the_one_deployment_that_it_makes
         assert!(points.contains(&"snap-new"), "{at:?}: {memory:?}");
     }
 }
+
+#[test]
+fn what_waits_is_looked_at_though_the_push_that_is_known_was_dealt_with() {
+    let (world, event) = pushed();
+    let rule = json!({ "repository": "shop/web", "tags": { "semver": "1.x" }, "approval": "required" });
+    stage::store(&mut world.borrow_mut(), &target(), json!({ "delivery": [rule] }));
+    hear(&world, &event);
+    assert!(memory(&world).waiting.is_some());
+    // As when the push is in quarantine, and what waits is an older image that another service has proved.
+    for item in world.borrow_mut().tables.state.values_mut() {
+        if let Some(revision) = item.get("revision").cloned() {
+            item.insert("settled".into(), revision);
+        }
+    }
+    stage::pass(&world, SignedDuration::from_mins(5));
+    let calls = sweep(&world);
+    assert!(has(&calls, "DescribeTaskDefinition"), "{calls:?}");
+}

@@ -104,14 +104,15 @@ impl Stored {
         self.revisions.values().any(|(_, settled)| !settled)
     }
 
-    /// Whether the target asks for nothing: its wishes were dealt with, so was what people asked of it and agreed to, and
+    /// Whether the target asks for nothing: nothing waits, its wishes were dealt with, so was what people asked of it and agreed to, and
     /// what was rolled out stays up.
     #[must_use]
     pub fn is_quiet(&self, attempt: &Attempt, managed: &Managed, now: Timestamp) -> bool {
         let facts = facts(attempt, managed, self);
         let asked = facts.asks_to_linger().is_some() || facts.asks_back().is_some();
         let news = facts.is_agreed_anew(now) || facts.is_unproved() || facts.relapse().is_some();
-        self.is_settled() && !asked && !news
+        // What another service has proved may wait though the push that this one knows is dealt with.
+        self.is_settled() && !asked && !news && self.memory.waiting.is_none()
     }
 
     /// Puts a wish in the place of the one that was read. `false` when another invocation was quicker.

@@ -67,10 +67,11 @@ fn a_push_is_rolled_out_by_its_digest_once() {
         UpdateItem
         UpdateItem
         DescribeServices Query
-        DescribeTaskDefinition DescribeTaskDefinition
+        DescribeTaskDefinition
         BatchGetImage DescribeImages
         UpdateItem
         UpdateItem
+        DescribeTaskDefinition
         RegisterTaskDefinition
         DescribeTaskDefinition
         UpdateItem

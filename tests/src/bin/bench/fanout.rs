@@ -366,7 +366,7 @@ mod tests {
         for bucket in BUCKETS {
             // The push has every service looked at within seconds: what is refused of that, the SDK asks again.
             let most = if bucket.0.contains(&"DescribeTaskDefinition") {
-                30
+                40
             } else {
                 0
             };
