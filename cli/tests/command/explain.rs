@@ -530,7 +530,7 @@ fn explain_does_not_roll_out_again_what_a_failed_deployment_brought() {
     check("ecs-svc/2", &[runs.clone(), brought], "RolledBack", &[]);
     check(
         "ecs-svc/2",
-        &[runs.clone()],
+        std::slice::from_ref(&runs),
         "FactsMissing",
         &["DescribeTaskDefinition"],
     );

@@ -69,12 +69,10 @@ fn explain_knows_the_waves_of_a_repository() {
     folder.write_json("facts.json", &facts);
     let (_, answer) = folder.explain(&push(), &["--facts", "facts.json"]);
     let reasons = answer["reasons"].as_array().unwrap();
-    let waits = reasons.iter().find(|reason| reason["code"] == "FactsMissing").unwrap();
-    let message = waits["message"].as_str().unwrap();
-    assert!(
-        message.starts_with("prod/web: wave 2 of 2 waits: whether the targets before it have proved "),
-        "{message}"
-    );
+    let missing = reasons.iter().filter(|reason| reason["code"] == "FactsMissing");
+    let waits = "prod/web: wave 2 of 2 waits: whether the targets before it have proved ";
+    let mut told = missing.map(|reason| reason["message"].as_str().unwrap());
+    assert!(told.any(|message| message.starts_with(waits)), "{reasons:?}");
 }
 
 #[test]

@@ -72,8 +72,8 @@ pub(super) fn recognise(memory: &mut Memory, base: &Base<'_>, facts: &Facts) {
     };
     let earlier = || {
         let active = facts.since.iter().rev().filter(|answer| is_active(answer));
-        let ours = active.filter(|answer| containers(answer).is_ok_and(|own| is_ours(&own)));
-        ours.filter_map(task_definition_arn).next().map(str::to_owned)
+        let mut ours = active.filter(|answer| containers(answer).is_ok_and(|own| is_ours(&own)));
+        ours.find_map(task_definition_arn).map(str::to_owned)
     };
     let found = if is_ours(&base.containers) {
         Some(base.arn.to_owned())

@@ -89,7 +89,7 @@ impl Month {
                 self.tasks = vec![Mounted {
                     started_at: Some(self.time),
                     ..task(&id, 0)
-                }]
+                }];
             }
             1 => self.tasks.push(Mounted {
                 started_at: Some(self.time),
@@ -244,6 +244,8 @@ impl Month {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
     #[test]
     fn no_month_loses_or_leaks(seed: u64) {
         let mut month = Month::new(seed);
