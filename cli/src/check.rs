@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use serde::Serialize;
-use wharfinger_core::config::conflicts::{conflicts, scaled_elsewhere, without_containers};
+use wharfinger_core::config::conflicts::{conflicts, scaled_elsewhere, without_containers, without_volumes};
 use wharfinger_core::config::{Document, Level, Path, Problem};
 use wharfinger_core::ids::{Target, TargetKind};
 use wharfinger_core::known::Known;
@@ -26,8 +26,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "online")]
     facts: Option<PathBuf>,
     /// Also look up in AWS what the file names: whether Cloud Map services and target groups are there, fit, and are not
-    /// managed by ECS itself, nor a count by Application Auto Scaling; and which services, containers, alarms, queues and
-    /// repositories are not there, as warnings, since they may be made later.
+    /// managed by ECS itself, nor a count by Application Auto Scaling; and which services, containers, volumes, alarms, queues
+    /// and repositories are not there, as warnings, since they may be made later.
     #[arg(long)]
     online: bool,
 }
@@ -83,6 +83,7 @@ fn beside(args: &Args, document: &Document) -> anyhow::Result<Vec<Problem>> {
         for entry in document.entries() {
             if let Some(answer) = answers.runs(&entry) {
                 found.extend(without_containers(&entry, &answer));
+                found.extend(without_volumes(&entry, &answer));
             }
         }
         return Ok(found);

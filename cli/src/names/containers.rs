@@ -1,17 +1,17 @@
-//! The containers that a document names, in the task definitions that are there. What is not there yet is told elsewhere,
+//! The containers and volumes that a document names, in the task definitions that are there. What is not there yet is told elsewhere,
 //! and that it cannot be told stops nobody.
 
 use std::collections::BTreeMap;
 
 use wharfinger_cloud::CloudError;
 use wharfinger_cloud::ports::{Services, TaskDefinitions};
-use wharfinger_core::config::conflicts::without_containers;
+use wharfinger_core::config::conflicts::{without_containers, without_volumes};
 use wharfinger_core::config::{Document, Entry, Problem};
 use wharfinger_core::ids::{Target, TargetKind};
 
 use crate::output::warning;
 
-/// Looks at what each service or family runs of which a container is named, or an image taken.
+/// Looks at what each service or family runs of which a container or volume is named, or an image taken.
 pub(super) async fn look_up(cloud: &(impl Services + TaskDefinitions), document: &Document) -> Vec<Problem> {
     let mut clusters: BTreeMap<String, Vec<(Target, Entry)>> = BTreeMap::new();
     for entry in document.entries().filter(names_any) {
@@ -26,7 +26,7 @@ pub(super) async fn look_up(cloud: &(impl Services + TaskDefinitions), document:
     for (cluster, entries) in clusters {
         if let Err(error) = of_cluster(cloud, &cluster, &entries, &mut found).await {
             warning(format_args!(
-                "whether the containers of what runs in {cluster} are there cannot be told: {error}"
+                "whether the containers and volumes of what runs in {cluster} are there cannot be told: {error}"
             ));
         }
     }
@@ -54,6 +54,7 @@ async fn of_cluster(
         let Some(name) = name else { continue };
         if let Some(answer) = cloud.describe_task_definition(name).await? {
             found.extend(without_containers(entry, &answer));
+            found.extend(without_volumes(entry, &answer));
         }
     }
     Ok(())
@@ -63,5 +64,5 @@ fn names_any(entry: &Entry) -> bool {
     let config = &entry.config;
     let discovery = config.discovery.iter().any(|one| one.container.is_some());
     let balancing = config.balancing.iter().any(|one| one.container.is_some());
-    !config.delivery.is_empty() || discovery || balancing
+    !config.delivery.is_empty() || !config.storage.is_empty() || discovery || balancing
 }

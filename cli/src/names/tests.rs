@@ -191,7 +191,11 @@ impl TaskDefinitions for Fake {
         let containers: Vec<_> = containers
             .map(|(name, image)| json!({ "name": name, "image": image }))
             .collect();
-        let definition = json!({ "taskDefinitionArn": DEFINITION, "containerDefinitions": containers });
+        let volumes = json!([
+            { "name": "data", "configuredAtLaunch": true }, { "name": "tmp", "configuredAtLaunch": false }, { "name": "host" },
+        ]);
+        let definition =
+            json!({ "taskDefinitionArn": DEFINITION, "containerDefinitions": containers, "volumes": volumes });
         Ok(Some(json!({ "taskDefinition": definition })))
     }
 
@@ -482,7 +486,7 @@ async fn what_sets_a_service_in_motion_and_is_not_there_only_surprises() {
 }
 
 #[tokio::test]
-async fn a_container_that_is_not_there_is_told_with_those_that_are() {
+async fn a_container_or_volume_that_is_not_there_is_told_with_those_that_are() {
     let host = "111122223333.dkr.ecr.eu-west-1.amazonaws.com";
     let fake = Fake {
         containers: vec![
@@ -518,6 +522,20 @@ async fn a_container_that_is_not_there_is_told_with_those_that_are() {
             "tasks.prod/web.discovery[0].container: the task definition of prod/web has no container `wbe`: it has `app`, \
              `log`"
                 .to_owned(),
+        ]
+    );
+    let storage = json!([{ "volume": "data" }, { "volume": "tmp" }]);
+    let kept = json!({ "version": 1, "services": { "prod/web": { "storage": storage } } });
+    let found = containers::look_up(&fake, &serde_json::from_value(kept).unwrap()).await;
+    let told: Vec<_> = found
+        .iter()
+        .map(|p| format!("{:?} {}: {}", p.level, p.path, p.message))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "Warning services.prod/web.storage[1].volume: the task definition of prod/web has no volume `tmp` with \
+             `configuredAtLaunch`, so ECS makes no EBS volume for it: it has `data`"
         ]
     );
     // What is not there yet, and what nobody may look at, has no containers to tell of.

@@ -19,7 +19,7 @@ const CENTS: u64 = 5;
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Volumes {
     /// Those that are configured with `snapshot`.
-    lineages: Vec<Volume>,
+    lineages: Vec<Kept>,
     /// The last decision in the history.
     pub(super) decision: Option<Decided>,
 }
@@ -27,7 +27,7 @@ pub(super) struct Volumes {
 /// One lineage.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Volume {
+struct Kept {
     /// The volume's name in the task definition.
     volume: String,
     /// How often a snapshot is made.
@@ -61,7 +61,7 @@ impl Volumes {
         let lineages = configured.iter().filter_map(|storage| {
             let every = storage.snapshot.as_ref()?.every;
             let known = memory.volumes.get(&storage.volume).cloned().unwrap_or_default();
-            Some(Volume::of(&storage.volume, every, known, now))
+            Some(Kept::of(&storage.volume, every, known, now))
         });
         Self {
             lineages: lineages.collect(),
@@ -71,7 +71,7 @@ impl Volumes {
 
     /// What is not as it is wanted, in a word or some.
     pub(super) fn state(&self) -> Option<&'static str> {
-        let any = |wrong: fn(&Volume) -> bool| self.lineages.iter().any(wrong);
+        let any = |wrong: fn(&Kept) -> bool| self.lineages.iter().any(wrong);
         if any(|of| of.late) {
             Some("recovery point late")
         } else if any(|of| of.failed.is_some()) {
@@ -93,7 +93,7 @@ impl Volumes {
     }
 }
 
-impl Volume {
+impl Kept {
     fn of(volume: &str, every: Span, known: VolumeMemory, now: Timestamp) -> Self {
         let standing = known.standing.unwrap_or_default();
         let is_due_for_long = known.due.is_some_and(|due| now.duration_since(due) >= length(every));

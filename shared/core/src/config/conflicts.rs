@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::stored::{Resolved, registry_id};
-use super::{Balancing, Discovery, Document, Entry, Path, Problem};
+use super::{Balancing, Discovery, Document, Entry, Path, Problem, Storage};
 use crate::balancing::TargetType;
 use crate::delivery::{containers, untaken};
 use crate::discovery::mismatch;
+use crate::event::text;
 use crate::ids::{Arn, Target};
 use crate::service::Attached;
 
@@ -63,6 +64,32 @@ pub fn without_containers(entry: &Entry, answer: &Value) -> Vec<Problem> {
         Some(Problem::warning(entry.path.at("delivery").at(i).at(key), why))
     }));
     found
+}
+
+/// The volumes that an entry names and that the revision which it runs (the answer of `DescribeTaskDefinition`) does not leave
+/// to its launch: ECS makes an EBS volume for no other (ECS API reference, `Volume`). They only surprise, likewise.
+pub fn without_volumes(entry: &Entry, answer: &Value) -> Vec<Problem> {
+    let volumes = answer.pointer("/taskDefinition/volumes").and_then(Value::as_array);
+    let volumes = volumes.map(Vec::as_slice).unwrap_or_default().iter();
+    let at_launch = volumes.filter(|volume| volume.get("configuredAtLaunch").and_then(Value::as_bool) == Some(true));
+    let has: Vec<_> = at_launch.filter_map(|volume| text(volume, "name")).collect();
+    let missing = entry.config.storage.iter().enumerate();
+    let missing = missing.filter(|(_, storage)| !has.contains(&storage.volume.as_str()));
+    let told = |(i, storage): (usize, &Storage)| {
+        let quoted: Vec<_> = has.iter().map(|name| format!("`{name}`")).collect();
+        let others = if has.is_empty() {
+            "no other".to_owned()
+        } else {
+            quoted.join(", ")
+        };
+        let message = format!(
+            "the task definition of {} has no volume `{}` with `configuredAtLaunch`, so ECS makes no EBS volume for it: it \
+             has {others}",
+            entry.name, storage.volume
+        );
+        Problem::warning(entry.path.at("storage").at(i).at("volume"), message)
+    };
+    missing.map(told).collect()
 }
 
 /// Every service with `scaling` whose count Application Auto Scaling moves too: the function leaves it alone.

@@ -103,7 +103,7 @@ const GROUPS: [(&str, &str); 12] = [
 const VOLUMES: [(&str, &str); 3] = [
     (
         "EBS Volume Notification",
-        "which volume a task has, ECS tells with the task; one that is left over, the sweep finds",
+        "which volume a task has, ECS tells with the task",
     ),
     (
         "EBS Multi-Volume Snapshots Completion Status",

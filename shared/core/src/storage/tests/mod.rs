@@ -2,6 +2,7 @@
 
 mod dues;
 mod intents;
+mod month;
 mod properties;
 mod prunes;
 
