@@ -104,8 +104,10 @@ pub(crate) enum Command {
     #[command(after_help = tags::HELP)]
     Tags(tags::Args),
     /// Agree to the images that wait for it or are in quarantine.
+    #[command(after_help = approve::HELP)]
     Approve(approve::Args),
     /// Send a target back to a revision or an image that it had.
+    #[command(after_help = rollback::HELP)]
     Rollback(rollback::Args),
     /// Have nothing done for a target, or for a domain of it, for a while.
     Pause(pause::Pause),

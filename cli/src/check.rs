@@ -39,6 +39,7 @@ struct Report<'a> {
     valid: bool,
     problems: Vec<Row<'a>>,
     targets: Vec<String>,
+    clusters: Vec<&'a String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -119,6 +120,7 @@ impl<'a> Report<'a> {
             valid,
             problems,
             targets,
+            clusters: loaded.document.iter().flat_map(|d| d.clusters.keys()).collect(),
         }
     }
 }
@@ -144,9 +146,14 @@ impl Show for Report<'_> {
             } else {
                 String::new()
             };
+            let clusters = if self.clusters.is_empty() {
+                String::new()
+            } else {
+                format!(", {}", count(self.clusters.len(), "cluster"))
+            };
             writeln!(
                 out,
-                "{GREEN}{}: valid{GREEN:#}, {}{told}",
+                "{GREEN}{}: valid{GREEN:#}, {}{clusters}{told}",
                 self.file,
                 count(self.targets.len(), "target")
             )

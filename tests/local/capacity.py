@@ -11,7 +11,7 @@ import time
 from . import documents, frame
 from .cloud import ACCOUNT, REGION
 from .frame import StepFailed
-from .instances import HOOK, Instances
+from .instances import HOOK, ROOM, SPOT, TWIN, Instances
 
 
 class Capacity(Instances):
@@ -28,6 +28,8 @@ class Capacity(Instances):
         _spot(self)
         _spot_stops(self)
         _is_lost(self)
+        _grows(self)
+        _falls_back(self)
         _only_says(self)
         resumed = _is_paused(self)
         _crashes(self)
@@ -173,6 +175,47 @@ def _is_lost(play: Capacity) -> None:
     [complete] = play.asked("CompleteLifecycleAction", instance)
     play.now("once, without a token", "LifecycleActionToken" not in complete)
     play.roll()
+
+
+def _grows(play: Capacity) -> None:
+    play.want("full", "web", ROOM + 1)
+    play.roll()
+    play.must("a task finds no place: its group goes from 1 to 2 instances",
+              lambda: len(play.members("full")) == 2, play.minute)
+    play.now("by one call",
+             len(play.made("SetDesiredCapacity")) == 1 and play.said("full", "CapacityRaised", "full/web"))
+    play.join("full")
+    play.roll()
+    play.now("the new instance takes it", play.counts("full", "web") == (ROOM + 1, ROOM + 1))
+    play.want("full", "web", 2 * ROOM + 1)
+    play.roll()
+    play.must("the next finds none, and the group has grown not long ago: it waits",
+              lambda: play.said("full", "Cooldown"), play.minute)
+    play.now("and does not grow again", len(play.members("full")) == 2)
+    play.want("full", "web", ROOM)
+    play.roll()
+
+
+def _falls_back(play: Capacity) -> None:
+    since = len(play.cloud.calls())
+    play.limit("FARGATE_SPOT", 1)
+    for task in play.driver.tasks("spot", SPOT)[:2]:
+        play.driver.exit_task(task["taskArn"], 0)
+    play.roll()
+    play.must("Spot has no room for 2 of 3 tasks: the twin takes them",
+              lambda: play.counts("spot", TWIN)[0] == 2, play.minutes)
+    play.roll()
+    play.now("and no more than those run there",
+             play.counts("spot", TWIN) == (2, 2) and play.counts("spot", SPOT) == (3, 1))
+    play.now("the history tells why", play.said(f"spot/{SPOT}", "FallbackStarts", "2 tasks"))
+    play.limit("FARGATE_SPOT", None)
+    play.roll()
+    play.must("Spot has room again, and keeps it: the twin has none",
+              lambda: play.counts("spot", TWIN) == (0, 0), play.minutes)
+    asked = [call["input"]["desiredCount"] for call in play.made("UpdateService", since)]
+    play.now("by one call each", asked == [2, 0], f"it asked for {asked}")
+    play.now("every task is back on Spot", play.counts("spot", SPOT) == (3, 3)
+             and play.said(f"spot/{SPOT}", "FallbackReturns"))
 
 
 def _only_says(play: Capacity) -> None:

@@ -106,12 +106,12 @@ def deployment_state_change(
 
 
 def service_action(
-    service_arn: str, cluster_arn: str, name: str, *, account: str, region: str, at: float
+    service_arn: str, cluster_arn: str, name: str, reason: str = "", *, account: str, region: str, at: float
 ) -> Document:
-    """`ECS Service Action`, such as SERVICE_STEADY_STATE."""
+    """`ECS Service Action`, such as SERVICE_STEADY_STATE; with a reason an error."""
     detail = {
-        "eventType": "INFO", "eventName": name, "clusterArn": cluster_arn,
-        "createdAt": iso_millis(at),
+        "eventType": "ERROR" if reason else "INFO", "eventName": name, "clusterArn": cluster_arn,
+        "createdAt": iso_millis(at), **({"reason": reason} if reason else {}),
     }
     return envelope(
         "aws.ecs", "ECS Service Action", [service_arn], detail,

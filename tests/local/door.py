@@ -14,6 +14,7 @@ POST   /_door/ecs/exit    {"task", "exitCode"}  a task ends by itself
 POST   /_door/ecs/auto    {"every": 1.0}    step by the clock, for play; 0 stops it
 POST   /_door/hosts       {"cluster", "instance"}  an EC2 instance registers in a cluster
 POST   /_door/hosts/agent {"instance", "connected"}  its agent is connected, or not
+POST   /_door/room        {"where", "tasks"}  so many tasks fit on each instance of a cluster, or on a capacity provider
 POST   /_door/groups/end  {"instance", "ago", "stays"}  its Auto Scaling group ends it, since `ago` seconds
 POST   /_door/groups/back {"instance"}      its group has it in service again
 POST   /_door/schedules                     from now on fire schedules by the clock, too
@@ -73,6 +74,7 @@ class Door:
             ("POST", "hosts"): self._scoped(
                 lambda a: {"containerInstanceArn": hosts.register(a["cluster"], a["instance"])}),
             ("POST", "hosts/agent"): self._scoped(lambda a: hosts.connect(a["instance"], bool(a["connected"]))),
+            ("POST", "room"): lambda a: hosts.limit(a["where"], a["tasks"]),
             ("POST", "groups/end"): self._scoped(
                 lambda a: groups.end(a["instance"], float(a.get("ago", 0)), bool(a.get("stays")))),
             ("POST", "groups/back"): self._scoped(lambda a: groups.back(a["instance"])),

@@ -62,9 +62,10 @@ class Driver:
         **more: Any
     ) -> str:
         """Create a service in two subnets, on Fargate unless told; answers its ARN."""
+        if "capacityProviderStrategy" not in more:
+            more["launchType"] = launch_type
         service = self.ecs.create_service(
-            cluster=cluster, serviceName=name, desiredCount=desired, launchType=launch_type,
-            taskDefinition=task_definition,
+            cluster=cluster, serviceName=name, desiredCount=desired, taskDefinition=task_definition,
             networkConfiguration={"awsvpcConfiguration": {
                 "subnets": ["subnet-0a1b2c3d4e5f60001", "subnet-0a1b2c3d4e5f60002"]}},
             **more,

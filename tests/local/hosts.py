@@ -40,6 +40,8 @@ class Hosts:
         self._life = life
         self._emit = emit
         self._hosts: Dict[str, Host] = {}
+        # How many tasks each container instance of a cluster takes, or a capacity provider in all.
+        self._room: Dict[str, int] = {}
 
     def install(self) -> None:
         """Put the calls about them in place."""
@@ -99,15 +101,29 @@ class Hosts:
                 return host
         raise LookupError(f"{instance} is no container instance")
 
-    def place(self, cluster_arn: str, launch_type: str) -> Tuple[bool, Optional[str]]:
+    def limit(self, where: str, tasks: Optional[int]) -> None:
+        """An instance of a cluster takes so many tasks, or a capacity provider so many in all; None: any number."""
+        with self._life.lock:
+            if tasks is None:
+                self._room.pop(where, None)
+            else:
+                self._room[where] = tasks
+
+    def place(self, cluster_arn: str, capacity: Tuple[str, Optional[str]]) -> Tuple[bool, Optional[str]]:
         """Where a new task goes: whether there is a place for it, and on which container instance, the emptiest.
 
-        A cluster without container instances has a place for every task, on none.
+        A cluster without container instances has a place for every task, on none. `capacity` is launch type and
+        capacity provider.
         """
+        launch_type, provider = capacity
+        if provider in self._room and len(_tasks_from(provider)) >= self._room[provider]:
+            return False, None
         here = [host for host in self._hosts.values() if host["_cluster"] == cluster_arn]
         if launch_type != "EC2" or not here:
             return True, None
         takes = [host for host in here if host["status"] == "ACTIVE" and host["agentConnected"]]
+        room = self._room.get(cluster_arn.rsplit("/", 1)[-1])
+        takes = [host for host in takes if room is None or len(tasks_of(host)) < room]
         if not takes:
             return False, None
         return True, min(takes, key=lambda host: len(tasks_of(host)))["containerInstanceArn"]
@@ -216,6 +232,14 @@ def tasks_of(host: Mapping[str, Any]) -> List[Task]:
     arn = host["containerInstanceArn"]
     return [task for task in ecs._tasks.values()
             if task.get("containerInstanceArn") == arn and task["lastStatus"] != "STOPPED"]
+
+
+def _tasks_from(provider: str) -> List[Task]:
+    """What runs on a capacity provider and is not over."""
+    from ministack.services import ecs
+
+    return [task for task in ecs._tasks.values()
+            if task.get("capacityProviderName") == provider and task["lastStatus"] != "STOPPED"]
 
 
 def _names(arn: Optional[str]) -> Tuple[str, ...]:

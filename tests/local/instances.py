@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional, Tuple
 
 from . import documents, frame
 from .cloud import ACCOUNT, REGION, LocalCloud
@@ -14,8 +14,11 @@ from .console import Console
 from .ecs import Driver
 
 # How many instances each cluster's group has; the group and its hook are named like the cluster, and `drain`.
-CLUSTERS = {"prod": 7, "spot": 4, "trial": 1, "idle": 2, "edge": 3}
+CLUSTERS = {"prod": 7, "spot": 4, "trial": 1, "idle": 2, "edge": 3, "full": 1}
 HOOK = "drain"
+# How many tasks an instance of `full` takes.
+ROOM = 2
+SPOT, TWIN = "fleet", "fleet-on-demand"
 _NAMESPACE = "shop.local"
 _PORT = 8080
 _QUEUE = "impaired"
@@ -39,7 +42,10 @@ clusters:
   trial: {{ capacity: {{ dry-run: true }} }}
   idle: {{ capacity: {{}} }}
   edge: {{ capacity: {{ disconnected: {{ after: 1m, action: replace }} }} }}
+  full: {{ capacity: {{ placement: {{ auto-scaling-group: full, max: 2 }} }} }}
 services:
+  spot/{SPOT}:
+    capacity: {{ spot: {{ fallback: {{ twin: spot/{TWIN} }}, after: 1s, return-after: 1s }} }}
   prod/web: {{ discovery: [ {{ to: {_NAMESPACE}/web, port: {_PORT} }} ] }}
 """
 
@@ -74,6 +80,14 @@ class Instances(frame.Play):
                 self.cloud.door("POST", "hosts", {"cluster": cluster, "instance": instance})
         for cluster, name, count in (("prod", "web", 4), ("spot", "batch", 4), ("trial", "web", 1), ("idle", "web", 1)):
             self._service(cluster, name, count)
+        self.limit("full", ROOM)
+        self._service("full", "web", ROOM)
+        for name, count, provider in ((SPOT, 3, "FARGATE_SPOT"), (TWIN, 0, "FARGATE")):
+            definition = {
+                "family": name, "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256",
+                "memory": "512", "containerDefinitions": [{"name": "app", "image": "example.com/app:1"}]}
+            self.driver.create_service("spot", name, definition, count, capacityProviderStrategy=[
+                {"capacityProvider": provider, "weight": 1}])
         self._service("prod", "stuck", 1, deploymentConfiguration={"minimumHealthyPercent": 100, "maximumPercent": 100})
         self._queue = self._sqs.create_queue(QueueName=_QUEUE)["QueueUrl"]
         events = self.cloud.client("events")
@@ -122,6 +136,25 @@ class Instances(frame.Play):
         """Its agent is connected, or not any more."""
         self.cloud.door("POST", "hosts/agent", {"instance": instance, "connected": connected})
         self.deliver()
+
+    def limit(self, where: str, tasks: Optional[int]) -> None:
+        """An instance of a cluster takes so many tasks, or a capacity provider so many in all; None: any number."""
+        self.cloud.door("POST", "room", {"where": where, "tasks": tasks})
+
+    def join(self, cluster: str) -> None:
+        """What the group of a cluster has launched registers in it."""
+        for instance in self.members(cluster):
+            if not self.host(cluster, instance):
+                self.cloud.door("POST", "hosts", {"cluster": cluster, "instance": instance})
+
+    def want(self, cluster: str, service: str, count: int) -> None:
+        """Someone wants so many tasks of a service."""
+        self.driver.ecs.update_service(cluster=cluster, service=service, desiredCount=count)
+
+    def counts(self, cluster: str, service: str) -> Tuple[int, int]:
+        """How many tasks of a service are wanted, and how many run."""
+        found = self.driver.service(cluster, service)
+        return found["desiredCount"], found["runningCount"]
 
     def tell(self, *events: Dict[str, Any]) -> None:
         """Publish events, and wait until they have been dealt with."""

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import random
+import uuid
 from typing import Any, Dict, List
 
 from . import documents
@@ -13,6 +14,13 @@ Service = Dict[str, Any]
 Deployment = Dict[str, Any]
 
 _random = random.SystemRandom()
+# The reason of the event, and the end of the service's own message.
+_NO_PLACE = {
+    "FARGATE": ("RESOURCE:FARGATE", ". Reason: Capacity is unavailable at this time. Please try again later or in a "
+                                    "different availability zone."),
+    "EC2": ("RESOURCE:MEMORY", " because no container instance met all of its requirements. The closest matching "
+                               "container-instance has insufficient memory available."),
+}
 _DRAINED = "Task was stopped because its container instance is in DRAINING state"
 
 
@@ -95,13 +103,29 @@ class Scheduler:
             "enableExecuteCommand": service.get("enableExecuteCommand"),
         }
         for started in range(count):
-            is_placed, host = self._hosts.place(service["clusterArn"], capacity[0])
+            is_placed, host = self._hosts.place(service["clusterArn"], capacity)
             if not is_placed:
-                return started
+                return started + self._find_no_place(service, capacity[0])
             self._life.create(
                 service["clusterArn"], ecs._task_defs[key], {**request, "containerInstanceArn": host}, capacity,
                 primary["id"])
+        service.pop("_unplaced", None)
         return count
+
+    def _find_no_place(self, service: Service, launch_type: str) -> int:
+        """Told once, in the service's own events and on the bus (ECS developer guide, "service event messages")."""
+        if service.get("_unplaced"):
+            return 0
+        service["_unplaced"] = True
+        resource, why = _NO_PLACE[launch_type]
+        now = self._life.now()
+        service["events"].insert(0, {
+            "id": str(uuid.uuid4()), "createdAt": now,
+            "message": f"(service {service['serviceName']}) was unable to place a task{why}"})
+        self._emit(documents.service_action(
+            service["serviceArn"], service["clusterArn"], "SERVICE_TASK_PLACEMENT_FAILURE", resource,
+            account=self._life.account, region=self._life.region, at=now))
+        return 1
 
     def _drain(self, service: Service, fresh: List[Task], stale: List[Task]) -> int:
         desired = service["desiredCount"]

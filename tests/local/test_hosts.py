@@ -163,6 +163,39 @@ class HostsTest(test_cloud.CloudCase):
         with self.assertRaisesRegex(CloudError, "no container instance"):
             self.cloud.door("POST", "hosts/agent", {"instance": "i-0", "connected": True})
 
+    def test_a_task_that_finds_no_place_is_told_of_once(self) -> None:
+        self.cluster("full", 1)
+        self.cloud.door("POST", "room", {"where": "full", "tasks": 1})
+        since = len(self.cloud.events())
+        self.service("full", 2)
+        self.driver.settle()
+        [told] = [entry["document"] for entry in self.cloud.events(since)
+                  if entry["document"]["detail-type"] == "ECS Service Action"]
+        self.assertEqual(("SERVICE_TASK_PLACEMENT_FAILURE", "RESOURCE:MEMORY"),
+                         (told["detail"]["eventName"], told["detail"]["reason"]))
+        service = self.driver.service("full", "web")
+        self.assertEqual(1, service["runningCount"])
+        self.assertIn("unable to place a task", service["events"][0]["message"])
+        self.cloud.door("POST", "room", {"where": "full", "tasks": None})
+        self.driver.settle()
+        self.assertEqual(2, self.driver.service("full", "web")["runningCount"])
+
+    def test_spot_has_room_for_so_many(self) -> None:
+        self.driver.create_cluster("shop")
+        self.cloud.door("POST", "room", {"where": "FARGATE_SPOT", "tasks": 1})
+        definition = {"family": "shop", "networkMode": "awsvpc", "containerDefinitions": [
+            {"name": "web", "image": "web", "memory": 64}]}
+        strategy = [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]
+        self.driver.create_service("shop", "web", definition, 2, capacityProviderStrategy=strategy)
+        self.driver.settle()
+        service = self.driver.service("shop", "web")
+        self.assertEqual((1, strategy), (service["runningCount"], [
+            {key: item[key] for key in ("capacityProvider", "weight")} for item in service["capacityProviderStrategy"]]))
+        self.assertIn("Capacity is unavailable", service["events"][0]["message"])
+        self.cloud.door("POST", "room", {"where": "FARGATE_SPOT", "tasks": None})
+        self.driver.settle()
+        self.assertEqual(2, self.driver.service("shop", "web")["runningCount"])
+
     def test_a_group_waits_until_its_hook_is_completed(self) -> None:
         first, second = self.cluster("waits", 2)
         self.service("waits", 2)

@@ -218,6 +218,28 @@ fn pages_name_only_codes_that_there_are() {
 }
 
 #[test]
+fn the_page_of_capacity_has_every_code_that_it_says() {
+    let page = Page::of("docs/capacity.md");
+    let rows = table_rows(&page.section("Reasons"));
+    let told: BTreeSet<_> = rows.iter().flat_map(|row| quoted(&row[0])).collect();
+    let mut said = BTreeSet::new();
+    for folder in ["shared/core/src/capacity", "functions/capacity/src"] {
+        for source in pages::sources(&root().join(folder)) {
+            let words = source.split("Code::").skip(1);
+            let names = words.map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default());
+            said.extend(
+                names
+                    .filter(|name| Code::ALL.iter().any(|code| code.as_str() == *name))
+                    .map(str::to_owned),
+            );
+        }
+    }
+    assert!(said.len() > 40, "only {} codes were found", said.len());
+    let untold: Vec<_> = said.difference(&told).collect();
+    assert!(untold.is_empty(), "docs/capacity.md does not tell of {untold:?}");
+}
+
+#[test]
 fn permissions_are_those_of_the_roles() {
     let template = Template::load();
     let page = Page::of("docs/permissions.md");

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use wharfinger_cloud::lease::service_key;
 use wharfinger_cloud::table::attribute;
 use wharfinger_cloud::world::{ACCOUNT, Caller, Fate, Gates, Move, REGION, Rollout, Shared, What, World, registry};
-use wharfinger_core::delivery::Memory;
+use wharfinger_core::delivery::{Follower, Memory};
 use wharfinger_core::event::TaskStatus;
 use wharfinger_core::ids::{Digest, Target};
 use wharfinger_delivery::wishes::MEMORY;
@@ -260,6 +260,28 @@ fn an_older_revision_that_someone_deploys_is_noticed_by_its_event_and_by_the_swe
     }
 }
 
+#[test]
+fn what_someone_registered_since_is_asked_for_once_there_is_room_and_told_before_ours_is_the_newest() {
+    for theirs in [false, true] {
+        let (world, event) = pushed();
+        if theirs {
+            let container = json!({ "name": "app", "image": format!("{}/shop/web:1.0.0", registry()) });
+            let definition = json!({ "family": "web", "cpu": "512", "containerDefinitions": [container] });
+            world.borrow_mut().define(&definition).unwrap();
+        }
+        world.borrow_mut().talkative = true;
+        hear(&world, &event);
+        let told = std::mem::take(&mut world.borrow_mut().told);
+        let asked = told
+            .iter()
+            .filter(|line| line.contains("DescribeTaskDefinition web ->"));
+        assert_eq!(asked.count(), 1, "{theirs}: {told:#?}");
+        let newer = memory(&world).newer.map(|newer| newer.revision);
+        assert_eq!(newer.is_some_and(|arn| arn.ends_with("/web:2")), theirs);
+        assert_eq!(revision(&world), if theirs { "web:3" } else { "web:2" });
+    }
+}
+
 /// The digest that the service runs.
 fn image(world: &Shared) -> String {
     let world = world.borrow();
@@ -304,4 +326,71 @@ fn the_image_that_waits_for_the_end_of_a_rollout_goes_out_after_the_way_back() {
     settle(&mut world.borrow_mut());
     hear_all(&world);
     assert_eq!(image(&world), digest(2).to_string());
+}
+
+/// The family `prod/report` with a schedule that names its first revision, and the event of a push.
+fn pushed_to_a_family() -> (Shared, Value) {
+    let mut world = World::new(stage::beginning());
+    let family = Target::task("prod", "report");
+    let first = register(&mut world, "1.0.0");
+    let schedule = json!({
+        "Name": "nightly",
+        "GroupName": "default",
+        "Target": {
+            "Arn": format!("arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/prod"),
+            "EcsParameters": { "TaskDefinitionArn": first },
+        },
+    });
+    world.around.followers.insert(nightly(), schedule);
+    let rule = json!({ "repository": "shop/web", "tags": { "semver": "1.x" } });
+    stage::store(&mut world, &family, json!({ "delivery": [rule] }));
+    world.repositories.make("shop/web");
+    world.push("shop/web", "1.1.0", &digest(1));
+    let event = world.emitted.pop().unwrap();
+    (world.shared(), event)
+}
+
+fn nightly() -> Follower {
+    Follower::Schedule {
+        group: "default".into(),
+        name: "nightly".into(),
+    }
+}
+
+/// Someone registers a revision of the family.
+fn register(world: &mut World, tag: &str) -> String {
+    let container = json!({ "name": "app", "image": format!("{}/shop/web:{tag}", registry()) });
+    let definition = json!({ "family": "report", "containerDefinitions": [container] });
+    world.define(&definition).unwrap()
+}
+
+#[test]
+fn an_image_of_a_family_does_not_go_out_again_over_what_someone_registered_after_it() {
+    for between in [0, 1] {
+        let (world, event) = pushed_to_a_family();
+        dies(&world, &event, Dies::Before("RegisterTaskDefinition"));
+        // Someone may be quicker than the call, too.
+        for _ in 0..between {
+            register(&mut world.borrow_mut(), "1.0.1");
+        }
+        let request = {
+            let world = world.borrow();
+            let mut request = world.definitions.find("report:1").unwrap()["taskDefinition"].clone();
+            request["containerDefinitions"][0]["image"] = format!("{}/shop/web@{}", registry(), digest(1)).into();
+            request
+        };
+        let ours = world.borrow_mut().define(&request).unwrap();
+        register(&mut world.borrow_mut(), "1.0.2");
+
+        stage::pass(&world, SignedDuration::from_mins(2));
+        for _ in 0..3 {
+            let calls = sweep(&world);
+            assert!(!has(&calls, "RegisterTaskDefinition"), "{between}: {calls:?}");
+            stage::pass(&world, SignedDuration::from_mins(5));
+        }
+        let runs = world.borrow().around.followers[&nightly()]["Target"]["EcsParameters"]["TaskDefinitionArn"].clone();
+        assert_eq!(runs, ours, "{between}: what runs the family on a schedule follows");
+        world.borrow_mut().push("shop/web", "1.2.0", &digest(2));
+        assert!(has(&sweep(&world), "RegisterTaskDefinition"), "{between}");
+    }
 }

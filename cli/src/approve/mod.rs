@@ -31,6 +31,14 @@ pub(crate) use candidates::{begins, digits};
 /// How many records of the history are read: enough to have the last decision of delivery.
 const RECORDS: u32 = 25;
 
+/// What the options do not say.
+pub(crate) const HELP: &str = r#"What an approval does:
+  It is of one image, by its digest: the next push waits anew.
+  It ends with --for, 7 days when left out: a rollout has to begin by then.
+  It also lets an image out again that is in quarantine, or that someone deployed over (`Drifted`).
+  An image that fails after it is in quarantine again: approve it anew.
+  Other gates (`after`, `bake`, `waves`, `mature`, `windows`, `scan`) stay as they are."#;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// `cluster/service` or `cluster/family`.

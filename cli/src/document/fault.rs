@@ -64,16 +64,30 @@ impl de::Error for Fault {
     }
 
     fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        let found = match found {
-            de::Unexpected::Unit | de::Unexpected::Option => "nothing".to_owned(),
-            de::Unexpected::Signed(n) => format!("the number {n}"),
-            de::Unexpected::Unsigned(n) => format!("the number {n}"),
-            de::Unexpected::Float(n) => format!("the number {n}"),
-            de::Unexpected::Str(text) => format!("the text `{text}`"),
-            de::Unexpected::Seq => "a list".to_owned(),
-            de::Unexpected::Map | de::Unexpected::StructVariant => "keys and values".to_owned(),
-            other => other.to_string(),
+        Self::custom(format_args!("expected {expected}, found {}", named(found)))
+    }
+
+    fn invalid_value(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        // serde says so of the numbers that are never 0.
+        let expected = expected.to_string();
+        let expected = match expected.as_str() {
+            "a nonzero u32" | "a nonzero u64" | "a nonzero u16" | "a nonzero u8" => "a whole number from 1 on",
+            other => other,
         };
-        Self::custom(format_args!("expected {expected}, found {found}"))
+        Self::custom(format_args!("expected {expected}, found {}", named(found)))
+    }
+}
+
+/// What was found, in the words of who wrote it.
+fn named(found: de::Unexpected<'_>) -> String {
+    match found {
+        de::Unexpected::Unit | de::Unexpected::Option => "nothing".to_owned(),
+        de::Unexpected::Signed(n) => format!("the number {n}"),
+        de::Unexpected::Unsigned(n) => format!("the number {n}"),
+        de::Unexpected::Float(n) => format!("the number {n}"),
+        de::Unexpected::Str(text) => format!("the text `{text}`"),
+        de::Unexpected::Seq => "a list".to_owned(),
+        de::Unexpected::Map | de::Unexpected::StructVariant => "keys and values".to_owned(),
+        other => other.to_string(),
     }
 }

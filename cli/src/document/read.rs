@@ -164,6 +164,10 @@ impl<'t> Reading<'t> {
     }
 
     pub(super) fn tell(&self, place: Place, problem: Problem) {
+        // Of what stands in for something that was told nothing is to be told.
+        if place == NOTHING.place {
+            return;
+        }
         let told = Placed { place, problem };
         let mut problems = self.problems.borrow_mut();
         // Every reading after the first finds the unknown keys again, and an alias finds those of its anchor.

@@ -29,7 +29,7 @@ macro_rules! numbers {
 impl<'t> Deserializer<'t> for StandIn<'_, 't> {
     type Error = Fault;
 
-    /// Of all types, only a duration asks for anything.
+    /// Of all types, only durations and shares ask for anything; a share may always be left out.
     fn deserialize_any<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Fault> {
         visitor.visit_borrowed_str(self.one_of("0s", "1d"))
     }

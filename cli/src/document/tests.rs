@@ -141,6 +141,76 @@ fn a_wrong_value_is_answered_with_what_is_wanted() {
 }
 
 #[test]
+fn what_is_advised_fits() {
+    let check = |at_most: &str, expected: Expect| {
+        let disconnected = format!("disconnected: {{ after: 5m, action: replace, at-most: {at_most} }}");
+        check(
+            &format!("version: 1\nclusters:\n  prod:\n    capacity:\n      {disconnected}\n"),
+            expected,
+        );
+    };
+    check(
+        "10",
+        expect![[r#"
+        w.yaml:5:60: `10` is not a share: write `10%` (in clusters.prod.capacity.disconnected.at-most)
+    "#]],
+    );
+    check(
+        "'10'",
+        expect![[r#"
+        w.yaml:5:60: `10` is not a share: write a whole number of percent, from `1%` to `100%` (in clusters.prod.capacity.disconnected.at-most)
+    "#]],
+    );
+    check("10%", expect![""]);
+    check("'10%'", expect![""]);
+    check(
+        "0",
+        expect![[r#"
+        w.yaml:5:60: `0%` is not a share: write a whole number of percent, from `1%` to `100%` (in clusters.prod.capacity.disconnected.at-most)
+    "#]],
+    );
+    check(
+        "0.1",
+        expect![[r#"
+        w.yaml:5:60: expected a share, from `1%` to `100%`, found the number 0.1 (in clusters.prod.capacity.disconnected.at-most)
+    "#]],
+    );
+}
+
+#[test]
+fn a_count_that_is_never_zero() {
+    check(
+        "version: 1\nclusters:\n  prod:\n    capacity:\n      crash-loops: { after: 0 }\n",
+        expect![[r#"
+            w.yaml:5:29: expected a whole number from 1 on, found the number 0 (in clusters.prod.capacity.crash-loops.after)
+        "#]],
+    );
+}
+
+#[test]
+fn within_what_stands_in_nothing_is_told() {
+    check_web(
+        "capacity: { drain: {} }",
+        expect![[r#"
+        w.yaml:4:5: `spot` is missing (in services.prod/web.capacity)
+        w.yaml:4:17: unknown key `drain`; known here: `spot` (in services.prod/web.capacity.drain)
+    "#]],
+    );
+    check_web(
+        "capacity: {}",
+        expect![[r#"
+        w.yaml:4:5: `spot` is missing (in services.prod/web.capacity)
+    "#]],
+    );
+    check_web(
+        "capacity: { spot: { after: 2m } }",
+        expect![[r#"
+        w.yaml:4:17: `fallback` is missing (in services.prod/web.capacity.spot)
+    "#]],
+    );
+}
+
+#[test]
 fn what_is_missing_is_told_where_it_should_be() {
     check(
         "services: {}\n",

@@ -152,7 +152,9 @@ pub(super) fn explain(context: &Context<'_>, config: &Config, event: &Event) -> 
         Detail::Deployment(deployment) => {
             let target = deployment.target.clone();
             let found = config.targets.iter().filter(|managed| managed.target == target);
-            let decided = decide(found, |managed| context.deployment(managed, &event.envelope))?;
+            let decided = decide(found, |managed| {
+                context.deployment(managed, &event.envelope, deployment)
+            })?;
             (Named::Target(target), decided)
         }
         Detail::Lifecycle(_) | Detail::Instance(_) | Detail::Health(_) => {
@@ -234,7 +236,7 @@ fn decide<'m>(
 }
 
 /// The decisions on several targets in one: the outcome is that of the target with which most happens.
-fn join(mut decisions: Decided) -> Decision<Call> {
+pub(super) fn join(mut decisions: Decided) -> Decision<Call> {
     if decisions.len() == 1
         && let Some((_, only)) = decisions.pop()
     {
@@ -320,6 +322,9 @@ impl Answer {
                         supplied.join(", ")
                     )
                 };
+            }
+            Outcome::Ignore if self.reasons.iter().any(|reason| reason.code == Code::DryRun) => {
+                "ignore: a dry run: the calls are told, and not made"
             }
             Outcome::Ignore => "ignore: nothing is to be done",
             Outcome::Stale => "stale: something newer is known already",

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wharfinger_core::capacity::{Causes, ContainerInstance, Facts, Going, decide};
+use wharfinger_core::capacity::{Action, Causes, ContainerInstance, Facts, Going, decide};
 use wharfinger_core::config::Capacity;
 use wharfinger_core::config::stored::ManagedCluster;
 use wharfinger_core::event::{Detail, Event};
@@ -11,6 +11,7 @@ use wharfinger_core::known::Known;
 use wharfinger_core::report::{Code, Decision, Outcome, Reason};
 
 use super::Config;
+use super::answer::join;
 use super::decide::{Call, Context};
 
 /// A decision, and the cluster or service that it is about.
@@ -47,7 +48,7 @@ impl Context<'_> {
                 );
                 Ok((target, ignored(Code::NothingGoes, message)))
             }
-            [] => Ok((None, self.nowhere(config, &described, &names.join(", ")))),
+            [] => Ok((None, self.nowhere(config, &causes, &described, &names.join(", "))?)),
             [cluster, ..] => {
                 let target = Target::of_cluster(cluster.clone());
                 let decision = match config.cluster(cluster) {
@@ -60,21 +61,46 @@ impl Context<'_> {
     }
 
     /// In which of several clusters the instances are is not known, or in none.
-    fn nowhere(&self, config: &Config, described: &Known<Vec<ContainerInstance>>, names: &str) -> Decision<Call> {
+    fn nowhere(
+        &self,
+        config: &Config,
+        causes: &BTreeMap<String, Causes>,
+        described: &Known<Vec<ContainerInstance>>,
+        names: &str,
+    ) -> anyhow::Result<Decision<Call>> {
         if matches!(described, Known::Yes(_)) {
-            return ignored(
+            return Ok(ignored(
                 Code::NotManaged,
-                format!("{names}: in no cluster of {}: nothing is done for it", config.name),
-            );
+                format!(
+                    "no cluster with `capacity` in {} has the container instance of {names}: nothing is done for it",
+                    config.name
+                ),
+            ));
+        }
+        // Where each of them would leave it alone, it matters not in which it is.
+        let mut decisions = Vec::new();
+        for managed in config.configured() {
+            let capacity = managed.stored.config.capacity.as_ref();
+            let capacity = capacity.cloned().unwrap_or_default();
+            let decision = self.cluster(managed, &capacity, causes.clone(), Known::No)?;
+            decisions.push((managed.target.clone(), decision));
+        }
+        if decisions.iter().all(|(_, decision)| decision.missing.is_empty()) {
+            return Ok(join(decisions));
         }
         let message = format!("in which cluster of {} {names} is, is not known", config.name);
-        self.missing(message)
+        let reason = Reason::new(Code::FactsMissing, message);
+        let mut decision = Decision::needs("ListContainerInstances", reason);
+        decision.missing.push("DescribeContainerInstances");
+        Ok(self.unless_listed(decision))
     }
 
-    fn missing(&self, message: String) -> Decision<Call> {
-        let mut decision = Decision::needs("DescribeContainerInstances", Reason::new(Code::FactsMissing, message));
-        if !self.answers.lists_container_instances() {
-            decision.missing.insert(0, "ListContainerInstances");
+    /// Of listed instances it is known which are to be described.
+    fn unless_listed(&self, mut decision: Decision<Call>) -> Decision<Call> {
+        if self.answers.lists_container_instances() {
+            decision
+                .missing
+                .retain(|operation| *operation != "ListContainerInstances");
         }
         decision
     }
@@ -86,20 +112,18 @@ impl Context<'_> {
         causes: BTreeMap<String, Causes>,
         described: Known<Vec<ContainerInstance>>,
     ) -> anyhow::Result<Decision<Call>> {
-        let Known::Yes(described) = described else {
-            return Ok(self.missing(format!(
-                "which container instances of {} these are is not known",
-                managed.target
-            )));
-        };
         let cluster = Some(&managed.target.cluster);
-        let here = described
-            .into_iter()
-            .filter(|instance| instance.cluster.as_ref().is_none_or(|c| Some(c) == cluster));
-        let instances: BTreeMap<_, _> = here.filter_map(|i| Some((i.ec2_instance_id.clone()?, i))).collect();
+        let is_here = |instance: &ContainerInstance| instance.cluster.as_ref().is_none_or(|c| Some(c) == cluster);
+        let by_id = |one: ContainerInstance| Some((one.ec2_instance_id.clone()?, one));
+        let instances = match described {
+            Known::Yes(described) => Known::Yes(described.into_iter().filter(is_here).filter_map(by_id).collect()),
+            Known::No => Known::No,
+        };
         let mut facts = Facts::new(managed.target.clone(), capacity.clone());
+        facts.instances = instances;
+        facts.leaving = self.answers.leaving()?;
         for (id, causes) in causes {
-            if let Some(instance) = instances.get(&id)
+            if let Some(instance) = facts.instance(&id)
                 && let Some(tasks) = self.answers.tasks_on(&instance.arn)?
             {
                 facts.tasks.insert(instance.arn.clone(), tasks);
@@ -112,11 +136,37 @@ impl Context<'_> {
                 },
             );
         }
-        facts.instances = Known::Yes(instances);
         facts.scaling = self.answers.scaling_instances()?;
         facts.providers = self.answers.capacity_providers();
         facts.services = self.answers.percents();
-        Ok(self.guarded_by("capacity", &managed.stored.paused, decide(&facts, self.now).decision))
+        let decision = decide(&facts, self.now).decision;
+        let decision = match self.managed_draining(&facts) {
+            // Whatever is done about an instance depends on who drains it.
+            Some(mut unknown) if decision.outcome != Outcome::Ignore || is_dry(&decision) => {
+                unknown.missing.extend(decision.missing);
+                unknown
+            }
+            _ => decision,
+        };
+        let decision = self.guarded_by("capacity", &managed.stored.paused, decision);
+        Ok(self.unless_listed(decision))
+    }
+
+    /// What is to be known first where ECS may drain an instance itself.
+    fn managed_draining(&self, facts: &Facts) -> Option<Decision<Action>> {
+        if self.answers.knows_capacity_providers() {
+            return None;
+        }
+        let mut providers = facts.going.keys().filter_map(|id| {
+            let provider = facts.instance(id)?.capacity_provider_name.as_deref()?;
+            Some((id, provider))
+        });
+        let (id, provider) = providers.next()?;
+        let message = format!("whether ECS drains {id} itself, of capacity provider {provider}, is not known");
+        Some(Decision::needs(
+            "DescribeCapacityProviders",
+            Reason::new(Code::FactsMissing, message),
+        ))
     }
 
     /// A container instance changed: its status, its tasks, or whether its agent is connected.
@@ -157,6 +207,10 @@ impl Context<'_> {
         };
         (Some(target), decision)
     }
+}
+
+fn is_dry(decision: &Decision<Action>) -> bool {
+    decision.reasons.iter().any(|reason| reason.code == Code::DryRun)
 }
 
 /// Nothing of the event lets an instance go.

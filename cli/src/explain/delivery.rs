@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wharfinger_core::config::Delivery;
 use wharfinger_core::config::stored::{Managed, repository_path};
-use wharfinger_core::delivery::{self, Compiled, Decided, Facts, Peer, Repository, rule_key};
-use wharfinger_core::event::{Envelope, ImageAction, ImageScanned};
+use wharfinger_core::delivery::{self, Compiled, Decided, Facts, Peer, Quarantined, Repository, rule_key};
+use wharfinger_core::event::{DeploymentEvent, DeploymentStateChange, Envelope, ImageAction, ImageScanned};
 use wharfinger_core::ids::{Digest, TargetKind};
 use wharfinger_core::known::Known;
 use wharfinger_core::report::{Code, Decision, Outcome, Reason};
@@ -41,16 +41,103 @@ impl Context<'_> {
         } else if !managed.stored.config.delivery.iter().any(waits) {
             format!("no delivery rule of {} waits for a scan", managed.target)
         } else {
-            return self.deployment(managed, envelope);
+            return Ok(self.goes_on(managed, &self.facts(managed, envelope, None)?));
         };
         let reason = Reason::new(Code::NothingWaiting, why);
         Ok(Decision::without_calls(Outcome::Ignore, reason))
     }
 
-    /// A deployment moved: what waited for it may go on.
-    pub(super) fn deployment(&self, managed: &Managed, envelope: &Envelope) -> anyhow::Result<Decision<Call>> {
-        let facts = self.facts(managed, envelope, None)?;
-        let mut decision = self.decided(managed, delivery::decide(&facts, self.now));
+    /// A deployment moved: what waited for it may go on, and what it brought out and failed may not.
+    pub(super) fn deployment(
+        &self,
+        managed: &Managed,
+        envelope: &Envelope,
+        event: &DeploymentStateChange,
+    ) -> anyhow::Result<Decision<Call>> {
+        let mut facts = self.facts(managed, envelope, None)?;
+        let known = match event.event {
+            DeploymentEvent::Failed => self.failed(&mut facts, event),
+            _ => Ok(()),
+        };
+        let mut decision = self.goes_on(managed, &facts);
+        // Only what would be rolled out may be what failed.
+        if let Err(unknown) = known
+            && !decision.actions.is_empty()
+        {
+            decision = unknown;
+        }
+        if event.event == DeploymentEvent::Completed {
+            decision.reasons.extend(self.waiting_for(managed));
+        }
+        Ok(decision)
+    }
+
+    /// The image of a deployment that failed is in quarantine, as the function would have it, which remembers what it rolled
+    /// out. When it is not known which image that is, says so.
+    fn failed(&self, facts: &mut Facts, event: &DeploymentStateChange) -> Result<(), Decision<Call>> {
+        let needs = |operation: &'static str, what: String| {
+            let id = &event.deployment_id;
+            let message = format!("which image failed is not known, and that one does not go out again: {what} {id}");
+            Decision::needs(operation, Reason::new(Code::FactsMissing, message))
+        };
+        let service = match &facts.service {
+            Known::Yes(Some(service)) => service,
+            _ => return Ok(()),
+        };
+        let revision = service.deployments.iter().find(|d| d.id == event.deployment_id);
+        let Some(revision) = revision.map(|d| d.task_definition.clone()) else {
+            return Err(needs(
+                "DescribeServices",
+                "DescribeServices among the facts has no deployment".into(),
+            ));
+        };
+        let answer = match self.answers.task_definition(&revision) {
+            Known::Yes(Some(answer)) => answer,
+            _ => {
+                let what = format!("the facts lack the DescribeTaskDefinition of {revision}, the revision of");
+                return Err(needs("DescribeTaskDefinition", what));
+            }
+        };
+        let images = delivery::containers(&answer).unwrap_or_default();
+        let why = event
+            .reason
+            .clone()
+            .unwrap_or_else(|| "its deployment failed".to_owned());
+        for wish in facts.wishes.values() {
+            if images.iter().any(|c| c.image.ends_with(&format!("@{}", wish.digest))) {
+                facts.memory.quarantine.push(Quarantined {
+                    digest: wish.digest.clone(),
+                    image: wish.name(),
+                    revision: revision.clone(),
+                    at: self.now,
+                    why: why.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The targets that take their images after this one.
+    fn waiting_for(&self, managed: &Managed) -> Option<Reason> {
+        let source = managed.target.to_string();
+        let waits = |rule: &Delivery| rule.after.as_ref() == Some(&source);
+        let waiting = self
+            .targets
+            .iter()
+            .filter(|other| other.stored.config.delivery.iter().any(waits));
+        let names: Vec<_> = waiting.map(|other| other.target.to_string()).collect();
+        (!names.is_empty()).then(|| {
+            let message = format!(
+                "what {source} proves by this may be what {} waits for: that is looked at within a minute",
+                names.join(", ")
+            );
+            Reason::new(Code::NotProved, message)
+        })
+    }
+
+    /// What waited may go on.
+    fn goes_on(&self, managed: &Managed, facts: &Facts) -> Decision<Call> {
+        let mut decision = self.decided(managed, delivery::decide(facts, self.now));
         if facts.wishes.is_empty() && !self.answers.knows_pushes() {
             let mut reasons = decision.reasons.iter_mut();
             if let Some(reason) = reasons.find(|reason| reason.code == Code::NothingWaiting) {
@@ -59,7 +146,7 @@ impl Context<'_> {
                     .push_str(" here: `DescribeImages` among the facts tells of pushes");
             }
         }
-        Ok(decision)
+        decision
     }
 
     fn decided(&self, managed: &Managed, decided: Decided) -> Decision<Call> {

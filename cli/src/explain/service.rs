@@ -116,7 +116,9 @@ impl Context<'_> {
             Known::No => return missing(SERVICES, format!("what {target} lacks is not known")),
             Known::Yes(service) => service,
         };
-        let lacking = |service: &ServiceFacts| service.is_active() && service.running_count < service.desired_count;
+        // A task on its way up has its place.
+        let placed = |service: &ServiceFacts| service.running_count.saturating_add(service.pending_count);
+        let lacking = |service: &ServiceFacts| service.is_active() && placed(service) < service.desired_count;
         let Some(service) = service.filter(lacking) else {
             return Ok(Ok(Vec::new()));
         };
@@ -161,6 +163,8 @@ impl Context<'_> {
             target: &managed.target,
             rule,
             service: self.answers.service(&managed.target)?,
+            providers: self.answers.known_providers(),
+            groups: self.answers.scaling_groups()?,
             twin,
             delivering: false,
             memory: &memory,

@@ -89,19 +89,35 @@ impl Answers {
         read.collect::<anyhow::Result<_>>().map(Known::Yes)
     }
 
-    /// A group of `DescribeAutoScalingGroups`: not known when it was not asked for, `None` when it is not among the answers.
-    pub(crate) fn scaling_group(&self, name: &str) -> anyhow::Result<Known<Option<AutoScalingGroup>>> {
+    /// The groups of `DescribeAutoScalingGroups`, by name: not known when it was not asked.
+    pub(crate) fn scaling_groups(&self) -> anyhow::Result<Known<BTreeMap<String, AutoScalingGroup>>> {
         const DESCRIBE: &str = "DescribeAutoScalingGroups";
         if !self.has(DESCRIBE) {
             return Ok(Known::No);
         }
-        let mut groups = self.elements(DESCRIBE, "AutoScalingGroups");
-        let found = groups.find(|group| group.text("AutoScalingGroupName") == Some(name));
-        let read = found.map(|found| {
-            let why = "`MinSize`, `MaxSize` or `DesiredCapacity` is missing or no count";
-            AutoScalingGroup::parse(found.value).ok_or_else(|| self.unusable(&found, why))
+        let read = self.elements(DESCRIBE, "AutoScalingGroups").map(|found| {
+            let why = "`AutoScalingGroupName`, `MinSize`, `MaxSize` or `DesiredCapacity` is missing or no count";
+            let read = AutoScalingGroup::parse(found.value).ok_or_else(|| self.unusable(&found, why))?;
+            Ok((read.name.clone(), read))
         });
-        read.transpose().map(Known::Yes)
+        read.collect::<anyhow::Result<_>>().map(Known::Yes)
+    }
+
+    /// One of them, `None` when it is not among the answers.
+    pub(crate) fn scaling_group(&self, name: &str) -> anyhow::Result<Known<Option<AutoScalingGroup>>> {
+        Ok(match self.scaling_groups()? {
+            Known::Yes(mut groups) => Known::Yes(groups.remove(name)),
+            Known::No => Known::No,
+        })
+    }
+
+    /// The capacity providers of `DescribeCapacityProviders`, by name: not known when it was not asked.
+    pub(crate) fn known_providers(&self) -> Known<BTreeMap<String, CapacityProvider>> {
+        if self.knows_capacity_providers() {
+            Known::Yes(self.capacity_providers())
+        } else {
+            Known::No
+        }
     }
 
     /// Whether `DescribeCapacityProviders` was asked.
@@ -138,6 +154,24 @@ impl Answers {
             host == Some(container_instance) && task.desired_status != TaskStatus::Stopped
         });
         Ok(Some(here.map(TaskOn::of).collect()))
+    }
+
+    /// How many tasks are stopping on each container instance, by its ARN, as `DescribeTasks` has them; not known when neither
+    /// it nor `ListTasks` tells.
+    pub(crate) fn leaving(&self) -> anyhow::Result<Known<BTreeMap<String, u32>>> {
+        let Known::Yes(tasks) = self.tasks()? else {
+            return Ok(Known::No);
+        };
+        let mut leaving = BTreeMap::new();
+        for task in tasks {
+            if let Some(host) = &task.container_instance_arn
+                && task.desired_status == TaskStatus::Stopped
+                && !task.last_status.has_stopped()
+            {
+                *leaving.entry(host.clone()).or_default() += 1;
+            }
+        }
+        Ok(Known::Yes(leaving))
     }
 
     /// How far the services of `DescribeServices` may go down and up in a deployment.

@@ -23,6 +23,15 @@ use crate::{cloud, holds, pause, table};
 use goal::Goal;
 use plan::{Plan, World, plan};
 
+/// What the options do not say.
+pub(crate) const HELP: &str = r#"What a way back does:
+  It waits for no gate and for no deployment in progress; it does wait while delivery is paused.
+  The image that is left goes into quarantine, and so does the one that would have been next:
+  neither goes out again before `wharfinger approve`.
+  It pins nothing: the next push that a rule wants is rolled out. `wharfinger pause` holds that back.
+  A revision is used as it is. An image goes into a new revision of what the target has now.
+  A family under `tasks` has no service to be sent back: name an image with --to."#;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// `cluster/service` or `cluster/family`.

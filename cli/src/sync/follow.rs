@@ -35,7 +35,7 @@ impl Moves {
     pub(crate) fn of(comparison: &Comparison) -> Self {
         let mut moves = Self::default();
         for compared in &comparison.targets {
-            let domains: Vec<_> = Domain::ALL
+            let domains: Vec<_> = Domain::ENDPOINTS
                 .into_iter()
                 .filter(|domain| changed(compared, *domain))
                 .collect();
@@ -78,6 +78,8 @@ fn changed(compared: &Compared<Target, Service>, domain: Domain) -> bool {
             before.balancing != after.balancing,
             before.balancing.is_empty() && after.balancing.is_empty(),
         ),
+        // An apply moves none of its instances.
+        Domain::Capacity => return false,
     };
     // The same text is written anew when a name means something else now.
     !none && (differs || before == after)
@@ -198,7 +200,7 @@ mod tests {
     fn some(count: usize) -> Moves {
         Moves {
             targets: (0..count).map(|i| Target::service("p", format!("s{i}"))).collect(),
-            domains: Domain::ALL.into(),
+            domains: Domain::ENDPOINTS.into(),
         }
     }
 

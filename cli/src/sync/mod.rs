@@ -1,4 +1,4 @@
-//! `wharfinger sync [TARGET]`: the sweeps of discovery and balancing, now.
+//! `wharfinger sync [TARGET]`: the sweeps of discovery, balancing and capacity, now.
 
 mod follow;
 mod report;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use wharfinger_cloud::aws::Aws;
 use wharfinger_cloud::ports::{Answered, Clock, Functions};
 use wharfinger_cloud::table::TableName;
-use wharfinger_core::ids::Target;
+use wharfinger_core::ids::{Target, TargetKind};
 
 use crate::args::Global;
 use crate::output::{Verdict, show, warning};
@@ -21,18 +21,49 @@ pub(crate) use report::{Outcome, Report, Swept};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// `cluster/service` or `cluster/family`; without it every configured target.
-    #[arg(value_parser = crate::history::target)]
+    /// `cluster/service`, `cluster/family`, or a cluster; without it all that is configured.
+    #[arg(value_parser = crate::history::any_target)]
     target: Option<Target>,
-    /// Only say what would be done.
+    /// Only say what would be done. Capacity is left out: `dry-run` of a cluster has it say every step.
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
     named: Named,
+    /// The capacity function, instead of the stack's.
+    #[arg(
+        long,
+        env = "WHARFINGER_CAPACITY_FUNCTION",
+        hide_env_values = true,
+        value_name = "NAME"
+    )]
+    capacity_function: Option<String>,
+}
+
+impl Args {
+    /// Whose sweeps are asked for: clusters have only capacity.
+    fn domains(&self) -> Vec<Domain> {
+        let cluster = self
+            .target
+            .as_ref()
+            .is_some_and(|target| target.kind == TargetKind::Cluster);
+        let domains = Domain::ALL.into_iter().filter(|domain| match domain {
+            Domain::Discovery | Domain::Balancing => !cluster,
+            Domain::Capacity => !self.dry_run,
+        });
+        domains.collect()
+    }
+
+    fn named(&self) -> Named {
+        Named {
+            capacity_function: self.capacity_function.clone(),
+            ..self.named.clone()
+        }
+    }
 }
 
 /// The functions, where they are not the stack's.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
+#[expect(clippy::struct_field_names, reason = "the options are called so")]
 pub(crate) struct Named {
     /// The discovery function, instead of the stack's.
     #[arg(
@@ -50,26 +81,34 @@ pub(crate) struct Named {
         value_name = "NAME"
     )]
     balancing_function: Option<String>,
+    /// Only `sync` asks it.
+    #[arg(skip)]
+    capacity_function: Option<String>,
 }
 
-/// A domain whose function sweeps endpoints.
+/// A domain whose function sweeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Domain {
     /// AWS Cloud Map.
     Discovery,
     /// Target groups.
     Balancing,
+    /// Clusters, and services with a fallback.
+    Capacity,
 }
 
 impl Domain {
-    /// Both.
-    pub(crate) const ALL: [Self; 2] = [Self::Discovery, Self::Balancing];
+    /// All of them.
+    const ALL: [Self; 3] = [Self::Discovery, Self::Balancing, Self::Capacity];
+    /// Those that sweep endpoints.
+    pub(crate) const ENDPOINTS: [Self; 2] = [Self::Discovery, Self::Balancing];
 
     /// As it is written in the configuration.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Discovery => "discovery",
             Self::Balancing => "balancing",
+            Self::Capacity => "capacity",
         }
     }
 
@@ -78,6 +117,7 @@ impl Domain {
         match self {
             Self::Discovery => "DiscoveryFunctionName",
             Self::Balancing => "BalancingFunctionName",
+            Self::Capacity => "CapacityFunctionName",
         }
     }
 }
@@ -96,6 +136,7 @@ impl Named {
         let given = match domain {
             Domain::Discovery => &self.discovery_function,
             Domain::Balancing => &self.balancing_function,
+            Domain::Capacity => &self.capacity_function,
         };
         given.as_ref().filter(|name| !name.is_empty())
     }
@@ -108,7 +149,8 @@ impl Named {
             aws.stack_outputs(stack).await.with_context(|| {
                 format!(
                     "the functions of the stack `{stack}` cannot be found: deploy it, name another with --stack, \
-                     or name the functions with WHARFINGER_DISCOVERY_FUNCTION and WHARFINGER_BALANCING_FUNCTION"
+                     or name the functions with WHARFINGER_DISCOVERY_FUNCTION, WHARFINGER_BALANCING_FUNCTION and \
+                     WHARFINGER_CAPACITY_FUNCTION"
                 )
             })?
         };
@@ -131,6 +173,10 @@ impl Named {
 }
 
 pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
+    let domains = args.domains();
+    if domains.is_empty() {
+        bail!("a sweep of capacity has no dry run: set `dry-run: true` of the cluster, and every step is only said");
+    }
     let report = cloud::block_on(async {
         if let Some(target) = &args.target
             && !is_configured(global, target).await
@@ -138,10 +184,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
             return Ok(None);
         }
         let aws = cloud::open().await?;
-        let functions = args.named.find(&aws, &global.stack, &Domain::ALL).await?;
+        let functions = args.named().find(&aws, &global.stack, &domains).await?;
         if functions.is_empty() {
             bail!(
-                "the stack `{}` has neither function: is it a stack of Wharfinger?",
+                "the stack `{}` has no such function: is it a stack of Wharfinger?",
                 global.stack
             );
         }
@@ -184,7 +230,7 @@ pub(crate) async fn sweep(
     let mut swept = Vec::new();
     for Function { domain, name } in functions {
         let outcome = match cloud.invoke(name, &event).await {
-            Ok(Answered::Done(answer)) => Outcome::of(answer),
+            Ok(Answered::Done(answer)) => Outcome::of(*domain, answer),
             Ok(Answered::Failed { kind, message }) => Outcome::Failed { kind, message },
             Err(error) => Outcome::NotInvoked(error.to_string()),
         };

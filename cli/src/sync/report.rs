@@ -40,6 +40,8 @@ pub(crate) struct Swept {
 pub(crate) enum Outcome {
     /// It went through: what it answered, and what of that is understood.
     Done(Value, Findings),
+    /// It went through, and answers nothing: what was decided is in the history.
+    Swept,
     /// The function failed: parts of the sweep may have gone through.
     Failed {
         /// The error's name.
@@ -79,7 +81,10 @@ struct Planned {
 
 impl Outcome {
     /// Reads an answer.
-    pub(super) fn of(answer: Value) -> Self {
+    pub(super) fn of(domain: Domain, answer: Value) -> Self {
+        if domain == Domain::Capacity {
+            return Self::Swept;
+        }
         match Findings::deserialize(&answer) {
             Ok(findings) => Self::Done(answer, findings),
             Err(error) => Self::Failed {
@@ -92,7 +97,7 @@ impl Outcome {
     /// Why it did not go through.
     pub(crate) fn failure(&self) -> Option<String> {
         match self {
-            Self::Done(..) => None,
+            Self::Done(..) | Self::Swept => None,
             Self::Failed { kind, message } => Some(format!("it failed ({kind}): {message}")),
             Self::NotInvoked(message) => Some(format!("it could not be invoked: {message}")),
         }
@@ -136,6 +141,7 @@ impl Serialize for Swept {
         row.serialize_field("function", &self.function)?;
         match &self.outcome {
             Outcome::Done(answer, _) => row.serialize_field("answer", answer)?,
+            Outcome::Swept => row.serialize_field("answer", &Value::Null)?,
             Outcome::Failed { kind, message } => {
                 row.serialize_field("error", &json!({ "type": kind, "message": message }))?;
             }
@@ -160,6 +166,7 @@ impl Show for Report {
             write!(out, "{BOLD}{}{BOLD:#}: ", swept.domain.name())?;
             match &swept.outcome {
                 Outcome::Done(_, findings) => findings.text(self.dry_run, out)?,
+                Outcome::Swept => writeln!(out, "looked at; `status` and `history` tell what came of it")?,
                 outcome => {
                     let failure = outcome.failure().unwrap_or_default();
                     writeln!(out, "{RED}{failure}{RED:#}")?;

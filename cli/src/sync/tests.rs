@@ -141,6 +141,25 @@ async fn what_failed_is_found_and_what_was_not_reached_at_all_is_an_error() {
 }
 
 #[tokio::test]
+async fn capacity_answers_nothing() {
+    let fake = Fake::new(&[("c", Answered::Done(Value::Null))]);
+    let function = Function {
+        domain: Domain::Capacity,
+        name: "c".to_owned(),
+    };
+    let report = sweep(&fake, &[function], Some(&Target::of_cluster("prod")), false).await;
+    assert_eq!(fake.asked.take()[0].1["detail"], json!({ "target": "prod" }));
+    assert_eq!(
+        text(&report),
+        "capacity: looked at; `status` and `history` tell what came of it\n"
+    );
+    assert_eq!(report.verdict(), Verdict::Fine);
+    let json = serde_json::to_value(&report).unwrap();
+    let row = json!({ "domain": "capacity", "function": "c", "answer": null });
+    assert_eq!((&json["target"], &json["functions"]), (&json!("prod"), &json!([row])));
+}
+
+#[tokio::test]
 async fn a_function_that_answers_nothing_is_older() {
     let fake = Fake::new(&[("d", Answered::Done(Value::Null)), ("b", answer(&[]))]);
     let report = sweep(&fake, &functions(), None, false).await;

@@ -158,6 +158,97 @@ fn what_is_missing_is_named_once_it_is_needed() {
 }
 
 #[test]
+fn a_hook_is_completed_once_nothing_stops_any_more() {
+    let hook = hook("terminate", &json!({}));
+    let stopping = |last: &str| {
+        json!({
+            "taskArn": "arn:aws:ecs:eu-west-1:111122223333:task/prod/a", "group": "service:web", "version": 1, "containers": [],
+            "clusterArn": "arn:aws:ecs:eu-west-1:111122223333:cluster/prod", "containerInstanceArn": arn("abc"),
+            "taskDefinitionArn": "arn:aws:ecs:eu-west-1:111122223333:task-definition/web:1",
+            "desiredStatus": "STOPPED", "lastStatus": last,
+        })
+    };
+    let check = |facts: &Value, outcome: &str, code: &str, missing: Value| {
+        let answer = answer(CLUSTER, &hook, facts, &[]);
+        assert_eq!(
+            (&answer["outcome"], codes(&answer)),
+            (&json!(outcome), vec![code]),
+            "{answer}"
+        );
+        assert_eq!(answer["missing"], missing);
+    };
+    let mut facts = described("DRAINING", 0);
+    facts.as_object_mut().unwrap().remove("ListTasks");
+    check(&facts, "wait", "TasksLeft", json!(["DescribeTasks", "ListTasks"]));
+    facts["DescribeTasks"] = json!({ "tasks": [stopping("DEACTIVATING")] });
+    check(&facts, "wait", "TasksLeft", json!([]));
+    facts["DescribeTasks"] = json!({ "tasks": [stopping("STOPPED")] });
+    check(&facts, "act", "InstanceEmpty", json!([]));
+}
+
+#[test]
+fn what_depends_on_managed_draining_waits_for_its_provider() {
+    let mut facts = described("ACTIVE", 1);
+    facts["DescribeContainerInstances"]["containerInstances"][0]["capacityProviderName"] = json!("web");
+    let hook = hook("terminate", &json!({}));
+    let check = |config: &str, facts: &Value, outcome: &str, code: &str, missing: Value| {
+        let answer = answer(config, &hook, facts, &[]);
+        assert_eq!(
+            (&answer["outcome"], codes(&answer)[0]),
+            (&json!(outcome), code),
+            "{answer}"
+        );
+        assert_eq!(answer["missing"], missing);
+    };
+    check(
+        CLUSTER,
+        &facts,
+        "wait",
+        "FactsMissing",
+        json!(["DescribeCapacityProviders"]),
+    );
+    let dry = format!("{CLUSTER}      dry-run: true\n");
+    check(
+        &dry,
+        &facts,
+        "wait",
+        "FactsMissing",
+        json!(["DescribeCapacityProviders"]),
+    );
+    let others = CLUSTER.replace("deadline: 10m", "hooks: [other]");
+    check(&others, &facts, "ignore", "HookNotOurs", json!([]));
+    facts["DescribeCapacityProviders"] = json!({ "capacityProviders": [{ "name": "web", "autoScalingGroupProvider": { "managedDraining": "DISABLED" } }] });
+    check(CLUSTER, &facts, "act", "InstanceDrains", json!([]));
+}
+
+#[test]
+fn what_the_configuration_leaves_alone_needs_no_facts() {
+    let rebalance = event(
+        "EC2 Instance Rebalance Recommendation",
+        "aws.ec2",
+        &[],
+        &json!({ "instance-id": "i-1" }),
+    );
+    let check = |config: &str, event: &Value, code: &str| {
+        let answer = answer(config, event, &json!({}), &[]);
+        assert_eq!(
+            (&answer["outcome"], codes(&answer)[0]),
+            (&json!("ignore"), code),
+            "{answer}"
+        );
+        assert_eq!(answer["missing"], json!([]));
+    };
+    check(CLUSTER, &rebalance, "RebalanceIgnored");
+    let others = CLUSTER.replace("deadline: 10m", "hooks: [other]");
+    check(&others, &hook("terminate", &json!({})), "HookNotOurs");
+    // In which of two it is, matters only where they differ.
+    let two = format!("{CLUSTER}  dev:\n    capacity: {{}}\n");
+    check(&two, &rebalance, "RebalanceIgnored");
+    let differ = format!("{CLUSTER}  dev:\n    capacity: {{ spot: {{ rebalance: drain }} }}\n");
+    assert_eq!(answer(&differ, &rebalance, &json!({}), &[])["outcome"], "wait");
+}
+
+#[test]
 fn what_is_not_managed_is_left_alone() {
     let hook = hook("terminate", &json!({}));
     let check = |config: &str, facts: &Value, code: &str| {
@@ -269,6 +360,79 @@ fn what_ec2_and_aws_health_tell_is_explained() {
     );
     let dry = format!("{CLUSTER}      dry-run: true\n");
     check(&spot, &dry, "ignore", "DryRun");
+}
+
+#[test]
+fn a_dry_run_says_that_it_is_one() {
+    let folder = Folder::new();
+    folder.write("w.yaml", &format!("{CLUSTER}      dry-run: true\n"));
+    folder.write_json("facts.json", &described("ACTIVE", 1));
+    folder.write_json("event.json", &hook("terminate", &json!({})));
+    let ran = folder.run(&["explain", "event.json", "--config", "w.yaml", "--facts", "facts.json"]);
+    assert!(
+        ran.out
+            .contains("\nignore: a dry run: the calls are told, and not made\n"),
+        "{ran:?}"
+    );
+    let checked = folder.run(&["check", "w.yaml"]);
+    assert!(checked.out.contains("valid, 0 targets, 1 cluster"), "{checked:?}");
+}
+
+#[test]
+fn only_what_runs_on_spot_falls_back() {
+    let config =
+        format!("{CLUSTER}services:\n  prod/web:\n    capacity: {{ spot: {{ fallback: {{ twin: prod/od }} }} }}\n");
+    let arn = |name: &str| format!("arn:aws:ecs:eu-west-1:111122223333:service/prod/{name}");
+    let told = event(
+        "ECS Service Action",
+        "aws.ecs",
+        &[&arn("web")],
+        &json!({ "eventName": "SERVICE_TASK_PLACEMENT_FAILURE", "reason": "RESOURCE:MEMORY" }),
+    );
+    let service = |name: &str, desired: u32, provider: &str| {
+        json!({
+            "serviceArn": arn(name), "status": "ACTIVE", "desiredCount": desired, "runningCount": 0, "taskDefinition": "web:1",
+            "capacityProviderStrategy": [{ "capacityProvider": provider, "weight": 1 }],
+        })
+    };
+    let check = |provider: &str, more: Value, outcome: &str, code: &str, missing: Value| {
+        let services = json!({ "services": [service("web", 2, provider), service("od", 0, "FARGATE")] });
+        let mut facts = json!({ "DescribeServices": services });
+        facts.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let answer = answer(&config, &told, &facts, &[]);
+        assert_eq!(
+            (&answer["outcome"], codes(&answer)),
+            (&json!(outcome), vec![code]),
+            "{answer}"
+        );
+        assert_eq!(answer["missing"], missing);
+    };
+    check("FARGATE", json!({}), "ignore", "NotOnSpot", json!([]));
+    check("FARGATE_SPOT", json!({}), "wait", "SpotShort", json!([]));
+    check(
+        "cp",
+        json!({}),
+        "wait",
+        "FactsMissing",
+        json!(["DescribeCapacityProviders"]),
+    );
+    let provider = json!({ "name": "cp", "autoScalingGroupProvider": { "autoScalingGroupArn": "asg" } });
+    let providers = json!({ "DescribeCapacityProviders": { "capacityProviders": [provider] } });
+    check(
+        "cp",
+        providers.clone(),
+        "wait",
+        "FactsMissing",
+        json!(["DescribeAutoScalingGroups"]),
+    );
+    for (percentage, outcome, code) in [(0, "wait", "SpotShort"), (100, "ignore", "NotOnSpot")] {
+        let policy = json!({ "InstancesDistribution": { "OnDemandPercentageAboveBaseCapacity": percentage } });
+        let group = json!({ "AutoScalingGroupName": "asg", "MinSize": 0, "MaxSize": 9, "DesiredCapacity": 1,
+            "MixedInstancesPolicy": policy });
+        let mut more = providers.clone();
+        more["DescribeAutoScalingGroups"] = json!({ "AutoScalingGroups": [group] });
+        check("cp", more, outcome, code, json!([]));
+    }
 }
 
 #[test]

@@ -476,3 +476,97 @@ fn the_example_events_are_explained_with_the_example_configurations() {
         (&json!("wait"), &json!(["DescribeSnapshots"]))
     );
 }
+
+/// A deployment of `prod/web` moved.
+fn deployment(name: &str, id: &str) -> Value {
+    let detail = json!({
+        "eventType": "INFO", "eventName": name, "deploymentId": id, "updatedAt": "2026-01-31T10:00:00Z",
+        "reason": "ECS deployment circuit breaker: tasks failed to start.",
+    });
+    let service = "arn:aws:ecs:eu-west-1:111122223333:service/prod/web";
+    event("ECS Deployment State Change", "aws.ecs", &[service], &detail)
+}
+
+#[test]
+fn explain_does_not_roll_out_again_what_a_failed_deployment_brought() {
+    let folder = Folder::new();
+    let image = |tag: &str| format!("111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop/web{tag}");
+    let digest = format!("sha256:{}", "7f".repeat(32));
+    let definition = |revision: u32, image: String| {
+        json!({ "tags": [], "taskDefinition": {
+            "taskDefinitionArn": format!("arn:aws:ecs:eu-west-1:111122223333:task-definition/shop-web:{revision}"),
+            "family": "shop-web", "revision": revision, "status": "ACTIVE",
+            "containerDefinitions": [{ "name": "web", "image": image, "memory": 128 }],
+        } })
+    };
+    let runs = definition(3, image(":1.4.0"));
+    let mut back = service();
+    let mut failed = back["deployments"][0].clone();
+    failed["id"] = json!("ecs-svc/2");
+    failed["status"] = json!("ACTIVE");
+    failed["rolloutState"] = json!("FAILED");
+    failed["taskDefinition"] = definition(4, String::new())["taskDefinition"]["taskDefinitionArn"].clone();
+    back["deployments"].as_array_mut().unwrap().push(failed);
+    let pushed = json!({
+        "registryId": "111122223333", "repositoryName": "shop/web", "imageDigest": digest, "imageTags": ["1.5.0"],
+        "imagePushedAt": "2026-01-31T09:30:00Z",
+    });
+    let check = |id: &str, definitions: &[Value], code: &str, missing: &[&str]| {
+        let facts = json!({
+            "DescribeServices": { "services": [back] },
+            "DescribeTaskDefinition": definitions,
+            "DescribeImages": { "imageDetails": [pushed] },
+        });
+        folder.write_json("facts.json", &facts);
+        let event = deployment("SERVICE_DEPLOYMENT_FAILED", id);
+        let (_, answer) = folder.explain(&event, &["--facts", "facts.json"]);
+        assert_eq!(
+            (&answer["actions"], codes(&answer)[0], &answer["missing"]),
+            (&json!([]), code, &json!(missing)),
+            "{answer}"
+        );
+    };
+    let brought = definition(4, image(&format!("@{digest}")));
+    check("ecs-svc/2", &[runs.clone(), brought], "RolledBack", &[]);
+    check(
+        "ecs-svc/2",
+        std::slice::from_ref(&runs),
+        "FactsMissing",
+        &["DescribeTaskDefinition"],
+    );
+    check("ecs-svc/9", &[runs], "FactsMissing", &["DescribeServices"]);
+}
+
+#[test]
+fn explain_knows_no_proofs_and_names_who_waits_for_them() {
+    let folder = Folder::new();
+    let rule = "delivery: [{ repository: shop/web, tags: { semver: 1.x }";
+    let config =
+        format!("version: 1\nservices:\n  prod/web: {{ {rule} }}] }}\n  prod/api: {{ {rule}, after: prod/web }}] }}\n");
+    folder.write("w.yaml", &config);
+    let (_, answer) = folder.explain(&deployment("SERVICE_DEPLOYMENT_COMPLETED", "ecs-svc/2"), &[]);
+    let said = answer["reasons"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        said["message"],
+        "what prod/web proves by this may be what prod/api waits for: that is looked at within a minute"
+    );
+
+    let mut runs = service();
+    runs["serviceArn"] = json!("arn:aws:ecs:eu-west-1:111122223333:service/prod/api");
+    let definition = json!({ "tags": [], "taskDefinition": {
+        "taskDefinitionArn": service()["taskDefinition"], "family": "shop-web", "revision": 3, "status": "ACTIVE",
+        "containerDefinitions": [
+            { "name": "web", "image": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/shop/web:1.4.0", "memory": 128 },
+        ],
+    } });
+    let facts = json!({ "DescribeServices": { "services": [runs] }, "DescribeTaskDefinition": definition });
+    folder.write_json("facts.json", &facts);
+    let (_, answer) = folder.explain(&push(), &["--facts", "facts.json"]);
+    let text = answer.to_string();
+    assert!(text.contains("whether prod/web has proved shop/web:1.5.0@"), "{text}");
+    assert!(
+        text.contains("is not known: `wharfinger status prod/web` tells it"),
+        "{text}"
+    );
+    assert!(!text.contains("NotProved"), "{text}");
+}

@@ -45,7 +45,7 @@ fn explain_says_which_gate_is_closed() {
     };
     check("approval: none", &["RolloutStarts"]);
     check("approval: required", &["ApprovalNeeded"]);
-    check("after: staging/web, bake: 1h", &["NotProved"]);
+    check("after: staging/web, bake: 1h", &["FactsMissing"]);
     check("mature: 1h, approval: required", &["Maturing", "ApprovalNeeded"]);
     // A single target is in the first wave, which waits for nobody.
     check("waves: '50%, 100%'", &["RolloutStarts"]);
@@ -69,11 +69,27 @@ fn explain_knows_the_waves_of_a_repository() {
     folder.write_json("facts.json", &facts);
     let (_, answer) = folder.explain(&push(), &["--facts", "facts.json"]);
     let reasons = answer["reasons"].as_array().unwrap();
-    let waits = reasons.iter().find(|reason| reason["code"] == "WaveWaits").unwrap();
+    let waits = reasons.iter().find(|reason| reason["code"] == "FactsMissing").unwrap();
     let message = waits["message"].as_str().unwrap();
     assert!(
-        message.starts_with("prod/web: wave 2 of 2 waits: the target before it has not proved "),
+        message.starts_with("prod/web: wave 2 of 2 waits: whether the targets before it have proved "),
         "{message}"
+    );
+}
+
+#[test]
+fn check_says_to_quote_waves_within_braces() {
+    let folder = Folder::new();
+    let rule = "{ repository: shop/web, tags: { exact: x }, waves: 50%, 100% }";
+    folder.write(
+        "w.yaml",
+        &format!("version: 1\nservices:\n  prod/a:\n    delivery: [{rule}]\n"),
+    );
+    let ran = folder.run(&["check", "w.yaml"]);
+    let first = ran.out.lines().next().unwrap_or_default();
+    assert!(
+        ran.code == 1 && first.contains("in quotes where they stand in braces: `waves: \"10%, 50%, 100%\"`"),
+        "{ran:?}"
     );
 }
 

@@ -1,5 +1,8 @@
 //! Spot has no room for the tasks of a service: they run elsewhere meanwhile, and come back.
 
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use wharfinger_cloud::active::{EACH_MINUTE, Row};
 use wharfinger_cloud::config::Found;
@@ -9,6 +12,7 @@ use wharfinger_cloud::ports::ServiceChange;
 use wharfinger_cloud::table::{as_text, attribute, text, to_attribute};
 use wharfinger_cloud::{CloudError, Fault, Kind, telemetry};
 use wharfinger_core::capacity::fallback::{Action, Facts, Memory, decide};
+use wharfinger_core::capacity::{AutoScalingGroup, CapacityProvider, market};
 use wharfinger_core::config::stored::{Managed, Pauses};
 use wharfinger_core::config::{Fallback, SpotFallback};
 use wharfinger_core::delivery;
@@ -18,6 +22,7 @@ use wharfinger_core::known::Known;
 use wharfinger_core::report::Decision;
 use wharfinger_core::service::ServiceFacts;
 
+use crate::observe::Providers;
 use crate::{ACTIVE, Capacity, Cloud, NAME};
 
 /// The attribute of the service's item with [`Memory`].
@@ -82,7 +87,7 @@ pub async fn converge(
         .filter(|cluster| cluster.target.cluster == target.cluster)
         .any(|cluster| cluster.stored.config.capacity.as_ref().is_some_and(|c| c.dry_run));
     let done = lease::hold(cloud, NAME, target, cause, holder, async |lease| {
-        let mut seen = look(cloud, managed, rule, lease, dry_run).await?;
+        let mut seen = look(cloud, &function.providers, managed, rule, lease, dry_run).await?;
         if let Some(at) = heard {
             seen.memory.hear(at);
         }
@@ -104,6 +109,8 @@ struct Seen<'a> {
     managed: &'a Managed,
     rule: &'a SpotFallback,
     service: Option<ServiceFacts>,
+    providers: BTreeMap<String, CapacityProvider>,
+    groups: BTreeMap<String, AutoScalingGroup>,
     twin: Known<Option<ServiceFacts>>,
     delivering: bool,
     dry_run: bool,
@@ -114,6 +121,7 @@ struct Seen<'a> {
 
 async fn look<'a>(
     cloud: &impl Cloud,
+    providers: &Providers,
     managed: &'a Managed,
     rule: &'a SpotFallback,
     lease: &Lease,
@@ -141,10 +149,14 @@ async fn look<'a>(
         telemetry::malformed(NAME, cloud.now(), &malformed);
         None
     });
+    let service = describe(&managed.target).await?;
+    let (providers, groups) = markets(cloud, providers, service.as_ref()).await;
     Ok(Seen {
         managed,
         rule,
-        service: describe(&managed.target).await?,
+        service,
+        providers,
+        groups,
         twin,
         delivering: delivery.is_some_and(|memory| memory.intent.is_some() || memory.watched.is_some()),
         dry_run,
@@ -152,6 +164,28 @@ async fn look<'a>(
         memory,
         said: as_text(&lease.item, SAID).map(str::to_owned),
     })
+}
+
+/// What tells whether a service that lacks tasks runs on Spot. Where AWS does not answer it is not known.
+async fn markets(
+    cloud: &impl Cloud,
+    providers: &Providers,
+    service: Option<&ServiceFacts>,
+) -> (BTreeMap<String, CapacityProvider>, BTreeMap<String, AutoScalingGroup>) {
+    let lacking = service.filter(|service| service.running_count < service.desired_count);
+    let asked = lacking.map(|service| market::asked(&service.capacity_provider_strategy));
+    let providers = providers.of(cloud, asked.into_iter().flatten().collect()).await;
+    let groups = providers.values().filter_map(|one| one.auto_scaling_group.as_ref());
+    let groups = groups.map(async |name| {
+        let found = cloud.auto_scaling_group(name).await.unwrap_or_else(|error| {
+            tracing::warn!(name, %error, "whether the group is Spot is not known");
+            None
+        });
+        Some((name.clone(), found?))
+    });
+    let groups: Vec<_> = groups.collect();
+    let groups = join_all(groups).await.into_iter().flatten().collect();
+    (providers, groups)
 }
 
 struct Moves<'a, C> {
@@ -193,6 +227,8 @@ impl<'a, C: Cloud> Domain for Moves<'a, C> {
                 target: &seen.managed.target,
                 rule: seen.rule,
                 service: Known::Yes(seen.service.clone()),
+                providers: Known::Yes(seen.providers.clone()),
+                groups: Known::Yes(seen.groups.clone()),
                 twin: seen.twin.clone(),
                 delivering: seen.delivering,
                 memory: &seen.memory,

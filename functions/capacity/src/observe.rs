@@ -87,7 +87,7 @@ pub async fn look(
     }
     facts.scaling = Known::Yes(groups);
     facts.providers = known;
-    facts.leaving = leaving(cloud, &facts).await?;
+    facts.leaving = Known::Yes(leaving(cloud, &facts).await?);
     tasks(cloud, &mut facts).await?;
     Ok(Seen {
         managed: managed.clone(),

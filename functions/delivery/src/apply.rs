@@ -18,6 +18,7 @@ use wharfinger_core::delivery::{
     Action, Difference, Facts, Follower, Intent, Memory, Notice, Published, TaskDefinition, Wish, decide, differences,
 };
 use wharfinger_core::ids::Target;
+use wharfinger_core::known::Known;
 use wharfinger_core::report::{Code, Decision, Outcome};
 
 use crate::observe::{self, Look};
@@ -108,6 +109,9 @@ impl<C: Cloud> Domain for Rollouts<'_, C> {
                 Called::Done => {}
                 Called::Later(at) => return Ok(again(look, memory, |facts| facts.paced = Some(at))),
                 Called::Decide => return Ok(again(look, memory, |_| {})),
+                Called::Found(newest) => {
+                    return Ok(again(look, memory, |facts| facts.latest = Known::Yes(Some(newest))));
+                }
                 Called::Unmovable(follower) => {
                     return Ok(again(look, memory, |facts| {
                         facts.unmovable.insert(follower);
@@ -185,6 +189,8 @@ enum Called {
     Later(Timestamp),
     /// It changed what is to be decided on.
     Decide,
+    /// Someone has registered this since: it is told before a revision of ours is the newest.
+    Found(Value),
     /// Nobody but an AWS service may move this.
     Unmovable(Follower),
 }
@@ -273,9 +279,15 @@ impl<C: Cloud> Rollouts<'_, C> {
     /// Registers the revision, and looks at it again: it is given up when more differs than the images and the side
     /// container.
     async fn register(&self, look: &Look, request: &Value, memory: &mut Memory) -> Result<Called, Fault> {
-        let register = self.cloud.register_task_definition(request);
+        let register = async {
+            match self.found(look).await? {
+                Some(newest) => Ok(Err(newest)),
+                None => self.cloud.register_task_definition(request).await.map(Ok),
+            }
+        };
         let arn = match self.paced(Paced::RegisterTaskDefinition, register).await? {
-            Ok(arn) => arn,
+            Ok(Ok(arn)) => arn,
+            Ok(Err(newest)) => return Ok(Called::Found(newest)),
             Err(later) => return Ok(later),
         };
         memory.registered(&arn);
@@ -291,6 +303,16 @@ impl<C: Cloud> Rollouts<'_, C> {
         } else {
             Called::Decide
         })
+    }
+
+    /// The family's newest revision, when someone else registered it and that is not told yet. It is asked for now that there
+    /// is room, and not by each of the hundreds of services that wait for room after a push.
+    async fn found(&self, look: &Look) -> Result<Option<Value>, CloudError> {
+        let Some(family) = look.facts.family_name().filter(|_| look.facts.latest == Known::No) else {
+            return Ok(None);
+        };
+        let newest = self.cloud.describe_task_definition(family).await?;
+        Ok(newest.filter(|newest| look.facts.is_news(newest)))
     }
 
     async fn differences(&self, look: &Look, arn: &str, memory: &Memory) -> Result<Vec<Difference>, Fault> {

@@ -56,9 +56,10 @@ pub async fn look(function: &Delivery, cloud: &impl Cloud, attempt: &Attempt, ma
             None => Ok(Known::No),
         }
     };
-    // What is only told can wait until the service is at rest. It must be told before a revision of ours is the newest.
+    // What is only told can wait until the service is at rest. Before an image goes out it is asked for once there is room.
     let is_at_rest = matches!(&facts.service, Known::Yes(Some(service)) if service.in_progress().is_none());
-    let family = facts.family_name().filter(|_| facts.takes_newest() || is_at_rest);
+    let is_only_told = is_at_rest && (facts.memory.watched.is_some() || !stored.has_news());
+    let family = facts.family_name().filter(|_| facts.takes_newest() || is_only_told);
     let (definition, latest, back_to, sent_to) = tokio::join!(
         described(facts.base_name()),
         described(family),
@@ -67,6 +68,9 @@ pub async fn look(function: &Delivery, cloud: &impl Cloud, attempt: &Attempt, ma
     );
     (facts.definition, facts.latest) = (definition?, latest?);
     (facts.back_to, facts.sent_to) = (back_to?, sent_to?);
+    for name in facts.unanswered_names() {
+        facts.since.extend(cloud.describe_task_definition(&name).await?);
+    }
     neighbours::look(function, cloud, &managed, &mut facts).await?;
     if let Some(cluster) = facts
         .memory

@@ -98,7 +98,9 @@ impl Stored {
         !self.memory.is_under_way() && !self.has_news()
     }
 
-    fn has_news(&self) -> bool {
+    /// Whether a wish was not dealt with yet.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
         self.revisions.values().any(|(_, settled)| !settled)
     }
 

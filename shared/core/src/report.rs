@@ -44,7 +44,7 @@ macro_rules! codes {
 
 codes! {
     // Any domain.
-    /// The configuration has no such target, alarm or repository, and none of its clusters such an instance.
+    /// The configuration has no such target, cluster, alarm or repository, and none of its clusters such an instance.
     NotManaged,
     /// The target is configured, but not for this domain.
     NotConfigured,
@@ -78,6 +78,8 @@ codes! {
     DeadlineReached,
     /// The group waits for nothing any more: the lifecycle action is over.
     HookOver,
+    /// The group waited without an event, and the instance is gone before the hook was completed from here.
+    HookTimedOut,
     /// The lifecycle hook is not among those of the configuration.
     HookNotOurs,
     /// The group only tries its notifications.
@@ -316,7 +318,7 @@ codes! {
     CrashLoop,
     /// They no longer do.
     CrashLoopOver,
-    /// Every task has a place, or lacks what no instance gives.
+    /// No task is known to lack a place, or it lacks what no instance gives.
     NothingUnplaced,
     /// Tasks find no place: an Auto Scaling group grows.
     CapacityRaised,
@@ -332,7 +334,7 @@ codes! {
     FallbackHolds,
     /// They come back to Spot.
     FallbackReturns,
-    /// The service does not use Spot.
+    /// The service does not run on Spot: what it lacks is no Spot.
     NotOnSpot,
 
     // Storage.

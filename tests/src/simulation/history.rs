@@ -11,15 +11,15 @@ use wharfinger_cloud::world::{Fate, Shared, Stop, What, World};
 
 use super::bus::{Domain, Parcel};
 use super::checks::{Violation, Watch};
-use super::client::Without;
 use super::counts;
 use super::dice::Dice;
 use super::fleet::{self, Fleet};
 use super::groups;
 use super::heard;
-use super::hosts::{Hosts, Size};
+use super::hosts::Hosts;
 use super::invocation::{Environment, Running};
 use super::scenario::{Scenario, beginning};
+use super::settings::Settings;
 use super::tally::Tally;
 use super::temper::Temper;
 
@@ -31,24 +31,6 @@ const COUNTS: u64 = 0x5ca1_ab1e;
 
 /// What tells the dice that make a history one of delivery alone.
 const FLEETS: u64 = 0xf1ee_7000_0000;
-
-/// What kind of history it is, besides its seed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command")]
-pub struct Settings {
-    /// A part of the design that is taken out.
-    pub without: Option<Without>,
-    /// Whether there are no target groups, no container instances, and nobody changes where tasks are registered.
-    pub plain: bool,
-    /// Whether counts move by alarms alone, with nothing that slows them down but cooldowns.
-    pub alarms_only: bool,
-    /// How large a cluster is whose instances go and come, in a history of nothing else.
-    pub hosts: Option<Size>,
-    /// Whether images go out as soon as they are pushed: no gates, no families, nobody who asks for anything.
-    pub no_fleets: bool,
-    /// Whether it is told what happens.
-    pub trace: bool,
-}
 
 /// What a history is made of.
 pub(super) struct Parts {

@@ -26,6 +26,7 @@ mod places;
 mod post;
 mod quiet;
 pub mod scenario;
+mod settings;
 pub mod tally;
 mod temper;
 
@@ -33,9 +34,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub use checks::Violation;
 pub use client::Without;
-pub use history::Settings;
 pub use hosts::Size;
 pub use invocation::poll;
+pub use settings::Settings;
 pub use tally::Tally;
 
 use history::History;

@@ -8,6 +8,7 @@ use wharfinger_cloud::config::TARGET_ATTRIBUTE;
 use wharfinger_cloud::ports::ServiceChange;
 use wharfinger_cloud::table::{TableName, to_attribute};
 use wharfinger_cloud::world::{Caller, Change, Fate, Gates, HostNetwork, Order, PortMapping, Shared, World};
+use wharfinger_core::capacity::CapacityProvider;
 use wharfinger_core::config::stored::StoredTarget;
 use wharfinger_core::ids::Target;
 use wharfinger_tests::simulation::poll;
@@ -161,11 +162,21 @@ fn in_a_dry_run_no_group_grows() {
     assert_eq!(raises(&shared), []);
 }
 
-/// A service with a twin that runs anywhere, both at rest.
-fn with_twin() -> (Shared, Vec<String>) {
+/// A service with a twin that runs anywhere, both at rest. Its capacity provider's group is Spot, is not, or nobody knows.
+fn with_twin(spot: Option<bool>) -> (Shared, Vec<String>) {
     let mut world = World::new("2026-03-14T09:26:53Z".parse().unwrap());
     let target = service(&mut world, MACHINES);
     make(&mut world, &Target::service("prod", "web-on-demand"), 0);
+    let provider = CapacityProvider {
+        name: "web".into(),
+        auto_scaling_group: Some("web".into()),
+        ..CapacityProvider::default()
+    };
+    world.fleet.providers.insert(provider.name.clone(), provider);
+    world.make_scaling_group("web", "prod", 0, 9, None);
+    world.fleet.groups.get_mut("web").unwrap().spot = spot;
+    let strategy = json!([{ "capacity-provider": "web", "weight": 1 }]);
+    world.services.get_mut(&target).unwrap().strategy = serde_json::from_value(strategy).unwrap();
     let ids = (0..MACHINES).map(|_| {
         let arn = world.make_machine("prod");
         world.fleet.machines[&arn].id.clone()
@@ -202,7 +213,7 @@ fn counts(shared: &Shared) -> Vec<(String, u32)> {
 
 #[test]
 fn a_twin_takes_what_spot_has_no_room_for_and_gives_it_back() {
-    let (shared, ids) = with_twin();
+    let (shared, ids) = with_twin(Some(true));
     let has = |counts_set: &[u32], own: usize, twin: usize| {
         let set = counts_set.iter().map(|count| ("web-on-demand".to_owned(), *count));
         assert_eq!(counts(&shared), set.collect::<Vec<_>>());
@@ -233,4 +244,18 @@ fn a_twin_takes_what_spot_has_no_room_for_and_gives_it_back() {
     has(&[2, 1, 0], 4, 0);
     play(&shared, 15, |_| false);
     has(&[2, 1, 0], 4, 0);
+}
+
+#[test]
+fn a_twin_takes_nothing_of_a_service_that_is_not_on_spot() {
+    for (spot, expected) in [(Some(false), vec![]), (None, vec![("web-on-demand".to_owned(), 2)])] {
+        let (shared, ids) = with_twin(spot);
+        for id in &ids[..2] {
+            shared.borrow_mut().end_machine(id);
+        }
+        let event = failure(shared.borrow().now);
+        hand(&Capacity::default(), &shared, 100, &event);
+        play(&shared, 6, |_| false);
+        assert_eq!(counts(&shared), expected, "{spot:?}");
+    }
 }

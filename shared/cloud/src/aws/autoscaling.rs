@@ -62,6 +62,26 @@ struct Group {
     min_size: u32,
     max_size: u32,
     desired_capacity: u32,
+    mixed_instances_policy: Option<MixedInstancesPolicy>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct MixedInstancesPolicy {
+    instances_distribution: Option<InstancesDistribution>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct InstancesDistribution {
+    on_demand_percentage_above_base_capacity: Option<u64>,
+}
+
+impl MixedInstancesPolicy {
+    fn has_spot(&self) -> bool {
+        let distribution = self.instances_distribution.as_ref();
+        AutoScalingGroup::has_spot(distribution.and_then(|one| one.on_demand_percentage_above_base_capacity))
+    }
 }
 
 /// Whether Auto Scaling says that there is nothing that the call could be about: it has no code of its own for that.
@@ -139,6 +159,10 @@ impl AutoScaling for Aws {
             min_size: group.min_size,
             max_size: group.max_size,
             desired_capacity: group.desired_capacity,
+            spot: group
+                .mixed_instances_policy
+                .as_ref()
+                .map(MixedInstancesPolicy::has_spot),
         }))
     }
 

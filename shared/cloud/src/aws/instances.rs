@@ -4,10 +4,10 @@ use aws_sdk_ecs::operation::describe_container_instances::DescribeContainerInsta
 use aws_sdk_ecs::operation::list_container_instances::ListContainerInstancesError;
 use aws_sdk_ecs::operation::list_container_instances::builders::ListContainerInstancesFluentBuilder;
 use aws_sdk_ecs::types::{
-    CapacityProvider as SdkProvider, ContainerInstance as SdkInstance, ContainerInstanceStatus, DesiredStatus,
-    ManagedDraining, ManagedScaling, ManagedScalingStatus,
+    CapacityOptionType, CapacityProvider as SdkProvider, ContainerInstance as SdkInstance, ContainerInstanceStatus,
+    DesiredStatus, ManagedDraining, ManagedScaling, ManagedScalingStatus,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use wharfinger_core::capacity::{CapacityProvider, ContainerInstance, State};
 use wharfinger_core::ids::TaskArn;
 
@@ -100,7 +100,15 @@ fn provider(provider: SdkProvider) -> Option<CapacityProvider> {
             "managedScaling": { "status": scaling.map(ManagedScalingStatus::as_str) },
         })
     });
-    CapacityProvider::parse(&json!({ "name": provider.name, "autoScalingGroupProvider": group.unwrap_or(Value::Null) }))
+    let managed = provider.managed_instances_provider.map(|managed| {
+        let option = managed
+            .instance_launch_template
+            .and_then(|template| template.capacity_option_type);
+        json!({ "instanceLaunchTemplate": { "capacityOptionType": option.as_ref().map(CapacityOptionType::as_str) } })
+    });
+    CapacityProvider::parse(&json!({
+        "name": provider.name, "autoScalingGroupProvider": group, "managedInstancesProvider": managed,
+    }))
 }
 
 impl DrainingInstances for Aws {

@@ -27,6 +27,8 @@ pub struct Group {
     pub hook: Option<Hook>,
     /// The capacity provider to which its machines belong.
     pub provider: Option<String>,
+    /// Whether machines of it are Spot, by its mixed instances policy.
+    pub spot: Option<bool>,
     /// Its machines, by their EC2 id.
     pub members: BTreeMap<String, Member>,
 }
@@ -78,6 +80,7 @@ impl World {
             desired,
             hook,
             provider: None,
+            spot: None,
             members: BTreeMap::new(),
         };
         self.fleet.groups.insert(name.to_owned(), group);
@@ -272,6 +275,7 @@ impl AutoScaling for Caller {
                 min_size: group.min,
                 max_size: group.max,
                 desired_capacity: group.desired,
+                spot: group.spot,
             }))
         };
         let brief = |found: &Option<AutoScalingGroup>| format!("{found:?}");

@@ -16,7 +16,7 @@ const SPOT_RETURNS: SignedDuration = SignedDuration::from_mins(10);
 
 /// The hook with which ECS drains the instances of a capacity provider itself (ECS developer guide, "Safely stop Amazon ECS
 /// workloads running on EC2 instances").
-const MANAGED_HOOK: &str = "ecs-managed-draining-termination-hook";
+pub const MANAGED_HOOK: &str = "ecs-managed-draining-termination-hook";
 
 /// Why an instance goes now.
 #[derive(Debug, Clone, Copy, PartialEq)]

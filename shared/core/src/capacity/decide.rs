@@ -84,7 +84,7 @@ impl Plan {
 /// What is to be done about a cluster's instances now.
 pub fn decide(facts: &Facts, now: Timestamp) -> Decided {
     let Known::Yes(_) = &facts.instances else {
-        return unknown(facts);
+        return unknown(facts, now);
     };
     let mut plan = Plan {
         did: facts
@@ -140,9 +140,21 @@ fn look(facts: &Facts, plan: &mut Plan, id: &str, going: &Going, now: Timestamp)
     returns::returns(facts, plan, id, &found, instance, now);
 }
 
-/// No answer tells of the instances.
-fn unknown(facts: &Facts) -> Decided {
-    let nothing = facts.going.values().all(Going::is_over) && !facts.whole;
+/// No answer tells of the instances. Where the configuration alone says that none of them goes, none is needed.
+fn unknown(facts: &Facts, now: Timestamp) -> Decided {
+    let open = || facts.going.iter().filter(|(_, going)| !going.is_over());
+    let nothing = open().next().is_none() && !facts.whole;
+    let idle = open().all(|(id, going)| going.did.is_idle() && goes(facts, id, going, now).is_none());
+    let mut plan = Plan::default();
+    for (id, going) in open().filter(|_| idle && !facts.whole) {
+        if let Some((code, why)) = stays(facts, going, now) {
+            plan.waits |= code == Code::MaintenanceLater;
+            plan.said.of(code, id, why);
+        }
+    }
+    if !plan.said.is_empty() {
+        return finish(facts, plan, now);
+    }
     let decision = if nothing {
         let message = format!("nothing is known to go in {}", facts.target);
         Decision::without_calls(Outcome::Ignore, Reason::new(Code::NothingGoes, message))

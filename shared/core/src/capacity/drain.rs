@@ -7,6 +7,7 @@ use super::cause::{Cause, is_ours};
 use super::decide::Plan;
 use super::{ContainerInstance, Facts, Going, InstanceStatus};
 use crate::config::Standalone;
+use crate::known::Known;
 use crate::report::{Code, counted};
 
 /// A hook that waits gets a heartbeat at every look, and these are a minute apart: a little less, for clocks. The shortest
@@ -55,12 +56,13 @@ pub(super) fn drain(
         return;
     }
     let (code, rest) = match left {
-        Left::None => (Code::InstanceEmpty, "no task is left on it".to_owned()),
+        // No group waits for those that are stopping.
+        Left::None | Left::Uncounted => (Code::InstanceEmpty, "no task is left on it".to_owned()),
         left => (Code::TasksLeft, left.to_string()),
     };
     plan.said.of(code, id, format!("{}; {rest}", cause.why()));
     // What its group, Spot or EC2 does next with an empty one shows in a look of every 5 minutes.
-    plan.busy |= left != Left::None;
+    plan.busy |= code == Code::TasksLeft;
 }
 
 /// An instance that is not in the cluster, or not any more: nothing is drained, and its group need not wait.
@@ -77,8 +79,23 @@ pub(super) fn unregistered(facts: &Facts, plan: &mut Plan, id: &str, going: &Goi
     if hooks.is_empty() {
         plan.said
             .of(Code::InstanceNotRegistered, id, format!("it has left {}", facts.target));
+        timed_out(facts, plan, id, going);
         plan.did(id).over = Some(going.causes.clone());
     }
+}
+
+/// Its group waited with it, and it is gone before anyone here let the group go on.
+fn timed_out(facts: &Facts, plan: &mut Plan, id: &str, going: &Going) {
+    let since = going.did.found_waiting.filter(|_| facts.scaling != Known::No);
+    let Some(since) = since else { return };
+    if going.did.completed.values().any(|at| *at >= since) || super::cause::is_waiting(facts, id) {
+        return;
+    }
+    let message = format!(
+        "its group was seen to wait with it since {since}, which no event told: its hook timed out, or someone else \
+         completed it, whatever ran"
+    );
+    plan.said.of(Code::HookTimedOut, id, message);
 }
 
 /// The lifecycle actions of an instance that wait for us, and since when.
@@ -131,6 +148,8 @@ enum Left {
     None,
     /// So many.
     Tasks(u32),
+    /// None that is wanted; nothing says whether some are stopping.
+    Uncounted,
     /// Nothing says it.
     Unknown,
 }
@@ -141,11 +160,19 @@ impl Left {
             .tasks
             .get(&instance.arn)
             .map(|tasks| u32::try_from(tasks.len()).unwrap_or(u32::MAX));
-        let leaving = facts.leaving.get(&instance.arn).copied().unwrap_or_default();
-        match instance.tasks().or(listed).map(|wanted| wanted.saturating_add(leaving)) {
-            Some(0) => Self::None,
-            Some(tasks) => Self::Tasks(tasks),
-            None => Self::Unknown,
+        let leaving = match &facts.leaving {
+            Known::Yes(leaving) => Some(leaving.get(&instance.arn).copied().unwrap_or_default()),
+            // It is asked once it is to be empty.
+            Known::No if instance.status != InstanceStatus::Draining => Some(0),
+            Known::No => None,
+        };
+        match (instance.tasks().or(listed), leaving) {
+            (None, _) => Self::Unknown,
+            (Some(0), None) => Self::Uncounted,
+            (Some(wanted), leaving) => match wanted.saturating_add(leaving.unwrap_or_default()) {
+                0 => Self::None,
+                tasks => Self::Tasks(tasks),
+            },
         }
     }
 }
@@ -156,6 +183,7 @@ impl std::fmt::Display for Left {
             Self::None => f.write_str("no task is left"),
             Self::Tasks(1) => f.write_str("1 task is left"),
             Self::Tasks(tasks) => write!(f, "{tasks} tasks are left"),
+            Self::Uncounted => f.write_str("whether tasks are still stopping is not known"),
             Self::Unknown => f.write_str("how many tasks are left is not known"),
         }
     }
@@ -191,8 +219,10 @@ fn of_hook(
                 format!("{left}; {} goes on at {at} at the latest", waiting.group),
             );
             plan.waits = true;
-            if left == Left::Unknown {
-                plan.missing.push("DescribeContainerInstances");
+            match left {
+                Left::Unknown => plan.missing.push("DescribeContainerInstances"),
+                Left::Uncounted => plan.missing.extend(["ListTasks", "DescribeTasks"]),
+                Left::None | Left::Tasks(_) => {}
             }
             return;
         }
@@ -221,7 +251,7 @@ fn heartbeat(facts: &Facts, plan: &mut Plan, waiting: &Waiting, since: Timestamp
 /// Tasks that no service started stay on a draining instance (ECS developer guide, "Draining Amazon ECS container
 /// instances"): they are stopped where the configuration says so.
 fn standalone(facts: &Facts, plan: &mut Plan, id: &str, instance: &ContainerInstance, left: Left) {
-    if left == Left::None {
+    if matches!(left, Left::None | Left::Uncounted) {
         return;
     }
     let stop = facts.capacity.drain.standalone == Standalone::Stop;

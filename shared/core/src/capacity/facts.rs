@@ -33,7 +33,7 @@ pub struct Facts {
     pub tasks: BTreeMap<String, Vec<TaskOn>>,
     /// How many tasks are stopping on a container instance, by its ARN (`ListTasks` of those that are not wanted any more,
     /// `DescribeTasks`). Asked of what [`Facts::asks_leaving`] names; absent is none.
-    pub leaving: BTreeMap<String, u32>,
+    pub leaving: Known<BTreeMap<String, u32>>,
     /// How far services may go down and up in a deployment (`DescribeServices`), for a warning only.
     pub services: BTreeMap<Target, Percents>,
 }
@@ -105,7 +105,7 @@ impl Facts {
             scaling: Known::No,
             providers: BTreeMap::new(),
             tasks: BTreeMap::new(),
-            leaving: BTreeMap::new(),
+            leaving: Known::Yes(BTreeMap::new()),
             services: BTreeMap::new(),
         }
     }

@@ -9,10 +9,14 @@
 mod strategy;
 mod twin;
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::market::{self, OnSpot};
+use super::{AutoScalingGroup, CapacityProvider};
 use crate::config::{Fallback, Span, SpotFallback, StrategyItem};
 use crate::guard::Removes;
 use crate::ids::Target;
@@ -106,6 +110,10 @@ pub struct Facts<'a> {
     pub rule: &'a SpotFallback,
     /// The service, `None` when ECS does not know it.
     pub service: Known<Option<ServiceFacts>>,
+    /// The capacity providers that [`market::asked`] names for its strategy, by name. Looked at only while it is short.
+    pub providers: Known<BTreeMap<String, CapacityProvider>>,
+    /// Their Auto Scaling groups, by name. Looked at only while it is short.
+    pub groups: Known<BTreeMap<String, AutoScalingGroup>>,
     /// Its twin, where the configuration names one; `None` when ECS does not know it.
     pub twin: Known<Option<ServiceFacts>>,
     /// Whether delivery has a rollout of the service under way.
@@ -213,6 +221,52 @@ fn look<'a>(facts: &'a Facts<'_>, memory: &mut Memory) -> Result<Look<'a>, Decis
         lacking,
         short: lacking > 0 && (said || memory.heard.is_some()),
     })
+}
+
+/// Whether it is Spot that is short, with what is to be said where that is not known; else why nothing is done. A service that
+/// does not run on Spot lacks room of another kind, which other instances would lack, too.
+fn of_spot(facts: &Facts<'_>, service: &ServiceFacts) -> Result<String, Decision<Action>> {
+    let strategy = service.capacity_provider_strategy.as_slice();
+    let unknown = |operation| {
+        let message = format!("whether {} runs on Spot is not known", facts.target);
+        Decision::needs(operation, Reason::new(Code::FactsMissing, message))
+    };
+    let empty = (BTreeMap::new(), BTreeMap::new());
+    let providers = match &facts.providers {
+        Known::Yes(providers) => providers,
+        Known::No if market::asked(strategy).is_empty() => &empty.0,
+        Known::No => return Err(unknown("DescribeCapacityProviders")),
+    };
+    let groups = match &facts.groups {
+        Known::Yes(groups) => groups,
+        Known::No => &empty.1,
+    };
+    match market::on_spot(strategy, providers, groups) {
+        OnSpot::Yes => Ok(String::new()),
+        OnSpot::No => {
+            let names: Vec<_> = strategy.iter().map(|item| item.capacity_provider.as_str()).collect();
+            let on = if names.is_empty() {
+                "it has no capacity provider strategy".to_owned()
+            } else {
+                format!("its capacity provider strategy is {}", names.join(", "))
+            };
+            let message = format!(
+                "{} finds no place for tasks, but does not run on Spot: {on}",
+                facts.target
+            );
+            Err(ignore(Code::NotOnSpot, message))
+        }
+        OnSpot::Maybe(names) => {
+            let has_group = |name: &String| providers.get(name).is_some_and(|one| one.auto_scaling_group.is_some());
+            if facts.groups == Known::No && names.iter().any(has_group) {
+                return Err(unknown("DescribeAutoScalingGroups"));
+            }
+            let names = names.join(", ");
+            Ok(format!(
+                " (whether {names} is Spot cannot be told, so it counts as Spot)"
+            ))
+        }
+    }
 }
 
 /// Whether a service event says that there is no place, and not that tasks fail to start for their own sake (ECS developer

@@ -17,6 +17,10 @@ pub struct AutoScalingGroup {
     pub max_size: u32,
     /// How many it is to have; each instance counts as one unless the group has weights.
     pub desired_capacity: u32,
+    /// Whether instances of it are Spot, by its mixed instances policy. Without one its launch template says so, which is not
+    /// looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spot: Option<bool>,
 }
 
 impl AutoScalingGroup {
@@ -32,7 +36,22 @@ impl AutoScalingGroup {
             min_size: size("MinSize")?,
             max_size: size("MaxSize")?,
             desired_capacity: size("DesiredCapacity")?,
+            spot: group
+                .get("MixedInstancesPolicy")
+                .filter(|policy| policy.is_object())
+                .map(|policy| {
+                    let distribution = policy.get("InstancesDistribution");
+                    let share = distribution.and_then(|d| d.get("OnDemandPercentageAboveBaseCapacity"));
+                    Self::has_spot(share.and_then(Value::as_u64))
+                }),
         })
+    }
+
+    /// Whether a group with such a share of On-Demand instances has Spot instances, too: without a share it has none (EC2 Auto
+    /// Scaling API reference, `InstancesDistribution`, `OnDemandPercentageAboveBaseCapacity`).
+    #[must_use]
+    pub fn has_spot(on_demand_percentage: Option<u64>) -> bool {
+        on_demand_percentage.unwrap_or(100) < 100
     }
 }
 
@@ -92,6 +111,7 @@ mod tests {
             min_size: 1,
             max_size: 20,
             desired_capacity: 3,
+            spot: None,
         };
         assert_eq!(AutoScalingGroup::parse(&group), Some(expected));
         assert_eq!(AutoScalingGroup::parse(&json!({ "AutoScalingGroupName": "web" })), None);

@@ -12,6 +12,7 @@ pub mod fallback;
 mod going;
 mod group;
 mod instance;
+pub mod market;
 pub mod placement;
 mod provider;
 mod returns;
@@ -20,6 +21,7 @@ mod standing;
 pub mod stopped;
 
 pub use action::{Action, STATES_AT_ONCE, State, Waiting};
+pub use cause::MANAGED_HOOK;
 pub use decide::{Decided, decide};
 pub use facts::{Facts, Percents, TaskOn};
 pub use going::{Causes, Did, Going, Hook, Scheduled, Seen, Silence, SpotNotice};

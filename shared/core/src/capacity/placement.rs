@@ -237,7 +237,7 @@ fn needed(facts: &Facts<'_>) -> Result<String, Decision<Action>> {
     }
     let message = match facts.unplaced.first() {
         Some(one) => format!("tasks of {} lack what no instance gives: {}", one.service, one.reason),
-        None => "every task has a place".to_owned(),
+        None => "no task is known to lack a place".to_owned(),
     };
     Err(ignore(Code::NothingUnplaced, message))
 }

@@ -21,6 +21,9 @@ pub struct CapacityProvider {
     /// Whether ECS moves the group's desired capacity itself.
     #[serde(default)]
     pub managed_scaling: bool,
+    /// Whether its instances are Spot; of a group's instances the group tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spot: Option<bool>,
 }
 
 impl CapacityProvider {
@@ -35,8 +38,13 @@ impl CapacityProvider {
             .get("autoScalingGroupProvider")
             .filter(|group| group.is_object())
         else {
+            let managed = provider.get("managedInstancesProvider").filter(|one| one.is_object());
             return Some(Self {
                 name,
+                spot: managed.map(|managed| {
+                    let template = managed.get("instanceLaunchTemplate");
+                    template.and_then(|template| text(template, "capacityOptionType")) == Some("SPOT")
+                }),
                 ..Self::default()
             });
         };
@@ -46,6 +54,7 @@ impl CapacityProvider {
             auto_scaling_group: text(group, "autoScalingGroupArn").map(|arn| group_name(arn).to_owned()),
             managed_draining: text(group, "managedDraining") != Some("DISABLED"),
             managed_scaling: scaling == Some("ENABLED"),
+            spot: None,
         })
     }
 }
@@ -76,6 +85,7 @@ mod tests {
             auto_scaling_group: Some("prod/web".into()),
             managed_draining: draining,
             managed_scaling: scaling,
+            spot: None,
         };
         for (draining, scaling, expected) in [
             (json!("ENABLED"), json!({ "status": "ENABLED" }), of(true, true)),

@@ -10,6 +10,11 @@ const NAMED: usize = 5;
 pub(super) struct Said(Vec<(Code, Vec<String>)>);
 
 impl Said {
+    /// Whether nothing is said.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Something about one instance.
     pub(super) fn of(&mut self, code: Code, id: &str, message: impl std::fmt::Display) {
         self.all(code, format!("{id}: {message}"));

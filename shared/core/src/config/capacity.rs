@@ -1,9 +1,12 @@
 //! What happens with a cluster's instances, and with a service whose tasks Spot has no room for.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::num::NonZeroU32;
+use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::{Span, is_default};
@@ -14,15 +17,19 @@ use super::{Span, is_default};
 pub struct Capacity {
     /// Whether every step is said and none is made.
     #[serde(skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = false))]
     pub dry_run: bool,
     /// How instances that go are drained.
     #[serde(skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = {}))]
     pub drain: InstanceDrain,
     /// What Spot notices do.
     #[serde(skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = {}))]
     pub spot: Spot,
     /// What AWS Health's notices of scheduled changes of an instance do.
     #[serde(skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = {}))]
     pub maintenance: Maintenance,
     /// What happens when an agent is gone; nothing when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,6 +39,7 @@ pub struct Capacity {
     pub placement: Option<Placement>,
     /// When tasks that stop again and again are told of.
     #[serde(skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = {}))]
     pub crash_loops: CrashLoops,
 }
 
@@ -46,6 +54,7 @@ pub struct InstanceDrain {
     pub hooks: Option<Vec<String>>,
     /// What happens to tasks that no service started: ECS leaves them where they are.
     #[serde(skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = Standalone::default()))]
     pub standalone: Standalone,
 }
 
@@ -86,6 +95,7 @@ pub enum Standalone {
 pub struct Spot {
     /// What a rebalance recommendation does.
     #[serde(skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = Rebalance::default()))]
     pub rebalance: Rebalance,
 }
 
@@ -138,9 +148,11 @@ pub struct Disconnected {
     pub after: Span,
     /// What is done.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = DisconnectedAction::default()))]
     pub action: DisconnectedAction,
     /// The share of the cluster's instances that is replaced at a time; one at least.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = Share::default()))]
     pub at_most: Share,
 }
 
@@ -156,9 +168,9 @@ pub enum DisconnectedAction {
 }
 
 /// A share of something, written `10%`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
-pub struct Share(#[schemars(with = "String", regex(pattern = r"^([1-9]\d?|100)%$"))] u8);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
+pub struct Share(u8);
 
 impl Share {
     /// So many of all of them: rounded down, and one at least.
@@ -174,15 +186,63 @@ impl Default for Share {
     }
 }
 
-impl TryFrom<String> for Share {
-    type Error = String;
+/// A share was not understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a share: write a whole number of percent, from `1%` to `100%`")]
+pub struct ShareError(String);
 
-    fn try_from(text: String) -> Result<Self, String> {
+impl FromStr for Share {
+    type Err = ShareError;
+
+    fn from_str(text: &str) -> Result<Self, ShareError> {
         let share = text.strip_suffix('%').and_then(|number| number.parse::<u8>().ok());
         share
             .filter(|share| (1..=100).contains(share))
             .map(Self)
-            .ok_or_else(|| format!("`{text}` is not a share: write a whole number of percent, from `1%` to `100%`"))
+            .ok_or_else(|| ShareError(text.into()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Written;
+
+        impl Visitor<'_> for Written {
+            type Value = Share;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a share, from `1%` to `100%`")
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Share, E> {
+                let with_sign = format!("{number}%");
+                Err(E::custom(match with_sign.parse::<Share>() {
+                    Ok(share) => format!("`{number}` is not a share: write `{share}`"),
+                    Err(error) => error.to_string(),
+                }))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Share, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+
+        // Not as a text: so a number without its sign is answered with what to write.
+        deserializer.deserialize_any(Written)
+    }
+}
+
+impl JsonSchema for Share {
+    fn schema_name() -> Cow<'static, str> {
+        "Share".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^([1-9][0-9]?|100)%$",
+            "description": "A share of something: 10%.",
+        })
     }
 }
 
@@ -192,8 +252,8 @@ impl From<Share> for String {
     }
 }
 
-impl std::fmt::Display for Share {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}%", self.0)
     }
 }
@@ -206,11 +266,13 @@ pub struct Placement {
     pub auto_scaling_group: String,
     /// By how many instances at a time.
     #[serde(default = "Placement::add", skip_serializing_if = "Placement::is_one")]
+    #[schemars(extend("default" = Placement::add()))]
     pub add: NonZeroU32,
     /// Up to how many instances; the group's own greatest size holds too.
     pub max: u32,
     /// How long to wait after a step: an instance takes minutes to register.
     #[serde(default = "Placement::cooldown", skip_serializing_if = "Placement::is_usual")]
+    #[schemars(extend("default" = Placement::cooldown()))]
     pub cooldown: Span,
 }
 
@@ -238,6 +300,7 @@ impl Placement {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct CrashLoops {
     /// After so many failures...
+    #[schemars(range(min = 1, max = 20))]
     pub after: NonZeroU32,
     /// ...within this time, with no task that lived longer.
     pub within: Span,
@@ -272,12 +335,14 @@ pub struct SpotFallback {
     pub fallback: Fallback,
     /// How long Spot must have been short.
     #[serde(default = "SpotFallback::after", skip_serializing_if = "SpotFallback::is_after")]
+    #[schemars(extend("default" = SpotFallback::after()))]
     pub after: Span,
     /// How long it must have had room again.
     #[serde(
         default = "SpotFallback::return_after",
         skip_serializing_if = "SpotFallback::is_return_after"
     )]
+    #[schemars(extend("default" = SpotFallback::return_after()))]
     pub return_after: Span,
 }
 
@@ -397,8 +462,10 @@ pub struct StrategyItem {
     pub capacity_provider: String,
     /// Its share of the tasks beyond the bases, among the weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = 0))]
     pub weight: Option<u32>,
     /// How many tasks it gets before any weight counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = 0))]
     pub base: Option<u32>,
 }

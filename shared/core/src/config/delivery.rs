@@ -9,7 +9,7 @@ use super::{Span, is_default};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Delivery {
-    /// `shop/web` in this account's and Region's registry, or with the registry's host in front.
+    /// `shop/web`: the repository in this account's and Region's registry, whose host may stand in front.
     pub repository: String,
     /// Which tags are wanted.
     pub tags: TagPolicy,
@@ -148,7 +148,10 @@ impl TryFrom<String> for Waves {
         let rising =
             |shares: &Vec<u8>| shares.is_sorted_by(|a, b| a < b) && shares[0] > 0 && shares.last() == Some(&100);
         shares.filter(rising).map(Self).ok_or_else(|| {
-            format!("`{text}` are no waves: write rising shares that end with 100%, like `10%, 50%, 100%`")
+            format!(
+                "`{text}` are no waves: write rising shares that end with 100%, in quotes where they stand in braces: \
+                 `waves: \"10%, 50%, 100%\"`"
+            )
         })
     }
 }

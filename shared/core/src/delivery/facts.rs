@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::gate::ScanReport;
+use super::revision::task_definition_arn;
 use super::{Follower, ImageFacts, Intent, Linger, Memory, Proof, Wish};
 use crate::capacity::crash::{CrashLoop, Stops};
 use crate::config::asked::{Approved, Back, BackTo};
@@ -14,6 +15,9 @@ use crate::config::{Base, Delivery};
 use crate::ids::{Digest, Target, TargetKind, TaskDefinitionRef};
 use crate::known::Known;
 use crate::service::ServiceFacts;
+
+/// How many revisions after the one before are looked at for one whose registration was not answered.
+const LOOKED_AT: usize = 5;
 
 /// What [`super::decide()`] looks at.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +40,8 @@ pub struct Facts {
     pub latest: Known<Option<Value>>,
     /// The same of the revision that `wharfinger rollback` names.
     pub back_to: Known<Option<Value>>,
+    /// The same of each of [`Facts::unanswered_names`]; those that are not there are left out.
+    pub since: Vec<Value>,
     /// The revisions that the service was sent to since [`Facts::sent_since`].
     pub sent_to: Known<Vec<String>>,
     /// How long its tasks are to linger.
@@ -99,6 +105,7 @@ impl Facts {
             definition: Known::No,
             latest: Known::No,
             back_to: Known::No,
+            since: Vec::new(),
             sent_to: Known::No,
             linger: Linger::of(&stored.config),
             linger_asked: stored.linger_asked,
@@ -183,6 +190,26 @@ impl Facts {
             Known::Yes(Some(service)) => (!intent.is_shown(registered, service)).then_some(sent),
             Known::Yes(None) | Known::No => None,
         }
+    }
+
+    /// What else `DescribeTaskDefinition` is to be asked for, once the family's newest revision is known: the ones between
+    /// that and the one before an intent of which nothing is known to be registered. Its own may be among them when the answer
+    /// was lost and someone has registered another since. It comes soon after the one before, if at all.
+    #[must_use]
+    pub fn unanswered_names(&self) -> Vec<String> {
+        let (Known::Yes(Some(answer)), Some(intent)) = (&self.definition, &self.memory.intent) else {
+            return Vec::new();
+        };
+        let newest = task_definition_arn(answer).and_then(TaskDefinitionRef::parse);
+        let before = TaskDefinitionRef::parse(&intent.base);
+        let (TargetKind::Task, None, Some((newest, before))) =
+            (self.target.kind, &intent.registered, newest.zip(before))
+        else {
+            return Vec::new();
+        };
+        let between = before.revision.saturating_add(1)..newest.revision;
+        let names = between.take(LOOKED_AT).map(|n| format!("{}:{n}", newest.family));
+        names.filter(|_| newest.family == before.family).collect()
     }
 
     /// What else `DescribeTaskDefinition` is to be asked for: the revision to go back to.

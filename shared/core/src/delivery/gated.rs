@@ -14,7 +14,7 @@ use crate::report::{Code, Reason};
 pub(super) fn gates(wanted: &Wanted<'_>, facts: &Facts, now: Timestamp) -> Vec<Closed> {
     let Wanted { rule, wish, .. } = wanted;
     let mut closed = Vec::new();
-    closed.extend(promoted(wanted, now));
+    closed.extend(promoted(wanted, facts, now));
     closed.extend(rule.waves.as_ref().and_then(|waves| waved(wanted, waves, facts, now)));
     closed.extend(rule.mature.and_then(|span| mature(wish.pushed_at, span, now)));
     closed.extend(rule.windows.as_ref().and_then(|all| windows(all, now)));
@@ -29,11 +29,16 @@ pub(super) fn gates(wanted: &Wanted<'_>, facts: &Facts, now: Timestamp) -> Vec<C
 }
 
 /// `after` and `bake`.
-fn promoted(wanted: &Wanted<'_>, now: Timestamp) -> Option<Closed> {
+fn promoted(wanted: &Wanted<'_>, facts: &Facts, now: Timestamp) -> Option<Closed> {
     let name = wanted.wish.name();
     let source = wanted.rule.after.as_deref()?;
     match wanted.promotion {
         Promotion::Proved(since) => baked(since, wanted.rule.bake, now, || format!("{source} has run {name}")),
+        Promotion::Unproved if !facts.sources.contains_key(source) => {
+            let message =
+                format!("whether {source} has proved {name} is not known: `wharfinger status {source}` tells it");
+            Some(Closed::for_now(Reason::new(Code::FactsMissing, message)))
+        }
         Promotion::Unproved => {
             let message = format!("{source} has not proved {name}");
             Some(Closed::for_now(Reason::new(Code::NotProved, message)))
@@ -69,10 +74,10 @@ fn waved(wanted: &Wanted<'_>, waves: &Waves, facts: &Facts, now: Timestamp) -> O
     let own = peers.iter().position(|peer| peer.target == facts.target)?;
     let (wave, before) = waves.before(own, peers.len())?;
     let mut since = Timestamp::MIN;
-    let (mut open, mut failed) = (0_usize, Vec::new());
+    let (mut open, mut unknown, mut failed) = (0_usize, 0_usize, Vec::new());
     for peer in &peers[..before] {
         let Known::Yes(neighbour) = &peer.neighbour else {
-            open += 1;
+            unknown += 1;
             continue;
         };
         if neighbour.failed.contains(&wanted.wish.digest) {
@@ -97,6 +102,13 @@ fn waved(wanted: &Wanted<'_>, waves: &Waves, facts: &Facts, now: Timestamp) -> O
         };
         let message = format!("{this} waits: {who} not proved {name}");
         return Some(Closed::for_now(Reason::new(Code::WaveWaits, message)));
+    }
+    if unknown > 0 {
+        let message = format!(
+            "{this} waits: whether the targets before it have proved {name} is not known, {unknown} of {before}; \
+             `wharfinger status` tells it"
+        );
+        return Some(Closed::for_now(Reason::new(Code::FactsMissing, message)));
     }
     baked(since, wanted.rule.bake, now, || {
         format!("{this} waits: those before it have run {name}")

@@ -177,7 +177,7 @@ impl Repository {
             (None, path) if is_path(path) => Ok(Self::in_ecr(account, region, path)),
             _ => Err(IdError::NotAn {
                 text: text.into(),
-                expected: "a repository: write `shop/web`, or another registry's with its host in front, without tag or digest",
+                expected: "a repository: write its name in this account's and Region's registry, like `shop/web`, without tag or digest",
             }),
         }
     }

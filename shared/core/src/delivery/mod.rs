@@ -56,6 +56,7 @@ mod proof;
 mod push;
 mod quarantine;
 mod revision;
+mod rollout;
 mod schedules;
 mod standing;
 mod untaken;

@@ -170,6 +170,19 @@ fn taker(container: &ContainerImage<'_>, facts: &Facts) -> Option<String> {
     rules.min_by_key(|rule| rule.container.is_none()).map(rule_key)
 }
 
+impl Facts {
+    /// Whether the family's newest revision is one that someone else registered since, and that is not taken down yet: it is
+    /// to be told before a revision of ours is the newest.
+    #[must_use]
+    pub fn is_news(&self, newest: &Value) -> bool {
+        let (Known::Yes(Some(service)), Some(arn)) = (&self.service, task_definition_arn(newest)) else {
+            return false;
+        };
+        let known = self.memory.newer.as_ref().is_some_and(|newer| newer.revision == arn);
+        is_before(&service.task_definition, arn) && !known && !self.memory.made(arn)
+    }
+}
+
 impl Memory {
     /// Whether a revision was registered for a rollout of ours.
     fn made(&self, arn: &str) -> bool {

@@ -181,22 +181,34 @@ impl Compiled {
         Ok(Selected(rank))
     }
 
-    /// Why no tag at all is wanted, where that is known: what is compared cannot be what `order` says.
+    /// Why no tag at all is wanted, where that is known: what is compared cannot be what `order` says, or a version. And the
+    /// key under `tags` that says so.
     #[must_use]
-    pub fn wants_nothing(&self) -> Option<String> {
-        let (Wanted::Regex(regex), Some(order), None) = (&self.wanted, self.order, &self.extract) else {
-            return None;
+    pub fn wants_nothing(&self) -> Option<(&'static str, String)> {
+        let (key, regex, order) = match (&self.wanted, self.order) {
+            (Wanted::Regex(regex), Some(order)) => ("order", regex, order),
+            (
+                Wanted::Versions {
+                    filter: Some(regex), ..
+                },
+                _,
+            ) => ("filter", regex, Order::Semver),
+            _ => return None,
         };
+        if self.extract.is_some() {
+            return None;
+        }
         let what = match order {
             Order::Numeric => "number",
             Order::Semver => "version like 1.2.3",
             Order::Alphabetical => return None,
         };
         (!whole::may_be(regex.as_str(), order)).then(|| {
-            format!(
+            let why = format!(
                 "no tag is wanted: without `extract` the whole tag is compared, and none that `{regex}` matches is a \
                  {what}; write what of it is compared, like `extract: $1` for the expression's first group"
-            )
+            );
+            (key, why)
         })
     }
 

@@ -1,11 +1,14 @@
 //! The schedules of a family move to its new revision.
 
-use super::Memory;
+use serde_json::Value;
+
 use super::action::Action;
 use super::base::Base;
 use super::decide::{Calls, Look};
 use super::follow::{Follow, follow};
+use super::revision::{ContainerImage, containers, task_definition_arn};
 use super::standing::short;
+use super::{Facts, ImageChange, Memory};
 use crate::ids::Arn;
 use crate::known::Known;
 use crate::report::{Code, Outcome, Reason};
@@ -52,15 +55,39 @@ pub(super) fn moves(look: &mut Look<'_>) -> Option<Calls> {
     Some(calls)
 }
 
-/// The answer of a family's registration was lost: its newest revision has just the images that were to be brought out, so it
-/// is that one. Nothing else would tell that its schedules are still to move.
-pub(super) fn recognise(memory: &mut Memory, base: &Base<'_>) {
+/// The answer of a family's registration was lost: a revision after the one before has just the images that were to be
+/// brought out, so it is that one. Nothing else would tell that its schedules are still to move; and should someone have
+/// registered another since, the image would go out once more over that.
+pub(super) fn recognise(memory: &mut Memory, base: &Base<'_>, facts: &Facts) {
     let Some(intent) = &memory.intent else { return };
-    let has = |index: usize, image: &str| base.containers.iter().any(|c| c.index == index && c.image == image);
-    let unanswered = base.service.is_none() && intent.registered.is_none() && intent.base != base.arn;
-    if unanswered && !intent.changes.is_empty() && intent.changes.iter().all(|c| has(c.container, &c.to)) {
-        memory.registered(base.arn);
+    if base.service.is_some() || intent.registered.is_some() || intent.base == base.arn || intent.changes.is_empty() {
+        return;
     }
+    let is_ours = |containers: &[ContainerImage<'_>]| {
+        let has = |change: &ImageChange| {
+            let mut its = containers.iter();
+            its.any(|c| c.index == change.container && c.image == change.to)
+        };
+        intent.changes.iter().all(has)
+    };
+    let earlier = || {
+        let active = facts.since.iter().rev().filter(|answer| is_active(answer));
+        let mut ours = active.filter(|answer| containers(answer).is_ok_and(|own| is_ours(&own)));
+        ours.find_map(task_definition_arn).map(str::to_owned)
+    };
+    let found = if is_ours(&base.containers) {
+        Some(base.arn.to_owned())
+    } else {
+        earlier()
+    };
+    if let Some(arn) = found {
+        memory.registered(&arn);
+    }
+}
+
+/// Whether tasks can be started of a revision.
+fn is_active(answer: &Value) -> bool {
+    answer["taskDefinition"]["status"].as_str().unwrap_or("ACTIVE") == "ACTIVE"
 }
 
 /// The ARN of a cluster in the account and Region of a revision.

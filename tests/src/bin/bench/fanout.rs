@@ -364,7 +364,7 @@ mod tests {
         for bucket in BUCKETS {
             // The push has every service looked at within seconds: what is refused of that, the SDK asks again.
             let most = if bucket.0.contains(&"DescribeTaskDefinition") {
-                200
+                30
             } else {
                 0
             };

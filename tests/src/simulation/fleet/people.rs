@@ -137,7 +137,14 @@ impl History {
         let rule = self.scenario.targets.get(place)?.delivery.clone()?;
         let images = self.fleet.iter().flat_map(|fleet| fleet.images.clone());
         let images: Vec<_> = images.filter(|(of, ..)| *of == rule.repository).collect();
-        let (repository, tag, digest, pushed_at) = self.dice.pick(&images)?.clone();
+        let picked = self.dice.pick(&images)?;
+        // Of its tags the command takes the one that the rule would roll out.
+        let fits = |tag: &str| (tag == "main") == matches!(rule.tags, Tags::Main);
+        let mut own = images
+            .iter()
+            .rev()
+            .filter(|(_, tag, digest, _)| *digest == picked.2 && fits(tag));
+        let (repository, tag, digest, pushed_at) = own.next().unwrap_or(picked).clone();
         Some(BackTo::Image {
             rule: rule.repository,
             wish: Wish {

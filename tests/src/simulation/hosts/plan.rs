@@ -17,8 +17,9 @@ use super::{Hosts, Size};
 use crate::simulation::checks::Watch;
 use crate::simulation::dice::Dice;
 use crate::simulation::groups;
-use crate::simulation::history::{History, Parts, Settings};
+use crate::simulation::history::{History, Parts};
 use crate::simulation::scenario::{CLUSTER, Entry, Plan, Scenario, beginning, define};
+use crate::simulation::settings::Settings;
 use crate::simulation::temper::Temper;
 
 /// What tells the dice of these histories from others of the same seed.

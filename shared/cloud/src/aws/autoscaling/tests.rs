@@ -166,10 +166,17 @@ fn instances_are_described_fifty_at_a_time() {
 
 #[test]
 fn a_group_is_found_by_its_name() {
-    let group = |name: &str| {
+    let group = |name: &str, policy: &str| {
         format!(
             "<member><AutoScalingGroupName>{name}</AutoScalingGroupName><MinSize>1</MinSize><MaxSize>20</MaxSize>\
-             <DesiredCapacity>3</DesiredCapacity><DefaultCooldown>300</DefaultCooldown><Instances/></member>"
+             <DesiredCapacity>3</DesiredCapacity><DefaultCooldown>300</DefaultCooldown><Instances/>{policy}</member>"
+        )
+    };
+    let share = |percentage: u32| {
+        format!(
+            "<MixedInstancesPolicy><InstancesDistribution><OnDemandBaseCapacity>0</OnDemandBaseCapacity>\
+             <OnDemandPercentageAboveBaseCapacity>{percentage}</OnDemandPercentageAboveBaseCapacity>\
+             </InstancesDistribution><LaunchTemplate/></MixedInstancesPolicy>"
         )
     };
     let result = |groups: &str| {
@@ -178,15 +185,19 @@ fn a_group_is_found_by_its_name() {
             &format!("<AutoScalingGroups>{groups}</AutoScalingGroups>"),
         )
     };
-    let expected = AutoScalingGroup {
+    let expected = |spot: Option<bool>| AutoScalingGroup {
         name: "web".into(),
         min_size: 1,
         max_size: 20,
         desired_capacity: 3,
+        spot,
     };
     for (groups, expected) in [
-        (group("web"), Some(expected)),
-        (group("api"), None),
+        (group("web", ""), Some(expected(None))),
+        (group("web", "<MixedInstancesPolicy/>"), Some(expected(Some(false)))),
+        (group("web", &share(100)), Some(expected(Some(false)))),
+        (group("web", &share(30)), Some(expected(Some(true)))),
+        (group("api", ""), None),
         (String::new(), None),
     ] {
         let answer = result(&groups);

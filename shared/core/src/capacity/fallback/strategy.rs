@@ -20,7 +20,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Facts, Look, Memory, act, at_rest, ignore, length, wait};
+use super::{Action, Facts, Look, Memory, act, at_rest, ignore, length, of_spot, wait};
 use crate::config::StrategyItem;
 use crate::delivery::UNSEEN;
 use crate::ids::Target;
@@ -125,14 +125,16 @@ fn leave(
         memory.short = None;
         return at_rest(target, look.lacking);
     }
-    if current.iter().all(|item| item.capacity_provider == "FARGATE") {
-        memory.short = None;
-        let message = format!("{target} has no capacity provider strategy with Spot that it could come back to");
-        return ignore(Code::NotOnSpot, message);
-    }
+    let unsure = match of_spot(facts, look.service) {
+        Ok(unsure) => unsure,
+        Err(decision) => {
+            memory.short = None;
+            return decision;
+        }
+    };
     let short = memory.is_short_of(look.lacking, 0, now);
     let lacks = format!(
-        "{target} has had no place for {} since {}",
+        "{target} has had no place for {} since {}{unsure}",
         counted(short.tasks, "task"),
         short.since
     );

@@ -62,6 +62,8 @@ fn look(rule: &SpotFallback, service: &ServiceFacts, twin: u32, memory: &Memory,
         target: &target(),
         rule,
         service: Known::Yes(Some(service.clone())),
+        providers: Known::No,
+        groups: Known::No,
         twin: Known::Yes(Some(self::service(twin, twin, None, ""))),
         delivering: false,
         memory,
@@ -269,12 +271,118 @@ fn what_is_not_known_is_asked_for() {
             target: &target,
             rule: &rule,
             service,
+            providers: Known::No,
+            groups: Known::No,
             twin,
             delivering: false,
             memory: &memory,
         };
         let decided = decide(&facts, at(0));
         assert_eq!((code(&decided), decided.decision.missing), (expected, missing));
+    }
+}
+
+#[test]
+fn only_what_runs_on_spot_is_short_of_it() {
+    let provider = |spot: Option<bool>| {
+        let provider = CapacityProvider {
+            name: "web".into(),
+            auto_scaling_group: Some("asg".into()),
+            spot,
+            ..CapacityProvider::default()
+        };
+        Known::Yes(BTreeMap::from([("web".to_owned(), provider)]))
+    };
+    let none = Known::Yes(BTreeMap::new());
+    for (strategy, providers, groups, expected, missing, said) in [
+        (
+            "",
+            Known::No,
+            Known::No,
+            Code::NotOnSpot,
+            None,
+            "no capacity provider strategy",
+        ),
+        (
+            "FARGATE",
+            Known::No,
+            Known::No,
+            Code::NotOnSpot,
+            None,
+            "strategy is FARGATE",
+        ),
+        (
+            "FARGATE_SPOT",
+            Known::No,
+            Known::No,
+            Code::SpotShort,
+            None,
+            "Z, not for 2m yet",
+        ),
+        (
+            "web",
+            Known::No,
+            Known::No,
+            Code::FactsMissing,
+            Some("DescribeCapacityProviders"),
+            "",
+        ),
+        (
+            "web",
+            provider(Some(true)),
+            Known::No,
+            Code::SpotShort,
+            None,
+            "Z, not for 2m yet",
+        ),
+        (
+            "web",
+            provider(Some(false)),
+            Known::No,
+            Code::NotOnSpot,
+            None,
+            "strategy is web",
+        ),
+        (
+            "web",
+            provider(None),
+            Known::No,
+            Code::FactsMissing,
+            Some("DescribeAutoScalingGroups"),
+            "",
+        ),
+        (
+            "web",
+            provider(None),
+            none,
+            Code::SpotShort,
+            None,
+            "(whether web is Spot cannot be told, so it counts as Spot)",
+        ),
+    ] {
+        // What is on its fallback already is told otherwise.
+        for rule in [
+            twin_rule(),
+            rule(&json!({ "strategy": [{ "capacity-provider": "other", "weight": 1 }] })),
+        ] {
+            let (target, memory) = (target(), Memory::default());
+            let facts = Facts {
+                target: &target,
+                rule: &rule,
+                service: Known::Yes(Some(service(4, 2, Some(NO_PLACE), strategy))),
+                providers: providers.clone(),
+                groups: groups.clone(),
+                twin: Known::Yes(Some(service(0, 0, None, ""))),
+                delivering: false,
+                memory: &memory,
+            };
+            let decided = decide(&facts, at(0));
+            let message = &decided.decision.reasons[0].message;
+            assert_eq!(code(&decided), expected, "{strategy}: {message}");
+            assert_eq!(decided.decision.missing, Vec::from_iter(missing));
+            assert!(message.contains(said), "{message}");
+            assert_eq!(decided.memory.is_under_way(), expected == Code::SpotShort);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! | the first lacks | code | what happens |
 //! |---|---|---|
+//! | more than the twin is to have, for want of a place, and does not run on Spot | `NotOnSpot` | ignore |
 //! | more than the twin is to have, for want of a place, not for `after` yet | `SpotShort` | wait |
 //! | the same for `after` | `FallbackStarts` | the twin gets as many as it lacked all that time |
 //! | fewer than the twin is to have, not for `return-after` yet | `FallbackHolds` | wait |
@@ -16,7 +17,7 @@
 
 use jiff::Timestamp;
 
-use super::{Action, Facts, Look, Memory, act, active, at_rest, ignore, wait};
+use super::{Action, Facts, Look, Memory, act, active, at_rest, ignore, of_spot, wait};
 use crate::ids::{Target, TargetKind};
 use crate::report::{Code, Decision, counted};
 
@@ -39,7 +40,13 @@ pub(super) fn decide(
     };
     let lacking = look.lacking;
     if lacking > elsewhere && look.short {
-        return raise(facts, &twin, lacking, elsewhere, memory, now);
+        return match of_spot(facts, look.service) {
+            Ok(unsure) => raise(facts, &twin, (lacking, elsewhere), &unsure, memory, now),
+            Err(decision) => {
+                memory.short = None;
+                decision
+            }
+        };
     }
     memory.short = None;
     if lacking < elsewhere {
@@ -61,15 +68,15 @@ pub(super) fn decide(
 fn raise(
     facts: &Facts<'_>,
     twin: &Target,
-    lacking: u32,
-    elsewhere: u32,
+    (lacking, elsewhere): (u32, u32),
+    unsure: &str,
     memory: &mut Memory,
     now: Timestamp,
 ) -> Decision<Action> {
     let target = facts.target;
     let short = memory.is_short_of(lacking, elsewhere, now);
     let lacks = format!(
-        "{target} has had no place for {} since {}",
+        "{target} has had no place for {} since {}{unsure}",
         counted(short.tasks, "task"),
         short.since
     );

@@ -20,6 +20,7 @@ fn group(desired: u32, max: u32) -> AutoScalingGroup {
         min_size: 0,
         max_size: max,
         desired_capacity: desired,
+        spot: None,
     }
 }
 

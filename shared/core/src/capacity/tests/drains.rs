@@ -96,10 +96,7 @@ fn a_task_that_stops_is_left_though_ecs_does_not_count_it() {
 
 #[test]
 fn a_hook_is_drained_for_heartbeaten_and_completed_when_empty() {
-    let scene = Scene::new(json!({}))
-        .has("i-1", "ACTIVE", 3)
-        .grouped("i-1", "Terminating:Wait")
-        .hears(&hook("i-1", 0));
+    let scene = Scene::waits("ACTIVE", 3);
     let scene = scene.stored(
         1,
         expect![[r#"
@@ -143,15 +140,8 @@ fn a_hook_is_drained_for_heartbeaten_and_completed_when_empty() {
 
 #[test]
 fn until_it_is_terminated_nothing_is_done_twice() {
-    let scene = Scene::new(json!({}))
-        .has("i-1", "DRAINING", 0)
-        .grouped("i-1", "Terminating:Wait")
-        .hears(&hook("i-1", 0));
-    let scene = scene.stored(130, expect![[r#"
-        Act, busy
-          CompleteLifecycleAction {"LifecycleHookName":"drain","AutoScalingGroupName":"web","InstanceId":"i-1","LifecycleActionToken":"drain-i-1-0","LifecycleActionResult":"CONTINUE"}
-        InstanceEmpty: i-1: no task is left on it: web goes on (drain)
-    "#]]);
+    let scene = Scene::waits("DRAINING", 0);
+    let scene = scene.goes_on(130);
     let scene = scene.hears(&hook("i-1", 0)).stored(
         131,
         expect![[r#"
@@ -441,6 +431,47 @@ fn a_group_that_waits_without_an_event_is_found() {
 }
 
 #[test]
+fn one_that_is_gone_before_its_hook_was_completed_is_told() {
+    let found = Scene::new(json!({}))
+        .has("i-1", "ACTIVE", 1)
+        .grouped("i-1", "Terminating:Wait")
+        .did("i-1", |_| {});
+    let mut found = found.stored(
+        0,
+        expect![[r#"
+        Act, busy
+          UpdateContainerInstancesState DRAINING i-1
+        InstanceDrains: i-1: its group waits with it, which no event told
+    "#]],
+    );
+    // No pass got through before its heartbeat time-out.
+    found.instances().clear();
+    found.scaling().clear();
+    let told = found.clone().stored(3600, expect![[r#"
+        Ignore
+        InstanceNotRegistered: i-1: it has left prod
+        HookTimedOut: i-1: its group was seen to wait with it since 2026-03-01T12:00:00Z, which no event told: its hook timed out, or someone else completed it, whatever ran
+    "#]]);
+    told.check(
+        3660,
+        expect![[r#"
+        Ignore
+        NothingGoes: nothing goes in prod
+    "#]],
+    );
+    let completed = found.did("i-1", |did| {
+        did.completed.insert("web/drain".into(), at(60));
+    });
+    completed.check(
+        3600,
+        expect![[r#"
+        Ignore
+        InstanceNotRegistered: i-1: it has left prod
+    "#]],
+    );
+}
+
+#[test]
 fn a_dry_run_says_every_step_and_makes_none() {
     let scene = Scene::new(json!({ "dry-run": true }))
         .has("i-1", "ACTIVE", 1)
@@ -453,38 +484,4 @@ fn a_dry_run_says_every_step_and_makes_none() {
         InstanceDrains: i-1: web waits with it (drain)
         TasksLeft: i-1: 1 task is left; web goes on at 2026-03-01T12:10:00Z at the latest
     "#]]);
-}
-
-#[test]
-fn what_is_not_known_is_asked_for() {
-    let mut scene = Scene::new(json!({})).hears(&hook("i-1", 0));
-    scene.facts.instances = Known::No;
-    scene.check(
-        1,
-        expect![[r#"
-        Wait, busy
-        FactsMissing: which container instances of prod these are is not known
-        missing ListContainerInstances, DescribeContainerInstances
-    "#]],
-    );
-    scene.facts.going.clear();
-    scene.check(
-        1,
-        expect![[r#"
-        Ignore
-        NothingGoes: nothing is known to go in prod
-    "#]],
-    );
-    // An event of the container instance says no counts.
-    let mut scene = Scene::new(json!({})).has("i-1", "DRAINING", 0).hears(&hook("i-1", 0));
-    let instance = scene.instances().get_mut("i-1").unwrap();
-    (instance.running_tasks_count, instance.pending_tasks_count) = (None, None);
-    scene.check(
-        1,
-        expect![[r#"
-        Wait, busy
-        TasksLeft: i-1: how many tasks are left is not known; web goes on at 2026-03-01T12:10:00Z at the latest
-        missing DescribeContainerInstances
-    "#]],
-    );
 }

@@ -7,6 +7,7 @@ mod drains;
 mod properties;
 mod returns;
 mod standing;
+mod unknown;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -46,6 +47,14 @@ impl Scene {
         Self { facts }
     }
 
+    /// The group `web` waits with `i-1`, which has so many tasks.
+    fn waits(status: &str, tasks: u32) -> Self {
+        Self::new(json!({}))
+            .has("i-1", status, tasks)
+            .grouped("i-1", "Terminating:Wait")
+            .hears(&hook("i-1", 0))
+    }
+
     /// Looks at the whole cluster.
     fn whole(mut self) -> Self {
         self.facts.whole = true;
@@ -79,7 +88,7 @@ impl Scene {
 
     /// Tasks on it are stopping.
     fn leaving(mut self, id: &str, tasks: u32) -> Self {
-        self.facts.leaving.insert(arn(id), tasks);
+        self.facts.leaving = Known::Yes(BTreeMap::from([(arn(id), tasks)]));
         self
     }
 
@@ -129,15 +138,35 @@ impl Scene {
         expected.assert_eq(&told(&self.decide(second)));
     }
 
-    /// What is decided then, and the same scene once it was stored.
+    /// `i-1` is empty then: its hook `drain` is completed, and that is stored.
     #[track_caller]
-    fn stored(mut self, second: i64, expected: Expect) -> Self {
+    fn goes_on(self, second: i64) -> Self {
         let decided = self.decide(second);
-        expected.assert_eq(&told(&decided));
+        let reasons = &decided.decision.reasons;
+        assert_eq!(reasons[0].message, "i-1: no task is left on it: web goes on (drain)");
+        let [Action::CompleteLifecycleAction(waiting)] = &decided.decision.actions[..] else {
+            panic!("{}", told(&decided));
+        };
+        assert_eq!(
+            (waiting.instance.as_str(), waiting.token.as_deref()),
+            ("i-1", Some("drain-i-1-0"))
+        );
+        self.store(decided)
+    }
+
+    fn store(mut self, decided: Decided) -> Self {
         for (id, did) in decided.after {
             self.facts.going.entry(id).or_default().did = did;
         }
         self
+    }
+
+    /// What is decided then, and the same scene once it was stored.
+    #[track_caller]
+    fn stored(self, second: i64, expected: Expect) -> Self {
+        let decided = self.decide(second);
+        expected.assert_eq(&told(&decided));
+        self.store(decided)
     }
 }
 

@@ -7,10 +7,7 @@ use super::*;
 
 #[test]
 fn a_root_volume_is_replaced_and_the_instance_returns() {
-    let scene = Scene::new(json!({}))
-        .has("i-1", "ACTIVE", 1)
-        .grouped("i-1", "Terminating:Wait")
-        .hears(&hook("i-1", 0));
+    let scene = Scene::waits("ACTIVE", 1);
     let scene = scene.stored(
         1,
         expect![[r#"
@@ -20,11 +17,7 @@ fn a_root_volume_is_replaced_and_the_instance_returns() {
         TasksLeft: i-1: 1 task is left; web goes on at 2026-03-01T12:10:00Z at the latest
     "#]],
     );
-    let scene = scene.has("i-1", "DRAINING", 0).stored(60, expect![[r#"
-        Act, busy
-          CompleteLifecycleAction {"LifecycleHookName":"drain","AutoScalingGroupName":"web","InstanceId":"i-1","LifecycleActionToken":"drain-i-1-0","LifecycleActionResult":"CONTINUE"}
-        InstanceEmpty: i-1: no task is left on it: web goes on (drain)
-    "#]]);
+    let scene = scene.has("i-1", "DRAINING", 0).goes_on(60);
     // An answer from before proves nothing.
     let scene = scene.grouped("i-1", "InService").stored(
         70,
@@ -59,15 +52,8 @@ fn a_root_volume_is_replaced_and_the_instance_returns() {
 
 #[test]
 fn one_that_returned_goes_again_with_a_new_event_and_not_with_a_late_one() {
-    let scene = Scene::new(json!({}))
-        .has("i-1", "DRAINING", 0)
-        .grouped("i-1", "Terminating:Wait")
-        .hears(&hook("i-1", 0));
-    let scene = scene.stored(60, expect![[r#"
-        Act, busy
-          CompleteLifecycleAction {"LifecycleHookName":"drain","AutoScalingGroupName":"web","InstanceId":"i-1","LifecycleActionToken":"drain-i-1-0","LifecycleActionResult":"CONTINUE"}
-        InstanceEmpty: i-1: no task is left on it: web goes on (drain)
-    "#]]);
+    let scene = Scene::waits("DRAINING", 0);
+    let scene = scene.goes_on(60);
     let scene = scene
         .grouped("i-1", "InService")
         .has("i-1", "ACTIVE", 5)

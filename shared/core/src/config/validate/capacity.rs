@@ -2,19 +2,28 @@
 
 use std::time::Duration;
 
-use super::Found;
+use super::{Found, twins};
+use crate::capacity::{MANAGED_HOOK, crash};
 use crate::config::{
-    Capacity, Disconnected, Document, Entry, Fallback, InstanceDrain, Path, Placement, ServiceCapacity, Span,
-    StrategyItem,
+    Capacity, CrashLoops, Disconnected, Document, Entry, Fallback, InstanceDrain, Path, Placement, ServiceCapacity,
+    SpotFallback, StrategyItem,
 };
-use crate::ids::{Target, TargetKind};
 
 /// How long a lifecycle hook waits at most, however many heartbeats it gets (EC2 Auto Scaling user guide, "Amazon EC2 Auto
 /// Scaling lifecycle hooks": 48 hours, or 100 times the heartbeat timeout).
 const HOOK: Duration = Duration::from_hours(48);
 
+/// How many heartbeat time-outs it waits at most (the same).
+const HEARTBEATS: u32 = 100;
+
+/// The heartbeat time-out that the documentation asks for at least.
+const HEARTBEAT: Duration = Duration::from_mins(10);
+
 /// The functions look at what goes on once a minute.
 const LOOK: Duration = Duration::from_mins(1);
+
+/// So long do two looks take.
+const LOOKS: Duration = Duration::from_mins(2);
 
 /// The longest name of an Auto Scaling group or a lifecycle hook (EC2 Auto Scaling API reference).
 const LONGEST_NAME: usize = 255;
@@ -43,12 +52,20 @@ fn of_cluster(path: &Path, capacity: &Capacity, found: &mut Found) {
     if let Some(placement) = &capacity.placement {
         of_placement(&path.at("placement"), placement, found);
     }
-    longer_than_zero(path.at("crash-loops").at("within"), capacity.crash_loops.within, found);
+    of_crash_loops(&path.at("crash-loops"), &capacity.crash_loops, found);
 }
 
-fn longer_than_zero(path: Path, span: Span, found: &mut Found) {
-    if span.duration().is_zero() {
-        found.error(path, "must be longer than `0s`");
+fn of_crash_loops(path: &Path, rule: &CrashLoops, found: &mut Found) {
+    let after = usize::try_from(rule.after.get()).unwrap_or(usize::MAX);
+    if after > crash::KEPT {
+        let message = format!(
+            "must be at most {0}: the last {0} failures of a service are kept",
+            crash::KEPT
+        );
+        found.error(path.at("after"), message);
+    }
+    if rule.within.duration().is_zero() {
+        found.error(path.at("within"), "must be longer than `0s`");
     }
 }
 
@@ -64,6 +81,13 @@ fn of_drain(path: &Path, drain: &InstanceDrain, found: &mut Found) {
             path.at("deadline"),
             "must be at most `48h`: Auto Scaling keeps no hook for longer",
         );
+    } else if deadline > HEARTBEAT * HEARTBEATS {
+        let needed = deadline.as_secs().div_ceil(60 * u64::from(HEARTBEATS));
+        let message = format!(
+            "takes a lifecycle hook with a heartbeat time-out of {needed} minutes or more: Auto Scaling keeps a hook for \
+             {HEARTBEATS} times that"
+        );
+        found.warning(path.at("deadline"), message);
     } else if deadline < LOOK {
         found.warning(
             path.at("deadline"),
@@ -78,7 +102,14 @@ fn of_drain(path: &Path, drain: &InstanceDrain, found: &mut Found) {
         );
     }
     for (i, hook) in hooks.iter().enumerate() {
-        found.name(path.at("hooks").at(i), "the lifecycle hook's name", hook, LONGEST_NAME);
+        let path = path.at("hooks").at(i);
+        if hook.starts_with(MANAGED_HOOK) {
+            found.warning(
+                path.clone(),
+                "is ECS's own hook, which ECS completes itself: leave it out",
+            );
+        }
+        found.name(path, "the lifecycle hook's name", hook, LONGEST_NAME);
     }
 }
 
@@ -87,6 +118,11 @@ fn of_disconnected(path: &Path, disconnected: &Disconnected, found: &mut Found) 
         found.error(
             path.at("after"),
             "must be at least `1m`: agents reconnect all the time, and lose nothing by it",
+        );
+    } else if disconnected.after.duration() < LOOKS {
+        found.warning(
+            path.at("after"),
+            "an agent must be seen disconnected twice, a minute apart: it may take `2m`, and many are back by then",
         );
     }
 }
@@ -105,6 +141,9 @@ fn of_placement(path: &Path, placement: &Placement, found: &mut Found) {
             "is 0: the group would never grow; leave `placement` out for that",
         );
     }
+    if placement.max > 0 && placement.add.get() > placement.max {
+        found.warning(path.at("add"), "is more than `max`, where the group stops growing");
+    }
     if placement.cooldown.duration() < LOOK {
         found.warning(
             path.at("cooldown"),
@@ -113,20 +152,24 @@ fn of_placement(path: &Path, placement: &Placement, found: &mut Found) {
     }
 }
 
-pub(super) fn check_service(entry: &Entry, capacity: &ServiceCapacity, found: &mut Found) {
+pub(super) fn check_service(document: &Document, entry: &Entry, capacity: &ServiceCapacity, found: &mut Found) {
     let path = entry.path.at("capacity").at("spot");
     match &capacity.spot.fallback {
-        Fallback::Twin(twin) => {
-            let path = path.at("fallback").at("twin");
-            match Target::parse(TargetKind::Service, twin) {
-                Err(error) => found.error(path, error.to_string()),
-                Ok(_) if *twin == entry.name => {
-                    found.error(path, "is the service itself: name another, which does not use Spot");
-                }
-                Ok(_) => {}
-            }
-        }
+        Fallback::Twin(twin) => twins::check(&path.at("fallback").at("twin"), document, entry, twin, found),
         Fallback::Strategy(strategy) => of_strategy(&path.at("fallback").at("strategy"), strategy, found),
+    }
+    of_times(&path, &capacity.spot, found);
+}
+
+fn of_times(path: &Path, spot: &SpotFallback, found: &mut Found) {
+    let every = "is looked at once a minute";
+    if spot.after.duration() < LOOK {
+        let message = format!("{every}: any shorter lack of room would move tasks, too");
+        found.warning(path.at("after"), message);
+    }
+    if spot.return_after.duration() < LOOK {
+        let message = format!("{every}: tasks would go to and fro with each change of Spot");
+        found.warning(path.at("return-after"), message);
     }
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::Found;
 use crate::config::stored::repository_path;
-use crate::config::{Delivery, Document, Entry, Path, TagPolicy, Windows};
+use crate::config::{Delivery, Document, Entry, Path, Rollback, TagPolicy, Windows};
 use crate::delivery::{self, Compiled, Registry, Repository};
 use crate::ids::TargetKind;
 use crate::report::Code;
@@ -20,6 +20,7 @@ pub(super) fn check(document: &Document, entry: &Entry, found: &mut Found) {
     for (i, rule) in rules.iter().enumerate() {
         let path = entry.path.at("delivery").at(i);
         repository(path.at("repository"), &rule.repository, found);
+        registries(document, &path.at("repository"), &rule.repository, found);
         if let Some(container) = &rule.container {
             found.name(path.at("container"), "the container's name", container, 255);
         }
@@ -44,6 +45,11 @@ pub(super) fn check(document: &Document, entry: &Entry, found: &mut Found) {
         }
         if rule.rollback.timeout.duration().is_zero() {
             found.error(path.at("rollback").at("timeout"), "must be longer than `0s`");
+        }
+        if entry.kind == TargetKind::Task && rule.rollback != Rollback::default() {
+            let message =
+                "has no effect: of a family nothing is watched; its next revision is there once it is registered";
+            found.warning(path.at("rollback"), message);
         }
     }
 }
@@ -107,6 +113,35 @@ fn repository(path: Path, name: &str, found: &mut Found) {
     }
 }
 
+/// Pushes are heard of one registry: of the hosts of two, one is never heard.
+fn registries(document: &Document, path: &Path, name: &str, found: &mut Found) {
+    let Some(own) = named_registry(name) else { return };
+    let entries = document.entries();
+    let mut named = entries.flat_map(|entry| {
+        entry
+            .config
+            .delivery
+            .into_iter()
+            .map(move |rule| (entry.name.clone(), rule))
+    });
+    let first = named.find_map(|(who, rule)| Some((who, named_registry(&rule.repository)?)));
+    if let Some((who, first)) = first.filter(|(_, first)| *first != own) {
+        let message = format!(
+            "{} is another registry than {}, which {who} names: only pushes to the one of the stack's own account and \
+             Region are heard, so one of them deploys nothing",
+            own.host(),
+            first.host()
+        );
+        found.warning(path.clone(), message);
+    }
+}
+
+/// The registry of ECR that a repository is in by its host.
+fn named_registry(name: &str) -> Option<Registry> {
+    let registry = Repository::configured(name, "", "").ok()?.registry;
+    matches!(&registry, Registry::Ecr { account, .. } if !account.is_empty()).then_some(registry)
+}
+
 fn tags(path: &Path, policy: &TagPolicy, found: &mut Found) {
     match Compiled::new(policy) {
         Err(error) => {
@@ -114,8 +149,8 @@ fn tags(path: &Path, policy: &TagPolicy, found: &mut Found) {
             found.error(path, error.to_string());
         }
         Ok(compiled) => {
-            if let Some(why) = compiled.wants_nothing() {
-                found.warning(path.at("order"), why);
+            if let Some((key, why)) = compiled.wants_nothing() {
+                found.warning(path.at(key), why);
             }
         }
     }
@@ -148,8 +183,17 @@ fn promotion(document: &Document, entry: &Entry, path: &Path, rule: &Delivery, f
                 found.error(path.at("after"), message);
             }
         } else {
-            let message =
-                format!("`{after}` is not among the `services` of this document: nothing proves an image there");
+            let message = if document.tasks.contains_key(after) {
+                format!(
+                    "`{after}` is a family under `tasks`: `after` takes a service, whose running tasks prove an image; name \
+                     one of `services`"
+                )
+            } else {
+                format!(
+                    "`{after}` is not among the `services` of this document: nothing proves an image there; `after` takes a \
+                     service, as `cluster/service`"
+                )
+            };
             found.warning(path.at("after"), message);
         }
     } else if rule.bake.is_some() && rule.waves.is_none() {

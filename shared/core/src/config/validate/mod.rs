@@ -10,6 +10,7 @@ mod scaling;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod twins;
 
 use super::stored::{MAX_PARTITIONS, StoredTarget};
 use super::{Balancing, Document, Entry, Path, Problem, VERSION, out_of_range, whole_range};
@@ -119,7 +120,7 @@ fn of_entry(document: &Document, entry: &Entry, found: &mut Found) {
     delivery::check(document, entry, found);
     storage::check(path, config, found);
     if let Some(capacity) = &config.capacity {
-        capacity::check_service(entry, capacity, found);
+        capacity::check_service(document, entry, capacity, found);
     }
     let partitions = StoredTarget::new(config.clone()).partitions().len();
     if partitions > MAX_PARTITIONS {

@@ -339,9 +339,9 @@ fn repositories_and_promotions() {
             { "repository": "localhost:5000/shop/web", "tags": { "exact": "x" }, "rollback": { "timeout": "0s" } },
         ]),
         expect![[r#"
-            Error services.prod/web.delivery[0].repository: `shop/web:1` is not a repository: write `shop/web`, or another registry's with its host in front, without tag or digest
+            Error services.prod/web.delivery[0].repository: `shop/web:1` is not a repository: write its name in this account's and Region's registry, like `shop/web`, without tag or digest
             Error services.prod/web.delivery[1].repository: the names of repositories are in lower case
-            Error services.prod/web.delivery[2].repository: `shop//web` is not a repository: write `shop/web`, or another registry's with its host in front, without tag or digest
+            Error services.prod/web.delivery[2].repository: `shop//web` is not a repository: write its name in this account's and Region's registry, like `shop/web`, without tag or digest
             Warning services.prod/web.delivery[4].repository: `localhost:5000` is not a registry of Amazon ECR: no event tells of pushes there, so nothing is rolled out
             Error services.prod/web.delivery[4].rollback.timeout: must be longer than `0s`
         "#]],
@@ -356,7 +356,7 @@ fn repositories_and_promotions() {
         expect![[r#"
             Error services.prod/web.delivery[1].after: a service cannot wait for itself
             Error services.prod/web.delivery[2]: another rule takes images of `a` for the same container: join them, or give each its own `container`
-            Warning services.prod/web.delivery[2].after: `prod/api` is not among the `services` of this document: nothing proves an image there
+            Warning services.prod/web.delivery[2].after: `prod/api` is not among the `services` of this document: nothing proves an image there; `after` takes a service, as `cluster/service`
             Error services.prod/web.delivery[3].bake: `bake` goes with `after` or `waves`: it is for how long that service, or the wave before, must have proved the image
         "#]],
     );

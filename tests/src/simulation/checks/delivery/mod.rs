@@ -39,6 +39,8 @@ pub(super) struct Ships {
     sent: BTreeMap<(Target, Digest), Timestamp>,
     /// What is not to go out again, since when, and why.
     held: BTreeMap<(Target, Digest), (Timestamp, Hold)>,
+    /// Since when a function says that an image failed with a revision, by the key of the target's item.
+    given_up: BTreeMap<(String, Digest, String), Timestamp>,
     /// What may be in quarantine: it was left, or would have been next.
     left: BTreeSet<(Target, Digest)>,
     approvals: Vec<Approval>,
@@ -196,9 +198,18 @@ impl Ships {
         let key = (target.clone(), digest);
         self.left.insert(key.clone());
         if self.used.contains(definition) && !self.is_back(target, definition) {
-            self.held
-                .insert(key, (super::asked::back(world.now, INVOCATION), Hold::Failed));
+            let at = self.failed_since(&key, definition);
+            let at = at.unwrap_or_else(|| super::asked::back(world.now, INVOCATION));
+            self.held.insert(key, (at, Hold::Failed));
         }
+    }
+
+    /// Since when a function has given up the rollout that ends now. It may do so long before ECS ends the deployment, and
+    /// who agrees in between knows that it failed.
+    fn failed_since(&self, key: &(Target, Digest), definition: &str) -> Option<Timestamp> {
+        let sent = self.sent.get(key)?;
+        let of = (key.0.key(), key.1.clone(), definition.to_owned());
+        self.given_up.get(&of).copied().filter(|at| at > sent)
     }
 }
 
@@ -324,6 +335,10 @@ impl Watch {
         let family = pk.starts_with("task#");
         let done = memory.done.values().filter(|_| family).map(|done| &done.revision);
         self.ships.settled.extend(watched.chain(done).cloned());
+        for kept in &memory.quarantine {
+            let of = (pk.to_owned(), kept.digest.clone(), kept.revision.clone());
+            self.ships.given_up.entry(of).or_insert(kept.at);
+        }
         if !self.ships.on {
             return;
         }

@@ -158,6 +158,8 @@ fn a_rollout_and_a_deployment_are_not_cut_short() {
             rule: &strategy_rule(),
             service: Known::Yes(Some(service)),
             twin: Known::No,
+            providers: Known::No,
+            groups: Known::No,
             delivering,
             memory,
         };

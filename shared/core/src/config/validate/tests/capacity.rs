@@ -21,12 +21,12 @@ fn clusters() {
     check_cluster(
         json!({
             "dry-run": true,
-            "drain": { "deadline": "48h", "hooks": ["drain"], "standalone": "stop" },
+            "drain": { "deadline": "1000m", "hooks": ["drain"], "standalone": "stop" },
             "spot": { "rebalance": "drain" },
             "maintenance": { "action": "drain", "before": "0s" },
             "disconnected": { "after": "5m", "action": "replace", "at-most": "10%" },
             "placement": { "auto-scaling-group": "web", "add": 2, "max": 20, "cooldown": "5m" },
-            "crash-loops": { "after": 3, "within": "10m" },
+            "crash-loops": { "after": 20, "within": "10m" },
         }),
         expect![""],
     );
@@ -60,6 +60,116 @@ fn clusters() {
         Warning clusters.prod.capacity.drain.deadline: a hook that waits is looked at once a minute: it may be completed up to a minute later
     "#]],
     );
+}
+
+#[test]
+fn what_is_likely_not_meant_is_warned_of() {
+    check_cluster(
+        json!({
+            "drain": { "deadline": "48h", "hooks": ["drain", "ecs-managed-draining-termination-hook"] },
+            "disconnected": { "after": "119s" },
+            "placement": { "auto-scaling-group": "web", "add": 21, "max": 20 },
+            "crash-loops": { "after": 21 },
+        }),
+        expect![[r#"
+            Warning clusters.prod.capacity.drain.deadline: takes a lifecycle hook with a heartbeat time-out of 29 minutes or more: Auto Scaling keeps a hook for 100 times that
+            Warning clusters.prod.capacity.drain.hooks[1]: is ECS's own hook, which ECS completes itself: leave it out
+            Warning clusters.prod.capacity.disconnected.after: an agent must be seen disconnected twice, a minute apart: it may take `2m`, and many are back by then
+            Warning clusters.prod.capacity.placement.add: is more than `max`, where the group stops growing
+            Error clusters.prod.capacity.crash-loops.after: must be at most 20: the last 20 failures of a service are kept
+        "#]],
+    );
+    check_spot(
+        json!({ "fallback": { "twin": "prod/web-on-demand" }, "after": "59s", "return-after": "0s" }),
+        expect![[r#"
+            Warning services.prod/web.capacity.spot.after: is looked at once a minute: any shorter lack of room would move tasks, too
+            Warning services.prod/web.capacity.spot.return-after: is looked at once a minute: tasks would go to and fro with each change of Spot
+        "#]],
+    );
+}
+
+/// Each service falls back to the twin after it.
+fn check_twins(twins: &[(&str, &str)], expected: Expect) {
+    let service = |(name, twin): &(&str, &str)| {
+        let capacity = json!({ "capacity": { "spot": { "fallback": { "twin": twin } } } });
+        ((*name).to_owned(), capacity)
+    };
+    let services: serde_json::Map<_, _> = twins.iter().map(service).collect();
+    check(json!({ "version": 1, "services": services }), expected);
+}
+
+#[test]
+fn each_service_has_a_twin_of_its_own_whose_count_nothing_else_sets() {
+    let twin = json!({ "capacity": { "spot": { "fallback": { "twin": "prod/b" } } } });
+    let scaled = json!({ "scaling": { "min": 1, "max": 2 } });
+    check(
+        json!({ "version": 1, "services": { "prod/a": twin, "prod/b": scaled } }),
+        expect![[r#"
+            Error services.prod/a.capacity.spot.fallback.twin: prod/b has `scaling`, which sets its count as well: take that out, or name another service
+        "#]],
+    );
+    check_twins(
+        &[("prod/a", "prod/z"), ("prod/b", "prod/z")],
+        expect![[r#"
+            Error services.prod/b.capacity.spot.fallback.twin: is the twin of prod/a already, and would get the count of the one or the other: make one of its own
+        "#]],
+    );
+    check_twins(
+        &[
+            ("prod/a", "prod/b"),
+            ("prod/b", "prod/c"),
+            ("prod/c", "prod/a"),
+            ("prod/d", "prod/e"),
+        ],
+        expect![[r#"
+            Error services.prod/a.capacity.spot.fallback.twin: leads back to this service: let the last of them be one that does not use Spot, without a twin
+            Error services.prod/b.capacity.spot.fallback.twin: leads back to this service: let the last of them be one that does not use Spot, without a twin
+            Error services.prod/c.capacity.spot.fallback.twin: leads back to this service: let the last of them be one that does not use Spot, without a twin
+        "#]],
+    );
+    check_twins(&[("prod/a", "prod/b"), ("prod/b", "prod/c")], expect![""]);
+    check_twins(
+        &[("prod/a", "dev/a")],
+        expect![[r#"
+            Warning services.prod/a.capacity.spot.fallback.twin: is in another cluster: it needs room there, and `dry-run` and pauses of dev do not count for it
+        "#]],
+    );
+}
+
+#[test]
+fn what_may_be_left_out_has_its_default_in_the_schema() {
+    let schema = crate::config::schema();
+    let mut without = Vec::new();
+    for name in [
+        "Capacity",
+        "InstanceDrain",
+        "Spot",
+        "Maintenance",
+        "Disconnected",
+        "Placement",
+        "CrashLoops",
+        "SpotFallback",
+        "StrategyItem",
+    ] {
+        let of = &schema["$defs"][name];
+        let required: Vec<_> = of["required"].as_array().into_iter().flatten().collect();
+        for (key, property) in of["properties"].as_object().unwrap() {
+            let needed = required.iter().any(|required| *required == key);
+            if needed == property.get("default").is_some() {
+                without.push(format!("{name}.{key}"));
+            }
+        }
+    }
+    // Without these there is none.
+    assert_eq!(
+        without,
+        ["Capacity.disconnected", "Capacity.placement", "InstanceDrain.hooks"]
+    );
+    let read: Capacity = serde_json::from_value(json!({
+        "drain": schema["$defs"]["Capacity"]["properties"]["drain"]["default"],
+    }))
+    .unwrap();
+    assert_eq!(read, Capacity::default());
 }
 
 #[test]
@@ -165,11 +275,11 @@ fn a_share_is_one_at_least() {
         ("100%", 7, 7),
         ("50%", 3, 1),
     ] {
-        let share = Share::try_from(share.to_owned()).unwrap();
+        let share: Share = share.parse().unwrap();
         assert_eq!(share.of(all), expected, "{share} of {all}");
     }
     for bad in ["", "10", "0%", "101%", "-1%", "1.5%", "%"] {
-        assert!(Share::try_from(bad.to_owned()).is_err(), "{bad}");
+        assert!(bad.parse::<Share>().is_err(), "{bad}");
     }
 }
 

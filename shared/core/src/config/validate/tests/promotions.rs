@@ -108,3 +108,45 @@ fn a_repository_has_the_same_waves_everywhere() {
         "#]],
     );
 }
+
+#[test]
+fn after_takes_a_service_and_a_family_is_not_watched() {
+    let rule = |more: Value| {
+        let mut rule = json!({ "repository": "a", "tags": { "exact": "x" } });
+        rule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({ "delivery": [rule] })
+    };
+    let document = json!({
+        "version": 1,
+        "services": {
+            "prod/a": rule(json!({ "after": "prod/nightly" })),
+            "prod/b": rule(json!({ "after": "prod/nobody", "rollback": { "timeout": "10m" } })),
+        },
+        "tasks": { "prod/nightly": rule(json!({ "rollback": { "timeout": "10m" } })) },
+    });
+    check(
+        document,
+        expect![[r#"
+            Warning services.prod/a.delivery[0].after: `prod/nightly` is a family under `tasks`: `after` takes a service, whose running tasks prove an image; name one of `services`
+            Warning services.prod/b.delivery[0].after: `prod/nobody` is not among the `services` of this document: nothing proves an image there; `after` takes a service, as `cluster/service`
+            Warning tasks.prod/nightly.delivery[0].rollback: has no effect: of a family nothing is watched; its next revision is there once it is registered
+        "#]],
+    );
+}
+
+#[test]
+fn of_the_hosts_of_two_registries_one_is_never_heard() {
+    let host = |account: &str, region: &str| format!("{account}.dkr.ecr.{region}.amazonaws.com");
+    let rule = |host: String| json!([{ "repository": format!("{host}/a") }]);
+    check_shop(
+        &[
+            ("prod/a", rule(host("111122223333", "eu-west-1"))),
+            ("prod/b", rule(host("111122223333", "us-east-1"))),
+            ("prod/c", rule(host("111122223333", "eu-west-1"))),
+            ("prod/d", json!([{}])),
+        ],
+        expect![[r#"
+            Warning services.prod/b.delivery[0].repository: 111122223333.dkr.ecr.us-east-1.amazonaws.com is another registry than 111122223333.dkr.ecr.eu-west-1.amazonaws.com, which prod/a names: only pushes to the one of the stack's own account and Region are heard, so one of them deploys nothing
+        "#]],
+    );
+}

@@ -21,6 +21,9 @@ fn tag_policies() {
             rule(json!({ "regex": "^release-([0-9]+)$", "order": "numeric", "extract": "$1" })),
             rule(json!({ "regex": "^web-.*$", "order": "semver" })),
             rule(json!({ "regex": "^web-.*$", "order": "alphabetical" })),
+            rule(json!({ "semver": "1.x", "filter": "^web-(.*)$" })),
+            rule(json!({ "semver": "1.x", "filter": "^web-(.*)$", "extract": "$1" })),
+            rule(json!({ "semver": "1.x", "filter": "-rc[0-9]+$" })),
         ]),
         expect![[r#"
             Error services.prod/web.delivery[1].tags: no tags are named: write one of `exact`, `glob`, `regex`, `semver`
@@ -33,6 +36,7 @@ fn tag_policies() {
             Error services.prod/web.delivery[8].tags.order: `order` has no meaning with `exact`: the latest push wins; use `regex` with `order` for another order
             Warning services.prod/web.delivery[9].tags.order: no tag is wanted: without `extract` the whole tag is compared, and none that `^release-([0-9]+)$` matches is a number; write what of it is compared, like `extract: $1` for the expression's first group
             Warning services.prod/web.delivery[11].tags.order: no tag is wanted: without `extract` the whole tag is compared, and none that `^web-.*$` matches is a version like 1.2.3; write what of it is compared, like `extract: $1` for the expression's first group
+            Warning services.prod/web.delivery[13].tags.filter: no tag is wanted: without `extract` the whole tag is compared, and none that `^web-(.*)$` matches is a version like 1.2.3; write what of it is compared, like `extract: $1` for the expression's first group
         "#]],
     );
 }

@@ -111,7 +111,7 @@ fn a_wave_begins_when_those_before_have_proved_the_image() {
     let nothing = |_| Known::Yes(Neighbour::default());
     assert_eq!(wave(0, &nothing), [RolloutStarts]);
     assert_eq!(wave(1, &nothing), [WaveWaits]);
-    assert_eq!(wave(1, &|_| Known::No), [WaveWaits]);
+    assert_eq!(wave(1, &|_| Known::No), [FactsMissing]);
     assert_eq!(wave(1, &proved(599)), [Baking]);
     assert_eq!(wave(1, &proved(600)), [RolloutStarts]);
     let first = |n| if n == 0 { proved(600)(n) } else { nothing(n) };

@@ -188,7 +188,7 @@ fn every_row_of_the_table() {
             "after",
             facts().with_rule(json!({ "after": "staging/web" })),
             Outcome::Wait,
-            &[NotProved],
+            &[FactsMissing],
         ),
         (
             "approval",

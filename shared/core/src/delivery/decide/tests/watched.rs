@@ -379,5 +379,17 @@ fn a_family_whose_answer_was_lost_is_known_by_its_image() {
         let both = [Stage::Started, Stage::Succeeded];
         let told: &[Stage] = if follows.is_some() { &both } else { &[] };
         assert_eq!(stages(&decided), told);
+        // So is one below a later one, which is not overwritten.
+        let below = Facts {
+            definition: Known::Yes(Some(definition(10, &[("web", &pinned(3))]))),
+            ..next
+        };
+        assert_eq!(below.unanswered_names(), ["shop-web:8", "shop-web:9"]);
+        let since = vec![definition(8, &[("web", &image)]), definition(9, &[("web", &pinned(2))])];
+        let decided = decide(&Facts { since, ..below }, now());
+        assert_eq!(decided.memory.following, follows);
+        assert_eq!(stages(&decided), told);
+        let said = decided.decision.reasons.iter().any(|reason| reason.code == Drifted);
+        assert_eq!(said, follows.is_some());
     }
 }
