@@ -28,11 +28,13 @@ pub(super) const OWNER: &str = "wharfinger";
 pub(super) const VOLUME: &str = "data";
 /// How long Lambda lets an invocation live.
 const TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
+/// How often the function is to look.
+const TICK: SignedDuration = SignedDuration::from_mins(1);
 /// How many invocations run at once.
 const AT_ONCE: usize = 3;
 /// How many times `every` passes before the world falls quiet, and while it is.
-const NOISY: i32 = 30;
-const QUIET: i32 = 4;
+const NOISY: i32 = 20;
+const QUIET: i32 = 3;
 
 pub(super) fn service() -> Target {
     Target::service("prod", "db")
@@ -64,6 +66,7 @@ pub(super) struct Play {
     environments: Vec<Rc<Storage>>,
     running: Vec<Run>,
     post: Vec<Parcel>,
+    next_tick: Timestamp,
     serial: u64,
 }
 
@@ -97,6 +100,7 @@ impl Play {
             environments: Vec::new(),
             running: Vec::new(),
             post: Vec::new(),
+            next_tick: Timestamp::UNIX_EPOCH,
             serial: 0,
         };
         play.found(&mut world);
@@ -178,6 +182,8 @@ impl Play {
         self.is_quiet = true;
         self.configure(true, false);
         self.world.borrow_mut().set_count(&service(), 1);
+        let now = self.now();
+        self.book.counted(1, now);
         self.world.borrow_mut().ebs.shown_after = SignedDuration::ZERO;
         let is_there = |id: &String| self.world.borrow().ebs.snapshots.contains_key(id);
         let named = named(&self.world.borrow());
@@ -233,7 +239,9 @@ impl Play {
                 self.send(Rc::clone(&event), 0, 90);
             }
         }
-        if self.dice.chance(850) {
+        let now = self.now();
+        if self.next_tick <= now && self.dice.chance(900) {
+            self.next_tick = now.saturating_add(TICK).unwrap_or(now);
             let only = if self.dice.chance(300) {
                 json!({})
             } else {

@@ -104,28 +104,42 @@ impl Look<'_> {
         turn
     }
 
-    /// What became of the snapshot that was asked for.
+    /// What became of the snapshot that was asked for. It is remembered for as long as EC2 may not show it, though it did:
+    /// the next answer may be one from before.
     fn resume(&self, memory: &mut VolumeMemory) -> Vec<Reason> {
-        let Some(intent) = &memory.intent else {
+        let Some(intent) = &mut memory.intent else {
             return Vec::new();
         };
-        let answers = |snapshot: &&&Snapshot| {
-            snapshot.asked_at() == Some(intent.at) || intent.snapshot.as_ref() == Some(&snapshot.snapshot_id)
-        };
-        let message = if let Some(made) = self.snapshots.iter().find(answers) {
-            format!(
+        let age = self.age(intent.at).abs();
+        let (message, is_over) = if let Some(made) = self.answer(intent) {
+            let was_lost = intent.snapshot.replace(made.snapshot_id.clone()).is_none();
+            let message = format!(
                 "{}, asked for at {}, was made of {}",
                 made.snapshot_id, intent.at, intent.volume_id
-            )
-        } else if self.age(intent.at).abs() < intent.shown_after() {
-            return Vec::new();
+            );
+            (was_lost.then_some(message), age >= SHOWN_AFTER)
+        } else if age < intent.shown_after() {
+            (None, false)
         } else if let Some(id) = &intent.snapshot {
-            format!("{id}, made at {}, is not there any more", intent.at)
+            let message = format!("{id}, made at {}, is not there any more", intent.at);
+            (Some(message), true)
         } else {
-            format!("the snapshot that was to be made at {} was not", intent.at)
+            let message = format!("the snapshot that was to be made at {} was not", intent.at);
+            (Some(message), true)
         };
-        memory.intent = None;
-        vec![Reason::new(Code::IntentResumed, format!("{}: {message}", self.lineage))]
+        if is_over {
+            memory.intent = None;
+        }
+        let reason = message.map(|message| Reason::new(Code::IntentResumed, format!("{}: {message}", self.lineage)));
+        reason.into_iter().collect()
+    }
+
+    /// The snapshot that an intent made, if EC2 shows it.
+    fn answer(&self, intent: &Intent) -> Option<&Snapshot> {
+        let is_answer = |snapshot: &&&Snapshot| {
+            snapshot.asked_at() == Some(intent.at) || intent.snapshot.as_ref() == Some(&snapshot.snapshot_id)
+        };
+        self.snapshots.iter().find(is_answer).copied()
     }
 
     /// A recovery point that the last look did not find.
@@ -216,7 +230,7 @@ impl Look<'_> {
     }
 
     fn turn(&self, memory: &VolumeMemory) -> Turn {
-        if let Some(intent) = &memory.intent {
+        if let Some(intent) = memory.intent.as_ref().filter(|intent| self.answer(intent).is_none()) {
             let message = format!(
                 "{}: a snapshot of {} was asked for at {}: EC2 may not show it yet",
                 self.lineage, intent.volume_id, intent.at

@@ -45,8 +45,23 @@ fn what_ec2_answered_counts_until_it_is_shown() {
     check_later(&facts, 600, "Wait SnapshotPending []");
     check_later(&facts, 900, "Act IntentResumed SnapshotDue [CreateSnapshot vol-new]");
     facts.snapshots = Known::Yes(vec![snapshot("snap-1", 90), answer(SnapshotState::Pending)]);
-    check_later(&facts, 5, "Ignore IntentResumed SnapshotFresh []");
-    assert_eq!(decide(&facts, now()).memory.volumes["data"].intent, None);
+    check_later(&facts, 5, "Ignore SnapshotFresh []");
+}
+
+#[test]
+fn what_was_shown_once_may_not_be_shown_the_next_time() {
+    let (mut facts, mut memory) = asked();
+    memory.made("data", &answer(SnapshotState::Pending));
+    facts.memory = memory;
+    let from_before = facts.snapshots.clone();
+    let shown = Known::Yes(vec![snapshot("snap-1", 90), answer(SnapshotState::Pending)]);
+    facts.snapshots = shown.clone();
+    facts.memory = decide(&facts, now() + SignedDuration::from_secs(5)).memory;
+    facts.snapshots = from_before;
+    check_later(&facts, 10, "Wait SnapshotPending []");
+    facts.snapshots = shown;
+    let later = decide(&facts, now() + SignedDuration::from_mins(2));
+    assert_eq!(later.memory.volumes["data"].intent, None);
 }
 
 #[test]
