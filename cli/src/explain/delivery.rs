@@ -80,9 +80,8 @@ impl Context<'_> {
             let message = format!("which image failed is not known, and that one does not go out again: {what} {id}");
             Decision::needs(operation, Reason::new(Code::FactsMissing, message))
         };
-        let service = match &facts.service {
-            Known::Yes(Some(service)) => service,
-            _ => return Ok(()),
+        let Known::Yes(Some(service)) = &facts.service else {
+            return Ok(());
         };
         let revision = service.deployments.iter().find(|d| d.id == event.deployment_id);
         let Some(revision) = revision.map(|d| d.task_definition.clone()) else {
@@ -91,12 +90,9 @@ impl Context<'_> {
                 "DescribeServices among the facts has no deployment".into(),
             ));
         };
-        let answer = match self.answers.task_definition(&revision) {
-            Known::Yes(Some(answer)) => answer,
-            _ => {
-                let what = format!("the facts lack the DescribeTaskDefinition of {revision}, the revision of");
-                return Err(needs("DescribeTaskDefinition", what));
-            }
+        let Known::Yes(Some(answer)) = self.answers.task_definition(&revision) else {
+            let what = format!("the facts lack the DescribeTaskDefinition of {revision}, the revision of");
+            return Err(needs("DescribeTaskDefinition", what));
         };
         let images = delivery::containers(&answer).unwrap_or_default();
         let why = event

@@ -74,11 +74,11 @@ pub(crate) fn run(global: &Global, args: &Args) -> anyhow::Result<Verdict> {
         let aws = cloud::connect(global, &[TableName::Config]).await?;
         let stamp = pause::stamp(&aws).await;
         let found = args.go(&aws, &global.stack, &stamp).await?;
-        if let Some(Ok(_)) = &found {
-            if !args.no_sync {
-                let function = args.storage_function.as_deref();
-                nudge::STORAGE.ask(&aws, &global.stack, &args.target, function).await;
-            }
+        if !args.no_sync
+            && let Some(Ok(_)) = &found
+        {
+            let function = args.storage_function.as_deref();
+            nudge::STORAGE.ask(&aws, &global.stack, &args.target, function).await;
         }
         Ok(found)
     })?;

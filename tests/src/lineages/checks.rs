@@ -117,7 +117,7 @@ impl Book {
         Ok(())
     }
 
-    fn is_long(&self, world: &World, since: Option<Timestamp>) -> bool {
+    fn is_long(world: &World, since: Option<Timestamp>) -> bool {
         since.is_some_and(|since| world.now.duration_since(since) > BEHIND)
     }
 
@@ -131,7 +131,7 @@ impl Book {
         if task.is_none_or(|task| made.task() != Some(task.id())) {
             return Err(format!("{id} names task {:?}, whose volume it is not", made.task()));
         }
-        if self.is_long(world, self.off) || self.is_long(world, self.several) {
+        if Self::is_long(world, self.off) || Self::is_long(world, self.several) {
             return Err(format!(
                 "{id} was made though storage is off since {:?}, or several tasks are wanted",
                 self.off
@@ -145,11 +145,11 @@ impl Book {
             .get(&last.snapshot_id)
             .map(|shot| shot.snapshot.state);
         let apart = made.start_time.duration_since(last.start_time);
-        let least = match state {
+        let wanted = match state {
             Some(SnapshotState::Error) | None => self.every.min(RETRY),
             Some(_) => self.every,
         };
-        if apart + SOONER < least {
+        if apart + SOONER < wanted {
             return Err(format!(
                 "{id} was made {apart:#} after {} ({state:?})",
                 last.snapshot_id
@@ -164,10 +164,10 @@ impl Book {
         if !snapshot.is_of(OWNER) {
             return Err(format!("{id} was removed, and is not ours"));
         }
-        if self.is_long(world, self.off) {
+        if Self::is_long(world, self.off) {
             return Err(format!("{id} was removed though storage is off since {:?}", self.off));
         }
-        if self.is_long(world, self.named.get(id).copied()) || self.is_long(world, self.shared.get(id).copied()) {
+        if Self::is_long(world, self.named.get(id).copied()) || Self::is_long(world, self.shared.get(id).copied()) {
             return Err(format!("{id} was removed, and something refers to it"));
         }
         match snapshot.state {

@@ -22,7 +22,7 @@ fn definition() -> Value {
 
 impl Play {
     /// The service with its volume, and snapshots that are none of ours: of another stack, and without any tag.
-    pub(super) fn found(&mut self, world: &mut World) {
+    pub(super) fn found(world: &mut World) {
         if let Ok(arn) = world.define(&definition()) {
             world.make_service(&service(), &arn, 1, false);
             world.configure_volumes(&service(), &volumes(None));

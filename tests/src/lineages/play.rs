@@ -103,7 +103,7 @@ impl Play {
             next_tick: Timestamp::UNIX_EPOCH,
             serial: 0,
         };
-        play.found(&mut world);
+        Self::found(&mut world);
         play.world = world.shared();
         play.environments = (0..2).map(|_| Rc::new(Storage::new(OWNER))).collect();
         play.configure(true, false);
@@ -288,7 +288,7 @@ impl Play {
         let caller = Caller::gated(&self.world, &name, gates.clone(), deadline, skew);
         let (function, event) = (Rc::clone(&self.environments[place]), Rc::clone(&parcel.event));
         self.say(&format!("{name} begins with {}", event["detail-type"]));
-        let work = Box::pin(async move { function.on_event(&caller, &name, &event).await });
+        let work = Box::pin(async move { Box::pin(function.on_event(&caller, &name, &event)).await });
         self.running.push(Run {
             work,
             gates,

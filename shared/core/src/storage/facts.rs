@@ -85,6 +85,7 @@ impl From<&TaskStateChange> for Mounted {
 
 /// What is to be looked up before more can be decided.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a look-up of its own")]
 pub struct Asks {
     /// The snapshots of its lineages.
     pub snapshots: bool,
