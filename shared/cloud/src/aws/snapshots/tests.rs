@@ -30,7 +30,8 @@ fn item(id: &str, status: &str, more: &str) -> String {
 }
 
 fn listed(items: &[String], token: &str) -> String {
-    let items: String = items.iter().map(|item| format!("<item>{item}</item>")).collect();
+    let items: Vec<_> = items.iter().map(|item| format!("<item>{item}</item>")).collect();
+    let items = items.concat();
     answer(
         "DescribeSnapshots",
         &format!("<snapshotSet>{items}</snapshotSet>{token}"),

@@ -134,7 +134,7 @@ fn a_snapshot_is_pending_until_it_ends() {
             .unwrap()
             .unwrap()
     };
-    assert_eq!(listed(), [made.clone()]);
+    assert_eq!(listed(), std::slice::from_ref(&made));
     world.borrow_mut().lagging = true;
     assert_eq!(listed(), []);
     world.borrow_mut().lagging = false;
