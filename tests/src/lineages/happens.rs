@@ -94,7 +94,7 @@ impl Play {
             self.world.borrow_mut().end_snapshot(&id, failure);
         }
         if self.harms(200, "snapshot shown late") {
-            let seconds = i64::try_from(self.dice.between(1, 90)).unwrap_or_default();
+            let seconds = i64::try_from(self.dice.between(1, 110)).unwrap_or_default();
             self.world.borrow_mut().ebs.shown_after = SignedDuration::from_secs(seconds);
         } else {
             self.world.borrow_mut().ebs.shown_after = SignedDuration::ZERO;

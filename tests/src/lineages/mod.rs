@@ -18,7 +18,7 @@ use jiff::SignedDuration;
 /// How a history is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Settings {
-    /// Whether the memory of an invocation that dies is lost: a violation must then be found.
+    /// Whether what is remembered is lost when an invocation dies or fails: a violation must then be found.
     pub forgets: bool,
     /// Whether what happens is written down.
     pub trace: bool,

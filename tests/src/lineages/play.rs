@@ -326,6 +326,7 @@ impl Play {
             let run = self.running.swap_remove(place);
             if let Err(fault) = done {
                 self.say(&format!("failed: {fault}"));
+                self.forget();
                 self.again(run.parcel);
             }
         }
