@@ -45,7 +45,7 @@ fn shot(id: &str, owner: &str, at: i64, state: SnapshotState) -> Shot {
 async fn shop() -> Caller {
     let mut world = Memories::new(second(1_000));
     world
-        .define(&json!({ "family": "db", "containerDefinitions": [] }))
+        .define(&json!({ "family": "db", "containerDefinitions": [{ "name": "db", "image": "db:1" }] }))
         .unwrap();
     let db = Target::service("prod", "db");
     world.make_service(&db, "arn:aws:ecs:eu-west-1:111122223333:task-definition/db:1", 1, false);

@@ -12,6 +12,7 @@ fn what_is_sound_is_not_told() {
         check(
             web(&json!({
                 "scaling": { "min": 0, "max": 1 },
+                "delivery": [{ "repository": "a", "tags": { "exact": "x" } }],
                 "storage": [
                     { "volume": "a", "snapshot": { "every": "1m", "keep": keep }, "restore": "newest" },
                     { "volume": "b", "snapshot": { "every": "6h" } },
@@ -36,6 +37,7 @@ fn names_times_and_what_has_no_effect() {
             Warning services.prod/web.storage[0].snapshot.keep: has no effect: without `last`, `hourly`, `daily`, `weekly` or `monthly` every snapshot is kept for ever
             Error services.prod/web.storage[1].volume: volume `a` stands here twice
             Warning services.prod/web.storage[1].restore: only snapshots that Wharfinger made are restored, and `snapshot` does not say that any are made
+            Warning services.prod/web.storage[1].restore: only rollouts of `delivery` restore, and there are none: see `wharfinger restore`
             Error services.prod/web.storage[2].volume: the volume's name is empty
             Warning services.prod/web.storage[2]: nothing is done for this volume: give it `snapshot: { every: 6h }`
             Error services.prod/web.storage[3].volume: the volume's name has a `/`: write letters, digits, `-` and `_`, as the task definition does
@@ -56,7 +58,10 @@ fn more_tasks_than_one() {
         json!({ "min": 0, "max": 1, "schedule": [{ "cron": "0 8 * * *", "min": 4, "max": 4 }] }),
     ] {
         check(
-            web(&json!({ "scaling": scaling, "storage": storage })),
+            web(&json!({
+                "scaling": scaling, "storage": storage,
+                "delivery": [{ "repository": "a", "tags": { "exact": "x" } }],
+            })),
             expect![[r#"
                 Warning services.prod/web.storage[0].snapshot: `scaling` may go to 4 tasks, each with a volume of its own: with more than one no snapshot is made, since a new task would start from that of a random sibling
                 Warning services.prod/web.storage[0].restore: `scaling` may go to 4 tasks, and a service has one `volumeConfigurations` for all: each would start from the same snapshot, that of a random sibling
