@@ -109,13 +109,16 @@ const OWN: [(&str, &[&str]); 6] = [
             "ecs:DescribeServices",
             "ecs:DescribeTasks",
             "ecs:ListTasks",
+            "ecs:UpdateService",
             "events:PutEvents",
+            "iam:PassRole",
         ],
     ),
     (
         "DeliveryFunction",
         &[
             "dynamodb:BatchGetItem",
+            "ec2:DescribeSnapshots",
             "ecr:BatchGetImage",
             "ecr:DescribeImageScanFindings",
             "ecr:DescribeImages",
@@ -299,6 +302,11 @@ fn what_delivery_may_change_is_narrowed_by_conditions() {
         ),
         (
             "iam:PassRole",
+            "PassRolesToVolumes",
+            json!({ "StringEquals": { "iam:PassedToService": "ecs.amazonaws.com" } }),
+        ),
+        (
+            "iam:PassRole",
             "PassRolesToSchedules",
             json!({ "StringEquals": { "iam:PassedToService": ["events.amazonaws.com", "scheduler.amazonaws.com"] } }),
         ),
@@ -325,7 +333,7 @@ fn what_delivery_may_change_is_narrowed_by_conditions() {
         assert_eq!(list(&statement["Action"]), [action], "{sid}");
         assert_eq!(statement["Condition"], condition, "{sid}");
         let also = statements.iter().filter(|s| list(&s["Action"]).contains(&action));
-        assert_eq!(also.count(), if action == "iam:PassRole" { 2 } else { 1 }, "{action}");
+        assert_eq!(also.count(), if action == "iam:PassRole" { 3 } else { 1 }, "{action}");
     }
 }
 
