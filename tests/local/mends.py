@@ -159,7 +159,7 @@ def _run_task(life: Lifecycle, hosts: Hosts, data: Data) -> Answer:
     capacity = ecs._task_capacity(launch_type, strategy)
     tasks = []
     for _ in range(int(data.get("count", 1))):
-        is_placed, host = hosts.place(cluster["clusterArn"], capacity[0])
+        is_placed, host = hosts.place(cluster["clusterArn"], capacity)
         if not is_placed:
             break
         tasks.append(life.create(cluster["clusterArn"], definition, {**data, "containerInstanceArn": host}, capacity))
