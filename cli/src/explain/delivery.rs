@@ -24,7 +24,11 @@ impl Context<'_> {
         event: &ImageAction,
     ) -> anyhow::Result<Decision<Call>> {
         let pushed = event.digest.as_ref().map(|digest| (event.repository.as_str(), digest));
-        let facts = self.facts(managed, envelope, pushed)?;
+        let mut facts = self.facts(managed, envelope, pushed)?;
+        // That the registry has it is no news of it before this.
+        facts
+            .wishes
+            .retain(|_, wish| Some(&wish.digest) != event.digest.as_ref());
         Ok(self.decided(managed, delivery::decide_push(envelope, event, &facts, self.now)))
     }
 

@@ -43,8 +43,23 @@ impl Answers {
         let (Some(service), true) = (self.living(target), self.has("DescribeServiceRevisions")) else {
             return Known::No;
         };
-        let revisions = self.elements("DescribeServiceRevisions", "serviceRevisions");
+        let revisions: Vec<_> = self.elements("DescribeServiceRevisions", "serviceRevisions").collect();
+        let answered: Vec<_> = revisions
+            .iter()
+            .filter_map(|one| one.text("serviceRevisionArn"))
+            .collect();
+        let current = service.value.get("currentServiceRevisions").and_then(Value::as_array);
+        let mut current = current.into_iter().flatten();
+        // One of which nothing is told may start tasks from any of them.
+        if !current.all(|one| {
+            one.get("arn")
+                .and_then(Value::as_str)
+                .is_some_and(|arn| answered.contains(&arn))
+        }) {
+            return Known::No;
+        }
         let mut held: BTreeMap<_, _> = revisions
+            .iter()
             .flat_map(|revision| held_by_revision(revision.value))
             .collect();
         held.extend(held_by_service(service.value));

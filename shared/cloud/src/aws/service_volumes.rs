@@ -12,6 +12,8 @@ use super::deployments::REVISIONS_AT_ONCE;
 use crate::error::{CloudError, Kind};
 use crate::ports::ServiceVolumes;
 
+const REVISIONS: &str = "DescribeServiceRevisions";
+
 /// The elements of a list in an answer.
 fn list<'a>(of: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
     of.get(field).and_then(Value::as_array).into_iter().flatten()
@@ -50,7 +52,14 @@ impl ServiceVolumes for Aws {
         let revisions: Vec<_> = revisions.map(|revision| text(revision, "arn").to_owned()).collect();
         for some in revisions.chunks(REVISIONS_AT_ONCE) {
             let body = json!({ "serviceRevisionArns": some });
-            let answer = self.ask("DescribeServiceRevisions", &body).await?;
+            let answer = self.ask(REVISIONS, &body).await?;
+            let is_unanswered =
+                |arn: &&String| !list(&answer, "serviceRevisions").any(|r| text(r, "serviceRevisionArn") == **arn);
+            // What is not known to be held may be, and goes if it is taken for free.
+            if let Some(unanswered) = some.iter().find(is_unanswered) {
+                let why = format!("the answer does not tell of {unanswered}, which the service has now");
+                return Err(CloudError::new(REVISIONS, Kind::Unreadable, why));
+            }
             held.extend(list(&answer, "serviceRevisions").flat_map(held_by_revision));
         }
         held.extend(held_by_service(&service));
@@ -119,6 +128,14 @@ mod tests {
             Ok(expected.map(|(id, why)| (id.to_owned(), why.to_owned())).into())
         );
         assert_eq!(asked[1].json(), json!({ "serviceRevisionArns": ["r:1", "r:2"] }));
+        // One that is not answered may hold what would go.
+        let failed = json!({ "serviceRevisions": [revision("r:1", "snap-1")], "failures": [{ "arn": "r:2" }] });
+        let (found, _) = replay(&[(200, &service()), (200, &failed.to_string())], ask);
+        let error = found.unwrap_err();
+        assert!(
+            error.kind == Kind::Unreadable && error.message.contains("r:2"),
+            "{error}"
+        );
         let gone = json!({ "services": [] }).to_string();
         let (found, asked) = replay(&[(200, &gone)], ask);
         assert_eq!((found, asked.len()), (Ok(BTreeMap::new()), 1));
