@@ -29,6 +29,13 @@ struct Picture {
     waiting: Vec<Option<String>>,
 }
 
+impl Picture {
+    /// Whether the same runs, whatever is waited for.
+    fn shows_the_same(&self, other: &Self) -> bool {
+        (&self.services, self.revisions, &self.followers) == (&other.services, other.revisions, &other.followers)
+    }
+}
+
 impl History {
     /// The whole history, to its end.
     pub(in super::super) fn run_fleet(&mut self) -> Result<(), Violation> {
@@ -61,22 +68,25 @@ impl History {
             if pass % 5 == 0 || same > 1 {
                 self.sweep(Domain::Delivery)?;
             }
-            same = if self.picture_of_fleet() == before { same + 1 } else { 0 };
+            let after = self.picture_of_fleet();
+            if !after.shows_the_same(&before) {
+                openings = 0;
+            }
+            same = if after == before { same + 1 } else { 0 };
             let under_way = self
                 .scenario
                 .targets
                 .iter()
                 .any(|p| self.memory(&p.target).is_under_way());
-            // A window opens every hour, and may change nothing: someone has to agree as well.
+            // A window opens every hour, and may change nothing but what is waited for: someone has to agree as well, or the
+            // image cannot be pulled.
             let next = self.next_opening().filter(|_| openings < OPENINGS);
             if same > 2 && !under_way && next.is_none() {
                 return Ok(());
             }
-            openings = if same > 2 && next.is_some() {
-                openings + 1
-            } else {
-                openings.min(same * OPENINGS)
-            };
+            if same > 2 && next.is_some() {
+                openings += 1;
+            }
             // What hangs is ended after its time, and the last call for that is repeated every two minutes.
             let wait = match next {
                 Some(at) if same > 2 => at.duration_since(self.now()) + SignedDuration::from_secs(2),
