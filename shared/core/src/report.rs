@@ -354,6 +354,16 @@ codes! {
     SnapshotPruned,
     /// Snapshots of ours of a volume that is not configured: they stay.
     StrangeSnapshot,
+    /// Volumes that ECS made are attached to nothing for long.
+    OrphanFound,
+    /// A snapshot of such a volume is made, or waited for: it comes before the removal.
+    OrphanSnapshot,
+    /// Such a volume is removed: the snapshot of it is completed.
+    OrphanRemoved,
+    /// Such a volume stays: a task names it, or EC2 says that it is in use.
+    OrphanKept,
+    /// No volume that ECS made is attached to nothing for long.
+    NoOrphans,
     /// The service has several tasks, each with a volume of its own: which would be the one to keep?
     PerTaskState,
     /// No running task has an EBS volume of that name.
