@@ -12,7 +12,7 @@ use super::row::Decided;
 use crate::output::{DIM, YELLOW};
 
 /// What a GiB of snapshots costs in a month, in cents of a USD: the standard tier in most Regions (Amazon EBS pricing).
-const CENTS: u64 = 5;
+pub(super) const CENTS: u64 = 5;
 
 /// What is known of its volumes.
 #[derive(Debug, PartialEq, Serialize)]
@@ -107,7 +107,7 @@ impl Kept {
             pending: standing.pending,
             count: standing.count,
             gib: standing.gib,
-            cost_at_most_usd: usd(standing.gib),
+            cost_at_most_usd: usd(standing.gib, CENTS),
             next_prune: standing.next_prune,
             next_prune_count: standing.next_prune_count,
             failed: known
@@ -169,8 +169,8 @@ impl Kept {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "an estimate; beyond 2^53 cents nobody pays")]
-fn usd(gib: u64) -> f64 {
-    gib.saturating_mul(CENTS) as f64 / 100.0
+pub(super) fn usd(gib: u64, cents: u64) -> f64 {
+    gib.saturating_mul(cents) as f64 / 100.0
 }
 
 fn length(span: Span) -> SignedDuration {

@@ -73,7 +73,9 @@ pub async fn sweep(
         round.due(services)
     } else {
         let listed = cloud.snapshots_tagged(OWNER_TAG, &function.owner).await?;
-        let (orphans, listed) = listed.into_iter().partition(|snapshot| snapshot.tags.contains_key(ORPHAN_TAG));
+        let (orphans, listed) = listed
+            .into_iter()
+            .partition(|snapshot| snapshot.tags.contains_key(ORPHAN_TAG));
         counts.extend(orphans::pass(function, cloud, holder, &cause, scope, orphans, &mut pass).await?);
         let (busy, counted) = round.look(services, listed, scope, is_complete).await?;
         counts.extend(counted);

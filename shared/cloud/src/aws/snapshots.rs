@@ -263,7 +263,9 @@ impl Volumes for Aws {
             .filter(|task| task.last_status != TaskStatus::Stopped)
             .flat_map(|task| {
                 let id = task.task_arn.id();
-                task.volumes.iter().map(|volume| (volume.volume_id.clone(), id.to_owned()))
+                task.volumes
+                    .iter()
+                    .map(|volume| (volume.volume_id.clone(), id.to_owned()))
             });
         Ok(named.collect())
     }

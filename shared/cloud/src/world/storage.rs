@@ -302,7 +302,9 @@ impl Volumes for Caller {
             let its = its.filter(|task| task.status != TaskStatus::Stopped);
             let named = its.flat_map(|task| {
                 let id = task.id().to_owned();
-                task.volumes.iter().map(move |volume| (volume.volume_id.clone(), id.clone()))
+                task.volumes
+                    .iter()
+                    .map(move |volume| (volume.volume_id.clone(), id.clone()))
             });
             Ok(named.collect())
         };

@@ -38,7 +38,9 @@ pub use asked::{Restored, Restoring};
 pub use decide::{Decided, decide};
 pub use facts::{Asks, Facts, Mounted};
 pub use held::{held_by_revision, held_by_service, volume_configurations};
-pub use lineage::{AT_TAG, CLUSTER_TAG, LINEAGE_TAG, Lineage, ORPHAN_TAG, OWNER_TAG, SERVICE_TAG, TASK_TAG, VOLUME_TAG};
+pub use lineage::{
+    AT_TAG, CLUSTER_TAG, LINEAGE_TAG, Lineage, ORPHAN_TAG, OWNER_TAG, SERVICE_TAG, TASK_TAG, VOLUME_TAG,
+};
 pub use memory::{Failed, Held, Intent, Memory, RecoveryPoint, Standing, VolumeMemory};
 pub use notice::{Notice, Stage};
 pub use restore::{RestoreError, RestorePoint, newest, seeded};

@@ -24,7 +24,8 @@ fn of_cluster(path: &Path, storage: &ClusterStorage, found: &mut Found) {
     match storage.orphans {
         None => found.warning(path.clone(), "has no effect: give it `orphans: { after: 24h }`"),
         Some(orphans) if orphans.after < LEAST_AFTER => {
-            let message = format!("must be at least `{LEAST_AFTER}`: ECS may be about to attach the volume, or to delete it");
+            let message =
+                format!("must be at least `{LEAST_AFTER}`: ECS may be about to attach the volume, or to delete it");
             found.error(path.at("orphans").at("after"), message);
         }
         Some(_) => {}

@@ -288,10 +288,20 @@ impl<'a> Draft<'a> {
             self.facts.cluster, failed.snapshot_id, failed.start_time
         );
         self.reasons.push(Reason::new(Code::SnapshotFailed, message.clone()));
-        if seen.failed.as_ref().is_some_and(|told| told.snapshot == failed.snapshot_id) {
+        if seen
+            .failed
+            .as_ref()
+            .is_some_and(|told| told.snapshot == failed.snapshot_id)
+        {
             return;
         }
-        self.notice(Stage::SnapshotFailed, id, seen, Some(failed.snapshot_id.clone()), message);
+        self.notice(
+            Stage::SnapshotFailed,
+            id,
+            seen,
+            Some(failed.snapshot_id.clone()),
+            message,
+        );
         seen.failed = Some(Failed {
             snapshot: failed.snapshot_id.clone(),
             at: failed.start_time,

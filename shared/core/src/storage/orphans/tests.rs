@@ -262,7 +262,10 @@ fn a_lost_answer_makes_no_second_snapshot() {
     let mut refused = removes();
     refused.memory = decide(&refused, now()).before_call();
     refused.memory.refused("vol-1");
-    assert_eq!(at(1, &refused), "Act OrphanFound OrphanSnapshot [CreateSnapshot vol-1] []");
+    assert_eq!(
+        at(1, &refused),
+        "Act OrphanFound OrphanSnapshot [CreateSnapshot vol-1] []"
+    );
 }
 
 #[test]

@@ -70,3 +70,34 @@ fn more_tasks_than_one() {
         );
     }
 }
+
+#[test]
+fn orphans() {
+    let of = |storage| json!({ "version": 1, "clusters": { "prod": { "storage": storage } } });
+    check(of(json!({ "orphans": {} })), expect![[r#""#]]);
+    check(of(json!({ "orphans": { "after": "1h", "action": "remove" } })), expect![[r#""#]]);
+    check(
+        of(json!({ "orphans": { "after": "59m" } })),
+        expect![[r#"
+            Error clusters.prod.storage.orphans.after: must be at least `1h`: ECS may be about to attach the volume, or to delete it
+        "#]],
+    );
+    check(
+        of(json!({})),
+        expect![[r#"
+            Warning clusters.prod.storage: has no effect: give it `orphans: { after: 24h }`
+        "#]],
+    );
+}
+
+#[test]
+fn orphans_are_listed_after_a_day_unless_it_is_said_otherwise() {
+    use crate::config::{ClusterStorage, OrphanAction, Span};
+    let read: ClusterStorage = serde_json::from_value(json!({ "orphans": {} })).unwrap();
+    let orphans = read.orphans.unwrap();
+    assert_eq!((orphans.after, orphans.action), (Span::minutes(24 * 60), OrphanAction::Report));
+    let written = serde_json::to_value(read).unwrap();
+    assert_eq!(written, json!({ "orphans": { "after": "1d" } }));
+    let wrong = |orphans| serde_json::from_value::<ClusterStorage>(json!({ "orphans": orphans })).is_err();
+    assert!(wrong(json!({ "action": "delete" })) && wrong(json!({ "before": "1h" })));
+}

@@ -51,7 +51,11 @@ fn any_facts() -> impl Strategy<Value = Facts> {
     let ages = proptest::collection::vec(0_i64..400, 6);
     (volumes, snapshots, ages, 0_usize..9, any::<bool>(), 0_i64..90).prop_map(
         |(volumes, snapshots, ages, named, removes, looked)| {
-            let action = if removes { OrphanAction::Remove } else { OrphanAction::Report };
+            let action = if removes {
+                OrphanAction::Remove
+            } else {
+                OrphanAction::Report
+            };
             let mut facts = facts(action, volumes, 0);
             facts.snapshots = snapshots;
             for (seen, age) in facts.memory.volumes.values_mut().zip(ages) {
