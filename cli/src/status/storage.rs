@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use jiff::{SignedDuration, SignedDurationRound, Timestamp, Unit};
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use wharfinger_core::config::{Span, Storage};
-use wharfinger_core::report::{Code, counted};
+use wharfinger_core::report::{Code, counted, in_words};
 use wharfinger_core::storage::{Failed, Memory, RecoveryPoint, VolumeMemory};
 
 use super::row::Decided;
@@ -122,7 +122,7 @@ impl Kept {
         let style = if self.late { YELLOW } else { anstyle::Style::new() };
         match (&self.newest, self.age_seconds) {
             (Some(RecoveryPoint { id, at, .. }), Some(age)) => {
-                let age = in_words(age);
+                let age = in_words(SignedDuration::from_secs(age));
                 writeln!(
                     out,
                     "    {volume}: {style}newest {id} of {at}, {age} old{style:#}, one each {every}"
@@ -175,12 +175,4 @@ pub(super) fn usd(gib: u64, cents: u64) -> f64 {
 
 fn length(span: Span) -> SignedDuration {
     SignedDuration::try_from(span.duration()).unwrap_or(SignedDuration::MAX)
-}
-
-/// `2h 5m`.
-fn in_words(seconds: i64) -> String {
-    let age = SignedDuration::from_secs(seconds);
-    let unit = if seconds < 3_600 { Unit::Second } else { Unit::Minute };
-    let age = age.round(SignedDurationRound::new().smallest(unit)).unwrap_or(age);
-    format!("{age:#}")
 }

@@ -1,5 +1,6 @@
 //! Why, or why not: what comes with every plan and is printed by `explain`, logs and history alike.
 
+use jiff::{SignedDuration, SignedDurationRound, Unit};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -406,6 +407,14 @@ impl std::fmt::Display for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// How long something is, in words: `45m 10s`, `2h 5m`, to the minute from an hour on.
+#[must_use]
+pub fn in_words(length: SignedDuration) -> String {
+    let unit = if length < SignedDuration::from_hours(1) { Unit::Second } else { Unit::Minute };
+    let length = length.round(SignedDurationRound::new().smallest(unit)).unwrap_or(length);
+    format!("{length:#}")
 }
 
 /// So many of something, in words: `1 call`, `2 calls`.

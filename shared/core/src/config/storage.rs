@@ -1,7 +1,7 @@
 //! How volumes are kept, and what becomes of those that are left over.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Span, is_default};
 
@@ -26,8 +26,13 @@ pub struct Snapshot {
     /// How often.
     pub every: Span,
     /// Which are kept; without it all are, for ever.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "written", skip_serializing_if = "Option::is_none")]
     pub keep: Option<Keep>,
+}
+
+/// What is written is there: a key without a value is no way to leave it out.
+fn written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Keep>, D::Error> {
+    Keep::deserialize(deserializer).map(Some)
 }
 
 /// Which snapshots are kept: the union of what each line keeps. Hours, days, weeks and months are UTC's, and only those that

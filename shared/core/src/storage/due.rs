@@ -240,7 +240,8 @@ impl Look<'_> {
         let newest = self
             .snapshots
             .iter()
-            .find(|snapshot| snapshot.state != SnapshotState::Error);
+            // One of the recycle bin is no recovery point, and becomes none by itself.
+            .find(|snapshot| matches!(snapshot.state, SnapshotState::Completed | SnapshotState::Pending));
         if let Some(newest) = newest
             && self.age(newest.start_time) + SLACK < length(self.every)
         {

@@ -80,7 +80,8 @@ fn snapshot(path: &Path, storage: &Storage, found: &mut Found) {
     }
     if snapshot.keep.is_some_and(|keep| keep.is_unlimited()) {
         let message =
-            "has no effect: without `last`, `hourly`, `daily`, `weekly` or `monthly` every snapshot is kept for ever";
+            "has no effect: where `last`, `hourly`, `daily`, `weekly` and `monthly` are left out or 0, every snapshot is kept for \
+             ever";
         found.warning(path.at("keep"), message);
     }
 }

@@ -34,7 +34,7 @@ fn names_times_and_what_has_no_effect() {
         ] })),
         expect![[r#"
             Error services.prod/web.storage[0].snapshot.every: must be at least `1m`: volumes are looked at once a minute
-            Warning services.prod/web.storage[0].snapshot.keep: has no effect: without `last`, `hourly`, `daily`, `weekly` or `monthly` every snapshot is kept for ever
+            Warning services.prod/web.storage[0].snapshot.keep: has no effect: where `last`, `hourly`, `daily`, `weekly` and `monthly` are left out or 0, every snapshot is kept for ever
             Error services.prod/web.storage[1].volume: volume `a` stands here twice
             Warning services.prod/web.storage[1].restore: only snapshots that Wharfinger made are restored, and `snapshot` does not say that any are made
             Warning services.prod/web.storage[1].restore: only rollouts of `delivery` restore, and there are none: see `wharfinger restore`
@@ -42,7 +42,7 @@ fn names_times_and_what_has_no_effect() {
             Warning services.prod/web.storage[2]: nothing is done for this volume: give it `snapshot: { every: 6h }`
             Error services.prod/web.storage[3].volume: the volume's name has a `/`: write letters, digits, `-` and `_`, as the task definition does
             Error services.prod/web.storage[3].snapshot.every: must be at least `1m`: volumes are looked at once a minute
-            Warning services.prod/web.storage[3].snapshot.keep: has no effect: without `last`, `hourly`, `daily`, `weekly` or `monthly` every snapshot is kept for ever
+            Warning services.prod/web.storage[3].snapshot.keep: has no effect: where `last`, `hourly`, `daily`, `weekly` and `monthly` are left out or 0, every snapshot is kept for ever
         "#]],
     );
 }
@@ -100,4 +100,11 @@ fn orphans_are_listed_after_a_day_unless_it_is_said_otherwise() {
     assert_eq!(written, json!({ "orphans": { "after": "1d" } }));
     let wrong = |orphans| serde_json::from_value::<ClusterStorage>(json!({ "orphans": orphans })).is_err();
     assert!(wrong(json!({ "action": "delete" })) && wrong(json!({ "before": "1h" })));
+}
+
+#[test]
+fn a_keep_without_a_line_is_not_left_out() {
+    let read = |keep| serde_json::from_value::<crate::config::Snapshot>(json!({ "every": "6h", "keep": keep }));
+    assert!(read(json!(null)).is_err());
+    assert!(read(json!({ "last": 1 })).is_ok());
 }
