@@ -184,8 +184,15 @@ fn the_event_of_a_snapshot_is_newer_than_what_is_still_pending() {
     let facts = json!({ "DescribeSnapshots": { "Snapshots": [pending] } });
     let done = answer(&told("snap-1"), &facts);
     let reasons = done["reasons"].to_string();
-    assert_eq!(codes(&done), ["SnapshotSucceeded", "SnapshotSucceeded", "SnapshotFresh"][1..], "{reasons}");
-    assert!(reasons.contains("snap-1") && reasons.contains("is the newest recovery point"), "{reasons}");
+    assert_eq!(
+        codes(&done),
+        ["SnapshotSucceeded", "SnapshotSucceeded", "SnapshotFresh"][1..],
+        "{reasons}"
+    );
+    assert!(
+        reasons.contains("snap-1") && reasons.contains("is the newest recovery point"),
+        "{reasons}"
+    );
     let mut event = told("snap-1");
     event["detail"]["result"] = json!("failed");
     event["detail"]["cause"] = json!("it broke");
@@ -195,14 +202,22 @@ fn the_event_of_a_snapshot_is_newer_than_what_is_still_pending() {
 
 #[test]
 fn a_list_that_is_no_answer_is_refused() {
-    for wrong in [json!([snapshot("snap-1", "2026-01-05T07:59:00Z", "data")]), json!({ "snapshots": [] })] {
+    for wrong in [
+        json!([snapshot("snap-1", "2026-01-05T07:59:00Z", "data")]),
+        json!({ "snapshots": [] }),
+    ] {
         let folder = Folder::new();
         folder.write("w.yaml", CONFIG);
         folder.write_json("facts.json", &json!({ "DescribeSnapshots": wrong }));
         folder.write_json("event.json", &told("snap-1"));
         let ran = folder.run(&["explain", "event.json", "--config", "w.yaml", "--facts", "facts.json"]);
         assert_eq!(ran.code, 2);
-        assert!(ran.err.contains("DescribeSnapshots: an answer of this has a list `Snapshots`"), "{}", ran.err);
+        assert!(
+            ran.err
+                .contains("DescribeSnapshots: an answer of this has a list `Snapshots`"),
+            "{}",
+            ran.err
+        );
     }
 }
 

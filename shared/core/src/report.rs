@@ -412,8 +412,14 @@ impl std::fmt::Display for Code {
 /// How long something is, in words: `45m 10s`, `2h 5m`, to the minute from an hour on.
 #[must_use]
 pub fn in_words(length: SignedDuration) -> String {
-    let unit = if length < SignedDuration::from_hours(1) { Unit::Second } else { Unit::Minute };
-    let length = length.round(SignedDurationRound::new().smallest(unit)).unwrap_or(length);
+    let unit = if length < SignedDuration::from_hours(1) {
+        Unit::Second
+    } else {
+        Unit::Minute
+    };
+    let length = length
+        .round(SignedDurationRound::new().smallest(unit))
+        .unwrap_or(length);
     format!("{length:#}")
 }
 

@@ -5,11 +5,15 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use wharfinger_cloud::config::CLUSTER_ATTRIBUTE;
-use wharfinger_cloud::table::{Item, TableName, text, to_attribute};
+use wharfinger_cloud::lease::service_key;
+use wharfinger_cloud::table::{Item, TableName, attribute, text, to_attribute};
 use wharfinger_cloud::world::World;
 use wharfinger_core::config::Cluster;
 use wharfinger_core::config::stored::CLUSTERS;
+use wharfinger_core::ids::Target;
+use wharfinger_core::storage::orphans::Memory;
 use wharfinger_core::storage::{CLUSTER_NAME_TAG, MANAGED_TAG, ORPHAN_TAG, OWNER_TAG, Snapshot, SnapshotState};
+use wharfinger_storage::orphans;
 
 use super::play::{OWNER, Play, service};
 
@@ -131,7 +135,8 @@ impl Play {
                 .map(|volume| volume.state.clone());
             match state.as_deref() {
                 Some("available") if self.harms(4, "orphan attached for a while") => self.attach(&id, "in-use"),
-                Some("in-use") if self.is_quiet || self.dice.chance(200) => {
+                // One that no look finds gone could have been written to, and nobody would know.
+                Some("in-use") if self.is_forgotten(&id) && (self.is_quiet || self.dice.chance(200)) => {
                     self.attach(&id, "available");
                     if let Some(left) = self.book.orphans.left.get_mut(&id) {
                         left.since = now;
@@ -140,6 +145,14 @@ impl Play {
                 _ => {}
             }
         }
+    }
+
+    fn is_forgotten(&self, id: &str) -> bool {
+        let world = self.world.borrow();
+        let key = service_key(&Target::of_cluster(service().cluster));
+        let item = world.tables.of(TableName::State).get(&key);
+        let memory = item.and_then(|item| attribute::<Memory>(item, orphans::MEMORY).ok().flatten());
+        memory.is_none_or(|memory| !memory.volumes.contains_key(id))
     }
 
     fn attach(&mut self, id: &str, state: &str) {

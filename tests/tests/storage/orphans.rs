@@ -106,7 +106,7 @@ fn what_is_left_behind_is_told_of_once_and_stays() {
 fn it_is_removed_when_its_snapshot_is_completed() {
     let world = removing();
     let volume = leave(&world, Some("arn:aws:ecs:eu-west-1:123456789012:cluster/prod"));
-    wait(&world, 67);
+    wait(&world, 66);
     let [snapshot] = snapshots(&world).try_into().unwrap();
     assert_eq!((&snapshot.tags[ORPHAN_TAG], &snapshot.volume_id), (&volume, &volume));
     assert_eq!(

@@ -79,8 +79,7 @@ fn snapshot(path: &Path, storage: &Storage, found: &mut Found) {
         found.error(path.at("every"), message);
     }
     if snapshot.keep.is_some_and(|keep| keep.is_unlimited()) {
-        let message =
-            "has no effect: where `last`, `hourly`, `daily`, `weekly` and `monthly` are left out or 0, every snapshot is kept for \
+        let message = "has no effect: where `last`, `hourly`, `daily`, `weekly` and `monthly` are left out or 0, every snapshot is kept for \
              ever";
         found.warning(path.at("keep"), message);
     }

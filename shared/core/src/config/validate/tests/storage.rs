@@ -75,7 +75,10 @@ fn more_tasks_than_one() {
 fn orphans() {
     let of = |storage| json!({ "version": 1, "clusters": { "prod": { "storage": storage } } });
     check(of(json!({ "orphans": {} })), expect![[r#""#]]);
-    check(of(json!({ "orphans": { "after": "1h", "action": "remove" } })), expect![[r#""#]]);
+    check(
+        of(json!({ "orphans": { "after": "1h", "action": "remove" } })),
+        expect![[r#""#]],
+    );
     check(
         of(json!({ "orphans": { "after": "59m" } })),
         expect![[r#"
@@ -95,7 +98,10 @@ fn orphans_are_listed_after_a_day_unless_it_is_said_otherwise() {
     use crate::config::{ClusterStorage, OrphanAction, Span};
     let read: ClusterStorage = serde_json::from_value(json!({ "orphans": {} })).unwrap();
     let orphans = read.orphans.unwrap();
-    assert_eq!((orphans.after, orphans.action), (Span::minutes(24 * 60), OrphanAction::Report));
+    assert_eq!(
+        (orphans.after, orphans.action),
+        (Span::minutes(24 * 60), OrphanAction::Report)
+    );
     let written = serde_json::to_value(read).unwrap();
     assert_eq!(written, json!({ "orphans": { "after": "1d" } }));
     let wrong = |orphans| serde_json::from_value::<ClusterStorage>(json!({ "orphans": orphans })).is_err();
