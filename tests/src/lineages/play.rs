@@ -107,6 +107,7 @@ impl Play {
         play.world = world.shared();
         play.environments = (0..2).map(|_| Rc::new(Storage::new(OWNER))).collect();
         play.configure(true, false);
+        play.removes_orphans();
         play
     }
 
@@ -242,7 +243,7 @@ impl Play {
         let now = self.now();
         if self.next_tick <= now && self.dice.chance(900) {
             self.next_tick = now.saturating_add(TICK).unwrap_or(now);
-            let only = if self.dice.chance(300) {
+            let only = if self.dice.chance(if self.is_quiet { 600 } else { 300 }) {
                 json!({})
             } else {
                 json!({ "only": "active" })

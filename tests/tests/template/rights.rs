@@ -103,8 +103,10 @@ const OWN: [(&str, &[&str]); 6] = [
             "ec2:CreateSnapshot",
             "ec2:CreateTags",
             "ec2:DeleteSnapshot",
+            "ec2:DeleteVolume",
             "ec2:DescribeSnapshotAttribute",
             "ec2:DescribeSnapshots",
+            "ec2:DescribeVolumes",
             "ecs:DescribeServiceRevisions",
             "ecs:DescribeServices",
             "ecs:DescribeTasks",
@@ -149,7 +151,7 @@ const OWN: [(&str, &[&str]); 6] = [
 
 /// Actions that name no resource, so that `*` is all there is to say; each is narrowed by a condition if it can be.
 /// Source: Service Authorization Reference; for alarms the CloudWatch API reference, DescribeAlarms.
-const WITHOUT_RESOURCE: [(&str, bool); 18] = [
+const WITHOUT_RESOURCE: [(&str, bool); 19] = [
     ("application-autoscaling:DescribeScalableTargets", true),
     ("autoscaling:DescribeAutoScalingGroups", true),
     ("autoscaling:DescribeAutoScalingInstances", true),
@@ -158,6 +160,7 @@ const WITHOUT_RESOURCE: [(&str, bool); 18] = [
     ("ec2:DescribeInstances", true),
     ("ec2:DescribeNetworkInterfaces", true),
     ("ec2:DescribeSnapshots", true),
+    ("ec2:DescribeVolumes", true),
     ("ecs:DescribeTaskDefinition", true),
     ("ecs:ListTasks", true),
     ("elasticloadbalancing:DescribeTargetHealth", true),
@@ -423,6 +426,13 @@ fn storage_snaps_what_ecs_made_and_removes_what_is_its_own() {
             owned.as_str(),
             "AWS::StackName",
         ),
+        (
+            "RemoveOrphans",
+            &["ec2:DeleteVolume"],
+            volumes,
+            managed.as_str(),
+            "true",
+        ),
     ] {
         let statement = statements.iter().find(|statement| statement["Sid"] == sid).unwrap();
         assert_eq!(list(&statement["Action"]), actions, "{sid}");
@@ -434,8 +444,10 @@ fn storage_snaps_what_ecs_made_and_removes_what_is_its_own() {
         );
     }
     let writes = statements.iter().flat_map(|s| list(&s["Action"]));
-    let writes = writes.filter(|action| action.starts_with("ec2:") && *action != "ec2:DescribeSnapshots");
-    assert_eq!(writes.count(), 5, "another statement allows one of them");
+    let writes = writes.filter(|action| {
+        action.starts_with("ec2:") && !["ec2:DescribeSnapshots", "ec2:DescribeVolumes"].contains(action)
+    });
+    assert_eq!(writes.count(), 6, "another statement allows one of them");
 }
 
 #[test]
