@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Span, is_default};
+use super::{AccessPoint, Span, is_default};
 
 /// How one volume of a service is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,6 +17,9 @@ pub struct Storage {
     /// What a rollout starts from.
     #[serde(default, skip_serializing_if = "is_default")]
     pub restore: Restore,
+    /// Of a volume on EFS: the access point through which it is mounted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_point: Option<AccessPoint>,
 }
 
 /// When snapshots are made, and which are kept.
