@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use wharfinger_core::ids::Target;
 use wharfinger_core::known::Known;
-use wharfinger_core::storage::{Mounted, Snapshot, held_by_revision, held_by_service, volume_configurations};
+use wharfinger_core::storage::{
+    AccessPoint, Mounted, Snapshot, held_by_revision, held_by_service, volume_configurations,
+};
 
 use super::Answers;
 
@@ -19,6 +21,19 @@ impl Answers {
         let read = self.elements(DESCRIBE, "Snapshots").map(|found| {
             let why = "`SnapshotId` or `StartTime` is missing";
             Snapshot::parse(found.value).ok_or_else(|| self.unusable(&found, why))
+        });
+        read.collect::<anyhow::Result<_>>().map(Known::Yes)
+    }
+
+    /// Every access point of `DescribeAccessPoints`.
+    pub(crate) fn access_points(&self) -> anyhow::Result<Known<Vec<AccessPoint>>> {
+        const DESCRIBE: &str = "DescribeAccessPoints";
+        if !self.has(DESCRIBE) {
+            return Ok(Known::No);
+        }
+        let read = self.elements(DESCRIBE, "AccessPoints").map(|found| {
+            let why = "`AccessPointId`, `FileSystemId` or `LifeCycleState` is missing";
+            AccessPoint::parse(found.value).ok_or_else(|| self.unusable(&found, why))
         });
         read.collect::<anyhow::Result<_>>().map(Known::Yes)
     }

@@ -1,4 +1,4 @@
-//! Makes and prunes snapshots of the volumes of services' tasks.
+//! Makes and prunes snapshots of the volumes of services' tasks, and access points for those on EFS.
 //!
 //! ECS makes a new volume for each task and deletes it with the task, so what is kept is kept by lineage: the snapshots of
 //! one volume's name of one service. That a task runs and has volumes is merged into its row ([`rows`]), and its service is
@@ -6,7 +6,10 @@
 //! which snapshots are made and which go, the intent is stored, and the calls are made ([`apply`]). A snapshot takes minutes
 //! to hours; nothing waits for it. Its EBS Snapshot Notification has its service looked at again, and so does the
 //! [`sweep`]: every minute of those in the [`ACTIVE`] set that are due, every five minutes of all, from one listing.
+//! Of access points ([`access`]) no event tells: the sweep of five minutes finds which are missing, and that of a minute
+//! which are there.
 
+pub mod access;
 pub mod apply;
 pub mod observe;
 pub mod rows;
@@ -17,7 +20,7 @@ use wharfinger_cloud::active::{Active, EACH_MINUTE, Row};
 use wharfinger_cloud::aws::Aws;
 use wharfinger_cloud::config::ConfigStore;
 use wharfinger_cloud::pipeline::{Cause, converge};
-use wharfinger_cloud::ports::{Bus, Clock, ServiceVolumes, Services, Snapshots, Tasks};
+use wharfinger_cloud::ports::{AccessPoints, Bus, Clock, ServiceVolumes, Services, Snapshots, Tasks};
 use wharfinger_cloud::start::{Function, Invocation};
 use wharfinger_cloud::sweep::Scope;
 use wharfinger_cloud::table::Table;
@@ -28,9 +31,9 @@ use wharfinger_core::ids::{Target, TargetKind};
 use wharfinger_core::ledger::Merge;
 
 /// What this function needs of the world.
-pub trait Cloud: Table + Services + Tasks + Snapshots + ServiceVolumes + Bus + Clock {}
+pub trait Cloud: Table + Services + Tasks + Snapshots + ServiceVolumes + AccessPoints + Bus + Clock {}
 
-impl<C: Table + Services + Tasks + Snapshots + ServiceVolumes + Bus + Clock> Cloud for C {}
+impl<C: Table + Services + Tasks + Snapshots + ServiceVolumes + AccessPoints + Bus + Clock> Cloud for C {}
 
 /// The domain's name.
 pub const NAME: &str = "storage";

@@ -67,7 +67,7 @@ impl FromStr for Permissions {
 impl<'de> Deserialize<'de> for Permissions {
     /// From a text alone: YAML may read `0750` as 750 or as 488.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
     }
 }
@@ -133,7 +133,14 @@ mod tests {
         };
         check("fs-01234567", true);
         check("fs-0123456789abcdef0", true);
-        for odd in ["", "fs-", "fs-0123", "fs-0123456G", "fsap-0123456789abcdef0", "0123456789"] {
+        for odd in [
+            "",
+            "fs-",
+            "fs-0123",
+            "fs-0123456G",
+            "fsap-0123456789abcdef0",
+            "0123456789",
+        ] {
             check(odd, false);
         }
     }

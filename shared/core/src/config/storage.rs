@@ -64,6 +64,12 @@ impl Keep {
 }
 
 impl Storage {
+    /// Whether ECS makes the volume for each task; on EFS it is there already.
+    #[must_use]
+    pub const fn is_ebs(&self) -> bool {
+        self.access_point.is_none()
+    }
+
     /// Which snapshots are kept: all of them where nothing says less.
     #[must_use]
     pub fn keep(&self) -> Keep {

@@ -50,12 +50,17 @@ impl Decided {
 #[must_use = "a decision that nobody applies changes nothing, and a memory that nobody stores is lost"]
 pub fn decide(facts: &Facts, now: Timestamp) -> Decided {
     let mut draft = Draft::new(facts, now);
+    draft.access_points();
+    if facts.rules.iter().all(|rule| !rule.is_ebs()) && facts.snapshots == Known::No {
+        draft.restore();
+        return draft.finish();
+    }
     let Known::Yes(snapshots) = &facts.snapshots else {
         draft.without_snapshots();
         draft.restore();
         return draft.finish();
     };
-    for rule in &facts.rules {
+    for rule in facts.rules.iter().filter(|rule| rule.is_ebs()) {
         match &rule.snapshot {
             Some(snapshot) => draft.volume(rule, snapshot, snapshots),
             None => draft.say(
@@ -70,27 +75,27 @@ pub fn decide(facts: &Facts, now: Timestamp) -> Decided {
 }
 
 /// A decision in the making.
-struct Draft<'a> {
-    facts: &'a Facts,
-    now: Timestamp,
-    outcome: Outcome,
+pub(super) struct Draft<'a> {
+    pub(super) facts: &'a Facts,
+    pub(super) now: Timestamp,
+    pub(super) outcome: Outcome,
     restores: Option<Action>,
     restoring: Option<Restoring>,
-    creations: Vec<Action>,
+    pub(super) creations: Vec<Action>,
     removals: Vec<Action>,
-    reasons: Vec<Reason>,
+    pub(super) reasons: Vec<Reason>,
     missing: Vec<&'static str>,
-    memory: Memory,
+    pub(super) memory: Memory,
     intents: BTreeMap<String, Intent>,
     notices: Vec<Notice>,
-    next_look: Option<Timestamp>,
-    asks: Asks,
+    pub(super) next_look: Option<Timestamp>,
+    pub(super) asks: Asks,
 }
 
 impl<'a> Draft<'a> {
     fn new(facts: &'a Facts, now: Timestamp) -> Self {
         let mut memory = facts.memory.clone();
-        let is_configured = |volume: &str| facts.rules.iter().any(|rule| rule.volume == volume);
+        let is_configured = |volume: &str| facts.rules.iter().any(|rule| rule.is_ebs() && rule.volume == volume);
         memory.volumes.retain(|volume, _| is_configured(volume));
         Self {
             facts,
@@ -110,7 +115,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn say(&mut self, code: Code, message: String) {
+    pub(super) fn say(&mut self, code: Code, message: String) {
         self.reasons.push(Reason::new(code, message));
     }
 
@@ -166,7 +171,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Each operation once.
-    fn miss(&mut self, operations: Vec<&'static str>) {
+    pub(super) fn miss(&mut self, operations: Vec<&'static str>) {
         for operation in operations {
             if !self.missing.contains(&operation) {
                 self.missing.push(operation);
@@ -181,7 +186,7 @@ impl<'a> Draft<'a> {
         for snapshot in snapshots.iter().filter(|snapshot| snapshot.is_of(&facts.owner)) {
             let of = snapshot.lineage().filter(|lineage| lineage.target == facts.target);
             let Some(Lineage { volume, .. }) = of else { continue };
-            if facts.rules.iter().all(|rule| rule.volume != volume) {
+            if facts.rules.iter().all(|rule| !rule.is_ebs() || rule.volume != volume) {
                 *strange.entry(volume).or_default() += 1;
             }
         }

@@ -1,9 +1,11 @@
-//! Storage: snapshots of the volumes of tasks, by lineage.
+//! Storage: snapshots of the volumes of tasks, by lineage, and access points of EFS.
 //!
 //! One decision, per volume that is configured, in the order in which it is made:
 //!
 //! 1. `due`: what became of the snapshot that was asked for last; whether one is due, and of which task's volume;
 //! 2. `prune`: what [`retention`] removes, as far as nothing refers to it.
+//!
+//! Of a volume on EFS it is which access point it is mounted through, and whether that is there (`access`).
 //!
 //! Then, for the service as a whole, `asked`: the restore that a person asked for. What a rollout restores is delivery's, by
 //! the rules of `restore`.
@@ -13,6 +15,8 @@
 //! is among the snapshot's tags, and for as long as EC2 may not show it yet nothing else is made. So a crash between any two
 //! of these leads to one snapshot at most.
 
+mod access;
+mod access_point;
 mod action;
 mod asked;
 mod decide;
@@ -30,6 +34,10 @@ mod snapshot;
 mod tests;
 mod volume;
 
+pub(crate) use access_point::wanted;
+pub use access_point::{
+    ACCESS_POINT_TAG, AccessPoint, CreateAccessPoint, Provided, Unused, keyed, owner_key, provided, unused,
+};
 pub use action::{Action, CreateSnapshot};
 pub use asked::{Restored, Restoring};
 pub use decide::{Decided, decide};

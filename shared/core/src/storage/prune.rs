@@ -164,7 +164,7 @@ impl Look<'_> {
             .iter()
             .filter_map(|action| match action {
                 Action::DeleteSnapshot { snapshot_id, .. } => Some(snapshot_id.as_str()),
-                Action::CreateSnapshot(_) | Action::UpdateService { .. } => None,
+                Action::CreateAccessPoint(_) | Action::CreateSnapshot(_) | Action::UpdateService { .. } => None,
             })
             .collect();
         let stays = |snapshot: &&&Snapshot| snapshot.is_completed() && !goes.contains(snapshot.snapshot_id.as_str());

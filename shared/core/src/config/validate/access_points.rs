@@ -30,6 +30,11 @@ pub(super) fn check(path: &Path, storage: &Storage, point: &AccessPoint, found: 
     }
     if let Some(tenant) = &point.tenant {
         found.name(path.at("tenant"), "the tenant's name", tenant, TENANT);
+        let is_taken = |c: char| c.is_alphanumeric() || " _.:/=+-@".contains(c);
+        if let Some(odd) = tenant.chars().find(|c| !is_taken(*c)) {
+            let message = format!("has `{}`, which EFS takes in no tag", odd.escape_default());
+            found.error(path.at("tenant"), message);
+        }
     }
 }
 

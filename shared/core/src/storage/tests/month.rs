@@ -168,7 +168,9 @@ impl Month {
             match action {
                 Action::CreateSnapshot(create) => self.create(create, storm, &mut noted),
                 Action::DeleteSnapshot { snapshot_id, .. } => self.remove(snapshot_id),
-                Action::UpdateService { .. } => panic!("nobody asked for a restore"),
+                Action::UpdateService { .. } | Action::CreateAccessPoint(_) => {
+                    panic!("nobody asked for it: {action:?}")
+                }
             }
         }
         if !dies(self) {

@@ -70,7 +70,7 @@ fn removed(decided: &Decided) -> BTreeSet<String> {
             assert!(*ours);
             Some(snapshot_id.clone())
         }
-        Action::CreateSnapshot(_) | Action::UpdateService { .. } => None,
+        Action::CreateAccessPoint(_) | Action::CreateSnapshot(_) | Action::UpdateService { .. } => None,
     });
     removed.collect()
 }
@@ -78,7 +78,7 @@ fn removed(decided: &Decided) -> BTreeSet<String> {
 fn created(decided: &Decided) -> Vec<&CreateSnapshot> {
     let created = decided.decision.actions.iter().filter_map(|action| match action {
         Action::CreateSnapshot(create) => Some(create),
-        Action::DeleteSnapshot { .. } | Action::UpdateService { .. } => None,
+        Action::CreateAccessPoint(_) | Action::DeleteSnapshot { .. } | Action::UpdateService { .. } => None,
     });
     created.collect()
 }

@@ -101,6 +101,7 @@ fn access_points_that_efs_would_refuse() {
         json!({ "path": "/a/../b" }),
         json!({ "path": "/a*" }),
         json!({ "tenant": "" }),
+        json!({ "tenant": "a*b" }),
     ];
     let odd: Vec<_> = odd
         .iter()
@@ -111,19 +112,23 @@ fn access_points_that_efs_would_refuse() {
             json!({ "volume": "back", "restore": "newest", "access-point": point(&json!({})) }),
         ])
         .collect();
-    check(web(&json!({ "storage": odd })), expect![[r#"
-        Error services.prod/web.storage[0].access-point.file-system: `fsap-1` is no id of a file system: write it as EFS does, like `fs-0123456789abcdef0`
-        Error services.prod/web.storage[1].access-point.path: must begin with `/`: it is seen from the file system's root
-        Error services.prod/web.storage[2].access-point.path: has 5 levels; EFS takes 4
-        Error services.prod/web.storage[3].access-point.path: has 101 characters; EFS takes 100
-        Error services.prod/web.storage[4].access-point.path: has a level without a name: write it without `//`, and without a `/` at its end
-        Error services.prod/web.storage[5].access-point.path: has a level without a name: write it without `//`, and without a `/` at its end
-        Error services.prod/web.storage[6].access-point.path: `..` begins with a dot, which EFS refuses
-        Error services.prod/web.storage[7].access-point.path: has `*`, which EFS refuses
-        Error services.prod/web.storage[8].access-point.tenant: the tenant's name is empty
-        Error services.prod/web.storage[9]: the volume is on EFS or on EBS: `access-point` is for the one, `snapshot` and `restore` are for the other; write two entries if they are two volumes
-        Error services.prod/web.storage[10]: the volume is on EFS or on EBS: `access-point` is for the one, `snapshot` and `restore` are for the other; write two entries if they are two volumes
-    "#]]);
+    check(
+        web(&json!({ "storage": odd })),
+        expect![[r#"
+            Error services.prod/web.storage[0].access-point.file-system: `fsap-1` is no id of a file system: write it as EFS does, like `fs-0123456789abcdef0`
+            Error services.prod/web.storage[1].access-point.path: must begin with `/`: it is seen from the file system's root
+            Error services.prod/web.storage[2].access-point.path: has 5 levels; EFS takes 4
+            Error services.prod/web.storage[3].access-point.path: has 101 characters; EFS takes 100
+            Error services.prod/web.storage[4].access-point.path: has a level without a name: write it without `//`, and without a `/` at its end
+            Error services.prod/web.storage[5].access-point.path: has a level without a name: write it without `//`, and without a `/` at its end
+            Error services.prod/web.storage[6].access-point.path: `..` begins with a dot, which EFS refuses
+            Error services.prod/web.storage[7].access-point.path: has `*`, which EFS refuses
+            Error services.prod/web.storage[8].access-point.tenant: the tenant's name is empty
+            Error services.prod/web.storage[9].access-point.tenant: has `*`, which EFS takes in no tag
+            Error services.prod/web.storage[10]: the volume is on EFS or on EBS: `access-point` is for the one, `snapshot` and `restore` are for the other; write two entries if they are two volumes
+            Error services.prod/web.storage[11]: the volume is on EFS or on EBS: `access-point` is for the one, `snapshot` and `restore` are for the other; write two entries if they are two volumes
+        "#]],
+    );
 }
 
 #[test]
