@@ -71,9 +71,9 @@ pub fn unused<'a>(file_systems: &'a FileSystems, services: &[Managed], owner: &s
         .iter()
         .flat_map(|managed| keyed(&managed.target, &managed.stored.config.storage));
     let wanted: Vec<_> = wanted.collect();
-    let points = file_systems.values().flatten();
+    let points = file_systems.values().flatten().flatten();
     points
-        .flat_map(|points| storage::unused(points, owner, &wanted).collect::<Vec<_>>())
+        .filter(|point| storage::is_unused(point, owner, &wanted))
         .collect()
 }
 

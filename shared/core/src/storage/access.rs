@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::access_point::{matching, wanted};
 use super::decide::Draft;
 use super::due::after;
-use super::{AccessPoint, Action, CreateAccessPoint, Provided, Unused, keyed, owner_key, unused};
+use super::{AccessPoint, Action, CreateAccessPoint, Provided, Unused, is_unused, keyed, owner_key};
 use crate::config::AccessPoint as Wanted;
 use crate::report::{Code, Outcome, Reason, counted};
 
@@ -146,9 +146,10 @@ impl Draft<'_> {
         };
         let mut found = Vec::new();
         for (name, points) in &facts.file_systems {
-            let points = points.iter().flat_map(|points| unused(points, &facts.owner, &all));
+            let points = points.iter().flatten();
+            let left = points.filter(|point| is_unused(point, &facts.owner, &all));
             self.memory.unused.retain(|known| known.file_system != *name);
-            found.extend(points.filter(is_its).map(Unused::from));
+            found.extend(left.filter(is_its).map(Unused::from));
         }
         let is_named = |known: &Unused| all.iter().any(|(_, of)| of.file_system == known.file_system);
         self.memory.unused.retain(is_named);

@@ -179,16 +179,10 @@ pub fn provided(rules: &[Storage], points: &[AccessPoint], target: &Target, owne
     wanted(rules).filter_map(of).collect()
 }
 
-/// The access points of ours that nothing of what is wanted is, each with whose it is.
-pub fn unused<'a>(
-    points: &'a [AccessPoint],
-    owner: &'a str,
-    wanted: &'a [(String, Wanted)],
-) -> impl Iterator<Item = &'a AccessPoint> {
-    let is_unused = move |point: &&AccessPoint| {
-        point.is_of(owner) && point.lives() && !wanted.iter().any(|(key, wanted)| point.is(wanted, key))
-    };
-    points.iter().filter(is_unused)
+/// Whether an access point is ours and nothing of what is wanted, each with whose it is.
+#[must_use]
+pub fn is_unused(point: &AccessPoint, owner: &str, wanted: &[(String, Wanted)]) -> bool {
+    point.is_of(owner) && point.lives() && !wanted.iter().any(|(key, wanted)| point.is(wanted, key))
 }
 
 /// What the rules of a target want, each with whose it is.

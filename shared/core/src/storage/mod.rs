@@ -36,7 +36,7 @@ mod volume;
 
 pub(crate) use access_point::wanted;
 pub use access_point::{
-    ACCESS_POINT_TAG, AccessPoint, CreateAccessPoint, Provided, Unused, keyed, owner_key, provided, unused,
+    ACCESS_POINT_TAG, AccessPoint, CreateAccessPoint, Provided, Unused, is_unused, keyed, owner_key, provided,
 };
 pub use action::{Action, CreateSnapshot};
 pub use asked::{Restored, Restoring};
