@@ -17,7 +17,7 @@ use wharfinger_core::report::{Code, Decision, Outcome, Reason};
 use wharfinger_core::storage::{Action, CreateSnapshot, Decided, Memory, Notice, Stage, decide};
 
 use crate::observe::{Look, MEMORY, REMOVED_AT_ONCE, SAID};
-use crate::{ACTIVE, Cloud, NAME, rows};
+use crate::{ACTIVE, Cloud, NAME, access, rows};
 
 const WHAT: &str = "the memory of storage";
 
@@ -261,6 +261,14 @@ impl<C: Cloud> Domain for Lineages<'_, C> {
         kept?;
         for (i, action) in decision.actions.iter().enumerate() {
             let request = match action {
+                Action::CreateAccessPoint(request) => {
+                    let refused = access::create(self.cloud, look, request).await;
+                    // Of a later one the next minute hears.
+                    if let Some(look) = refused.filter(|_| i == 0) {
+                        return Ok(Applied::Again(look));
+                    }
+                    continue;
+                }
                 Action::CreateSnapshot(request) => request,
                 Action::DeleteSnapshot { .. } => {
                     self.delete(action, &mut memory).await?;

@@ -1,4 +1,4 @@
-//! Makes and prunes snapshots of the volumes of services' tasks.
+//! Makes and prunes snapshots of the volumes of services' tasks, and access points for those on EFS.
 //!
 //! ECS makes a new volume for each task and deletes it with the task, so what is kept is kept by lineage: the snapshots of
 //! one volume's name of one service. That a task runs and has volumes is merged into its row ([`rows`]), and its service is
@@ -8,7 +8,11 @@
 //! [`sweep`]: every minute of those in the [`ACTIVE`] set that are due, every five minutes of all, from one listing.
 //!
 //! Volumes that ECS left behind are no service's: the pass of five minutes converges on their clusters ([`orphans`]).
+//!
+//! Of access points ([`access`]) no event tells: the sweep of five minutes finds which are missing, and that of a minute
+//! which are there.
 
+pub mod access;
 pub mod apply;
 pub mod observe;
 pub mod orphans;
@@ -20,7 +24,7 @@ use wharfinger_cloud::active::{Active, EACH_MINUTE, Row};
 use wharfinger_cloud::aws::Aws;
 use wharfinger_cloud::config::ConfigStore;
 use wharfinger_cloud::pipeline::{Cause, converge};
-use wharfinger_cloud::ports::{Bus, Clock, ServiceVolumes, Services, Snapshots, Tasks, Volumes};
+use wharfinger_cloud::ports::{AccessPoints, Bus, Clock, ServiceVolumes, Services, Snapshots, Tasks, Volumes};
 use wharfinger_cloud::start::{Function, Invocation};
 use wharfinger_cloud::sweep::Scope;
 use wharfinger_cloud::table::Table;
@@ -31,9 +35,9 @@ use wharfinger_core::ids::{Target, TargetKind};
 use wharfinger_core::ledger::Merge;
 
 /// What this function needs of the world.
-pub trait Cloud: Table + Services + Tasks + Snapshots + Volumes + ServiceVolumes + Bus + Clock {}
+pub trait Cloud: Table + Services + Tasks + Snapshots + Volumes + ServiceVolumes + AccessPoints + Bus + Clock {}
 
-impl<C: Table + Services + Tasks + Snapshots + Volumes + ServiceVolumes + Bus + Clock> Cloud for C {}
+impl<C: Table + Services + Tasks + Snapshots + Volumes + ServiceVolumes + AccessPoints + Bus + Clock> Cloud for C {}
 
 /// The domain's name.
 pub const NAME: &str = "storage";

@@ -389,6 +389,20 @@ codes! {
     VolumeSaved,
     /// The volume of a stateful task that is over is not there, and no snapshot was made of it.
     VolumeGone,
+    /// An access point of EFS is made.
+    AccessPointStarts,
+    /// EFS still makes an access point, or may not show it yet.
+    AccessPointPending,
+    /// There is the access point that is configured: the next revision mounts through it.
+    AccessPointReady,
+    /// A rollout waits for an access point that is not there yet.
+    AccessPointMissing,
+    /// An access point cannot be made, or not be put into a revision.
+    AccessPointRefused,
+    /// A revision mounts a volume through its access point.
+    AccessPointMounted,
+    /// Access points of ours that nothing configured wants any more: they stay, and so does their data.
+    UnusedAccessPoint,
 }
 
 impl Code {

@@ -112,6 +112,9 @@ const OWN: [(&str, &[&str]); 6] = [
             "ecs:DescribeTasks",
             "ecs:ListTasks",
             "ecs:UpdateService",
+            "elasticfilesystem:CreateAccessPoint",
+            "elasticfilesystem:DescribeAccessPoints",
+            "elasticfilesystem:TagResource",
             "events:PutEvents",
             "iam:PassRole",
         ],
@@ -448,6 +451,41 @@ fn storage_snaps_what_ecs_made_and_removes_what_is_its_own() {
         action.starts_with("ec2:") && !["ec2:DescribeSnapshots", "ec2:DescribeVolumes"].contains(action)
     });
     assert_eq!(writes.count(), 6, "another statement allows one of them");
+}
+
+/// Source: Service Authorization Reference, "Actions, resources, and condition keys for Amazon Elastic File System".
+#[test]
+fn storage_makes_access_points_that_carry_its_mark_and_changes_no_other() {
+    let template = Template::load();
+    let statements = statements(&template, "StorageFunction");
+    let arn =
+        |of: &str| format!("arn:${{AWS::Partition}}:elasticfilesystem:${{AWS::Region}}:${{AWS::AccountId}}:{of}/*");
+    let asked = format!("aws:RequestTag/{OWNER_TAG}");
+    let (action, created) = ("elasticfilesystem:CreateAction", "CreateAccessPoint");
+    for (sid, operation, of, condition) in [
+        ("ListAccessPoints", "DescribeAccessPoints", "file-system", Value::Null),
+        (
+            "MakeAccessPoints",
+            "CreateAccessPoint",
+            "file-system",
+            json!({ "StringEquals": { asked: "AWS::StackName" } }),
+        ),
+        (
+            "TagNewAccessPoints",
+            "TagResource",
+            "access-point",
+            json!({ "StringEquals": { action: created } }),
+        ),
+    ] {
+        let statement = statements.iter().find(|statement| statement["Sid"] == sid).unwrap();
+        assert_eq!(
+            list(&statement["Action"]),
+            [format!("elasticfilesystem:{operation}")],
+            "{sid}"
+        );
+        assert_eq!(list(&statement["Resource"]), [arn(of)], "{sid}");
+        assert_eq!(statement["Condition"], condition, "{sid}");
+    }
 }
 
 #[test]

@@ -450,7 +450,7 @@ fn is_deploying(service: &ServiceFacts) -> bool {
     service.deployments.len() > 1 || service.in_progress().is_some()
 }
 
-fn length(span: Span) -> SignedDuration {
+pub(super) fn length(span: Span) -> SignedDuration {
     SignedDuration::try_from(span.duration()).unwrap_or(SignedDuration::MAX)
 }
 
