@@ -20,6 +20,7 @@ mod groups;
 mod hosts;
 mod images;
 mod instances;
+mod launches;
 mod placement;
 mod registry;
 mod scaling;
@@ -53,6 +54,7 @@ pub use fleet::{Fleet, Machine, Order};
 pub use gate::{Fate, Gates, Stop, What};
 pub use groups::Group;
 pub use images::{Repositories, registry};
+pub use launches::{Launch, Launches};
 pub use placement::{Binding, HostNetwork, Placement, PortMapping};
 pub use registry::{CloudMap, Operation, Work};
 pub use services::{Deployment, Rollout, Service};
@@ -100,6 +102,8 @@ pub struct World {
     pub repositories: Repositories,
     /// Volumes and snapshots.
     pub ebs: Ebs,
+    /// What `RunTask` was asked for.
+    pub launches: Launches,
     /// Rules, schedules, the event bus and parameters.
     pub around: Around,
     /// What AWS sent to EventBridge, in the order in which it happened.
@@ -195,6 +199,13 @@ pub enum Change {
         /// A service whose deployment names it, and whose tasks cannot start any more.
         named_by: Option<Target>,
     },
+    /// `RunTask` started a task; a repeat that started none is not here.
+    RunTask {
+        /// The task's ARN.
+        arn: String,
+        /// The request.
+        input: Value,
+    },
     /// `DeleteVolume` was taken; of a missing one it is not here.
     DeleteVolume(String),
 }
@@ -220,6 +231,7 @@ impl World {
             scalable: BTreeSet::new(),
             repositories: Repositories::default(),
             ebs: Ebs::default(),
+            launches: Launches::default(),
             around: Around::default(),
             emitted: Vec::new(),
             unheard: false,
