@@ -34,16 +34,12 @@ fn read(answer: &Value) -> Result<Ran, CloudError> {
         return Ok(Ran::Started(arn.to_owned()));
     }
     let failures = answer.get("failures").and_then(Value::as_array);
-    match failures.map(Vec::as_slice) {
-        Some(failures @ [_, ..]) => {
-            let words: Vec<_> = failures.iter().map(failure).collect();
-            Ok(Ran::Refused(words.join("; ")))
-        }
-        _ => {
-            let message = "the answer names neither a task nor a failure";
-            Err(CloudError::new(RUN_TASK, Kind::Unreadable, message))
-        }
+    if let Some(failures @ [_, ..]) = failures.map(Vec::as_slice) {
+        let words: Vec<_> = failures.iter().map(failure).collect();
+        return Ok(Ran::Refused(words.join("; ")));
     }
+    let message = "the answer names neither a task nor a failure";
+    Err(CloudError::new(RUN_TASK, Kind::Unreadable, message))
 }
 
 impl Launches for Aws {

@@ -236,7 +236,7 @@ fn what_was_changed_a_moment_ago_may_not_be_shown() {
     assert_eq!(volumes(&caller), []);
     // An hour later ECS has forgotten it.
     later(&world, KNOWN);
-    assert_eq!(described(&caller, &arn).missing, [arn.clone()]);
+    assert_eq!(described(&caller, &arn).missing, std::slice::from_ref(&arn));
     // A volume may be shown late.
     world.borrow_mut().ebs.shown_after = SignedDuration::from_secs(60);
     run(&caller, &input("b", None));
