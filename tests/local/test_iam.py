@@ -93,6 +93,18 @@ class IamTest(unittest.TestCase):
             with self.subTest(operation):
                 self.assertEqual(self.asks(operation, cluster="prod", **request), expected)
 
+    def test_who_runs_a_task_passes_its_roles_and_that_of_its_volumes(self) -> None:
+        volumes = [{"name": "data", "managedEBSVolume": {"roleArn": "arn:role/volumes"}}]
+        found = iam.checks(
+            "RunTask", {"cluster": "prod", "taskDefinition": "web", "propagateTags": "TASK_DEFINITION",
+                        "volumeConfigurations": volumes}, REGION, ACCOUNT)
+        asked = [(check.action, check.resource.removeprefix(f"{_PREFIX}:"), check.context) for check in found]
+        self.assertEqual(asked, [
+            ("ecs:RunTask", "task-definition/web:1", {"ecs:cluster": f"{_PREFIX}:cluster/prod"}),
+            ("ecs:TagResource", "task/prod/*", {"ecs:CreateAction": "RunTask"}),
+            ("iam:PassRole", _DEFINITION["executionRoleArn"], {"iam:PassedToService": "ecs-tasks.amazonaws.com"}),
+            ("iam:PassRole", "arn:role/volumes", {"iam:PassedToService": "ecs.amazonaws.com"})])
+
     def test_a_group_is_named_by_its_arn(self) -> None:
         root = self.cloud.client("autoscaling")
         for group in ("web", "other"):

@@ -103,12 +103,16 @@ const OWN: [(&str, &[&str]); 6] = [
             "ec2:CreateSnapshot",
             "ec2:CreateTags",
             "ec2:DeleteSnapshot",
+            "ec2:DeleteVolume",
             "ec2:DescribeSnapshotAttribute",
             "ec2:DescribeSnapshots",
+            "ec2:DescribeVolumes",
             "ecs:DescribeServiceRevisions",
             "ecs:DescribeServices",
             "ecs:DescribeTasks",
             "ecs:ListTasks",
+            "ecs:RunTask",
+            "ecs:TagResource",
             "ecs:UpdateService",
             "events:PutEvents",
             "iam:PassRole",
@@ -149,7 +153,7 @@ const OWN: [(&str, &[&str]); 6] = [
 
 /// Actions that name no resource, so that `*` is all there is to say; each is narrowed by a condition if it can be.
 /// Source: Service Authorization Reference; for alarms the CloudWatch API reference, DescribeAlarms.
-const WITHOUT_RESOURCE: [(&str, bool); 18] = [
+const WITHOUT_RESOURCE: [(&str, bool); 19] = [
     ("application-autoscaling:DescribeScalableTargets", true),
     ("autoscaling:DescribeAutoScalingGroups", true),
     ("autoscaling:DescribeAutoScalingInstances", true),
@@ -158,6 +162,7 @@ const WITHOUT_RESOURCE: [(&str, bool); 18] = [
     ("ec2:DescribeInstances", true),
     ("ec2:DescribeNetworkInterfaces", true),
     ("ec2:DescribeSnapshots", true),
+    ("ec2:DescribeVolumes", true),
     ("ecs:DescribeTaskDefinition", true),
     ("ecs:ListTasks", true),
     ("elasticloadbalancing:DescribeTargetHealth", true),
@@ -423,6 +428,13 @@ fn storage_snaps_what_ecs_made_and_removes_what_is_its_own() {
             owned.as_str(),
             "AWS::StackName",
         ),
+        (
+            "RemoveOwnVolumes",
+            &["ec2:DeleteVolume"],
+            volumes,
+            owned.as_str(),
+            "AWS::StackName",
+        ),
     ] {
         let statement = statements.iter().find(|statement| statement["Sid"] == sid).unwrap();
         assert_eq!(list(&statement["Action"]), actions, "{sid}");
@@ -434,8 +446,47 @@ fn storage_snaps_what_ecs_made_and_removes_what_is_its_own() {
         );
     }
     let writes = statements.iter().flat_map(|s| list(&s["Action"]));
-    let writes = writes.filter(|action| action.starts_with("ec2:") && *action != "ec2:DescribeSnapshots");
-    assert_eq!(writes.count(), 5, "another statement allows one of them");
+    let lists = ["ec2:DescribeSnapshots", "ec2:DescribeVolumes"];
+    let writes = writes.filter(|action| action.starts_with("ec2:") && !lists.contains(action));
+    assert_eq!(writes.count(), 6, "another statement allows one of them");
+}
+
+/// Source: Service Authorization Reference, "Actions, resources, and condition keys for Amazon Elastic Container Service".
+#[test]
+fn storage_runs_tasks_in_clusters_of_the_account_and_passes_roles_to_ecs_alone() {
+    let template = Template::load();
+    let statements = statements(&template, "StorageFunction");
+    let own = |kind: &str| format!("arn:${{AWS::Partition}}:ecs:${{AWS::Region}}:${{AWS::AccountId}}:{kind}/*");
+    let roles = "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/*".to_owned();
+    let passed = |to: &str| json!({ "StringEquals": { "iam:PassedToService": to } });
+    for (sid, action, resource, condition) in [
+        (
+            "RunStatefulTasks",
+            "ecs:RunTask",
+            own("task-definition"),
+            json!({ "ArnLike": { "ecs:cluster": own("cluster") } }),
+        ),
+        (
+            "TagStatefulTasks",
+            "ecs:TagResource",
+            own("task"),
+            json!({ "StringEquals": { "ecs:CreateAction": "RunTask" } }),
+        ),
+        (
+            "PassRolesToTasks",
+            "iam:PassRole",
+            roles.clone(),
+            passed("ecs-tasks.amazonaws.com"),
+        ),
+        ("PassRolesToVolumes", "iam:PassRole", roles, passed("ecs.amazonaws.com")),
+    ] {
+        let statement = statements.iter().find(|statement| statement["Sid"] == sid).unwrap();
+        assert_eq!(list(&statement["Action"]), [action], "{sid}");
+        assert_eq!(list(&statement["Resource"]), [resource.as_str()], "{sid}");
+        assert_eq!(statement["Condition"], condition, "{sid}");
+        let also = statements.iter().filter(|s| list(&s["Action"]).contains(&action));
+        assert_eq!(also.count(), if action == "iam:PassRole" { 2 } else { 1 }, "{action}");
+    }
 }
 
 #[test]
