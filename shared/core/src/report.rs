@@ -366,6 +366,18 @@ codes! {
     NothingToRestore,
     /// A volume cannot begin with its snapshot.
     RestoreRefused,
+    /// A stateful task runs.
+    IdentityRuns,
+    /// A stateful task is started.
+    IdentityStarts,
+    /// A stateful task starts, stops, or is to be started later.
+    IdentityWaits,
+    /// A stateful task does not go on before a person does something.
+    IdentityStuck,
+    /// The volume of a stateful task that is over is in a completed snapshot: it is removed.
+    VolumeSaved,
+    /// The volume of a stateful task that is over is not there, and no snapshot was made of it.
+    VolumeGone,
 }
 
 impl Code {
@@ -388,6 +400,8 @@ impl Code {
                 | Self::RolledBack
                 | Self::RevisionDiffers
                 | Self::Drifted
+                | Self::IdentityStuck
+                | Self::VolumeGone
         )
     }
 }

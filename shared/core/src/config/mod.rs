@@ -15,6 +15,7 @@ mod problem;
 mod range;
 mod scaling;
 pub mod schedules;
+mod stateful;
 mod storage;
 pub mod stored;
 mod unsound;
@@ -43,6 +44,7 @@ pub use scaling::{
     AlarmRule, Change, Cooldown, DuringDeployment, Limit, Missing, PerPeriod, QueueRule, Rule, RuleError, Scaling,
     Schedule, Stabilise, Step,
 };
+pub use stateful::{Filesystem, LaunchType, Network, Stateful, StatefulSnapshot};
 pub use storage::{Keep, Restore, Snapshot, Storage};
 pub use unsound::unsound;
 pub use validate::validate;
@@ -100,6 +102,10 @@ pub struct Service {
     /// Where its tasks run when there is no room for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<ServiceCapacity>,
+    /// Of a family only: what is stored of it is what is stored of a service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub stateful: Option<Stateful>,
 }
 
 /// What the standalone and scheduled tasks of one family want.
@@ -115,6 +121,9 @@ pub struct Tasks {
     /// Which pushed images the family's next revision takes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub delivery: Vec<Delivery>,
+    /// That its tasks are kept running, each with a volume of its own that outlives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stateful: Option<Stateful>,
 }
 
 /// What one cluster wants.
@@ -127,12 +136,13 @@ pub struct Cluster {
 }
 
 impl From<Service> for Tasks {
-    /// Of a family's stored configuration nothing is lost: it was made from these three.
+    /// Of a family's stored configuration nothing is lost: it was made from these four.
     fn from(service: Service) -> Self {
         Self {
             discovery: service.discovery,
             balancing: service.balancing,
             delivery: service.delivery,
+            stateful: service.stateful,
         }
     }
 }
@@ -143,6 +153,7 @@ impl From<Tasks> for Service {
             discovery: tasks.discovery,
             balancing: tasks.balancing,
             delivery: tasks.delivery,
+            stateful: tasks.stateful,
             ..Self::default()
         }
     }

@@ -137,6 +137,9 @@ pub struct TaskStateChange {
     /// `service:NAME`, `family:NAME`, or whatever the caller of RunTask said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// What the caller of `RunTask` or the service's deployment said of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<String>,
     /// Where ECS wants it to be: RUNNING or STOPPED.
     #[serde(default)]
     pub desired_status: TaskStatus,
@@ -242,6 +245,7 @@ impl TaskStateChange {
             task_definition_arn: text(detail, "taskDefinitionArn").unwrap_or_default().to_owned(),
             version,
             group: owned("group"),
+            started_by: owned("startedBy"),
             desired_status: status("desiredStatus"),
             last_status: status("lastStatus"),
             health_status: owned("healthStatus"),

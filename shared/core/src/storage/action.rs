@@ -60,6 +60,22 @@ pub enum Action {
         /// Whether it carries our mark.
         ours: bool,
     },
+    /// `RunTask`: the task of an identity is started.
+    RunTask {
+        /// What its volume belongs to.
+        lineage: Lineage,
+        /// The request, in the API's own case; with its token it can be sent again.
+        input: Value,
+    },
+    /// `DeleteVolume`: of a task that is over, and a completed snapshot has what was on it.
+    DeleteVolume {
+        /// What it belonged to.
+        lineage: Lineage,
+        /// `vol-…`.
+        volume_id: String,
+        /// Whether it carries our mark.
+        ours: bool,
+    },
     /// `UpdateService`: a new deployment, whose volumes begin with what a person asked for.
     UpdateService {
         /// The cluster's name.
@@ -76,6 +92,8 @@ impl Effect for Action {
         match self {
             Self::CreateSnapshot(_) => "CreateSnapshot",
             Self::DeleteSnapshot { .. } => "DeleteSnapshot",
+            Self::RunTask { .. } => "RunTask",
+            Self::DeleteVolume { .. } => "DeleteVolume",
             Self::UpdateService { .. } => "UpdateService",
         }
     }
@@ -84,6 +102,8 @@ impl Effect for Action {
         match self {
             Self::CreateSnapshot(request) => request.input(),
             Self::DeleteSnapshot { snapshot_id, .. } => json!({ "SnapshotId": snapshot_id }),
+            Self::RunTask { input, .. } => input.clone(),
+            Self::DeleteVolume { volume_id, .. } => json!({ "VolumeId": volume_id }),
             Self::UpdateService {
                 cluster,
                 service,
@@ -98,8 +118,8 @@ impl Effect for Action {
 impl Removes for Action {
     fn removal(&self) -> Option<Removal<'_>> {
         match self {
-            Self::CreateSnapshot(_) | Self::UpdateService { .. } => None,
-            Self::DeleteSnapshot { lineage, ours, .. } => Some(Removal {
+            Self::CreateSnapshot(_) | Self::RunTask { .. } | Self::UpdateService { .. } => None,
+            Self::DeleteSnapshot { lineage, ours, .. } | Self::DeleteVolume { lineage, ours, .. } => Some(Removal {
                 from: &lineage.volume,
                 ours: *ours,
             }),

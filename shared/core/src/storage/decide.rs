@@ -1,14 +1,17 @@
 //! The decision and its report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use super::asked::answer;
 use super::due::{Look, Turn};
+use super::identity::Identity;
 use super::notice::Notice;
-use super::{Action, Asks, CreateSnapshot, Facts, Intent, Lineage, Memory, Restoring, Snapshot};
-use crate::config::{Snapshot as SnapshotRule, Storage};
+use super::{
+    Action, Asks, CreateSnapshot, FINAL_TAG, Facts, Intent, Lineage, Memory, Restoring, Snapshot, Start, VolumeMemory,
+};
+use crate::config::{Keep, Span, Stateful};
 use crate::known::Known;
 use crate::report::{Code, Decision, Outcome, Reason, counted};
 
@@ -19,8 +22,10 @@ pub struct Decided {
     pub decision: Decision<Action>,
     /// What is remembered when no call is made, or none may be: store it when it differs from what was stored.
     pub memory: Memory,
-    /// What the calls make, by the volume's name.
+    /// What the calls make, by the [key of the lineage](Lineage::key).
     pub intents: BTreeMap<String, Intent>,
+    /// The tasks that the calls start, by the same.
+    pub starts: BTreeMap<String, Start>,
     /// The restore that the calls begin.
     pub restoring: Option<Restoring>,
     /// What is told to others.
@@ -33,11 +38,15 @@ pub struct Decided {
 
 impl Decided {
     /// What is stored before a call is made: the memory with the intents. After each call the caller notes in it what came of
-    /// it: [`Memory::made`], [`Memory::refused`], [`Memory::in_use`].
+    /// it: [`Memory::made`], [`Memory::refused`], [`Memory::in_use`], [`Memory::started`] and its like.
     pub fn before_call(&self) -> Memory {
         let mut memory = self.memory.clone();
         for (volume, intent) in &self.intents {
             memory.volumes.entry(volume.clone()).or_default().intent = Some(intent.clone());
+        }
+        for (lineage, start) in &self.starts {
+            let volume = memory.volumes.entry(lineage.clone()).or_default();
+            volume.identity.get_or_insert_default().start = Some(start.clone());
         }
         if let Some(restoring) = &self.restoring {
             memory.restoring = Some(restoring.clone());
@@ -57,12 +66,18 @@ pub fn decide(facts: &Facts, now: Timestamp) -> Decided {
     };
     for rule in &facts.rules {
         match &rule.snapshot {
-            Some(snapshot) => draft.volume(rule, snapshot, snapshots),
+            Some(snapshot) => {
+                let lineage = Lineage::of(&facts.target, rule.volume.clone());
+                draft.lineage(&lineage, (Some(snapshot.every), rule.keep()), None, snapshots);
+            }
             None => draft.say(
                 Code::NotConfigured,
                 format!("{}/{}: no `snapshot` is configured", facts.target, rule.volume),
             ),
         }
+    }
+    if let Some(stateful) = &facts.stateful {
+        draft.identities(stateful, snapshots);
     }
     draft.strange(snapshots);
     draft.restore();
@@ -77,11 +92,14 @@ struct Draft<'a> {
     restores: Option<Action>,
     restoring: Option<Restoring>,
     creations: Vec<Action>,
+    /// Those of stateful tasks.
+    calls: Vec<Action>,
     removals: Vec<Action>,
     reasons: Vec<Reason>,
     missing: Vec<&'static str>,
     memory: Memory,
     intents: BTreeMap<String, Intent>,
+    starts: BTreeMap<String, Start>,
     notices: Vec<Notice>,
     next_look: Option<Timestamp>,
     asks: Asks,
@@ -90,8 +108,10 @@ struct Draft<'a> {
 impl<'a> Draft<'a> {
     fn new(facts: &'a Facts, now: Timestamp) -> Self {
         let mut memory = facts.memory.clone();
-        let is_configured = |volume: &str| facts.rules.iter().any(|rule| rule.volume == volume);
-        memory.volumes.retain(|volume, _| is_configured(volume));
+        let is_followed = |volume: &VolumeMemory| volume.identity.as_ref().is_some_and(|known| !known.is_at_rest());
+        memory
+            .volumes
+            .retain(|key, volume| is_followed(volume) || facts.is_configured(key));
         Self {
             facts,
             now,
@@ -99,11 +119,13 @@ impl<'a> Draft<'a> {
             restores: None,
             restoring: None,
             creations: Vec::new(),
+            calls: Vec::new(),
             removals: Vec::new(),
             reasons: Vec::new(),
             missing: Vec::new(),
             memory,
             intents: BTreeMap::new(),
+            starts: BTreeMap::new(),
             notices: Vec::new(),
             next_look: None,
             asks: Asks::default(),
@@ -123,21 +145,60 @@ impl<'a> Draft<'a> {
         self.asks.snapshots = true;
     }
 
-    fn volume(&mut self, rule: &Storage, snapshot: &SnapshotRule, snapshots: &[Snapshot]) {
-        let lineage = Lineage::of(&self.facts.target, rule.volume.clone());
-        let its = self.facts.of_lineage(&lineage, snapshots);
+    /// Those of the count, and those that something is left of.
+    fn identities(&mut self, stateful: &Stateful, snapshots: &[Snapshot]) {
+        let facts = self.facts;
+        let mut numbers: BTreeSet<u32> = (0..stateful.count).collect();
+        let volumes = match &facts.identities {
+            Known::Yes(volumes) => volumes.as_slice(),
+            Known::No => &[],
+        };
+        let ours = volumes.iter().filter(|volume| volume.is_of(&facts.owner));
+        let left = ours.filter_map(|volume| volume.lineage().filter(|of| of.target == facts.target)?.identity);
+        numbers.extend(left);
+        let followed = self.memory.volumes.keys();
+        numbers.extend(followed.filter_map(|key| key.rsplit_once('.')?.1.parse::<u32>().ok()));
+        for number in numbers {
+            let lineage = Lineage::of_identity(&facts.target, number, stateful.volume.clone());
+            let rule = (stateful.snapshot.every, stateful.snapshot.keep.unwrap_or_default());
+            self.lineage(&lineage, rule, Some(Identity { stateful, number }), snapshots);
+        }
+    }
+
+    /// What is remembered of a lineage; of an identity also under the name that its volume had before.
+    fn recall(&mut self, lineage: &Lineage) -> Option<VolumeMemory> {
+        let volumes = &mut self.memory.volumes;
+        let own = volumes.remove(&lineage.key());
+        let Some(identity) = lineage.identity.map(|n| n.to_string()) else {
+            return own;
+        };
+        let is_its = |key: &&String| key.rsplit_once('.').is_some_and(|(_, number)| number == identity);
+        let before = volumes.keys().find(is_its).cloned();
+        own.or_else(|| volumes.remove(&before?))
+    }
+
+    fn lineage(
+        &mut self,
+        lineage: &Lineage,
+        (every, keep): (Option<Span>, Keep),
+        identity: Option<Identity<'_>>,
+        snapshots: &[Snapshot],
+    ) {
+        let its = self.facts.of_lineage(lineage, snapshots);
         let look = Look {
             facts: self.facts,
-            lineage: &lineage,
-            every: snapshot.every,
+            lineage,
+            every,
+            identity,
             snapshots: &its,
             now: self.now,
         };
-        let mut memory = self.memory.volumes.remove(&rule.volume).unwrap_or_default();
+        let key = lineage.key();
+        let mut memory = self.recall(lineage).unwrap_or_default();
         let turn = look.take(&mut memory);
-        let pruned = look.prune(rule.keep(), &mut memory);
-        self.memory.volumes.insert(rule.volume.clone(), memory);
-        self.turn(&lineage, turn);
+        let pruned = look.prune(keep, &mut memory);
+        self.memory.volumes.insert(key, memory);
+        self.turn(lineage, turn);
         self.reasons.extend(pruned.reasons);
         self.removals.extend(pruned.actions);
         self.miss(pruned.missing);
@@ -149,19 +210,28 @@ impl<'a> Draft<'a> {
         if turn.outcome == Outcome::Wait {
             self.outcome = Outcome::Wait;
         }
-        self.asks.tasks |= !turn.missing.is_empty();
+        self.asks.tasks |= turn.missing.iter().any(|operation| *operation != "DescribeVolumes");
+        self.asks.identities |= turn.missing.contains(&"DescribeVolumes");
         self.miss(turn.missing);
+        self.calls.extend(turn.calls);
+        if let Some(start) = turn.start {
+            self.starts.insert(lineage.key(), start);
+        }
         self.reasons.extend(turn.reasons);
         self.notices.extend(turn.notices);
         self.next_look = [self.next_look, turn.again].into_iter().flatten().min();
         if let Some(intent) = turn.intent {
+            let mut tags = lineage.tags(&self.facts.owner, &intent.task, intent.at);
+            if intent.is_final {
+                tags.insert(FINAL_TAG.to_owned(), "true".to_owned());
+            }
             self.creations.push(Action::CreateSnapshot(CreateSnapshot {
                 lineage: lineage.clone(),
                 volume_id: intent.volume_id.clone(),
                 at: intent.at,
-                tags: lineage.tags(&self.facts.owner, &intent.task, intent.at),
+                tags,
             }));
-            self.intents.insert(lineage.volume.clone(), intent);
+            self.intents.insert(lineage.key(), intent);
         }
     }
 
@@ -177,18 +247,17 @@ impl<'a> Draft<'a> {
     /// Ours of volumes that are not configured any more: they stay, and that is said.
     fn strange(&mut self, snapshots: &[Snapshot]) {
         let facts = self.facts;
-        let mut strange: BTreeMap<String, usize> = BTreeMap::new();
+        let mut strange: BTreeMap<Lineage, usize> = BTreeMap::new();
         for snapshot in snapshots.iter().filter(|snapshot| snapshot.is_of(&facts.owner)) {
             let of = snapshot.lineage().filter(|lineage| lineage.target == facts.target);
-            let Some(Lineage { volume, .. }) = of else { continue };
-            if facts.rules.iter().all(|rule| rule.volume != volume) {
-                *strange.entry(volume).or_default() += 1;
+            let Some(lineage) = of else { continue };
+            if !facts.is_configured(&lineage.key()) {
+                *strange.entry(lineage).or_default() += 1;
             }
         }
-        for (volume, count) in strange {
+        for (lineage, count) in strange {
             let message = format!(
-                "{}/{volume} is not configured, and has {}: nothing removes them",
-                facts.target,
+                "{lineage} is not configured, and has {}: nothing removes them",
                 counted(count, "snapshot")
             );
             self.say(Code::StrangeSnapshot, message);
@@ -218,7 +287,12 @@ impl<'a> Draft<'a> {
     }
 
     fn finish(self) -> Decided {
-        let all = self.restores.into_iter().chain(self.creations).chain(self.removals);
+        let all = self
+            .restores
+            .into_iter()
+            .chain(self.creations)
+            .chain(self.calls)
+            .chain(self.removals);
         let actions: Vec<_> = all.collect();
         let outcome = if !actions.is_empty() {
             Outcome::Act
@@ -236,6 +310,7 @@ impl<'a> Draft<'a> {
             },
             memory: self.memory,
             intents: self.intents,
+            starts: self.starts,
             restoring: self.restoring,
             notices: self.notices,
             next_look: self.next_look,

@@ -15,9 +15,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::identity::{Identity, Start};
 use super::memory::Failed;
 use super::notice::{Notice, Stage};
-use super::{Facts, Intent, Lineage, Mounted, Snapshot, SnapshotState, VolumeMemory};
+use super::{Action, Facts, Intent, Lineage, Mounted, Snapshot, SnapshotState, VolumeMemory};
 use crate::config::Span;
 use crate::known::Known;
 use crate::report::{Code, Outcome, Reason, counted};
@@ -40,7 +41,10 @@ const SOON: SignedDuration = SignedDuration::from_mins(1);
 pub(super) struct Look<'a> {
     pub(super) facts: &'a Facts,
     pub(super) lineage: &'a Lineage,
-    pub(super) every: Span,
+    /// How often one is made; none are of a stateful task that is configured without it.
+    pub(super) every: Option<Span>,
+    /// Of a stateful family: which of its tasks.
+    pub(super) identity: Option<Identity<'a>>,
     /// Our snapshots of it, the newest first.
     pub(super) snapshots: &'a [&'a Snapshot],
     pub(super) now: Timestamp,
@@ -53,6 +57,10 @@ pub(super) struct Turn {
     pub(super) reasons: Vec<Reason>,
     /// The snapshot to be made.
     pub(super) intent: Option<Intent>,
+    /// The task to be started.
+    pub(super) start: Option<Start>,
+    /// The calls besides the snapshot's.
+    pub(super) calls: Vec<Action>,
     pub(super) missing: Vec<&'static str>,
     /// When to look again, if no event tells anything.
     pub(super) again: Option<Timestamp>,
@@ -60,19 +68,27 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    fn new(outcome: Outcome, code: Code, message: String) -> Self {
+    pub(super) fn new(outcome: Outcome, code: Code, message: String) -> Self {
         Self {
             outcome,
             reasons: vec![Reason::new(code, message)],
             intent: None,
+            start: None,
+            calls: Vec::new(),
             missing: Vec::new(),
             again: None,
             notices: Vec::new(),
         }
     }
 
-    fn again(mut self, at: Timestamp) -> Self {
+    pub(super) fn again(mut self, at: Timestamp) -> Self {
         self.again = Some(at);
+        self
+    }
+
+    /// The same, with what is said before it.
+    pub(super) fn after(mut self, early: Vec<Reason>) -> Self {
+        self.reasons.splice(0..0, early);
         self
     }
 
@@ -81,18 +97,34 @@ impl Turn {
         let code = self.reasons.first().map(|reason| reason.code);
         !matches!(
             code,
-            Some(Code::SnapshotFresh | Code::ServiceNotFound | Code::NoVolume | Code::FactsMissing)
+            Some(
+                Code::SnapshotFresh
+                    | Code::ServiceNotFound
+                    | Code::NoVolume
+                    | Code::FactsMissing
+                    | Code::IdentityRuns
+                    | Code::IdentityStarts
+                    | Code::IdentityWaits
+                    | Code::IdentityStuck
+                    | Code::IntentResumed
+                    | Code::VolumeSaved
+                    | Code::VolumeGone
+                    | Code::NotConfigured
+            )
         )
     }
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
     /// Decides, and keeps the memory.
     pub(super) fn take(&self, memory: &mut VolumeMemory) -> Turn {
         let mut early = self.resume(memory);
         early.extend(self.tell_completed(memory));
         let failed = self.tell_failed(memory);
-        let mut turn = self.turn(memory);
+        let mut turn = match self.identity {
+            Some(identity) => identity.turn(self, memory),
+            None => self.turn(memory, |since| self.of_volume(memory, since)),
+        };
         self.reckon(memory, &mut turn);
         if let Some(notice) = failed {
             if turn.reasons.iter().all(|reason| reason.code != Code::SnapshotFailed) {
@@ -100,8 +132,7 @@ impl Look<'_> {
             }
             turn.notices.insert(0, notice);
         }
-        turn.reasons.splice(0..0, early);
-        turn
+        turn.after(early)
     }
 
     /// What became of the snapshot that was asked for. It is remembered for as long as EC2 may not show it, though it did:
@@ -135,7 +166,7 @@ impl Look<'_> {
     }
 
     /// The snapshot that an intent made, if EC2 shows it.
-    fn answer(&self, intent: &Intent) -> Option<&Snapshot> {
+    pub(super) fn answer(&self, intent: &Intent) -> Option<&Snapshot> {
         let is_answer = |snapshot: &&&Snapshot| {
             snapshot.asked_at() == Some(intent.at) || intent.snapshot.as_ref() == Some(&snapshot.snapshot_id)
         };
@@ -200,7 +231,7 @@ impl Look<'_> {
             return;
         }
         let due = *memory.due.get_or_insert(self.now);
-        if memory.late || turn.intent.is_some() || self.age(due) < length(self.every) {
+        if memory.late || turn.intent.is_some() || self.age(due) < self.period() {
             return;
         }
         memory.late = true;
@@ -229,7 +260,8 @@ impl Look<'_> {
         });
     }
 
-    fn turn(&self, memory: &VolumeMemory) -> Turn {
+    /// Whether one is due; of which volume the caller says, who is told since when.
+    pub(super) fn turn(&self, memory: &VolumeMemory, of_volume: impl FnOnce(&str) -> Turn) -> Turn {
         if let Some(intent) = memory.intent.as_ref().filter(|intent| self.answer(intent).is_none()) {
             let message = format!(
                 "{}: a snapshot of {} was asked for at {}: EC2 may not show it yet",
@@ -242,7 +274,7 @@ impl Look<'_> {
             .iter()
             .find(|snapshot| snapshot.state != SnapshotState::Error);
         if let Some(newest) = newest
-            && self.age(newest.start_time) + SLACK < length(self.every)
+            && self.age(newest.start_time) + SLACK < self.period()
         {
             return self.fresh(newest);
         }
@@ -254,7 +286,7 @@ impl Look<'_> {
             return Turn::new(Outcome::Wait, Code::SnapshotPending, message).again(self.soon());
         }
         if let Some(failed) = self.newest_failed() {
-            let wait = length(self.every).min(RETRY_AFTER);
+            let wait = self.period().min(RETRY_AFTER);
             if newest.is_none_or(|newest| newest.start_time < failed.start_time) && self.age(failed.start_time) < wait {
                 let message = format!(
                     "{}: {} failed: the next is tried after {wait:#}",
@@ -264,11 +296,14 @@ impl Look<'_> {
                 return Turn::new(Outcome::Wait, Code::SnapshotFailed, message).again(retry);
             }
         }
-        self.of_volume(memory, newest.copied())
+        of_volume(&newest.map_or_else(
+            || "there is none yet".to_owned(),
+            |newest| format!("the newest is {} of {}", newest.snapshot_id, newest.start_time),
+        ))
     }
 
     fn fresh(&self, newest: &Snapshot) -> Turn {
-        let due = after(newest.start_time, length(self.every));
+        let due = after(newest.start_time, self.period());
         let state = if newest.is_completed() { "is" } else { "will be" };
         let message = format!(
             "{}: {} of {} {state} the newest recovery point; the next is due at {due}",
@@ -283,13 +318,9 @@ impl Look<'_> {
     }
 
     /// A snapshot is due: of which volume?
-    fn of_volume(&self, memory: &VolumeMemory, newest: Option<&Snapshot>) -> Turn {
-        let since = newest.map_or_else(
-            || "there is none yet".to_owned(),
-            |newest| format!("the newest is {} of {}", newest.snapshot_id, newest.start_time),
-        );
+    fn of_volume(&self, memory: &VolumeMemory, since: &str) -> Turn {
         let (Known::Yes(service), Known::Yes(tasks)) = (&self.facts.service, &self.facts.tasks) else {
-            return self.unknown(&since);
+            return self.unknown(since);
         };
         let target = &self.facts.target;
         let Some(service) = service.as_ref().filter(|service| service.is_active()) else {
@@ -324,17 +355,19 @@ impl Look<'_> {
                 "{}: a snapshot is due ({since}), and a deployment is in progress with {}: it waits for {} at most",
                 self.lineage,
                 counted(mounted.len(), "volume"),
-                self.every
+                self.every.unwrap_or_default()
             );
             return Turn::new(Outcome::Wait, Code::DeploymentInProgress, message).again(self.soon());
         }
-        self.due(task, volume, &since)
+        self.due(task, volume, since)
     }
 
-    fn due(&self, task: &Mounted, volume: &str, since: &str) -> Turn {
+    pub(super) fn due(&self, task: &Mounted, volume: &str, since: &str) -> Turn {
         let message = format!(
             "{}: a snapshot of {volume} of task {} is due: {since}, and `every` is {}",
-            self.lineage, task.task, self.every
+            self.lineage,
+            task.task,
+            self.every.unwrap_or_default()
         );
         let mut turn = Turn::new(Outcome::Act, Code::SnapshotDue, message).again(self.soon());
         turn.intent = Some(Intent {
@@ -342,6 +375,7 @@ impl Look<'_> {
             task: task.task.clone(),
             at: self.now,
             snapshot: None,
+            is_final: false,
         });
         turn
     }
@@ -361,7 +395,7 @@ impl Look<'_> {
         turn
     }
 
-    pub(super) fn newest_completed(&self) -> Option<&Snapshot> {
+    pub(super) fn newest_completed(&self) -> Option<&'a Snapshot> {
         self.snapshots.iter().find(|snapshot| snapshot.is_completed()).copied()
     }
 
@@ -383,14 +417,19 @@ impl Look<'_> {
 
     /// Whether it has been due for as long as `every`.
     fn is_overdue(&self, memory: &VolumeMemory) -> bool {
-        memory.due.is_some_and(|due| self.age(due) >= length(self.every))
+        memory.due.is_some_and(|due| self.age(due) >= self.period())
     }
 
-    fn age(&self, at: Timestamp) -> SignedDuration {
+    pub(super) fn age(&self, at: Timestamp) -> SignedDuration {
         self.now.duration_since(at)
     }
 
-    fn soon(&self) -> Timestamp {
+    /// The length of `every`; longer than anything without it.
+    pub(super) fn period(&self) -> SignedDuration {
+        self.every.map_or(SignedDuration::MAX, length)
+    }
+
+    pub(super) fn soon(&self) -> Timestamp {
         after(self.now, SOON)
     }
 }
@@ -410,7 +449,7 @@ fn is_deploying(service: &ServiceFacts) -> bool {
     service.deployments.len() > 1 || service.in_progress().is_some()
 }
 
-pub(super) fn length(span: Span) -> SignedDuration {
+fn length(span: Span) -> SignedDuration {
     SignedDuration::try_from(span.duration()).unwrap_or(SignedDuration::MAX)
 }
 

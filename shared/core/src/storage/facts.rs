@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Lineage, Memory, Snapshot, TaskVolume, decide};
-use crate::config::Storage;
+use super::{Lineage, Memory, Snapshot, TaskVolume, Volume, decide};
 use crate::config::asked::RestoreAsked;
-use crate::event::TaskStateChange;
-use crate::ids::Target;
+use crate::config::{Stateful, Storage, is_default};
+use crate::event::{TaskStateChange, TaskStatus};
+use crate::ids::{Target, TaskArn};
 use crate::known::Known;
 use crate::service::ServiceFacts;
 
@@ -39,21 +39,34 @@ pub struct Facts {
     pub asked: Option<RestoreAsked>,
     /// `volumeConfigurations` of its PRIMARY deployment, as `DescribeServices` answers it; `Yes(None)` when it has none.
     pub volumes: Known<Option<Value>>,
+    /// How the tasks of a family are kept running; none of a service.
+    pub stateful: Option<Stateful>,
+    /// The volumes of the family's identities (`DescribeVolumes`), in every state. Those of others do no harm.
+    pub identities: Known<Vec<Volume>>,
     /// What was stored of earlier decisions.
     pub memory: Memory,
 }
 
 /// A task and its volumes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Mounted {
     /// The task's id.
     pub task: String,
+    /// Its ARN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arn: Option<TaskArn>,
+    /// Who started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<String>,
     /// When it began to run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     /// Whether it runs and is to run.
     pub runs: bool,
+    /// Whether it is over: nothing writes to its volumes any more.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub is_over: bool,
     /// The EBS volumes that ECS made for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<TaskVolume>,
@@ -76,8 +89,11 @@ impl From<&TaskStateChange> for Mounted {
     fn from(task: &TaskStateChange) -> Self {
         Self {
             task: task.task_arn.id().to_owned(),
+            arn: Some(task.task_arn.clone()),
+            started_by: task.started_by.clone(),
             started_at: task.started_at,
             runs: task.is_running(),
+            is_over: matches!(task.last_status, TaskStatus::Stopped | TaskStatus::Deleted),
             volumes: task.volumes.clone(),
         }
     }
@@ -89,8 +105,10 @@ impl From<&TaskStateChange> for Mounted {
 pub struct Asks {
     /// The snapshots of its lineages.
     pub snapshots: bool,
-    /// The service and its tasks: a snapshot is due.
+    /// The service and its tasks: a snapshot is due. Of a family its tasks, those that are remembered among them.
     pub tasks: bool,
+    /// The volumes of a family's identities.
+    pub identities: bool,
     /// What refers to snapshots: some would go.
     pub held: bool,
     /// The service and its volume configurations: it is to be restored.
@@ -105,6 +123,17 @@ impl Facts {
     #[must_use]
     pub fn asks(&self, now: Timestamp) -> Asks {
         decide(self, now).asks
+    }
+
+    /// Whether the lineage of that [key](Lineage::key) is among those that are kept.
+    pub(super) fn is_configured(&self, key: &str) -> bool {
+        let is_identity = |stateful: &Stateful| {
+            let number = key
+                .strip_prefix(&stateful.volume)
+                .and_then(|rest| rest.strip_prefix('.'));
+            number.is_some_and(|n| n.parse::<u32>().is_ok_and(|n| n < stateful.count))
+        };
+        self.stateful.as_ref().is_some_and(is_identity) || self.rules.iter().any(|rule| rule.volume == key)
     }
 
     /// Our snapshots of a lineage, the newest first.

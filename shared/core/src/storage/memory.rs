@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Restored, Restoring, Snapshot};
+use super::{IdentityMemory, Restored, Restoring, Snapshot};
 use crate::config::{Span, is_default};
 
 /// How long what was found to refer to a snapshot is relied on before it is looked up again.
@@ -17,7 +17,7 @@ const HELD_FOR: SignedDuration = SignedDuration::from_hours(1);
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Memory {
-    /// By the volume's name.
+    /// By the volume's name, or the [key of its lineage](super::Lineage::key).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub volumes: BTreeMap<String, VolumeMemory>,
     /// The last `wharfinger restore` that was answered.
@@ -53,6 +53,9 @@ pub struct VolumeMemory {
     /// What the last look found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub standing: Option<Standing>,
+    /// Of an identity of a stateful family: its task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<IdentityMemory>,
 }
 
 /// A snapshot that was decided on, stored before its call is made.
@@ -68,6 +71,9 @@ pub struct Intent {
     /// The snapshot, once EC2 answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<String>,
+    /// Whether the volume's task is over.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub is_final: bool,
 }
 
 /// A snapshot that came to nothing.

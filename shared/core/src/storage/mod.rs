@@ -5,6 +5,9 @@
 //! 1. `due`: what became of the snapshot that was asked for last; whether one is due, and of which task's volume;
 //! 2. `prune`: what [`retention`] removes, as far as nothing refers to it.
 //!
+//! A stateful family has lineages of its own, one for each [`identity`]: whether its task is started, and its volume removed, is
+//! decided in the place of `due`.
+//!
 //! Then, for the service as a whole, `asked`: the restore that a person asked for. What a rollout restores is delivery's, by
 //! the rules of `restore`.
 //!
@@ -19,6 +22,7 @@ mod decide;
 mod due;
 mod facts;
 mod held;
+mod identity;
 mod lineage;
 mod memory;
 mod notice;
@@ -35,7 +39,11 @@ pub use asked::{Restored, Restoring};
 pub use decide::{Decided, decide};
 pub use facts::{Asks, Facts, Mounted};
 pub use held::{held_by_revision, held_by_service, volume_configurations};
-pub use lineage::{AT_TAG, CLUSTER_TAG, LINEAGE_TAG, Lineage, OWNER_TAG, SERVICE_TAG, TASK_TAG, VOLUME_TAG};
+pub use identity::{Absent, IdentityMemory, Start, identity_of, started_by};
+pub use lineage::{
+    AT_TAG, CLUSTER_TAG, FAMILY_TAG, FINAL_TAG, IDENTITY_TAG, LINEAGE_TAG, Lineage, OWNER_TAG, SERVICE_TAG, TASK_TAG,
+    VOLUME_TAG,
+};
 pub use memory::{Failed, Held, Intent, Memory, RecoveryPoint, Standing, VolumeMemory};
 pub use notice::{Notice, Stage};
 pub use restore::{RestoreError, RestorePoint, newest, seeded};

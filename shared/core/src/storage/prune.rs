@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
-use super::due::{Look, after, length};
+use super::due::{Look, after};
 use super::retention::{Point, prune};
 use super::{Action, Asks, RecoveryPoint, Snapshot, SnapshotState, Standing, VolumeMemory, memory};
 use crate::config::Keep;
@@ -50,7 +50,7 @@ impl Look<'_> {
             let message = format!("{}: {id} would be removed, and stays: {why}", self.lineage);
             pruned.reasons.push(Reason::new(Code::SnapshotHeld, message));
         }
-        if self.facts.held == Known::No {
+        if self.facts.held == Known::No && self.identity.is_none() {
             self.ask_held(&goes, &mut pruned);
         } else {
             self.remove(&goes, &mut pruned);
@@ -75,6 +75,11 @@ impl Look<'_> {
             held.extend(known.clone());
         }
         held.extend(self.facts.history.clone());
+        if let Some(identity) = &memory.identity {
+            let started = identity.start.as_ref().and_then(|start| start.snapshot.as_ref());
+            let needed = identity.saved.iter().chain(started);
+            held.extend(needed.map(|point| (point.id.clone(), "the next task begins with it".to_owned())));
+        }
         let asked = self.facts.asks_restore();
         held.extend(asked.map(|asked| (asked.point.snapshot_id.clone(), "it is to be restored".to_owned())));
         held
@@ -164,17 +169,13 @@ impl Look<'_> {
             .iter()
             .filter_map(|action| match action {
                 Action::DeleteSnapshot { snapshot_id, .. } => Some(snapshot_id.as_str()),
-                Action::CreateSnapshot(_) | Action::UpdateService { .. } => None,
+                _ => None,
             })
             .collect();
         let stays = |snapshot: &&&Snapshot| snapshot.is_completed() && !goes.contains(snapshot.snapshot_id.as_str());
         let left: Vec<_> = self.snapshots.iter().filter(stays).copied().collect();
         let next = self.next_pruned(keep, points, &goes, held);
-        let newest = left.first().map(|newest| RecoveryPoint {
-            id: newest.snapshot_id.clone(),
-            at: newest.start_time,
-            gib: newest.volume_size,
-        });
+        let newest = left.first().map(|newest| RecoveryPoint::from(*newest));
         Standing {
             newest,
             pending: self
@@ -186,7 +187,7 @@ impl Look<'_> {
             gib: left.iter().map(|snapshot| u64::from(snapshot.volume_size)).sum(),
             next_prune_count: u32::try_from(next.len()).unwrap_or(u32::MAX),
             next_prune: next.into_iter().take(Standing::MOST).collect(),
-            every: Some(self.every),
+            every: self.every,
         }
     }
 
@@ -194,7 +195,7 @@ impl Look<'_> {
     fn next_pruned(&self, keep: Keep, points: &[Point], goes: &BTreeSet<&str>, held: &Held) -> Vec<String> {
         let newest = self
             .newest_completed()
-            .map(|newest| after(newest.start_time, length(self.every)));
+            .map(|newest| after(newest.start_time, self.period()));
         let mut points: Vec<_> = points
             .iter()
             .filter(|p| !goes.contains(p.id.as_str()))

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::lineage::{AT_TAG, LINEAGE_TAG, Lineage, OWNER_TAG, TASK_TAG};
+use super::lineage::{AT_TAG, FINAL_TAG, LINEAGE_TAG, Lineage, OWNER_TAG, TASK_TAG};
 use crate::event::{text, time_from_json};
 
 /// How far a snapshot is (EC2 API reference, `Snapshot`).
@@ -90,6 +90,12 @@ impl Snapshot {
     #[must_use]
     pub fn asked_at(&self) -> Option<Timestamp> {
         self.tags.get(AT_TAG)?.parse().ok()
+    }
+
+    /// Whether it shows a volume whose task was over.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        self.tags.contains_key(FINAL_TAG)
     }
 
     /// Whether a volume can be made of it.

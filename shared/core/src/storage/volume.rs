@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::lineage::{AT_TAG, LINEAGE_TAG, Lineage, OWNER_TAG};
 use super::snapshot::tags;
 use crate::event::{text, time_from_json};
 
@@ -83,6 +84,30 @@ impl Volume {
             size: size.and_then(|n| u32::try_from(n).ok()).unwrap_or_default(),
             tags: tags(volume),
         })
+    }
+
+    /// Whether the stack of that name had it made.
+    #[must_use]
+    pub fn is_of(&self, owner: &str) -> bool {
+        self.tags.get(OWNER_TAG).is_some_and(|of| of == owner)
+    }
+
+    /// The lineage that its tags name.
+    #[must_use]
+    pub fn lineage(&self) -> Option<Lineage> {
+        Lineage::parse(self.tags.get(LINEAGE_TAG)?)
+    }
+
+    /// The request that made it.
+    #[must_use]
+    pub fn asked_at(&self) -> Option<Timestamp> {
+        self.tags.get(AT_TAG)?.parse().ok()
+    }
+
+    /// Whether it is gone, or about to be.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        matches!(self.state.as_str(), "deleting" | "deleted")
     }
 
     /// Whether it is attached to nothing.

@@ -7,6 +7,7 @@ mod delivery;
 mod discovery;
 mod drain;
 mod scaling;
+mod stateful;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -117,6 +118,7 @@ fn of_entry(document: &Document, entry: &Entry, found: &mut Found) {
     }
     delivery::check(document, entry, found);
     storage::check(path, config, found);
+    stateful::check(entry, found);
     if let Some(capacity) = &config.capacity {
         capacity::check_service(document, entry, capacity, found);
     }

@@ -1,7 +1,7 @@
 //! How volumes are kept.
 
 use super::Found;
-use crate::config::{Path, Restore, Scaling, Service, Span, Storage};
+use crate::config::{Keep, Path, Restore, Scaling, Service, Span, Storage};
 
 /// The longest name of a volume (ECS API reference, `Volume`).
 const VOLUME_NAME: usize = 255;
@@ -12,12 +12,7 @@ pub(super) fn check(path: &Path, service: &Service, found: &mut Found) {
     let volumes = &service.storage;
     for (i, storage) in volumes.iter().enumerate() {
         let path = path.at("storage").at(i);
-        found.name(path.at("volume"), "the volume's name", &storage.volume, VOLUME_NAME);
-        if storage.volume.contains('/') {
-            let message =
-                "the volume's name has a `/`: write letters, digits, `-` and `_`, as the task definition does";
-            found.error(path.at("volume"), message);
-        }
+        volume_name(path.at("volume"), &storage.volume, found);
         if volumes[..i].iter().any(|other| other.volume == storage.volume) {
             found.error(
                 path.at("volume"),
@@ -50,14 +45,35 @@ fn snapshot(path: &Path, storage: &Storage, found: &mut Found) {
         return;
     };
     let path = path.at("snapshot");
-    if snapshot.every < LEAST_EVERY {
-        let message = format!("must be at least `{LEAST_EVERY}`: volumes are looked at once a minute");
-        found.error(path.at("every"), message);
+    every(path.at("every"), snapshot.every, found);
+    if let Some(keep) = snapshot.keep {
+        self::keep(path.at("keep"), keep, found);
     }
-    if snapshot.keep.is_some_and(|keep| keep.is_unlimited()) {
+}
+
+/// The name of a volume in the task definition.
+pub(super) fn volume_name(path: Path, name: &str, found: &mut Found) {
+    if name.contains('/') {
+        let message = "the volume's name has a `/`: write letters, digits, `-` and `_`, as the task definition does";
+        found.error(path.clone(), message);
+    }
+    found.name(path, "the volume's name", name, VOLUME_NAME);
+}
+
+/// How often snapshots are made.
+pub(super) fn every(path: Path, every: Span, found: &mut Found) {
+    if every < LEAST_EVERY {
+        let message = format!("must be at least `{LEAST_EVERY}`: volumes are looked at once a minute");
+        found.error(path, message);
+    }
+}
+
+/// Which snapshots are kept.
+pub(super) fn keep(path: Path, keep: Keep, found: &mut Found) {
+    if keep.is_unlimited() {
         let message =
             "has no effect: without `last`, `hourly`, `daily`, `weekly` or `monthly` every snapshot is kept for ever";
-        found.warning(path.at("keep"), message);
+        found.warning(path, message);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod asked;
 mod dues;
+mod identities;
 mod intents;
 mod month;
 mod properties;
@@ -76,6 +77,7 @@ fn task(id: &str, minutes: i64) -> Mounted {
             name: Some("data".to_owned()),
             volume_id: format!("vol-{id}"),
         }],
+        ..Mounted::default()
     }
 }
 
@@ -95,6 +97,8 @@ fn facts(keep: serde_json::Value, snapshots: Vec<Snapshot>) -> Facts {
         history: BTreeMap::new(),
         asked: None,
         volumes: Known::No,
+        stateful: None,
+        identities: Known::No,
         memory: Memory::default(),
     }
 }
@@ -112,6 +116,8 @@ fn called(action: &Action) -> String {
         Action::CreateSnapshot(create) => &create.volume_id,
         Action::DeleteSnapshot { snapshot_id, .. } => snapshot_id,
         Action::UpdateService { service, .. } => service,
+        Action::RunTask { lineage, .. } => return format!("{} {lineage}", action.call()),
+        Action::DeleteVolume { volume_id, .. } => volume_id,
     };
     format!("{} {id}", action.call())
 }

@@ -168,7 +168,7 @@ impl Month {
             match action {
                 Action::CreateSnapshot(create) => self.create(create, storm, &mut noted),
                 Action::DeleteSnapshot { snapshot_id, .. } => self.remove(snapshot_id),
-                Action::UpdateService { .. } => panic!("nobody asked for a restore"),
+                other => panic!("nobody asked for {other:?}"),
             }
         }
         if !dies(self) {

@@ -70,7 +70,7 @@ fn removed(decided: &Decided) -> BTreeSet<String> {
             assert!(*ours);
             Some(snapshot_id.clone())
         }
-        Action::CreateSnapshot(_) | Action::UpdateService { .. } => None,
+        _ => None,
     });
     removed.collect()
 }
@@ -78,7 +78,7 @@ fn removed(decided: &Decided) -> BTreeSet<String> {
 fn created(decided: &Decided) -> Vec<&CreateSnapshot> {
     let created = decided.decision.actions.iter().filter_map(|action| match action {
         Action::CreateSnapshot(create) => Some(create),
-        Action::DeleteSnapshot { .. } | Action::UpdateService { .. } => None,
+        _ => None,
     });
     created.collect()
 }
