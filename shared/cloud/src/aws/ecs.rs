@@ -121,6 +121,7 @@ fn task(task: Task) -> Option<TaskStateChange> {
         task_definition_arn: task.task_definition_arn.unwrap_or_default(),
         version: task.version,
         group: task.group,
+        started_by: task.started_by,
         desired_status: status(task.desired_status),
         last_status: status(task.last_status),
         health_status: task.health_status.map(|h| h.as_str().to_owned()),
