@@ -51,7 +51,7 @@ impl About {
 const NOT_OURS: [Code; 2] = [Code::NotManaged, Code::NotConfigured];
 
 /// What every sweep asks AWS for.
-const SWEEP: [&str; 13] = [
+const SWEEP: [&str; 14] = [
     "ListTasks",
     "DescribeTasks",
     "ListContainerInstances",
@@ -65,6 +65,7 @@ const SWEEP: [&str; 13] = [
     "DescribeTaskDefinition",
     "DescribeImages",
     "DescribeSnapshots",
+    "DescribeVolumes",
 ];
 
 impl Answer {

@@ -38,7 +38,7 @@ impl Context<'_> {
         }
         self.resolve(&mut managed);
         let config = &managed.stored.config;
-        if config.storage.is_empty() {
+        if !config.keeps_volumes() {
             return self.sides(&managed, &task, looked_up);
         }
         let storage = self.volumes(&managed, &task)?;

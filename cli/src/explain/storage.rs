@@ -1,4 +1,4 @@
-//! What would be done about the volumes of a service.
+//! What would be done about the volumes of a service, or of a stateful family.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use wharfinger_core::config::stored::Managed;
 use wharfinger_core::event::{SnapshotEvent, TaskStateChange};
 use wharfinger_core::known::Known;
 use wharfinger_core::report::{Code, Decision, Reason};
-use wharfinger_core::storage::{self, Facts, Memory, Mounted, Snapshot};
+use wharfinger_core::storage::{self, Facts, Memory, Mounted, Snapshot, identity_of};
 
 use super::Config;
 use super::capacity::{Explained, ignored};
@@ -21,9 +21,12 @@ impl Context<'_> {
         if config
             .targets
             .iter()
-            .all(|managed| managed.stored.config.storage.is_empty())
+            .all(|managed| !managed.stored.config.keeps_volumes())
         {
-            let message = format!("no service in {} has `storage`: nothing is done for {id}", config.name);
+            let message = format!(
+                "nothing in {} has `storage` or `stateful`: nothing is done for {id}",
+                config.name
+            );
             return Ok((None, ignored(Code::NotManaged, message)));
         }
         let Known::Yes(snapshots) = self.answers.snapshots()? else {
@@ -42,9 +45,9 @@ impl Context<'_> {
             return Ok((None, ignored(Code::NotOurs, message)));
         };
         let mut managed = config.targets.iter().filter(|managed| managed.target == lineage.target);
-        let Some(managed) = managed.find(|managed| !managed.stored.config.storage.is_empty()) else {
+        let Some(managed) = managed.find(|managed| managed.stored.config.keeps_volumes()) else {
             let message = format!(
-                "{id} is of {lineage}, and {} has no `storage` any more: it stays",
+                "{id} is of {lineage}, and the volumes of {} are not kept any more: it stays",
                 lineage.target
             );
             return Ok((Some(lineage.target), ignored(Code::StrangeSnapshot, message)));
@@ -66,7 +69,16 @@ impl Context<'_> {
     /// A task changed whose service has `storage`. Its own volumes are in the event.
     pub(super) fn volumes(&self, managed: &Managed, task: &TaskStateChange) -> anyhow::Result<Decision<Call>> {
         let target = &managed.target;
-        if !task.is_running() || task.volumes.is_empty() {
+        if managed.stored.config.stateful.is_some() {
+            let by = task.started_by.as_deref().unwrap_or_default();
+            if identity_of(by, self.owner).is_none() {
+                let message = format!(
+                    "task {} of {target} was started by `{by}`, and is none of its identities: it is left alone",
+                    task.task_arn.id()
+                );
+                return Ok(ignored(Code::NotOurs, message));
+            }
+        } else if !task.is_running() || task.volumes.is_empty() {
             let what = if task.is_running() {
                 "has no EBS volume"
             } else {
@@ -115,6 +127,8 @@ impl Context<'_> {
             // What was asked for once may be done by now, of which nothing tells here.
             asked: None,
             volumes: Known::No,
+            stateful: managed.stored.config.stateful.clone(),
+            identities: self.answers.volumes()?,
             memory: Memory::default(),
         };
         let decision = storage::decide(&facts, self.now).decision;

@@ -27,7 +27,7 @@ use crate::output::warning;
 pub(crate) use hosts::Placed;
 
 /// The operations whose answers are read, and what of them.
-const OPERATIONS: [(&str, &[&str]); 25] = [
+const OPERATIONS: [(&str, &[&str]); 26] = [
     ("BatchGetImage", &["images", "failures"]),
     ("DescribeAlarms", &["MetricAlarms", "CompositeAlarms"]),
     ("DescribeAutoScalingGroups", &["AutoScalingGroups"]),
@@ -44,6 +44,7 @@ const OPERATIONS: [(&str, &[&str]); 25] = [
     ("DescribeServices", &["services", "failures"]),
     ("DescribeSnapshotAttribute", &["SnapshotId", "CreateVolumePermissions"]),
     ("DescribeSnapshots", &["Snapshots"]),
+    ("DescribeVolumes", &["Volumes"]),
     ("DescribeTargetGroups", &["TargetGroups"]),
     ("DescribeTaskDefinition", &["taskDefinition"]),
     ("DescribeTasks", &["tasks", "failures"]),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use wharfinger_core::ids::Target;
 use wharfinger_core::known::Known;
-use wharfinger_core::storage::{Mounted, Snapshot, held_by_revision, held_by_service, volume_configurations};
+use wharfinger_core::storage::{Mounted, Snapshot, Volume, held_by_revision, held_by_service, volume_configurations};
 
 use super::Answers;
 
@@ -19,6 +19,19 @@ impl Answers {
         let read = self.elements(DESCRIBE, "Snapshots").map(|found| {
             let why = "`SnapshotId` or `StartTime` is missing";
             Snapshot::parse(found.value).ok_or_else(|| self.unusable(&found, why))
+        });
+        read.collect::<anyhow::Result<_>>().map(Known::Yes)
+    }
+
+    /// Every volume of `DescribeVolumes`.
+    pub(crate) fn volumes(&self) -> anyhow::Result<Known<Vec<Volume>>> {
+        const DESCRIBE: &str = "DescribeVolumes";
+        if !self.has(DESCRIBE) {
+            return Ok(Known::No);
+        }
+        let read = self.elements(DESCRIBE, "Volumes").map(|found| {
+            let why = "`VolumeId`, `State` or `CreateTime` is missing";
+            Volume::parse(found.value).ok_or_else(|| self.unusable(&found, why))
         });
         read.collect::<anyhow::Result<_>>().map(Known::Yes)
     }

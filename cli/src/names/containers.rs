@@ -64,5 +64,5 @@ fn names_any(entry: &Entry) -> bool {
     let config = &entry.config;
     let discovery = config.discovery.iter().any(|one| one.container.is_some());
     let balancing = config.balancing.iter().any(|one| one.container.is_some());
-    !config.delivery.is_empty() || !config.storage.is_empty() || discovery || balancing
+    !config.delivery.is_empty() || config.keeps_volumes() || discovery || balancing
 }

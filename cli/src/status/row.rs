@@ -107,9 +107,9 @@ impl Row {
         let counted = counted && managed.target.kind == TargetKind::Service;
         let capacity = (counted || config.capacity.is_some())
             .then(|| OfService::of(config.capacity.as_ref(), item, last("capacity"), &mut malformed));
-        let storage = (!config.storage.is_empty()).then(|| {
+        let storage = config.keeps_volumes().then(|| {
             let memory = remembered(item, STORAGE, &mut malformed);
-            Volumes::of(&config.storage, &memory, last("storage"), now)
+            Volumes::of(config, &memory, last("storage"), now)
         });
         let endpoints = |domain, configured: bool| configured.then(|| Endpoints { decision: last(domain) });
         let row = Self {

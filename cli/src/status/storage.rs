@@ -4,9 +4,9 @@ use std::io::{self, Write};
 
 use jiff::{SignedDuration, SignedDurationRound, Timestamp, Unit};
 use serde::Serialize;
-use wharfinger_core::config::{Span, Storage};
+use wharfinger_core::config::{Service, Span};
 use wharfinger_core::report::{Code, counted};
-use wharfinger_core::storage::{Failed, Memory, RecoveryPoint, VolumeMemory};
+use wharfinger_core::storage::{Failed, IdentityMemory, Memory, RecoveryPoint, VolumeMemory};
 
 use super::row::Decided;
 use crate::output::{DIM, YELLOW};
@@ -28,10 +28,10 @@ pub(super) struct Volumes {
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Kept {
-    /// The volume's name in the task definition.
+    /// The volume's name in the task definition; of an identity with its number, `data.0`.
     volume: String,
     /// How often a snapshot is made.
-    every: Span,
+    every: Option<Span>,
     /// What would be restored.
     newest: Option<RecoveryPoint>,
     /// How old that is.
@@ -54,17 +54,33 @@ struct Kept {
     next_prune_count: u32,
     /// The last one that came to nothing, if none was completed since.
     failed: Option<Failed>,
+    /// Of a stateful task: the task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<IdentityMemory>,
 }
 
 impl Volumes {
-    pub(super) fn of(configured: &[Storage], memory: &Memory, decision: Option<Decided>, now: Timestamp) -> Self {
-        let lineages = configured.iter().filter_map(|storage| {
+    pub(super) fn of(configured: &Service, memory: &Memory, decision: Option<Decided>, now: Timestamp) -> Self {
+        let of_service = configured.storage.iter().filter_map(|storage| {
             let every = storage.snapshot.as_ref()?.every;
-            let known = memory.volumes.get(&storage.volume).cloned().unwrap_or_default();
-            Some(Kept::of(&storage.volume, every, known, now))
+            Some((storage.volume.clone(), Some(every)))
+        });
+        let stateful = configured.stateful.iter();
+        let of_family = stateful.flat_map(|stateful| {
+            let name = |n| format!("{}.{n}", stateful.volume);
+            (0..stateful.count).map(move |n| (name(n), stateful.snapshot.every))
+        });
+        let mut lineages: Vec<_> = of_service.chain(of_family).collect();
+        // Those of the past that something is left of.
+        let is_left = |key: &&String| configured.stateful.is_some() && lineages.iter().all(|(known, _)| known != *key);
+        let left: Vec<_> = memory.volumes.keys().filter(is_left).cloned().collect();
+        lineages.extend(left.into_iter().map(|key| (key, None)));
+        let kept = lineages.into_iter().map(|(volume, every)| {
+            let known = memory.volumes.get(&volume).cloned().unwrap_or_default();
+            Kept::of(volume, every, known, now)
         });
         Self {
-            lineages: lineages.collect(),
+            lineages: kept.collect(),
             decision,
         }
     }
@@ -94,12 +110,13 @@ impl Volumes {
 }
 
 impl Kept {
-    fn of(volume: &str, every: Span, known: VolumeMemory, now: Timestamp) -> Self {
+    fn of(volume: String, every: Option<Span>, known: VolumeMemory, now: Timestamp) -> Self {
         let standing = known.standing.unwrap_or_default();
-        let is_due_for_long = known.due.is_some_and(|due| now.duration_since(due) >= length(every));
+        let due = known.due.zip(every);
+        let is_due_for_long = due.is_some_and(|(due, every)| now.duration_since(due) >= length(every));
         let newest_at = standing.newest.as_ref().map(|newest| newest.at);
         Self {
-            volume: volume.to_owned(),
+            volume,
             every,
             age_seconds: newest_at.map(|at| now.duration_since(at).as_secs()),
             late: known.late || is_due_for_long,
@@ -114,24 +131,29 @@ impl Kept {
                 .failed
                 .filter(|failed| newest_at.is_none_or(|newest| newest < failed.at)),
             newest: standing.newest,
+            identity: known.identity,
         }
     }
 
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Self { volume, every, .. } = self;
+        let volume = &self.volume;
+        let every = self
+            .every
+            .map(|every| format!(", one each {every}"))
+            .unwrap_or_default();
         let style = if self.late { YELLOW } else { anstyle::Style::new() };
         match (&self.newest, self.age_seconds) {
             (Some(RecoveryPoint { id, at, .. }), Some(age)) => {
                 let age = in_words(age);
                 writeln!(
                     out,
-                    "    {volume}: {style}newest {id} of {at}, {age} old{style:#}, one each {every}"
+                    "    {volume}: {style}newest {id} of {at}, {age} old{style:#}{every}"
                 )?;
             }
-            _ => writeln!(
-                out,
-                "    {volume}: {style}no recovery point yet{style:#}, one each {every}"
-            )?,
+            _ => writeln!(out, "    {volume}: {style}no recovery point yet{style:#}{every}")?,
+        }
+        if let Some(identity) = &self.identity {
+            writeln!(out, "        {}", stands(identity))?;
         }
         if let Some(Failed { snapshot, at, message }) = &self.failed {
             writeln!(out, "        {YELLOW}{snapshot} of {at} failed: {message}{YELLOW:#}")?;
@@ -165,6 +187,32 @@ impl Kept {
             "        the next prune removes {}{more}",
             self.next_prune.join(", ")
         )
+    }
+}
+
+/// How the task of an identity stands, in a line.
+fn stands(identity: &IdentityMemory) -> String {
+    let volume = identity.volume.as_deref().unwrap_or("no volume");
+    match (&identity.start, &identity.task, identity.ended) {
+        (Some(start), _, _) => format!("a task is asked for since {}", start.at),
+        (None, Some(task), None) => format!("task {} with {volume}", task.id()),
+        (None, task, ended) => {
+            let last = match (task, ended) {
+                (Some(task), Some(at)) => {
+                    format!("no task: {} was found to be over at {at}, {volume} is left", task.id())
+                }
+                _ => "no task".to_owned(),
+            };
+            let refused = identity
+                .refused
+                .iter()
+                .map(|words| format!("; the next was refused: {words}"));
+            let then = identity
+                .not_before
+                .iter()
+                .map(|at| format!("; none is started before {at}"));
+            refused.chain(then).fold(last, |text, more| text + &more)
+        }
     }
 }
 

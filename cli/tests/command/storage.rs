@@ -176,3 +176,55 @@ fn what_no_configuration_concerns_is_ignored() {
     assert_eq!((code, &answer["outcome"]), (0, &json!("ignore")));
     assert_eq!(codes(&answer), ["NotManaged"]);
 }
+
+const STATEFUL: &str = "version: 1\ntasks:\n  prod/ledger:\n    stateful:\n      { volume: data, size: 8, role: \"arn:aws:iam::111122223333:role/ecs\" }\n";
+
+/// The event of a task of identity 0 that is over.
+fn over() -> Value {
+    let mut event = mounted();
+    let detail = &mut event["detail"];
+    detail["lastStatus"] = json!("STOPPED");
+    detail["desiredStatus"] = json!("STOPPED");
+    detail["group"] = json!("family:ledger");
+    detail["startedBy"] = json!("wharfinger/0");
+    event
+}
+
+fn answer_of_identity(event: &Value, facts: &Value) -> Value {
+    let folder = Folder::new();
+    folder.write("w.yaml", STATEFUL);
+    folder.write_json("facts.json", facts);
+    let (code, answer) = folder.explain(event, &["--facts", "facts.json"]);
+    assert_eq!(code, 0, "{answer}");
+    answer
+}
+
+#[test]
+fn the_volume_of_a_stateful_task_that_is_over_is_saved_first() {
+    let tags = json!([
+        { "Key": "wharfinger:owner", "Value": "wharfinger" }, { "Key": "wharfinger:lineage", "Value": "prod/ledger.0/data" },
+    ]);
+    let volume = json!({
+        "VolumeId": "vol-1", "State": "available", "CreateTime": "2026-01-01T00:00:00Z", "Size": 8, "Tags": tags,
+    });
+    let mut facts = json!({ "DescribeSnapshots": { "Snapshots": [] } });
+    let unknown = answer_of_identity(&over(), &facts);
+    assert_eq!(unknown["missing"], json!(["DescribeVolumes"]), "{unknown}");
+    facts["DescribeVolumes"] = json!({ "Volumes": [volume] });
+    let due = answer_of_identity(&over(), &facts);
+    assert_eq!(due["actions"][0]["call"], "CreateSnapshot", "{due}");
+    let mut done = snapshot("snap-1", "2026-03-01T12:00:00Z", "");
+    done["VolumeId"] = json!("vol-1");
+    done["Tags"] = tags;
+    let end = json!({ "Key": "wharfinger:final", "Value": "true" });
+    done["Tags"].as_array_mut().unwrap().push(end);
+    facts["DescribeSnapshots"] = json!({ "Snapshots": [done] });
+    let saved = answer_of_identity(&over(), &facts);
+    assert_eq!(
+        (&saved["actions"][0]["call"], &saved["actions"][0]["input"]),
+        (&json!("DeleteVolume"), &json!({ "VolumeId": "vol-1" }))
+    );
+    let mut by_hand = over();
+    by_hand["detail"]["startedBy"] = json!("me");
+    assert_eq!(codes(&answer_of_identity(&by_hand, &facts)), ["NotOurs"]);
+}

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::stored::{Resolved, registry_id};
-use super::{Balancing, Discovery, Document, Entry, Path, Problem, Storage};
+use super::{Balancing, Discovery, Document, Entry, Path, Problem};
 use crate::balancing::TargetType;
 use crate::delivery::{containers, untaken};
 use crate::discovery::mismatch;
@@ -73,9 +73,12 @@ pub fn without_volumes(entry: &Entry, answer: &Value) -> Vec<Problem> {
     let volumes = volumes.map(Vec::as_slice).unwrap_or_default().iter();
     let at_launch = volumes.filter(|volume| volume.get("configuredAtLaunch").and_then(Value::as_bool) == Some(true));
     let has: Vec<_> = at_launch.filter_map(|volume| text(volume, "name")).collect();
-    let missing = entry.config.storage.iter().enumerate();
-    let missing = missing.filter(|(_, storage)| !has.contains(&storage.volume.as_str()));
-    let told = |(i, storage): (usize, &Storage)| {
+    let volumes = entry.config.storage.iter().enumerate();
+    let volumes = volumes.map(|(i, storage)| (entry.path.at("storage").at(i), &storage.volume));
+    let stateful = entry.config.stateful.iter();
+    let volumes = volumes.chain(stateful.map(|stateful| (entry.path.at("stateful"), &stateful.volume)));
+    let missing = volumes.filter(|(_, volume)| !has.contains(&volume.as_str()));
+    let told = |(path, volume): (Path, &String)| {
         let quoted: Vec<_> = has.iter().map(|name| format!("`{name}`")).collect();
         let others = if has.is_empty() {
             "no other".to_owned()
@@ -85,9 +88,9 @@ pub fn without_volumes(entry: &Entry, answer: &Value) -> Vec<Problem> {
         let message = format!(
             "the task definition of {} has no volume `{}` with `configuredAtLaunch`, so ECS makes no EBS volume for it: it \
              has {others}",
-            entry.name, storage.volume
+            entry.name, volume
         );
-        Problem::warning(entry.path.at("storage").at(i).at("volume"), message)
+        Problem::warning(path.at("volume"), message)
     };
     missing.map(told).collect()
 }

@@ -108,6 +108,14 @@ pub struct Service {
     pub stateful: Option<Stateful>,
 }
 
+impl Service {
+    /// Whether volumes of its tasks are kept.
+    #[must_use]
+    pub fn keeps_volumes(&self) -> bool {
+        !self.storage.is_empty() || self.stateful.is_some()
+    }
+}
+
 /// What the standalone and scheduled tasks of one family want.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

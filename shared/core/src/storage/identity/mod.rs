@@ -83,6 +83,16 @@ impl<'a> Identity<'a> {
                 return Turn::new(Outcome::Wait, Code::IdentityStuck, message).again(look.soon());
             }
         }
+        if known.task.is_none() && known.start.is_none() {
+            // Nothing is remembered, and yet it has run.
+            let over = shown
+                .tasks
+                .iter()
+                .find_map(|task| task.arn.clone().zip(task.started_at.or(Some(look.now))));
+            if let Some((arn, at)) = over {
+                known.adopt(arn, at);
+            }
+        }
         if let Some(wait) = known.follow_task(look, &shown) {
             return wait;
         }

@@ -204,6 +204,15 @@ fn a_task_that_lives_is_left_alone() {
 }
 
 #[test]
+fn a_task_that_is_over_counts_though_nothing_is_remembered() {
+    let mut facts = facts(&json!({}));
+    facts.tasks = Known::Yes(vec![over("a", 600)]);
+    check_looks(&mut facts, 5, "Wait IdentityWaits []");
+    facts.identities = Known::Yes(vec![volume("a", "available", 600)]);
+    check(&facts, "Act SnapshotDue [CreateSnapshot vol-a]");
+}
+
+#[test]
 fn one_is_made_of_its_volume_as_often_as_every_says() {
     let mut facts = facts(&json!({ "snapshot": { "every": "1h" } }));
     facts.tasks = Known::Yes(vec![living("a", 600)]);

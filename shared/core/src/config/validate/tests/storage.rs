@@ -70,3 +70,46 @@ fn more_tasks_than_one() {
         );
     }
 }
+
+#[test]
+fn stateful_tasks() {
+    let stateful = |more: serde_json::Value| {
+        let mut stateful = json!({ "volume": "data", "size": 20, "role": "arn:aws:iam::111122223333:role/ecs" });
+        stateful
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        json!({ "version": 1, "tasks": { "prod/ledger": { "stateful": stateful } } })
+    };
+    let network = json!({ "subnets": ["subnet-1"], "security-groups": ["sg-1"] });
+    check(
+        stateful(json!({
+            "count": 3, "network": network, "launch-type": "FARGATE", "snapshot": { "every": "6h", "keep": { "last": 3 } },
+        })),
+        expect![[r#""#]],
+    );
+    check(
+        stateful(json!({
+            "count": 0, "size": 0, "volume": "a/b", "role": "ecs", "launch-type": "EC2",
+            "capacity-providers": [{ "capacity-provider": "a" }], "network": { "subnets": [] },
+            "snapshot": { "every": "1s", "keep": {} },
+        })),
+        expect![[r#"
+            Error tasks.prod/ledger.stateful.volume: the volume's name has a `/`: write letters, digits, `-` and `_`, as the task definition does
+            Error tasks.prod/ledger.stateful.count: must be 1 to 100
+            Error tasks.prod/ledger.stateful.size: is in GiB: must be 1 to 65536
+            Error tasks.prod/ledger.stateful.role: must be the ARN of a role, `arn:aws:iam::ACCOUNT:role/NAME`: the one with the policy AmazonECSInfrastructureRolePolicyForVolumes
+            Error tasks.prod/ledger.stateful.capacity-providers: stands beside `launch-type`: ECS takes one of them
+            Error tasks.prod/ledger.stateful.network.subnets: must name 1 to 16 subnets
+            Error tasks.prod/ledger.stateful.snapshot.every: must be at least `1m`: volumes are looked at once a minute
+            Warning tasks.prod/ledger.stateful.snapshot.keep: has no effect: without `last`, `hourly`, `daily`, `weekly` or `monthly` every snapshot is kept for ever
+        "#]],
+    );
+    let under = json!({ "volume": "a", "size": 1, "role": "arn:aws:iam::111122223333:role/ecs" });
+    check(
+        web(&json!({ "stateful": under })),
+        expect![[r#"
+        Error services.prod/web.stateful: stands under `services`: the volumes of a service's tasks are always deleted with them. Write the family under `tasks`, and delete the service
+    "#]],
+    );
+}
