@@ -79,7 +79,9 @@ impl Wants<'_> {
             (Self::Target(config), "scaling") => config.scaling.is_some(),
             (Self::Target(config), "delivery") => !config.delivery.is_empty(),
             (Self::Target(config), "capacity") => config.capacity.is_some(),
+            (Self::Target(config), "storage") => !config.storage.is_empty(),
             (Self::Cluster(config), "capacity") => config.capacity.is_some(),
+            (Self::Cluster(config), "storage") => config.orphans().is_some(),
             _ => false,
         }
     }
@@ -123,5 +125,24 @@ pub(crate) async fn stamp(aws: &Aws) -> Stamp {
     Stamp {
         at: aws.now(),
         by: cloud::caller(aws).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_pause_holds_back_is_what_is_configured() {
+        let document: wharfinger_core::config::Document = serde_json::from_value(serde_json::json!({
+            "version": 1,
+            "services": { "prod/db": { "storage": [{ "volume": "data", "snapshot": { "every": "6h" } }] } },
+            "clusters": { "prod": { "storage": { "orphans": {} } }, "test": { "capacity": {} } },
+        }))
+        .unwrap();
+        let wants = |cluster: &str, domain: &str| Wants::Cluster(&document.clusters[cluster]).wants(domain);
+        assert!(Wants::Target(&document.services["prod/db"]).wants("storage"));
+        assert!(wants("prod", "storage") && !wants("prod", "capacity"));
+        assert!(wants("test", "capacity") && !wants("test", "storage"));
     }
 }

@@ -1,6 +1,7 @@
 """The account of `make storage`: services whose tasks have volumes, their snapshots, and what is asked of them."""
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +12,7 @@ from .bus import Bus
 from .cloud import ACCOUNT, LocalCloud
 from .console import Console
 from .ecs import image
+from .volumes import KIND, details_of
 from .world import FUTURE_FIELD, raw_ecs
 
 REPOSITORY = "shop/db"
@@ -23,7 +25,7 @@ _DESIRED = {TARGET: 1, SEVERAL: 2, IDLE: 1}
 _EVERY = 3601.0
 
 
-def document(kept: int = KEPT) -> str:
+def document(kept: int = KEPT, action: str = "report") -> str:
     """The configuration."""
     return f"""\
 version: 1
@@ -35,6 +37,9 @@ services:
     storage: [ {{ volume: {VOLUME}, snapshot: {{ every: 1m }} }} ]
   {IDLE}:
     storage: [ {{ volume: {VOLUME}, snapshot: {{ every: 1m }} }} ]
+clusters:
+  prod:
+    storage: {{ orphans: {{ after: 1h, action: {action} }} }}
 """
 
 
@@ -85,7 +90,38 @@ class Lineages(frame.Play):
         self.apply(document(kept), "--no-sync")
         self.ask({"target": TARGET})
 
+    def remove(self) -> None:
+        """Store the configuration with volumes removed that ECS left behind; it holds for the next function process."""
+        self.apply(document(action="remove"), "--no-sync")
+        # A function that has read it a moment ago keeps it for a while; who asks for one target has it read anew.
+        self.ask({"target": TARGET})
+
     # What happens to volumes and snapshots.
+
+    def leave(self) -> str:
+        """A task that keeps its volume runs and stops; answers the volume."""
+        volume = configuration(terminationPolicy={"deleteOnTermination": False})
+        [task] = self.driver.ecs.run_task(
+            cluster="prod", taskDefinition="db", launchType="FARGATE", enableECSManagedTags=True,
+            volumeConfigurations=[volume])["tasks"]
+        self.roll()
+        [task] = self.driver.ecs.describe_tasks(cluster="prod", tasks=[task["taskArn"]])["tasks"]
+        self.driver.ecs.stop_task(cluster="prod", task=task["taskArn"])
+        self.roll()
+        [left] = [details_of(one)["volumeId"] for one in task["attachments"] if one["type"] == KIND]
+        return left
+
+    def pass_hours(self, volume: str, hours: float) -> None:
+        """Let it be so much longer ago that a volume was found attached to nothing."""
+        since = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=hours)
+        self.cloud.client("dynamodb").update_item(
+            TableName=self.stack.outputs["StateTableName"],
+            Key={"pk": {"S": "cluster#prod"}, "sk": {"S": "state"}},
+            UpdateExpression="SET #orphans.#volumes.#volume.#since = :since",
+            ConditionExpression="attribute_exists(#orphans.#volumes.#volume)",
+            ExpressionAttributeNames={
+                "#orphans": "orphans", "#volumes": "volumes", "#volume": volume, "#since": "since"},
+            ExpressionAttributeValues={":since": {"S": since.isoformat()}})
 
     def end(self, snapshot: str, failure: str = "") -> None:
         """A snapshot is completed, or comes to nothing; the events of it have been dealt with."""
@@ -167,6 +203,11 @@ class Lineages(frame.Play):
         [row] = self.stack.cli.json("status", target)["targets"]
         [lineage] = row["storage"]["lineages"]
         return dict(lineage)
+
+    def left(self) -> Dict[str, Any]:
+        """What `wharfinger status` tells of volumes that ECS left behind."""
+        [cluster] = self.stack.cli.json("status", "prod")["clusters"]
+        return dict(cluster["orphans"])
 
     def explained(self, event: Dict[str, Any]) -> Dict[str, Any]:
         """What `wharfinger explain` says of an event, given the snapshots that there are."""

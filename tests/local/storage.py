@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import sys
+from typing import List
 
 from . import frame
 from .lineages import IDLE, KEPT, SEVERAL, TARGET, VOLUME, Lineages
@@ -30,6 +31,7 @@ class Storage(Lineages):
         _stumbles(self)
         _rolls_out(self)
         _is_restored(self)
+        _is_left_behind(self)
         _is_paused(self)
         _is_late(self)
 
@@ -213,6 +215,39 @@ def _is_restored(play: Storage) -> None:
     play.now("once: the new task has a volume that is made of it",
              made["SnapshotId"] == older and len(play.updated("StorageFunction")) == 1)
     play.now("the history tells it", play.said(TARGET, "RestoreStarts", older))
+
+
+def _is_left_behind(play: Storage) -> None:
+    volume = play.leave()
+
+    def there() -> bool:
+        return bool(play.ec2.describe_volumes(Filters=[{"Name": "volume-id", "Values": [volume]}])["Volumes"])
+
+    play.now("a task that keeps its volume ends: the volume is left behind", there())
+    play.must("the next pass sees it", lambda: play.left()["younger"] == 1, play.sweep)
+    play.pass_hours(volume, 2)
+    play.must("after an hour the bus is told", lambda: [
+        told["volumeId"] for told in play.bus.details("Orphan Found")] == [volume], play.sweep)
+    [told] = play.left()["volumes"]
+    play.now("`wharfinger status prod` lists it, with its size and what becomes of it",
+             (told["volume"], told["gib"]) == (volume, 4) and "report" in told["then"], f"it shows {told}")
+    play.now("and the history", play.said("prod", "OrphanFound", volume))
+    play.remove()
+
+    def made() -> List[str]:
+        found = play.ec2.describe_snapshots(OwnerIds=["self"], Filters=[
+            {"Name": "tag:wharfinger:orphan", "Values": [volume]}])["Snapshots"]
+        return [one["SnapshotId"] for one in found]
+
+    play.must("it is to be removed: a snapshot of it is made first", lambda: len(made()) == 1, play.sweep)
+    play.sweep()
+    play.now("while that is copied nothing is removed", there() and not play.made("DeleteVolume"))
+    play.end(*made())
+    play.must("it is completed: the volume is removed", lambda: not there(), play.sweep)
+    play.must("and its snapshot stays, and is counted", lambda: play.left()["snapshots"] == 1, play.sweep)
+    play.now("one snapshot was made, and one volume was removed", len(made()) == 1
+             and [call["input"]["VolumeId"] for call in play.made("DeleteVolume")] == [volume])
+    play.now("the history tells it", play.said("prod", "OrphanRemoved", volume))
 
 
 def _is_paused(play: Storage) -> None:

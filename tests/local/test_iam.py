@@ -155,7 +155,9 @@ class IamTest(unittest.TestCase):
             {"Action": "ec2:CreateTags", "Resource": snapshots,
              "Condition": {"StringEquals": {"ec2:CreateAction": "CreateSnapshot"}}},
             {"Action": ["ec2:DeleteSnapshot", "ec2:DescribeSnapshotAttribute"], "Resource": snapshots,
-             "Condition": owner})
+             "Condition": owner},
+            {"Action": "ec2:DeleteVolume", "Resource": f"arn:aws:ec2:{REGION}:{ACCOUNT}:volume/*",
+             "Condition": {"StringEquals": {"aws:ResourceTag/AmazonECSManaged": "true"}}})
         client = self.client("ec2")
 
         def snap(of: str, owner: str, through: Any = client) -> str:
@@ -171,9 +173,11 @@ class IamTest(unittest.TestCase):
             lambda: client.create_snapshot(VolumeId=managed),
             lambda: client.create_tags(Resources=[foreign], Tags=[{"Key": "wharfinger:owner", "Value": "w"}]),
             lambda: client.delete_snapshot(SnapshotId=foreign),
+            lambda: client.delete_volume(VolumeId=other),
         ):
             self.assert_unauthorised(call)
         client.delete_snapshot(SnapshotId=own)
+        client.delete_volume(VolumeId=managed)
 
     def test_each_right_to_make_a_snapshot_is_needed(self) -> None:
         root = self.cloud.client("ec2")

@@ -254,7 +254,7 @@ impl Engine {
         let now = self.now();
         if self.next_tick <= now && self.dice.chance(900) {
             self.next_tick = now.saturating_add(TICK).unwrap_or(now);
-            let only = if self.dice.chance(300) {
+            let only = if self.dice.chance(if self.is_quiet { 600 } else { 300 }) {
                 json!({})
             } else {
                 json!({ "only": "active" })

@@ -34,6 +34,10 @@ fn nothing_is_violated() {
         "paused",
         "count changed",
         "taken out of the configuration",
+        "volume left behind",
+        "orphan attached for a while",
+        "snapshot of an orphan made",
+        "orphan removed",
     ] {
         assert!(tally.of(name) > 10, "{name}: {tally}");
     }

@@ -6,7 +6,7 @@ use wharfinger_core::config::stored::Managed;
 use wharfinger_core::event::{SnapshotEvent, TaskStateChange};
 use wharfinger_core::known::Known;
 use wharfinger_core::report::{Code, Decision, Reason};
-use wharfinger_core::storage::{self, Facts, Memory, Mounted, Snapshot, identity_of};
+use wharfinger_core::storage::{self, Facts, Memory, Mounted, Snapshot, SnapshotState, identity_of};
 
 use super::Config;
 use super::capacity::{Explained, ignored};
@@ -29,13 +29,24 @@ impl Context<'_> {
             );
             return Ok((None, ignored(Code::NotManaged, message)));
         }
-        let Known::Yes(snapshots) = self.answers.snapshots()? else {
+        let Known::Yes(mut snapshots) = self.answers.snapshots()? else {
             let reason = Reason::new(
                 Code::FactsMissing,
                 format!("whose {id} is, is not known: its tags say it"),
             );
             return Ok((None, Decision::needs("DescribeSnapshots", reason)));
         };
+        // What was asked for before the event came is older than the event.
+        for snapshot in snapshots.iter_mut().filter(|snapshot| snapshot.snapshot_id == *id) {
+            if snapshot.state == SnapshotState::Pending {
+                snapshot.state = if event.succeeded {
+                    SnapshotState::Completed
+                } else {
+                    SnapshotState::Error
+                };
+                snapshot.state_message = event.cause.clone().filter(|_| !event.succeeded);
+            }
+        }
         let lineage = snapshots
             .iter()
             .find(|snapshot| snapshot.snapshot_id == *id && snapshot.is_of(self.owner))

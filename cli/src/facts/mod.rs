@@ -149,8 +149,33 @@ impl Answers {
                     "{name}: {operation}: an answer of this has {parts}, this one has not"
                 ));
             }
+            // The next page begins with what the last one answered as its end.
+            let last = answers.last();
+            let goes_on = ["NextToken", "nextToken"].into_iter().find(|token| {
+                let given = last.and_then(|answer| answer.get(token));
+                given.and_then(Value::as_str).is_some_and(|token| !token.is_empty())
+            });
+            if let Some(token) = goes_on {
+                unread.push(format!(
+                    "{name}: {operation}: the answer goes on (`{token}`), and what is on the other pages counts as not there: \
+                     write a list of all pages"
+                ));
+            }
         }
         unread
+    }
+
+    /// That each answer of an operation has a list: what lacks it is no answer that there are none.
+    fn each_has(&self, operation: &str, list: &str) -> anyhow::Result<()> {
+        let answers = self.by_operation.get(operation).map(Vec::as_slice).unwrap_or_default();
+        let lacks = |answer: &Value| answer.get(list).and_then(Value::as_array).is_none();
+        if answers.is_empty() || answers.iter().any(lacks) {
+            bail!(
+                "{}: {operation}: an answer of this has a list `{list}`: write {{\"{operation}\": {{\"{list}\": [...]}}}}",
+                self.name
+            );
+        }
+        Ok(())
     }
 
     fn has(&self, operation: &str) -> bool {

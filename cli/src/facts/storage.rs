@@ -16,6 +16,7 @@ impl Answers {
         if !self.has(DESCRIBE) {
             return Ok(Known::No);
         }
+        self.each_has(DESCRIBE, "Snapshots")?;
         let read = self.elements(DESCRIBE, "Snapshots").map(|found| {
             let why = "`SnapshotId` or `StartTime` is missing";
             Snapshot::parse(found.value).ok_or_else(|| self.unusable(&found, why))

@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(value_parser = crate::history::target)]
     target: Target,
     /// The snapshot, `snap-…`.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = snapshot_id)]
     snapshot: Option<String>,
     /// The newest completed snapshot of that time or before, like `2026-01-31T09:30:00Z`.
     #[arg(long, value_name = "TIME", value_parser = time)]
@@ -58,6 +58,14 @@ pub(crate) struct Args {
 
 fn time(text: &str) -> Result<Timestamp, String> {
     parse_time(text).ok_or_else(|| "write it like 2026-01-31T09:30:00Z".to_owned())
+}
+
+fn snapshot_id(text: &str) -> Result<String, String> {
+    let digits = text.strip_prefix("snap-").filter(|digits| !digits.is_empty());
+    match digits {
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_hexdigit()) => Ok(text.to_owned()),
+        _ => Err("a snapshot's id is `snap-` and hexadecimal digits, like snap-0123456789abcdef0".to_owned()),
+    }
 }
 
 /// Which snapshot.

@@ -155,3 +155,17 @@ async fn what_cannot_be_is_said_and_nothing_is_stored() {
     .await;
     assert!(asked(&shop().await, "prod/none --snapshot snap-1").await.is_none());
 }
+
+#[test]
+fn an_id_is_that_of_a_snapshot() {
+    assert_eq!(
+        super::snapshot_id("snap-0123456789abcdef0").unwrap(),
+        "snap-0123456789abcdef0"
+    );
+    for wrong in ["foo", "snap-", "snap-xyz", "vol-0123456789abcdef0", ""] {
+        assert!(
+            super::snapshot_id(wrong).unwrap_err().contains("hexadecimal"),
+            "{wrong}"
+        );
+    }
+}

@@ -17,6 +17,7 @@ use wharfinger_core::config::{Capacity, Placement};
 use wharfinger_core::report::counted;
 
 use super::RECORDS;
+use super::orphans::{self, Orphans};
 use super::row::{Decided, remembered};
 use super::text::decision;
 use crate::holds::pause;
@@ -33,7 +34,7 @@ const AT: &str = "at";
 /// How many instances are printed for people who asked for no cluster.
 const NAMED: usize = 5;
 
-/// What is known of a cluster. Of one without `capacity` nothing is.
+/// What is known of a cluster. Of one without `capacity` and `storage` nothing is.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Cluster {
@@ -42,6 +43,9 @@ pub(super) struct Cluster {
     pub(super) paused: Pauses,
     /// What is known of its instances, where it has `capacity`.
     pub(super) capacity: Option<OfCapacity>,
+    /// What is known of volumes that ECS left behind, where it has `storage.orphans`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) orphans: Option<Orphans>,
 }
 
 /// What is known of its instances and places.
@@ -107,6 +111,10 @@ pub(super) async fn look(cloud: &(impl Table + Newest + Clock), managed: &Manage
         target: target.to_string(),
         paused: holds.paused,
         capacity: None,
+        orphans: match managed.stored.config.orphans() {
+            Some(rule) => Some(orphans::look(cloud, target, rule).await?),
+            None => None,
+        },
     };
     let Some(capacity) = &managed.stored.config.capacity else {
         return Ok(cluster);
@@ -210,7 +218,13 @@ impl Cluster {
     /// The most notable of it, in a word or some.
     pub(super) fn state(&self) -> (anstyle::Style, &'static str) {
         let Some(of) = &self.capacity else {
-            return (GREEN, "without capacity");
+            let left = self.orphans.as_ref().map(Orphans::state);
+            return match left {
+                _ if !self.paused.is_empty() => (YELLOW, "paused"),
+                Some(Some(state)) => (YELLOW, state),
+                Some(None) => (GREEN, "fine"),
+                None => (GREEN, "without capacity"),
+            };
         };
         let open = of.decision.as_ref().is_some_and(Decided::is_open);
         if !self.paused.is_empty() {
@@ -219,6 +233,8 @@ impl Cluster {
             (YELLOW, "instances go")
         } else if !of.unplaced.is_empty() {
             (YELLOW, "tasks find no place")
+        } else if let Some(state) = self.orphans.as_ref().and_then(Orphans::state) {
+            (YELLOW, state)
         } else if of.instances.iter().any(|one| one.did.disconnected.is_some()) {
             (YELLOW, "an agent is disconnected")
         } else if open {
@@ -234,6 +250,9 @@ impl Cluster {
     pub(super) fn text(&self, out: &mut dyn Write, whole: bool) -> io::Result<()> {
         for (domain, until) in &self.paused {
             writeln!(out, "    {}", pause(domain, *until))?;
+        }
+        if let Some(orphans) = &self.orphans {
+            orphans.text(out, whole)?;
         }
         let Some(of) = &self.capacity else { return Ok(()) };
         if of.dry_run {

@@ -3,6 +3,7 @@
 mod capacity;
 mod cluster;
 mod delivery;
+mod orphans;
 mod row;
 mod storage;
 mod text;
@@ -26,8 +27,8 @@ use row::Row;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// `cluster/service`, `cluster/family` or `cluster`; without it every cluster with `capacity` and every configured
-    /// target, of more than 50 those with something to tell.
+    /// `cluster/service`, `cluster/family` or `cluster`; without it every cluster with `capacity` or `storage` and every
+    /// configured target, of more than 50 those with something to tell.
     #[arg(value_parser = crate::history::any_target)]
     target: Option<Target>,
 }
@@ -100,7 +101,10 @@ async fn read(cloud: &(impl Table + Newest + Clock), target: Option<&Target>) ->
             return Ok(None);
         }
     } else {
-        clusters.retain(|managed| managed.stored.config.capacity.is_some() || !managed.stored.paused.is_empty());
+        clusters.retain(|managed| {
+            let config = &managed.stored.config;
+            config.capacity.is_some() || config.orphans().is_some() || !managed.stored.paused.is_empty()
+        });
     }
     let count = targets.len();
     let rows = stream::iter(targets).map(|managed| look(cloud, managed, &counted));

@@ -2,17 +2,17 @@
 
 use std::io::{self, Write};
 
-use jiff::{SignedDuration, SignedDurationRound, Timestamp, Unit};
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use wharfinger_core::config::{Service, Span};
-use wharfinger_core::report::{Code, counted};
+use wharfinger_core::report::{Code, counted, in_words};
 use wharfinger_core::storage::{Failed, IdentityMemory, Memory, RecoveryPoint, VolumeMemory};
 
 use super::row::Decided;
 use crate::output::{DIM, YELLOW};
 
 /// What a GiB of snapshots costs in a month, in cents of a USD: the standard tier in most Regions (Amazon EBS pricing).
-const CENTS: u64 = 5;
+pub(super) const CENTS: u64 = 5;
 
 /// What is known of its volumes.
 #[derive(Debug, PartialEq, Serialize)]
@@ -124,7 +124,7 @@ impl Kept {
             pending: standing.pending,
             count: standing.count,
             gib: standing.gib,
-            cost_at_most_usd: usd(standing.gib),
+            cost_at_most_usd: usd(standing.gib, CENTS),
             next_prune: standing.next_prune,
             next_prune_count: standing.next_prune_count,
             failed: known
@@ -144,7 +144,7 @@ impl Kept {
         let style = if self.late { YELLOW } else { anstyle::Style::new() };
         match (&self.newest, self.age_seconds) {
             (Some(RecoveryPoint { id, at, .. }), Some(age)) => {
-                let age = in_words(age);
+                let age = in_words(SignedDuration::from_secs(age));
                 writeln!(
                     out,
                     "    {volume}: {style}newest {id} of {at}, {age} old{style:#}{every}"
@@ -217,18 +217,10 @@ fn stands(identity: &IdentityMemory) -> String {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "an estimate; beyond 2^53 cents nobody pays")]
-fn usd(gib: u64) -> f64 {
-    gib.saturating_mul(CENTS) as f64 / 100.0
+pub(super) fn usd(gib: u64, cents: u64) -> f64 {
+    gib.saturating_mul(cents) as f64 / 100.0
 }
 
 fn length(span: Span) -> SignedDuration {
     SignedDuration::try_from(span.duration()).unwrap_or(SignedDuration::MAX)
-}
-
-/// `2h 5m`.
-fn in_words(seconds: i64) -> String {
-    let age = SignedDuration::from_secs(seconds);
-    let unit = if seconds < 3_600 { Unit::Second } else { Unit::Minute };
-    let age = age.round(SignedDurationRound::new().smallest(unit)).unwrap_or(age);
-    format!("{age:#}")
 }

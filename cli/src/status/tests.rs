@@ -11,6 +11,7 @@ use crate::output::Show;
 use crate::table::busy::Busy;
 
 mod capacity;
+mod orphans;
 mod storage;
 
 const SHOP: &str = "version: 1

@@ -228,3 +228,63 @@ fn the_volume_of_a_stateful_task_that_is_over_is_saved_first() {
     by_hand["detail"]["startedBy"] = json!("me");
     assert_eq!(codes(&answer_of_identity(&by_hand, &facts)), ["NotOurs"]);
 }
+
+#[test]
+fn the_event_of_a_snapshot_is_newer_than_what_is_still_pending() {
+    let mut pending = snapshot("snap-1", "2026-01-05T07:59:00Z", "data");
+    pending["State"] = json!("pending");
+    let facts = json!({ "DescribeSnapshots": { "Snapshots": [pending] } });
+    let done = answer(&told("snap-1"), &facts);
+    let reasons = done["reasons"].to_string();
+    assert_eq!(
+        codes(&done),
+        ["SnapshotSucceeded", "SnapshotSucceeded", "SnapshotFresh"][1..],
+        "{reasons}"
+    );
+    assert!(
+        reasons.contains("snap-1") && reasons.contains("is the newest recovery point"),
+        "{reasons}"
+    );
+    let mut event = told("snap-1");
+    event["detail"]["result"] = json!("failed");
+    event["detail"]["cause"] = json!("it broke");
+    let failed = answer(&event, &facts);
+    assert!(codes(&failed).iter().all(|code| *code == "SnapshotFailed"), "{failed}");
+}
+
+#[test]
+fn a_list_that_is_no_answer_is_refused() {
+    for wrong in [
+        json!([snapshot("snap-1", "2026-01-05T07:59:00Z", "data")]),
+        json!({ "snapshots": [] }),
+    ] {
+        let folder = Folder::new();
+        folder.write("w.yaml", CONFIG);
+        folder.write_json("facts.json", &json!({ "DescribeSnapshots": wrong }));
+        folder.write_json("event.json", &told("snap-1"));
+        let ran = folder.run(&["explain", "event.json", "--config", "w.yaml", "--facts", "facts.json"]);
+        assert_eq!(ran.code, 2);
+        assert!(
+            ran.err
+                .contains("DescribeSnapshots: an answer of this has a list `Snapshots`"),
+            "{}",
+            ran.err
+        );
+    }
+}
+
+#[test]
+fn an_answer_that_goes_on_is_told() {
+    let folder = Folder::new();
+    folder.write("w.yaml", CONFIG);
+    folder.write_json("event.json", &told("snap-1"));
+    let page = |token: Value| json!({ "Snapshots": [], "NextToken": token });
+    let goes_on = |answers: Value| {
+        folder.write_json("facts.json", &json!({ "DescribeSnapshots": answers }));
+        let ran = folder.run(&["explain", "event.json", "--config", "w.yaml", "--facts", "facts.json"]);
+        ran.err.contains("DescribeSnapshots: the answer goes on (`NextToken`)")
+    };
+    assert!(goes_on(page(json!("abc"))));
+    assert!(!goes_on(page(json!(null))));
+    assert!(!goes_on(json!([page(json!("abc")), page(json!(null))])));
+}

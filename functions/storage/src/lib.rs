@@ -9,9 +9,12 @@
 //!
 //! A stateful family is converged on in the same way. Its tasks are those that this function started, by what they say of who
 //! started them; their events are hints, and what there is ECS and EC2 are asked.
+//!
+//! Volumes that ECS left behind are no service's: the pass of five minutes converges on their clusters ([`orphans`]).
 
 pub mod apply;
 pub mod observe;
+pub mod orphans;
 pub mod rows;
 pub mod sweep;
 

@@ -15,9 +15,9 @@ use wharfinger_cloud::table::{Item, Key, TableName, as_text};
 use wharfinger_core::config::stored::{Managed, paused};
 use wharfinger_core::ids::Target;
 use wharfinger_core::known::Known;
-use wharfinger_core::storage::{Asks, Lineage, OWNER_TAG, Snapshot, decide};
+use wharfinger_core::storage::{Asks, Lineage, ORPHAN_TAG, OWNER_TAG, Snapshot, decide};
 
-use crate::{ACTIVE, Cloud, NAME, Storage, keeps, observe, rows};
+use crate::{ACTIVE, Cloud, NAME, Storage, keeps, observe, orphans, rows};
 
 /// How many services are converged on at once.
 const AT_ONCE: usize = 8;
@@ -68,13 +68,20 @@ pub async fn sweep(
         cloud,
         rows: &rows,
     };
-    let (busy, counted) = if scope.often {
-        (round.due(services), Vec::new())
+    let mut counts = Vec::new();
+    let busy = if scope.often {
+        round.due(services)
     } else {
-        round.look(services, scope, is_complete).await?
+        let listed = cloud.snapshots_tagged(OWNER_TAG, &function.owner).await?;
+        let (orphans, listed) = listed
+            .into_iter()
+            .partition(|snapshot| snapshot.tags.contains_key(ORPHAN_TAG));
+        counts.extend(orphans::pass(function, cloud, holder, &cause, scope, orphans, &mut pass).await?);
+        let (busy, counted) = round.look(services, listed, scope, is_complete).await?;
+        counts.extend(counted);
+        busy
     };
-    let mut counts = vec![("BusyServices", busy.len())];
-    counts.extend(counted);
+    counts.push(("BusyServices", busy.len()));
     let converging = busy.into_iter().map(async |managed| {
         let (name, row) = (managed.target.to_string(), rows.get(&managed.target).copied());
         let done = function.converge(cloud, holder, &cause, managed, row).await;
@@ -105,10 +112,10 @@ impl<C: Cloud> Round<'_, C> {
     async fn look(
         &self,
         services: Vec<Managed>,
+        listed: Vec<Snapshot>,
         scope: &Scope,
         is_complete: bool,
     ) -> Result<(Vec<Managed>, Vec<(&'static str, usize)>), Fault> {
-        let listed = self.cloud.snapshots_tagged(OWNER_TAG, &self.function.owner).await?;
         let strange = strange(&listed, &services);
         if is_complete {
             for (lineage, count) in &strange {

@@ -1,5 +1,6 @@
 //! Why, or why not: what comes with every plan and is printed by `explain`, logs and history alike.
 
+use jiff::{SignedDuration, SignedDurationRound, Unit};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -354,6 +355,16 @@ codes! {
     SnapshotPruned,
     /// Snapshots of ours of a volume that is not configured: they stay.
     StrangeSnapshot,
+    /// Volumes that ECS made are attached to nothing for long.
+    OrphanFound,
+    /// A snapshot of such a volume is made, or waited for: it comes before the removal.
+    OrphanSnapshot,
+    /// Such a volume is removed: the snapshot of it is completed.
+    OrphanRemoved,
+    /// Such a volume stays: a task names it, or EC2 says that it is in use.
+    OrphanKept,
+    /// No volume that ECS made is attached to nothing for long.
+    NoOrphans,
     /// The service has several tasks, each with a volume of its own: which would be the one to keep?
     PerTaskState,
     /// No running task has an EBS volume of that name.
@@ -410,6 +421,20 @@ impl std::fmt::Display for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// How long something is, in words: `45m 10s`, `2h 5m`, to the minute from an hour on.
+#[must_use]
+pub fn in_words(length: SignedDuration) -> String {
+    let unit = if length < SignedDuration::from_hours(1) {
+        Unit::Second
+    } else {
+        Unit::Minute
+    };
+    let length = length
+        .round(SignedDurationRound::new().smallest(unit))
+        .unwrap_or(length);
+    format!("{length:#}")
 }
 
 /// So many of something, in words: `1 call`, `2 calls`.

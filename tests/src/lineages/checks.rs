@@ -8,9 +8,10 @@ use wharfinger_cloud::table::{TableName, attribute};
 use wharfinger_cloud::world::{Change, Shot, World};
 use wharfinger_core::config::Keep;
 use wharfinger_core::storage::retention::{Plan, Point, prune};
-use wharfinger_core::storage::{Lineage, Memory, Snapshot, SnapshotState};
+use wharfinger_core::storage::{Lineage, Memory, ORPHAN_TAG, Snapshot, SnapshotState};
 use wharfinger_storage::observe;
 
+use super::orphans::Orphans;
 use super::play::{VOLUME, service};
 use crate::engine::{OWNER, Tally};
 
@@ -38,6 +39,7 @@ pub(super) struct Book {
     /// Since when something refers to a snapshot.
     named: BTreeMap<String, Timestamp>,
     shared: BTreeMap<String, Timestamp>,
+    pub(super) orphans: Orphans,
 }
 
 fn since(from: &mut BTreeMap<String, Timestamp>, now: &BTreeSet<String>, at: Timestamp) {
@@ -55,9 +57,12 @@ pub(super) fn named(world: &World) -> BTreeSet<String> {
     ids.map(str::to_owned).collect()
 }
 
-fn completed(world: &World) -> Vec<Snapshot> {
+/// Our completed snapshots of the lineage.
+pub(super) fn completed(world: &World) -> Vec<Snapshot> {
     let all = world.ebs.snapshots.values().map(|shot| &shot.snapshot);
-    all.filter(|s| s.is_completed() && s.is_of(OWNER)).cloned().collect()
+    all.filter(|s| s.is_completed() && s.is_of(OWNER) && s.lineage().is_some())
+        .cloned()
+        .collect()
 }
 
 fn plan(keep: Keep, snapshots: &[Snapshot], held: &BTreeSet<String>) -> Plan {
@@ -76,6 +81,7 @@ impl Book {
             several: None,
             named: BTreeMap::new(),
             shared: BTreeMap::new(),
+            orphans: Orphans::default(),
         }
     }
 
@@ -93,6 +99,14 @@ impl Book {
     pub(super) fn look(&mut self, world: &World, tally: &mut Tally) -> Result<(), String> {
         for did in world.journal.get(self.read..).unwrap_or_default() {
             match &did.change {
+                Change::CreateSnapshot(made) if made.tags.contains_key(ORPHAN_TAG) => {
+                    tally.count("snapshot of an orphan made");
+                    self.orphans.made(world, made)?;
+                }
+                Change::DeleteVolume(id) => {
+                    tally.count("orphan removed");
+                    self.orphans.removed(world, id)?;
+                }
                 Change::CreateSnapshot(made) => {
                     tally.count("snapshot made");
                     self.made(world, made)?;
@@ -101,7 +115,6 @@ impl Book {
                     tally.count("snapshot removed");
                     self.removed(world, shot)?;
                 }
-                Change::DeleteVolume(id) => return Err(format!("volume {id} was deleted")),
                 _ => {}
             }
         }
@@ -161,6 +174,12 @@ impl Book {
     fn removed(&self, world: &World, shot: &Shot) -> Result<(), String> {
         let snapshot = &shot.snapshot;
         let id = &snapshot.snapshot_id;
+        if snapshot.tags.contains_key(ORPHAN_TAG) {
+            return Err(format!(
+                "{id} was removed, and is all that is left of {}",
+                snapshot.volume_id
+            ));
+        }
         if !snapshot.is_of(OWNER) {
             return Err(format!("{id} was removed, and is not ours"));
         }
@@ -187,6 +206,7 @@ impl Book {
 
     /// What must hold when all has been quiet for long.
     pub(super) fn at_rest(&self, world: &World) -> Result<(), String> {
+        self.orphans.at_rest(world)?;
         for n in 0..2 {
             if !world.ebs.snapshots.contains_key(&format!("snap-foreign-{n}")) {
                 return Err(format!("snap-foreign-{n} is gone"));
@@ -213,7 +233,9 @@ impl Book {
         }
         let old = |shot: &&Shot| {
             let s = &shot.snapshot;
-            s.state == SnapshotState::Error && world.now.duration_since(s.start_time) > FAILED_STAYS + self.every
+            s.state == SnapshotState::Error
+                && s.lineage().is_some()
+                && world.now.duration_since(s.start_time) > FAILED_STAYS + self.every
         };
         if !self.keep.is_unlimited() && world.ebs.snapshots.values().any(|shot| old(&shot)) {
             return Err("one that failed more than a day ago is there".to_owned());

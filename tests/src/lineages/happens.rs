@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use wharfinger_cloud::world::{Move, Shot, World};
 use wharfinger_core::storage::{Lineage, Snapshot, SnapshotState};
 
+use super::checks::completed;
 use super::play::{Play, VOLUME, service};
-use crate::engine::OWNER;
 
 /// `volumeConfigurations` of the service.
 fn volumes(snapshot: Option<&str>) -> [Value; 1] {
@@ -56,6 +56,7 @@ impl Play {
     pub(super) fn happens(&mut self) {
         self.ecs();
         self.ec2();
+        self.leaves();
         if !self.engine.is_quiet {
             self.people();
         }
@@ -106,10 +107,8 @@ impl Play {
 
     fn people(&mut self) {
         let completed: Vec<_> = {
-            let world = self.engine.world.borrow();
-            let ours = world.ebs.snapshots.values().map(|shot| &shot.snapshot);
-            let ours = ours.filter(|snapshot| snapshot.is_completed() && snapshot.is_of(OWNER));
-            ours.map(|snapshot| snapshot.snapshot_id.clone()).collect()
+            let ours = completed(&self.engine.world.borrow()).into_iter();
+            ours.map(|snapshot| snapshot.snapshot_id).collect()
         };
         let any = self.engine.dice.pick(&completed).cloned();
         if let Some(id) = any {

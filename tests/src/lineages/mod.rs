@@ -2,12 +2,13 @@
 //!
 //! The function of storage runs as it is, on the world in memory, in which every call is one step. A seeded source of chance
 //! decides which invocation takes its next step and whether its call fails before or after its effect, what is lost, late or
-//! told twice, who is killed, how long EC2 does not show a snapshot, which come to nothing, when tasks are replaced, what is
-//! shared, named by a deployment or paused (`play`). Each change is held against what must hold (`checks`); then the
+//! told twice, who is killed, how long EC2 does not show a snapshot, which come to nothing, when tasks are replaced, which
+//! volumes ECS leaves behind, what is shared, named by a deployment or paused (`play`). Each change is held against what must hold (`checks`); then the
 //! world falls quiet, and what is left is counted.
 
 mod checks;
 mod happens;
+mod orphans;
 mod play;
 
 pub use crate::engine::{Failed, Tally};

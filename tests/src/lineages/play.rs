@@ -75,6 +75,7 @@ impl Play {
             settings,
         };
         play.configure(true, false);
+        play.removes_orphans();
         play
     }
 

@@ -16,7 +16,7 @@ fn running(world: &Shared) -> Value {
 }
 
 /// Handles an event in an invocation whose calls meet these fates, until it ends or so many calls were let through.
-fn disturbed(
+pub(crate) fn disturbed(
     world: &Shared,
     event: &Value,
     calls: usize,

@@ -435,6 +435,13 @@ fn storage_snaps_what_ecs_made_and_removes_what_is_its_own() {
             owned.as_str(),
             "AWS::StackName",
         ),
+        (
+            "RemoveOrphans",
+            &["ec2:DeleteVolume"],
+            volumes,
+            managed.as_str(),
+            "true",
+        ),
     ] {
         let statement = statements.iter().find(|statement| statement["Sid"] == sid).unwrap();
         assert_eq!(list(&statement["Action"]), actions, "{sid}");
@@ -448,7 +455,7 @@ fn storage_snaps_what_ecs_made_and_removes_what_is_its_own() {
     let writes = statements.iter().flat_map(|s| list(&s["Action"]));
     let lists = ["ec2:DescribeSnapshots", "ec2:DescribeVolumes"];
     let writes = writes.filter(|action| action.starts_with("ec2:") && !lists.contains(action));
-    assert_eq!(writes.count(), 6, "another statement allows one of them");
+    assert_eq!(writes.count(), 7, "another statement allows one of them");
 }
 
 /// Source: Service Authorization Reference, "Actions, resources, and condition keys for Amazon Elastic Container Service".

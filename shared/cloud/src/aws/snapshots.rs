@@ -1,14 +1,18 @@
 //! Amazon EC2: snapshots and volumes.
 
+use std::collections::BTreeMap;
+
+use aws_sdk_ecs::types::DesiredStatus;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
+use wharfinger_core::event::TaskStatus;
 use wharfinger_core::storage::{CreateSnapshot, MANAGED_TAG, Snapshot, Volume};
 
 use super::ec2::{HOST, Items, VERSION, said};
-use super::{Aws, form};
+use super::{Aws, ecs, form};
 use crate::error::{CloudError, Kind};
-use crate::ports::{Removed, Snapped, Snapshots, Volumes};
+use crate::ports::{Removed, Snapped, Snapshots, Tasks, Volumes};
 
 const DESCRIBE_SNAPSHOTS: &str = "DescribeSnapshots";
 const CREATE_SNAPSHOT: &str = "CreateSnapshot";
@@ -251,6 +255,34 @@ impl Volumes for Aws {
             .flat_map(|page| page.volume_set.item)
             .map(VolumeItem::read)
             .collect()
+    }
+
+    async fn named_volumes(&self, cluster: &str) -> Result<BTreeMap<String, String>, CloudError> {
+        let mut tasks = Vec::new();
+        for status in [DesiredStatus::Running, DesiredStatus::Stopped] {
+            let request = self.ecs.list_tasks().cluster(cluster).desired_status(status);
+            tasks.extend(self.within("ListTasks", ecs::task_arns(request)).await?);
+        }
+        tasks.sort_unstable();
+        tasks.dedup();
+        let described = self.describe_tasks(cluster, &tasks).await?;
+        // What is not known to be named may be, and goes if it is taken for free.
+        let answered = described.tasks.len() + described.missing.len();
+        if answered < tasks.len() {
+            let why = format!("the answer tells of {answered} tasks of {}", tasks.len());
+            return Err(CloudError::new("DescribeTasks", Kind::Unreadable, why));
+        }
+        let named = described
+            .tasks
+            .iter()
+            .filter(|task| task.last_status != TaskStatus::Stopped)
+            .flat_map(|task| {
+                let id = task.task_arn.id();
+                task.volumes
+                    .iter()
+                    .map(|volume| (volume.volume_id.clone(), id.to_owned()))
+            });
+        Ok(named.collect())
     }
 
     async fn delete_volume(&self, id: &str) -> Result<Removed, CloudError> {

@@ -55,6 +55,10 @@ pub trait Volumes {
     /// `DescribeVolumes` of those that ECS made and that are attached to nothing, every page.
     async fn available_volumes(&self) -> Result<Vec<Volume>, CloudError>;
 
+    /// The volumes that tasks of a cluster name which have not stopped, each with such a task's id: `ListTasks` of those that
+    /// are to run and of those that are to stop, and `DescribeTasks`. No part of the answer is left out.
+    async fn named_volumes(&self, cluster: &str) -> Result<BTreeMap<String, String>, CloudError>;
+
     /// `DeleteVolume`; of a missing one it is done already.
     async fn delete_volume(&self, id: &str) -> Result<Removed, CloudError>;
 }

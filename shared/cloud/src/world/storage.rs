@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use wharfinger_core::event::TaskStatus;
 use wharfinger_core::ids::Target;
 use wharfinger_core::storage::{CreateSnapshot, MANAGED_TAG, Snapshot, SnapshotState, TaskVolume, Volume};
 
@@ -341,6 +342,22 @@ impl Volumes for Caller {
         let brief = |found: &Vec<Volume>| format!("{} volume(s)", found.len());
         self.read("DescribeVolumes", || "available".to_owned(), describe, brief)
             .await
+    }
+
+    async fn named_volumes(&self, cluster: &str) -> Result<BTreeMap<String, String>, CloudError> {
+        let describe = |world: &World| {
+            let its = world.tasks.values().filter(|task| task.target.cluster == cluster);
+            let its = its.filter(|task| task.status != TaskStatus::Stopped);
+            let named = its.flat_map(|task| {
+                let id = task.id().to_owned();
+                task.volumes
+                    .iter()
+                    .map(move |volume| (volume.volume_id.clone(), id.clone()))
+            });
+            Ok(named.collect())
+        };
+        let brief = |named: &BTreeMap<_, _>| format!("{} named", named.len());
+        self.read("DescribeTasks", || cluster.to_owned(), describe, brief).await
     }
 
     async fn delete_volume(&self, id: &str) -> Result<Removed, CloudError> {

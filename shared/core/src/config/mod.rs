@@ -45,7 +45,7 @@ pub use scaling::{
     Schedule, Stabilise, Step,
 };
 pub use stateful::{Filesystem, LaunchType, Network, Stateful, StatefulSnapshot};
-pub use storage::{Keep, Restore, Snapshot, Storage};
+pub use storage::{ClusterStorage, Keep, OrphanAction, Orphans, Restore, Snapshot, Storage};
 pub use unsound::unsound;
 pub use validate::validate;
 pub use values::{Span, SpanError};
@@ -141,6 +141,17 @@ pub struct Cluster {
     /// What happens with its instances.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<Capacity>,
+    /// What happens with its volumes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<ClusterStorage>,
+}
+
+impl Cluster {
+    /// What happens with volumes that ECS left behind; `None` where nothing does.
+    #[must_use]
+    pub fn orphans(&self) -> Option<Orphans> {
+        self.storage.as_ref()?.orphans
+    }
 }
 
 impl From<Service> for Tasks {

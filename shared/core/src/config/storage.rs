@@ -1,7 +1,7 @@
-//! How volumes are kept.
+//! How volumes are kept, and what becomes of those that are left over.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Span, is_default};
 
@@ -26,8 +26,13 @@ pub struct Snapshot {
     /// How often.
     pub every: Span,
     /// Which are kept; without it all are, for ever.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "written", skip_serializing_if = "Option::is_none")]
     pub keep: Option<Keep>,
+}
+
+/// What is written is there: a key without a value is no way to leave it out.
+fn written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Keep>, D::Error> {
+    Keep::deserialize(deserializer).map(Some)
 }
 
 /// Which snapshots are kept: the union of what each line keeps. Hours, days, weeks and months are UTC's, and only those that
@@ -78,4 +83,45 @@ pub enum Restore {
     None,
     /// The newest snapshot of its lineage.
     Newest,
+}
+
+/// What happens with the volumes of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ClusterStorage {
+    /// What happens with volumes that ECS made and left behind, attached to nothing; nothing when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orphans: Option<Orphans>,
+}
+
+/// What happens with volumes that ECS made and left behind, attached to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Orphans {
+    /// How long one must have been attached to nothing.
+    pub after: Span,
+    /// What is done with it then.
+    #[serde(skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = OrphanAction::default()))]
+    pub action: OrphanAction,
+}
+
+impl Default for Orphans {
+    fn default() -> Self {
+        Self {
+            after: Span::minutes(24 * 60),
+            action: OrphanAction::Report,
+        }
+    }
+}
+
+/// What is done with a volume that ECS left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrphanAction {
+    /// It is listed.
+    #[default]
+    Report,
+    /// A snapshot of it is made, and when that is completed the volume is deleted. The snapshot is kept for ever.
+    Remove,
 }

@@ -30,15 +30,23 @@ pub fn unsound(path: &Path, word: &str) -> Option<&'static str> {
         .collect();
     match (keys.as_slice(), word) {
         (["restore"], "latest" | "live" | "previous") => Some(LATEST),
-        (["snapshot", "on" | "on-stop" | "before-stop"] | ["on-stop"], _) => Some(ON_STOP),
-        (["volume-id" | "attach" | "reattach" | "reuse"], _) => Some(ATTACH),
-        (["snapshot-id"], _) => Some(PINNED),
+        (["restore"], word) if word.starts_with("snap-") => Some(PINNED),
+        (["snapshot", "on"] | ["on"], _) => Some(ON),
+        (["snapshot", "on-stop" | "before-stop"] | ["on-stop"], _) => Some(ON_STOP),
+        (["volume-id" | "volumeId" | "attach" | "reattach" | "reuse"], _) => Some(ATTACH),
+        (["snapshot-id" | "snapshotId"] | ["snapshot", "snapshot-id" | "snapshotId"], _) => Some(PINNED),
+        (["every" | "keep"], _) => Some(OUTSIDE),
+        (["snapshot", "keep", "yearly"], _) => Some(YEARLY),
         _ => None,
     }
 }
 
 const LATEST: &str = "a rolling deployment starts the new task before the old one stops, so it cannot start from the latest \
      data, only from the newest snapshot: write `restore: newest`";
+const ON: &str = "a snapshot is made by the clock, and not when a task starts or stops: at its start its volume is new, and at \
+     its end it still writes, until ECS deletes the volume. Write `every`, as short as the data that may be lost";
+const OUTSIDE: &str = "belongs into `snapshot`: write `snapshot: { every: 6h, keep: { last: 8 } }`";
+const YEARLY: &str = "the longest line is `monthly`: write `monthly: 12` for a year, `monthly: 36` for three";
 const ON_STOP: &str = "no snapshot is made when a task stops: at STOPPING it still writes, and ECS deletes the volume before \
      anything could be sure of it. Write `every`, as short as the data that may be lost";
 const ATTACH: &str = "ECS attaches a new volume to each task, never an existing one, and deletes a service's with its task: \
@@ -59,11 +67,17 @@ mod tests {
         };
         check(&["restore"], "latest", Some(LATEST));
         check(&["restore"], "newset", None);
-        check(&["snapshot", "on"], "on", Some(ON_STOP));
+        check(&["restore"], "snap-0123", Some(PINNED));
+        check(&["snapshot", "on"], "on", Some(ON));
         check(&["snapshot", "on-stop"], "on-stop", Some(ON_STOP));
         check(&["volume-id"], "volume-id", Some(ATTACH));
         check(&["attach"], "attach", Some(ATTACH));
+        check(&["volumeId"], "volumeId", Some(ATTACH));
         check(&["snapshot-id"], "snapshot-id", Some(PINNED));
+        check(&["snapshot", "snapshot-id"], "snapshot-id", Some(PINNED));
+        check(&["every"], "every", Some(OUTSIDE));
+        check(&["keep"], "keep", Some(OUTSIDE));
+        check(&["snapshot", "keep", "yearly"], "yearly", Some(YEARLY));
         check(&["snapshot", "evry"], "evry", None);
         let elsewhere = Path::root().at("services").at("prod/db").at("scaling").at("attach");
         assert_eq!(unsound(&elsewhere, "attach"), None);

@@ -3,7 +3,7 @@
 //! The deployment that a rollout makes gives each task a new volume anyway, so the snapshot that it is made of is named in
 //! the same call: one deployment, and no other because of the volume. A way back is a deployment like any other.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::action::Action;
@@ -11,7 +11,7 @@ use super::decide::Decided;
 use super::{Facts, Intent};
 use crate::config::{Restore, Storage};
 use crate::known::Known;
-use crate::report::{Code, Decision, Outcome, Reason};
+use crate::report::{Code, Decision, Outcome, Reason, in_words};
 use crate::storage::{Lineage, RestoreError, RestorePoint, Snapshot, newest, seeded};
 
 /// What is known of the volumes of a service.
@@ -152,7 +152,7 @@ fn begins(facts: &Facts, point: &RestorePoint, now: Timestamp) -> Reason {
         at,
         ..
     } = point;
-    let age = now.duration_since(*at).as_secs().max(0);
+    let age = in_words(now.duration_since(*at).max(SignedDuration::ZERO));
     let goes_on = match &facts.service {
         Known::Yes(Some(service)) => service.minimum_healthy_percent != Some(0),
         Known::Yes(None) | Known::No => true,
@@ -163,7 +163,7 @@ fn begins(facts: &Facts, point: &RestorePoint, now: Timestamp) -> Reason {
         ""
     };
     let message = format!(
-        "volume {volume} begins with {snapshot_id}, of {at}, {age} s ago: what was written since is not in it{also}"
+        "volume {volume} begins with {snapshot_id}, of {at}, {age} ago: what was written since is not in it{also}"
     );
     Reason::new(Code::RestoreNewest, message)
 }

@@ -12,7 +12,7 @@ use crate::report::Effect;
 /// A snapshot to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateSnapshot {
-    /// What it belongs to.
+    /// What it belongs to; of a volume that ECS left behind its cluster and its id.
     pub lineage: Lineage,
     /// The volume, `vol-…`.
     pub volume_id: String,

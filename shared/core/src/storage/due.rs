@@ -26,11 +26,11 @@ use crate::service::ServiceFacts;
 
 /// How long EC2 may not show a snapshot that was asked for (EC2 API reference, "Eventual consistency": "you might need to wait
 /// a few seconds or a few minutes"). After that it was not made.
-const SHOWN_AFTER: SignedDuration = SignedDuration::from_mins(2);
+pub(super) const SHOWN_AFTER: SignedDuration = SignedDuration::from_mins(2);
 /// The same of one that EC2 answered with: if it is not shown after that, someone removed it.
-const GONE_AFTER: SignedDuration = SignedDuration::from_mins(15);
+pub(super) const GONE_AFTER: SignedDuration = SignedDuration::from_mins(15);
 /// How long after one that came to nothing the next is tried, at most.
-const RETRY_AFTER: SignedDuration = SignedDuration::from_mins(15);
+pub(super) const RETRY_AFTER: SignedDuration = SignedDuration::from_mins(15);
 /// How much sooner than `every` the next may be made: looks come once a minute, give or take seconds, and `every: 1m` is not
 /// to become two.
 const SLACK: SignedDuration = SignedDuration::from_secs(10);
@@ -272,7 +272,8 @@ impl<'a> Look<'a> {
         let newest = self
             .snapshots
             .iter()
-            .find(|snapshot| snapshot.state != SnapshotState::Error);
+            // One of the recycle bin is no recovery point, and becomes none by itself.
+            .find(|snapshot| matches!(snapshot.state, SnapshotState::Completed | SnapshotState::Pending));
         if let Some(newest) = newest
             && self.age(newest.start_time) + SLACK < self.period()
         {
@@ -449,7 +450,7 @@ fn is_deploying(service: &ServiceFacts) -> bool {
     service.deployments.len() > 1 || service.in_progress().is_some()
 }
 
-fn length(span: Span) -> SignedDuration {
+pub(super) fn length(span: Span) -> SignedDuration {
     SignedDuration::try_from(span.duration()).unwrap_or(SignedDuration::MAX)
 }
 

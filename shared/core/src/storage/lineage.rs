@@ -30,6 +30,8 @@ pub const VOLUME_TAG: &str = "wharfinger:volume";
 pub const TASK_TAG: &str = "wharfinger:task";
 /// The tag with the time at which the snapshot was decided on: it tells one request from the next.
 pub const AT_TAG: &str = "wharfinger:at";
+/// The tag with the volume, on the snapshot of one that ECS left behind.
+pub const ORPHAN_TAG: &str = "wharfinger:orphan";
 
 /// The snapshots of one volume of one service, or of one identity of a stateful task.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -15,6 +15,8 @@
 //! came of them. `CreateSnapshot` takes no token, so what is stored tells the next look that it may have been made: its time
 //! is among the snapshot's tags, and for as long as EC2 may not show it yet nothing else is made. So a crash between any two
 //! of these leads to one snapshot at most.
+//!
+//! [`orphans`] is a decision of its own, per cluster: volumes that ECS left behind.
 
 mod action;
 mod asked;
@@ -26,6 +28,7 @@ mod identity;
 mod lineage;
 mod memory;
 mod notice;
+pub mod orphans;
 mod prune;
 mod restore;
 pub mod retention;
@@ -41,11 +44,11 @@ pub use facts::{Asks, Facts, Mounted};
 pub use held::{held_by_revision, held_by_service, volume_configurations};
 pub use identity::{Absent, IdentityMemory, Start, identity_of, started_by};
 pub use lineage::{
-    AT_TAG, CLUSTER_TAG, FAMILY_TAG, FINAL_TAG, IDENTITY_TAG, LINEAGE_TAG, Lineage, OWNER_TAG, SERVICE_TAG, TASK_TAG,
-    VOLUME_TAG,
+    AT_TAG, CLUSTER_TAG, FAMILY_TAG, FINAL_TAG, IDENTITY_TAG, LINEAGE_TAG, Lineage, ORPHAN_TAG, OWNER_TAG, SERVICE_TAG,
+    TASK_TAG, VOLUME_TAG,
 };
 pub use memory::{Failed, Held, Intent, Memory, RecoveryPoint, Standing, VolumeMemory};
 pub use notice::{Notice, Stage};
 pub use restore::{RestoreError, RestorePoint, newest, seeded};
 pub use snapshot::{Snapshot, SnapshotState};
-pub use volume::{MANAGED_TAG, TaskVolume, Volume};
+pub use volume::{CLUSTER_NAME_TAG, MANAGED_TAG, SERVICE_NAME_TAG, TaskVolume, Volume};

@@ -12,6 +12,8 @@ pub enum Stage {
     SnapshotFailed,
     /// The newest recovery point is older than twice what `every` asks.
     RecoveryPointLate,
+    /// A volume that ECS made is attached to nothing for long.
+    OrphanFound,
 }
 
 impl Stage {
@@ -21,6 +23,7 @@ impl Stage {
         match self {
             Self::SnapshotFailed => "Snapshot Failed",
             Self::RecoveryPointLate => "Recovery Point Late",
+            Self::OrphanFound => "Orphan Found",
         }
     }
 }

@@ -12,6 +12,10 @@ use crate::event::{text, time_from_json};
 
 /// The tag that ECS gives each volume that it makes (ECS developer guide, "Use Amazon EBS volumes with Amazon ECS").
 pub const MANAGED_TAG: &str = "AmazonECSManaged";
+/// The tag with the cluster, which ECS adds where `enableECSManagedTags` is set (the same, "Tag Amazon EBS volumes").
+pub const CLUSTER_NAME_TAG: &str = "aws:ecs:clusterName";
+/// The tag with the service, likewise.
+pub const SERVICE_NAME_TAG: &str = "aws:ecs:serviceName";
 
 /// An EBS volume that ECS made for a task, from the task's attachments.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -108,6 +112,24 @@ impl Volume {
     #[must_use]
     pub fn is_leaving(&self) -> bool {
         matches!(self.state.as_str(), "deleting" | "deleted")
+    }
+
+    /// The cluster that ECS made it for, where its tags say so.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&str> {
+        self.named(CLUSTER_NAME_TAG)
+    }
+
+    /// The service that ECS made it for, where its tags say so.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        self.named(SERVICE_NAME_TAG)
+    }
+
+    /// A name among its tags, which may be written as an ARN.
+    fn named(&self, tag: &str) -> Option<&str> {
+        let name = self.tags.get(tag)?.rsplit('/').next();
+        name.filter(|name| !name.is_empty())
     }
 
     /// Whether it is attached to nothing.

@@ -93,6 +93,7 @@ pub fn validate(document: &Document) -> Vec<Problem> {
         }
     }
     capacity::check_clusters(document, &mut found);
+    storage::check_clusters(document, &mut found);
     found.0
 }
 

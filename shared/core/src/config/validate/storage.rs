@@ -1,12 +1,36 @@
 //! How volumes are kept.
 
 use super::Found;
-use crate::config::{Keep, Path, Restore, Scaling, Service, Span, Storage};
+use crate::config::{ClusterStorage, Document, Keep, Path, Restore, Scaling, Service, Span, Storage};
 
 /// The longest name of a volume (ECS API reference, `Volume`).
 const VOLUME_NAME: usize = 255;
 /// The least time between two snapshots: how often the function looks.
 const LEAST_EVERY: Span = Span::minutes(1);
+
+/// The least time after which a volume that is attached to nothing counts as left over: ECS attaches and detaches within
+/// minutes.
+const LEAST_AFTER: Span = Span::minutes(60);
+
+pub(super) fn check_clusters(document: &Document, found: &mut Found) {
+    for (name, cluster) in &document.clusters {
+        if let Some(storage) = &cluster.storage {
+            of_cluster(&Path::root().at("clusters").at(name).at("storage"), storage, found);
+        }
+    }
+}
+
+fn of_cluster(path: &Path, storage: &ClusterStorage, found: &mut Found) {
+    match storage.orphans {
+        None => found.warning(path.clone(), "has no effect: give it `orphans: { after: 24h }`"),
+        Some(orphans) if orphans.after < LEAST_AFTER => {
+            let message =
+                format!("must be at least `{LEAST_AFTER}`: ECS may be about to attach the volume, or to delete it");
+            found.error(path.at("orphans").at("after"), message);
+        }
+        Some(_) => {}
+    }
+}
 
 pub(super) fn check(path: &Path, service: &Service, found: &mut Found) {
     let volumes = &service.storage;
@@ -71,8 +95,8 @@ pub(super) fn every(path: Path, every: Span, found: &mut Found) {
 /// Which snapshots are kept.
 pub(super) fn keep(path: Path, keep: Keep, found: &mut Found) {
     if keep.is_unlimited() {
-        let message =
-            "has no effect: without `last`, `hourly`, `daily`, `weekly` or `monthly` every snapshot is kept for ever";
+        let message = "has no effect: where `last`, `hourly`, `daily`, `weekly` and `monthly` are left out or 0, every snapshot is kept for \
+             ever";
         found.warning(path, message);
     }
 }

@@ -73,7 +73,7 @@ fn the_newest_snapshot_goes_with_the_rollout() {
     let memory = decided.before_call();
     assert_eq!(memory.restore_points().collect::<Vec<_>>(), [&point]);
     let said = &decided.decision.reasons[1].message;
-    assert!(said.contains("snap-2") && said.contains("10800 s ago"), "{said}");
+    assert!(said.contains("snap-2") && said.contains("3h ago"), "{said}");
 }
 
 /// What was settled is watched, and remembered when it is over.

@@ -226,3 +226,9 @@ fn a_late_recovery_point_is_told_once() {
     let memory = decide(&facts, later(62)).memory;
     assert_eq!((memory.volumes["data"].due, memory.volumes["data"].late), (None, false));
 }
+
+#[test]
+fn what_is_in_the_recycle_bin_is_no_recovery_point() {
+    let facts = facts(json!({}), vec![in_state(snapshot("snap-1", 5), SnapshotState::Other)]);
+    check(&facts, "Act SnapshotDue [CreateSnapshot vol-new]");
+}

@@ -34,7 +34,7 @@ fn names_times_and_what_has_no_effect() {
         ] })),
         expect![[r#"
             Error services.prod/web.storage[0].snapshot.every: must be at least `1m`: volumes are looked at once a minute
-            Warning services.prod/web.storage[0].snapshot.keep: has no effect: without `last`, `hourly`, `daily`, `weekly` or `monthly` every snapshot is kept for ever
+            Warning services.prod/web.storage[0].snapshot.keep: has no effect: where `last`, `hourly`, `daily`, `weekly` and `monthly` are left out or 0, every snapshot is kept for ever
             Error services.prod/web.storage[1].volume: volume `a` stands here twice
             Warning services.prod/web.storage[1].restore: only snapshots that Wharfinger made are restored, and `snapshot` does not say that any are made
             Warning services.prod/web.storage[1].restore: only rollouts of `delivery` restore, and there are none: see `wharfinger restore`
@@ -42,7 +42,7 @@ fn names_times_and_what_has_no_effect() {
             Warning services.prod/web.storage[2]: nothing is done for this volume: give it `snapshot: { every: 6h }`
             Error services.prod/web.storage[3].volume: the volume's name has a `/`: write letters, digits, `-` and `_`, as the task definition does
             Error services.prod/web.storage[3].snapshot.every: must be at least `1m`: volumes are looked at once a minute
-            Warning services.prod/web.storage[3].snapshot.keep: has no effect: without `last`, `hourly`, `daily`, `weekly` or `monthly` every snapshot is kept for ever
+            Warning services.prod/web.storage[3].snapshot.keep: has no effect: where `last`, `hourly`, `daily`, `weekly` and `monthly` are left out or 0, every snapshot is kept for ever
         "#]],
     );
 }
@@ -102,7 +102,7 @@ fn stateful_tasks() {
             Error tasks.prod/ledger.stateful.capacity-providers: stands beside `launch-type`: ECS takes one of them
             Error tasks.prod/ledger.stateful.network.subnets: must name 1 to 16 subnets
             Error tasks.prod/ledger.stateful.snapshot.every: must be at least `1m`: volumes are looked at once a minute
-            Warning tasks.prod/ledger.stateful.snapshot.keep: has no effect: without `last`, `hourly`, `daily`, `weekly` or `monthly` every snapshot is kept for ever
+            Warning tasks.prod/ledger.stateful.snapshot.keep: has no effect: where `last`, `hourly`, `daily`, `weekly` and `monthly` are left out or 0, every snapshot is kept for ever
         "#]],
     );
     let under = json!({ "volume": "a", "size": 1, "role": "arn:aws:iam::111122223333:role/ecs" });
@@ -112,4 +112,48 @@ fn stateful_tasks() {
         Error services.prod/web.stateful: stands under `services`: the volumes of a service's tasks are always deleted with them. Write the family under `tasks`, and delete the service
     "#]],
     );
+}
+
+#[test]
+fn orphans() {
+    let of = |storage| json!({ "version": 1, "clusters": { "prod": { "storage": storage } } });
+    check(of(json!({ "orphans": {} })), expect![[r#""#]]);
+    check(
+        of(json!({ "orphans": { "after": "1h", "action": "remove" } })),
+        expect![[r#""#]],
+    );
+    check(
+        of(json!({ "orphans": { "after": "59m" } })),
+        expect![[r#"
+            Error clusters.prod.storage.orphans.after: must be at least `1h`: ECS may be about to attach the volume, or to delete it
+        "#]],
+    );
+    check(
+        of(json!({})),
+        expect![[r#"
+            Warning clusters.prod.storage: has no effect: give it `orphans: { after: 24h }`
+        "#]],
+    );
+}
+
+#[test]
+fn orphans_are_listed_after_a_day_unless_it_is_said_otherwise() {
+    use crate::config::{ClusterStorage, OrphanAction, Span};
+    let read: ClusterStorage = serde_json::from_value(json!({ "orphans": {} })).unwrap();
+    let orphans = read.orphans.unwrap();
+    assert_eq!(
+        (orphans.after, orphans.action),
+        (Span::minutes(24 * 60), OrphanAction::Report)
+    );
+    let written = serde_json::to_value(read).unwrap();
+    assert_eq!(written, json!({ "orphans": { "after": "1d" } }));
+    let wrong = |orphans| serde_json::from_value::<ClusterStorage>(json!({ "orphans": orphans })).is_err();
+    assert!(wrong(json!({ "action": "delete" })) && wrong(json!({ "before": "1h" })));
+}
+
+#[test]
+fn a_keep_without_a_line_is_not_left_out() {
+    let read = |keep| serde_json::from_value::<crate::config::Snapshot>(json!({ "every": "6h", "keep": keep }));
+    assert!(read(json!(null)).is_err());
+    assert!(read(json!({ "last": 1 })).is_ok());
 }
