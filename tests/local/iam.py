@@ -120,6 +120,8 @@ def checks(
                 for check in _of_service(action, str(arn), kind)]
     if operation == "RegisterTaskDefinition":
         return _register(request, prefix)
+    if operation == "RunTask":
+        return _run(request, prefix, cluster, keys)
     if operation in ("DescribeTaskDefinition", "DeregisterTaskDefinition"):
         return [Check(action, "*", {})]
     return [Check(action, "*", keys)]
@@ -179,11 +181,25 @@ def _register(request: Mapping[str, Any], prefix: str) -> List[Check]:
     if request.get("tags"):
         found.append(Check(
             "ecs:TagResource", definition, {"ecs:CreateAction": "RegisterTaskDefinition"}))
-    for name in _ROLES:
-        if request.get(name):
-            found.append(Check(
-                "iam:PassRole", request[name], {"iam:PassedToService": "ecs-tasks.amazonaws.com"}))
-    return found
+    return found + _task_roles(request)
+
+
+def _run(request: Mapping[str, Any], prefix: str, cluster: str, keys: Dict[str, Any]) -> List[Check]:
+    """The revision that runs, its tags where the task takes them, its roles, and the role of its volumes."""
+    from ministack.services import ecs
+
+    known = ecs._task_defs.get(ecs._resolve_td_key(request.get("taskDefinition", ""))) or {}
+    definition = known.get("taskDefinitionArn") or f"{prefix}:task-definition/{request.get('taskDefinition', '*')}"
+    found = [Check("ecs:RunTask", definition, keys)]
+    if request.get("tags") or request.get("propagateTags"):
+        found.append(Check("ecs:TagResource", f"{prefix}:task/{cluster}/*", {"ecs:CreateAction": "RunTask"}))
+    return [*found, *_task_roles(known), *iam_volumes.passed_roles(request)]
+
+
+def _task_roles(definition: Mapping[str, Any]) -> List[Check]:
+    return [
+        Check("iam:PassRole", definition[name], {"iam:PassedToService": "ecs-tasks.amazonaws.com"})
+        for name in _ROLES if definition.get(name)]
 
 
 def _arn(reference: str, prefix: str) -> str:

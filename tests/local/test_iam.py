@@ -93,6 +93,25 @@ class IamTest(unittest.TestCase):
             with self.subTest(operation):
                 self.assertEqual(self.asks(operation, cluster="prod", **request), expected)
 
+    def test_who_runs_a_task_passes_its_roles(self) -> None:
+        run = {"Action": "ecs:RunTask", "Resource": f"{_PREFIX}:task-definition/*",
+               "Condition": {"ArnLike": {"ecs:cluster": f"{_PREFIX}:cluster/prod"}}}
+        tag = {"Action": "ecs:TagResource", "Resource": f"{_PREFIX}:task/*",
+               "Condition": {"StringEquals": {"ecs:CreateAction": "RunTask"}}}
+        passes = {"Action": "iam:PassRole", "Resource": "*", "Condition": {
+            "StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}}
+        elsewhere = {**run, "Condition": {"ArnLike": {"ecs:cluster": f"{_PREFIX}:cluster/other"}}}
+        asked = {"cluster": "prod", "taskDefinition": "web", "launchType": "FARGATE",
+                 "propagateTags": "TASK_DEFINITION"}
+        self.assertEqual(len(self.allowed(run, tag, passes).run_task(**asked)["tasks"]), 1)
+        for statements in ((run, tag), (run, passes), (tag, passes), (elsewhere, tag, passes)):
+            ecs = self.allowed(*statements)
+            self.assert_denied(lambda: ecs.run_task(**asked))
+        ecs = self.allowed(run, tag, passes)
+        volumes = [{"name": "data", "managedEBSVolume": {
+            "sizeInGiB": 1, "roleArn": f"arn:aws:iam::{ACCOUNT}:role/execution"}}]
+        self.assert_denied(lambda: ecs.run_task(**asked, volumeConfigurations=volumes))
+
     def test_a_group_is_named_by_its_arn(self) -> None:
         root = self.cloud.client("autoscaling")
         for group in ("web", "other"):

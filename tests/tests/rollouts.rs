@@ -56,7 +56,7 @@ fn settle(world: &mut World) {
             Move::Advance(arn) => world.tasks[arn].status != TaskStatus::Running || !world.tasks[arn].wanted,
             Move::Start(_) | Move::Complete(_) => true,
             Move::Stop(arn) => world.tasks[arn].is_running(),
-            Move::Heal(_) | Move::Forget(_) | Move::Fail(_) => false,
+            Move::Heal(_) | Move::Forget(_) | Move::Fail(_) | Move::Detach(_) => false,
         });
         let Some(next) = next.cloned() else { return };
         world.make(&next);

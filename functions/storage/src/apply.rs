@@ -1,6 +1,9 @@
-//! The calls to EC2, with their intents before them and what came of them after.
+//! The calls to EC2 and ECS, with their intents before them and what came of them after.
+
+mod stateful;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -32,6 +35,10 @@ pub struct Lineages<'a, C> {
     row: Option<Row>,
     /// What is remembered after the calls.
     after: RefCell<Option<Memory>>,
+    /// The volumes that were removed.
+    gone: RefCell<BTreeSet<String>>,
+    /// What is known after calls on which others can follow at once.
+    newer: RefCell<Option<Look>>,
 }
 
 /// What a decision is to leave behind.
@@ -63,6 +70,8 @@ impl<'a, C: Cloud> Lineages<'a, C> {
             lease,
             row,
             after: RefCell::new(None),
+            gone: RefCell::default(),
+            newer: RefCell::default(),
         }
     }
 
@@ -71,29 +80,29 @@ impl<'a, C: Cloud> Lineages<'a, C> {
     }
 
     async fn create(&self, request: &CreateSnapshot, memory: &mut Memory) -> Result<Created, Fault> {
-        let volume = &request.lineage.volume;
+        let key = &request.lineage.key();
         match self.cloud.create_snapshot(request).await {
             Ok(Snapped::Made(snapshot)) => {
-                memory.made(volume, &snapshot);
+                memory.made(key, &snapshot);
                 rows::remember(self.cloud, &snapshot.snapshot_id, &request.lineage.target).await?;
                 Ok(Created::Made)
             }
             Ok(Snapped::NoVolume) => {
-                memory.refused(volume);
+                memory.refused(key);
                 Ok(Created::NoVolume)
             }
             Ok(Snapped::Later(words)) => {
-                memory.refused(volume);
+                memory.refused(key);
                 Ok(Created::Refused(words))
             }
             // What is pruned makes room.
             Err(error) if error.kind == Kind::Full => {
-                memory.refused(volume);
+                memory.refused(key);
                 Ok(Created::Refused(error.to_string()))
             }
             Err(error) => {
                 if is_refusal(&error) {
-                    memory.refused(volume);
+                    memory.refused(key);
                 }
                 Err(error.into())
             }
@@ -104,7 +113,7 @@ impl<'a, C: Cloud> Lineages<'a, C> {
     async fn break_off(&self, not_asked: &[Action], mut memory: Memory) {
         for action in not_asked {
             if let Action::CreateSnapshot(request) = action {
-                memory.refused(&request.lineage.volume);
+                memory.refused(&request.lineage.key());
             }
         }
         if let Err(fault) = self.remember(&memory).await {
@@ -113,13 +122,36 @@ impl<'a, C: Cloud> Lineages<'a, C> {
         }
     }
 
+    /// Makes one call; the answer is what is known when it was refused, so that all can be decided anew. `before` is what is
+    /// remembered when no call is made.
+    async fn make(
+        &self,
+        look: &Look,
+        action: &Action,
+        before: &Memory,
+        memory: &mut Memory,
+    ) -> Result<Option<Look>, Fault> {
+        match action {
+            Action::CreateAccessPoint(request) => return Ok(access::create(self.cloud, look, request).await),
+            Action::CreateSnapshot(request) => {
+                let created = self.create(request, memory).await?;
+                return Ok(without(look, request, created, before));
+            }
+            Action::DeleteSnapshot { .. } => self.delete(action, memory).await?,
+            Action::UpdateService { volumes, .. } => self.restore(look, volumes, memory).await?,
+            Action::RunTask { lineage, input } => self.run(lineage, input, memory).await?,
+            Action::DeleteVolume { lineage, volume_id, .. } => self.remove(lineage, volume_id, memory).await?,
+        }
+        Ok(None)
+    }
+
     async fn delete(&self, action: &Action, memory: &mut Memory) -> Result<(), Fault> {
         if let Action::DeleteSnapshot {
             lineage, snapshot_id, ..
         } = action
             && let Removed::InUse(words) = self.cloud.delete_snapshot(snapshot_id).await?
         {
-            memory.in_use(&lineage.volume, snapshot_id, &words, self.cloud.now());
+            memory.in_use(&lineage.key(), snapshot_id, &words, self.cloud.now());
         }
         Ok(())
     }
@@ -190,14 +222,14 @@ fn is_refusal(error: &CloudError) -> bool {
 
 /// Takes back what EC2 refused a moment ago: asking again at once would change nothing.
 fn hold_back(look: &Look, decided: &mut Decided, now: Timestamp) {
-    for (volume, words) in &look.refused {
-        if decided.intents.remove(volume).is_none() {
+    for (key, words) in &look.refused {
+        if decided.intents.remove(key).is_none() {
             continue;
         }
-        let is_its = |action: &Action| matches!(action, Action::CreateSnapshot(one) if one.lineage.volume == *volume);
+        let is_its = |action: &Action| matches!(action, Action::CreateSnapshot(one) if one.lineage.key() == *key);
         let decision = &mut decided.decision;
         decision.actions.retain(|action| !is_its(action));
-        let message = format!("{}/{volume}: EC2 makes no snapshot now: {words}", look.facts.target);
+        let message = format!("{}/{key}: EC2 makes no snapshot now: {words}", look.facts.target);
         decision.reasons.push(Reason::new(Code::SnapshotPending, message));
         if decision.actions.is_empty() {
             decision.outcome = Outcome::Wait;
@@ -260,39 +292,19 @@ impl<C: Cloud> Domain for Lineages<'_, C> {
         remembered?;
         kept?;
         for (i, action) in decision.actions.iter().enumerate() {
-            let request = match action {
-                Action::CreateAccessPoint(request) => {
-                    let refused = access::create(self.cloud, look, request).await;
-                    // Of a later one the next minute hears.
-                    if let Some(look) = refused.filter(|_| i == 0) {
-                        return Ok(Applied::Again(look));
-                    }
-                    continue;
-                }
-                Action::CreateSnapshot(request) => request,
-                Action::DeleteSnapshot { .. } => {
-                    self.delete(action, &mut memory).await?;
-                    continue;
-                }
-                Action::UpdateService { volumes, .. } => {
-                    self.restore(look, volumes, &mut memory).await?;
-                    continue;
-                }
-            };
-            let created = match self.create(request, &mut memory).await {
-                Ok(created) => created,
+            let refused = match self.make(look, action, &note.otherwise, &mut memory).await {
+                Ok(refused) => refused,
                 Err(fault) => {
                     self.break_off(&decision.actions[i + 1..], memory).await;
                     return Err(fault);
                 }
             };
             // Nothing was done yet: the rest is decided anew. Of a later one the next minute hears.
-            if i == 0
-                && let Some(look) = without(look, request, created, &note.otherwise)
-            {
+            if let Some(look) = refused.filter(|_| i == 0) {
                 return Ok(Applied::Again(look));
             }
         }
+        *self.newer.borrow_mut() = stateful::after(look, &decision.actions, &self.gone.take(), &memory);
         *self.after.borrow_mut() = Some(memory);
         Ok(Applied::Done)
     }
@@ -311,6 +323,13 @@ impl<C: Cloud> Domain for Lineages<'_, C> {
             self.watch(&look.managed.target, note.next).await?;
         }
         let memory = self.after.take().unwrap_or(note.otherwise);
+        if let Some(newer) = self.newer.take() {
+            self.remember(&memory).await?;
+            return Ok(Confirmed::Moved(Look {
+                said: Some(said),
+                ..newer
+            }));
+        }
         let memory = to_attribute(WHAT, &memory)?;
         self.lease
             .release(self.cloud, vec![(MEMORY, memory), (SAID, text(said))])
@@ -324,8 +343,11 @@ fn without(look: &Look, request: &CreateSnapshot, created: Created, memory: &Mem
     let mut look = look.clone();
     match created {
         Created::Made => return None,
-        Created::Refused(words) => drop(look.refused.insert(request.lineage.volume.clone(), words)),
+        Created::Refused(words) => drop(look.refused.insert(request.lineage.key(), words)),
         Created::NoVolume => {
+            if let Known::Yes(volumes) = &mut look.facts.identities {
+                volumes.retain(|volume| volume.volume_id != request.volume_id);
+            }
             if let Known::Yes(tasks) = &mut look.facts.tasks {
                 for task in tasks {
                     task.volumes.retain(|volume| volume.volume_id != request.volume_id);

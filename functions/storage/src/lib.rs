@@ -1,4 +1,5 @@
-//! Makes and prunes snapshots of the volumes of services' tasks, and access points for those on EFS.
+//! Makes and prunes snapshots of the volumes of tasks, keeps the tasks of stateful families running, and makes access points
+//! for volumes on EFS.
 //!
 //! ECS makes a new volume for each task and deletes it with the task, so what is kept is kept by lineage: the snapshots of
 //! one volume's name of one service. That a task runs and has volumes is merged into its row ([`rows`]), and its service is
@@ -6,6 +7,9 @@
 //! which snapshots are made and which go, the intent is stored, and the calls are made ([`apply`]). A snapshot takes minutes
 //! to hours; nothing waits for it. Its EBS Snapshot Notification has its service looked at again, and so does the
 //! [`sweep`]: every minute of those in the [`ACTIVE`] set that are due, every five minutes of all, from one listing.
+//!
+//! A stateful family is converged on in the same way. Its tasks are those that this function started, by what they say of who
+//! started them; their events are hints, and what there is ECS and EC2 are asked.
 //!
 //! Volumes that ECS left behind are no service's: the pass of five minutes converges on their clusters ([`orphans`]).
 //!
@@ -24,7 +28,9 @@ use wharfinger_cloud::active::{Active, EACH_MINUTE, Row};
 use wharfinger_cloud::aws::Aws;
 use wharfinger_cloud::config::ConfigStore;
 use wharfinger_cloud::pipeline::{Cause, converge};
-use wharfinger_cloud::ports::{AccessPoints, Bus, Clock, ServiceVolumes, Services, Snapshots, Tasks, Volumes};
+use wharfinger_cloud::ports::{
+    AccessPoints, Bus, Clock, Launches, ServiceVolumes, Services, Snapshots, Tasks, Volumes,
+};
 use wharfinger_cloud::start::{Function, Invocation};
 use wharfinger_cloud::sweep::Scope;
 use wharfinger_cloud::table::Table;
@@ -33,11 +39,18 @@ use wharfinger_core::config::stored::Managed;
 use wharfinger_core::event::{Detail, Event, Rejected, SnapshotEvent, TaskStateChange};
 use wharfinger_core::ids::{Target, TargetKind};
 use wharfinger_core::ledger::Merge;
+use wharfinger_core::storage::identity_of;
 
 /// What this function needs of the world.
-pub trait Cloud: Table + Services + Tasks + Snapshots + Volumes + ServiceVolumes + AccessPoints + Bus + Clock {}
+pub trait Cloud:
+    Table + Services + Tasks + Snapshots + Volumes + Launches + ServiceVolumes + AccessPoints + Bus + Clock
+{
+}
 
-impl<C: Table + Services + Tasks + Snapshots + Volumes + ServiceVolumes + AccessPoints + Bus + Clock> Cloud for C {}
+impl<C> Cloud for C where
+    C: Table + Services + Tasks + Snapshots + Volumes + Launches + ServiceVolumes + AccessPoints + Bus + Clock
+{
+}
 
 /// The domain's name.
 pub const NAME: &str = "storage";
@@ -91,7 +104,7 @@ impl Storage {
         }
     }
 
-    /// A task with volumes runs, or leaves.
+    /// A task with volumes runs, or leaves; or one of a stateful family does.
     async fn on_task(
         &self,
         cloud: &impl Cloud,
@@ -99,22 +112,35 @@ impl Storage {
         cause: &Cause,
         task: &TaskStateChange,
     ) -> Result<(), Fault> {
-        let Some(target) = task.target().ok().filter(|target| target.kind == TargetKind::Service) else {
-            return Ok(());
+        let Ok(target) = task.target() else { return Ok(()) };
+        let is_service = target.kind == TargetKind::Service;
+        let concerns = if is_service {
+            !task.volumes.is_empty()
+        } else {
+            self.has_started(task)
         };
-        if task.volumes.is_empty() {
+        if !concerns {
             return Ok(());
         }
         let Some(managed) = self.managed(cloud, &target).await? else {
             tracing::debug!(%target, "not managed");
             return Ok(());
         };
+        if !is_service {
+            return self.converge(cloud, holder, cause, managed, None).await;
+        }
         let merge = rows::tell(cloud, &target, task).await?;
         // What leaves makes nothing due; what is older than what is known says nothing.
         if merge == Merge::Stale || !task.is_running() {
             return Ok(());
         }
         self.converge(cloud, holder, cause, managed, None).await
+    }
+
+    /// Whether it is one of a stateful family: all others are run by someone else.
+    fn has_started(&self, task: &TaskStateChange) -> bool {
+        let by = task.started_by.as_deref();
+        by.is_some_and(|by| identity_of(by, &self.owner).is_some())
     }
 
     /// A snapshot is completed, or came to nothing.
@@ -135,7 +161,7 @@ impl Storage {
         }
     }
 
-    /// A service, if its volumes are kept.
+    /// A service or a family, if its volumes are kept.
     async fn managed(&self, cloud: &impl Cloud, target: &Target) -> Result<Option<Managed>, Fault> {
         let found = self.config.target(cloud, target).await?;
         for malformed in &found.malformed {
@@ -168,7 +194,8 @@ impl Storage {
 
 /// Whether volumes of a target are kept.
 fn keeps(managed: &Managed) -> bool {
-    !managed.stored.config.storage.is_empty()
+    let config = &managed.stored.config;
+    !config.storage.is_empty() || config.stateful.is_some()
 }
 
 impl Function for Storage {

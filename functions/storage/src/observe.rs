@@ -1,6 +1,6 @@
 //! What is known when storage is decided on: asked for as far as the decision needs it, and no further.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
 use wharfinger_cloud::error::{CloudError, Kind};
@@ -8,9 +8,9 @@ use wharfinger_cloud::table::{Item, as_text, attribute};
 use wharfinger_cloud::{Fault, telemetry};
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::delivery;
-use wharfinger_core::ids::Target;
+use wharfinger_core::ids::{Target, TargetKind};
 use wharfinger_core::known::Known;
-use wharfinger_core::storage::{Asks, Facts, Memory, Mounted, SERVICE_TAG, Snapshot};
+use wharfinger_core::storage::{Asks, FAMILY_TAG, Facts, Memory, Mounted, SERVICE_TAG, Snapshot, Volume};
 
 use crate::access::{self, FileSystems};
 use crate::{Cloud, NAME, rows};
@@ -38,7 +38,7 @@ pub struct Look {
     pub facts: Facts,
     /// What was said last.
     pub said: Option<String>,
-    /// The volumes, by name, of which EC2 makes no snapshot now, and its words.
+    /// The lineages, by their keys, of whose volume EC2 makes no snapshot now, and its words.
     pub refused: BTreeMap<String, String>,
 }
 
@@ -86,6 +86,8 @@ pub fn facts(cloud: &impl Cloud, owner: &str, managed: &Managed, listed: Listed,
         refused: BTreeMap::new(),
         asked: managed.stored.restore.clone(),
         volumes: Known::No,
+        stateful: managed.stored.config.stateful.clone(),
+        identities: Known::No,
         memory: memory(cloud, item),
     }
 }
@@ -135,8 +137,8 @@ async fn complete(cloud: &impl Cloud, facts: &mut Facts) -> Result<(), Fault> {
 async fn learn(cloud: &impl Cloud, facts: &mut Facts, asks: Asks) -> Result<(), Fault> {
     let target = facts.target.clone();
     if asks.snapshots {
-        // All volumes of the service at once, and those of its namesakes in other clusters.
-        let mut found = cloud.snapshots_tagged(SERVICE_TAG, &target.name).await?;
+        // All volumes of the target at once, and those of its namesakes in other clusters.
+        let mut found = cloud.snapshots_tagged(name_tag(&target), &target.name).await?;
         found.retain(|snapshot| snapshot.lineage().is_some_and(|of| of.target == target));
         facts.snapshots = Known::Yes(found);
     }
@@ -150,7 +152,12 @@ async fn learn(cloud: &impl Cloud, facts: &mut Facts, asks: Asks) -> Result<(), 
         facts.service = Known::Yes(services?.remove(&target.name));
         facts.volumes = Known::Yes(volumes?);
     }
-    if asks.tasks {
+    if asks.identities {
+        facts.identities = Known::Yes(left(cloud, &target).await?);
+    }
+    if asks.tasks && target.kind == TargetKind::Task {
+        facts.tasks = Known::Yes(started(cloud, facts).await?);
+    } else if asks.tasks {
         let names = [target.name.clone()];
         let (services, tasks) = tokio::join!(
             cloud.describe_services(&target.cluster, &names),
@@ -178,6 +185,36 @@ async fn learn(cloud: &impl Cloud, facts: &mut Facts, asks: Asks) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// The tag that has the target's name.
+fn name_tag(target: &Target) -> &'static str {
+    match target.kind {
+        TargetKind::Task => FAMILY_TAG,
+        TargetKind::Service | TargetKind::Cluster => SERVICE_TAG,
+    }
+}
+
+/// The volumes of a family's identities.
+async fn left(cloud: &impl Cloud, family: &Target) -> Result<Vec<Volume>, Fault> {
+    let mut found = cloud.volumes_tagged(name_tag(family), &family.name).await?;
+    found.retain(|volume| volume.lineage().is_some_and(|of| of.target == *family));
+    Ok(found)
+}
+
+/// The tasks of a family: those that are to run, and those that were started last, whatever became of them.
+async fn started(cloud: &impl Cloud, facts: &Facts) -> Result<Vec<Mounted>, Fault> {
+    let family = &facts.target;
+    let listed = match cloud.list_tasks(family).await {
+        Ok(listed) => listed,
+        Err(error) if error.kind == Kind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let remembered = facts.memory.tasks().cloned();
+    let tasks: BTreeSet<_> = listed.into_iter().chain(remembered).collect();
+    let tasks: Vec<_> = tasks.into_iter().collect();
+    let described = cloud.describe_tasks(&family.cluster, &tasks).await?;
+    Ok(described.tasks.iter().map(Mounted::from).collect())
 }
 
 /// What is not known stops a removal and nothing else.

@@ -69,20 +69,25 @@ fn snapshot_key(id: &str) -> Key {
 /// When the table cannot be written.
 pub async fn remember(cloud: &impl Cloud, id: &str, target: &Target) -> Result<(), Fault> {
     let update = Update::of(snapshot_key(id))
-        .set(TARGET, text(target.to_string()))
+        .set(TARGET, text(target.key()))
         .set(TTL, number(expiry(cloud.now(), SNAPSHOT_SECONDS)));
     cloud.update(TableName::State, update).await?;
     Ok(())
 }
 
-/// The service for which a snapshot was made, if we made it.
+/// The service or family for which a snapshot was made, if we made it.
 ///
 /// # Errors
 /// When the table cannot be read.
 pub async fn whose(cloud: &impl Cloud, id: &str) -> Result<Option<Target>, Fault> {
     let item = cloud.get(TableName::State, &snapshot_key(id)).await?;
     let target = item.as_ref().and_then(|item| as_text(item, TARGET));
-    Ok(target.and_then(|target| Target::parse(TargetKind::Service, target).ok()))
+    // Written before there were families: a service's name.
+    Ok(target.and_then(|key| {
+        Target::from_key(key)
+            .or_else(|_| Target::parse(TargetKind::Service, key))
+            .ok()
+    }))
 }
 
 /// The item with the snapshots of ours that nothing is configured for: how many of each lineage.

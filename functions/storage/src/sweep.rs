@@ -199,9 +199,19 @@ fn by_target(listed: Vec<Snapshot>) -> BTreeMap<Target, Vec<Snapshot>> {
 /// How many snapshots of ours there are of each lineage that is not configured.
 fn strange(listed: &[Snapshot], services: &[Managed]) -> BTreeMap<String, usize> {
     let of = |managed: &Managed| {
-        let volumes = managed.stored.config.storage.iter().filter(|rule| rule.is_ebs());
-        volumes
-            .map(|rule| Lineage::of(&managed.target, rule.volume.clone()).to_string())
+        let (target, config) = (&managed.target, &managed.stored.config);
+        let rules = config
+            .storage
+            .iter()
+            .filter(|rule| rule.is_ebs())
+            .map(|rule| Lineage::of(target, rule.volume.clone()));
+        let identities = config
+            .stateful
+            .iter()
+            .flat_map(|stateful| (0..stateful.count).map(|n| Lineage::of_identity(target, n, stateful.volume.clone())));
+        rules
+            .chain(identities)
+            .map(|lineage| lineage.to_string())
             .collect::<Vec<_>>()
     };
     let configured: BTreeSet<_> = services.iter().flat_map(of).collect();

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
-use wharfinger_tests::lineages;
+use wharfinger_tests::engine::{Failed, Tally};
 use wharfinger_tests::simulation::{self, Many, Outcome, Settings, Size, Without};
+use wharfinger_tests::{lineages, stateful};
 
 /// Drives the functions through seeded histories of loss, repetition, disorder, faults and kills, and checks that the
 /// world comes out as it was asked for.
@@ -44,6 +45,9 @@ struct Options {
     /// Play weeks of snapshots of a volume.
     #[arg(long, conflicts_with_all = ["hosts", "without"])]
     snapshots: bool,
+    /// Play days of a stateful family.
+    #[arg(long, conflicts_with_all = ["hosts", "snapshots", "without"])]
+    stateful: bool,
     /// Take a part of the design out: a violation must then be found.
     #[arg(long, value_enum)]
     without: Option<Part>,
@@ -149,8 +153,8 @@ impl From<Part> for Without {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    if options.snapshots {
-        return snapshots(&options);
+    if options.snapshots || options.stateful {
+        return of_storage(&options);
     }
     let settings = Settings {
         without: options.without.map(Without::from),
@@ -205,15 +209,21 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs histories of snapshots.
-fn snapshots(options: &Options) -> ExitCode {
-    let settings = lineages::Settings {
-        trace: options.trace,
-        ..lineages::Settings::default()
-    };
+/// Runs histories of snapshots, or of stateful families.
+fn of_storage(options: &Options) -> ExitCode {
+    let (first, trace) = (options.seed.unwrap_or(1), options.trace);
+    let seeds = if trace { 1 } else { options.seeds };
     let begun = Instant::now();
-    let seeds = if options.trace { 1 } else { options.seeds };
-    match lineages::run_many(options.seed.unwrap_or(1), seeds, settings) {
+    if options.stateful {
+        let settings = stateful::Settings { breaks: None, trace };
+        return tell("stateful", begun, stateful::run_many(first, seeds, settings));
+    }
+    let settings = lineages::Settings { forgets: false, trace };
+    tell("snapshots", begun, lineages::run_many(first, seeds, settings))
+}
+
+fn tell(kind: &str, begun: Instant, played: Result<Tally, Failed>) -> ExitCode {
+    match played {
         Ok(tally) => {
             println!("{tally}took {:.1} s", begun.elapsed().as_secs_f64());
             ExitCode::SUCCESS
@@ -224,9 +234,7 @@ fn snapshots(options: &Options) -> ExitCode {
             }
             let (seed, violation) = (failed.seed, failed.violation);
             println!("\nVIOLATION in the history of seed {seed}: {violation}");
-            println!(
-                "replay it with: cargo run -p wharfinger-tests --bin simulate -- --snapshots --seed {seed} --trace"
-            );
+            println!("replay it with: cargo run -p wharfinger-tests --bin simulate -- --{kind} --seed {seed} --trace");
             ExitCode::FAILURE
         }
     }

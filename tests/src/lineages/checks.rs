@@ -11,9 +11,9 @@ use wharfinger_core::storage::retention::{Plan, Point, prune};
 use wharfinger_core::storage::{Lineage, Memory, ORPHAN_TAG, Snapshot, SnapshotState};
 use wharfinger_storage::observe;
 
-use super::Tally;
 use super::orphans::Orphans;
-use super::play::{OWNER, VOLUME, service};
+use super::play::{VOLUME, service};
+use crate::engine::{OWNER, Tally};
 
 /// How long an invocation may act on what it has read: what the configuration's cache keeps, and as long as it lives.
 const BEHIND: SignedDuration = SignedDuration::from_secs(100);

@@ -57,23 +57,25 @@ impl Play {
         self.ecs();
         self.ec2();
         self.leaves();
-        if !self.is_quiet {
+        if !self.engine.is_quiet {
             self.people();
         }
     }
 
     /// ECS goes on with what it has begun.
     fn ecs(&mut self) {
-        if self.harms(25, "task crashed") {
-            let arns: Vec<_> = self.world.borrow().tasks.keys().cloned().collect();
-            if let Some(arn) = self.dice.pick(&arns) {
-                self.world.borrow_mut().make(&Move::Stop(arn.clone()));
+        if self.engine.harms(25, "task crashed") {
+            let arns: Vec<_> = self.engine.world.borrow().tasks.keys().cloned().collect();
+            if let Some(arn) = self.engine.dice.pick(&arns) {
+                self.engine.world.borrow_mut().make(&Move::Stop(arn.clone()));
             }
         }
-        for _ in 0..self.dice.between(0, 8) {
-            let moves = self.world.borrow().moves();
-            let Some(next) = self.dice.pick(&moves) else { return };
-            self.world.borrow_mut().make(next);
+        for _ in 0..self.engine.dice.between(0, 8) {
+            let moves = self.engine.world.borrow().moves();
+            let Some(next) = self.engine.dice.pick(&moves) else {
+                return;
+            };
+            self.engine.world.borrow_mut().make(next);
         }
     }
 
@@ -81,87 +83,87 @@ impl Play {
     fn ec2(&mut self) {
         let pending = |shot: &&Shot| shot.snapshot.state == SnapshotState::Pending;
         let pending: Vec<_> = {
-            let world = self.world.borrow();
+            let world = self.engine.world.borrow();
             let pending = world.ebs.snapshots.values().filter(pending);
             pending.map(|shot| shot.snapshot.snapshot_id.clone()).collect()
         };
         for id in pending {
-            if !self.dice.chance(400) {
+            if !self.engine.dice.chance(400) {
                 continue;
             }
-            let failure = self.harms(150, "snapshot failed").then_some("internal error");
+            let failure = self.engine.harms(150, "snapshot failed").then_some("internal error");
             if failure.is_none() {
-                self.tally.count("snapshot completed");
+                self.engine.tally.count("snapshot completed");
             }
-            self.world.borrow_mut().end_snapshot(&id, failure);
+            self.engine.world.borrow_mut().end_snapshot(&id, failure);
         }
-        if self.harms(200, "snapshot shown late") {
-            let seconds = i64::try_from(self.dice.between(1, 110)).unwrap_or_default();
-            self.world.borrow_mut().ebs.shown_after = SignedDuration::from_secs(seconds);
+        if self.engine.harms(200, "snapshot shown late") {
+            let seconds = i64::try_from(self.engine.dice.between(1, 110)).unwrap_or_default();
+            self.engine.world.borrow_mut().ebs.shown_after = SignedDuration::from_secs(seconds);
         } else {
-            self.world.borrow_mut().ebs.shown_after = SignedDuration::ZERO;
+            self.engine.world.borrow_mut().ebs.shown_after = SignedDuration::ZERO;
         }
     }
 
     fn people(&mut self) {
         let completed: Vec<_> = {
-            let ours = completed(&self.world.borrow()).into_iter();
+            let ours = completed(&self.engine.world.borrow()).into_iter();
             ours.map(|snapshot| snapshot.snapshot_id).collect()
         };
-        let any = self.dice.pick(&completed).cloned();
+        let any = self.engine.dice.pick(&completed).cloned();
         if let Some(id) = any {
             self.about(&id);
         }
-        if self.harms(8, "deployed without a snapshot") {
+        if self.engine.harms(8, "deployed without a snapshot") {
             self.deploy(None);
         }
-        if self.harms(5, "count changed") {
-            let count = u32::try_from(self.dice.between(0, 2)).unwrap_or(1);
-            self.world.borrow_mut().set_count(&service(), count);
-            let now = self.now();
+        if self.engine.harms(5, "count changed") {
+            let count = u32::try_from(self.engine.dice.between(0, 2)).unwrap_or(1);
+            self.engine.world.borrow_mut().set_count(&service(), count);
+            let now = self.engine.now();
             self.book.counted(count, now);
-        } else if self.dice.chance(60) {
-            self.world.borrow_mut().set_count(&service(), 1);
-            let now = self.now();
+        } else if self.engine.dice.chance(60) {
+            self.engine.world.borrow_mut().set_count(&service(), 1);
+            let now = self.engine.now();
             self.book.counted(1, now);
         }
-        if self.harms(5, "paused") {
+        if self.engine.harms(5, "paused") {
             self.configure(true, true);
-        } else if self.harms(5, "taken out of the configuration") {
+        } else if self.engine.harms(5, "taken out of the configuration") {
             self.configure(false, false);
-        } else if self.dice.chance(80) {
+        } else if self.engine.dice.chance(80) {
             self.configure(true, false);
         }
     }
 
     /// What people do with a snapshot.
     fn about(&mut self, id: &str) {
-        if self.harms(15, "snapshot shared") {
+        if self.engine.harms(15, "snapshot shared") {
             self.change(id, |shot| shot.shared_with = vec!["444455556666".to_owned()]);
         }
-        if self.dice.chance(15) {
+        if self.engine.dice.chance(15) {
             self.change(id, |shot| shot.shared_with.clear());
         }
-        if self.harms(10, "image made of a snapshot") {
+        if self.engine.harms(10, "image made of a snapshot") {
             self.change(id, |shot| shot.in_use = true);
         }
-        if self.dice.chance(10) {
+        if self.engine.dice.chance(10) {
             self.change(id, |shot| shot.in_use = false);
         }
-        if self.harms(10, "deployed with a snapshot") {
+        if self.engine.harms(10, "deployed with a snapshot") {
             self.deploy(Some(id));
         }
     }
 
     fn change(&mut self, id: &str, change: impl FnOnce(&mut Shot)) {
-        if let Some(shot) = self.world.borrow_mut().ebs.snapshots.get_mut(id) {
+        if let Some(shot) = self.engine.world.borrow_mut().ebs.snapshots.get_mut(id) {
             change(shot);
         }
     }
 
     /// A deployment whose tasks start from a snapshot, or from nothing.
     pub(super) fn deploy(&mut self, snapshot: Option<&str>) {
-        let mut world = self.world.borrow_mut();
+        let mut world = self.engine.world.borrow_mut();
         if let Ok(arn) = world.define(&definition()) {
             world.deploy_by_hand(&service(), &arn);
             world.configure_volumes(&service(), &volumes(snapshot));

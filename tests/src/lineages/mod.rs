@@ -11,10 +11,7 @@ mod happens;
 mod orphans;
 mod play;
 
-use std::collections::BTreeMap;
-use std::fmt;
-
-use jiff::SignedDuration;
+pub use crate::engine::{Failed, Tally};
 
 /// How a history is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,59 +22,6 @@ pub struct Settings {
     pub trace: bool,
 }
 
-/// What histories were made of.
-#[derive(Debug, Clone, Default)]
-pub struct Tally {
-    /// How many there were.
-    pub histories: u64,
-    /// The time that passed in them.
-    pub time: SignedDuration,
-    /// What was done and what happened, by name.
-    pub counts: BTreeMap<&'static str, u64>,
-}
-
-impl Tally {
-    fn count(&mut self, name: &'static str) {
-        *self.counts.entry(name).or_default() += 1;
-    }
-
-    /// How often something was done or happened.
-    #[must_use]
-    pub fn of(&self, name: &str) -> u64 {
-        self.counts.get(name).copied().unwrap_or_default()
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.histories += other.histories;
-        self.time += other.time;
-        for (name, n) in &other.counts {
-            *self.counts.entry(name).or_default() += n;
-        }
-    }
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let days = self.time.as_hours() / 24;
-        writeln!(f, "{} histories of snapshots, {days} days in all", self.histories)?;
-        for (name, n) in &self.counts {
-            writeln!(f, "{n:>10}  {name}")?;
-        }
-        Ok(())
-    }
-}
-
-/// A history that went wrong.
-#[derive(Debug)]
-pub struct Failed {
-    /// Its seed.
-    pub seed: u64,
-    /// What must never be.
-    pub violation: String,
-    /// What happened, when it was asked for.
-    pub trace: Vec<String>,
-}
-
 /// Runs one history.
 ///
 /// # Errors
@@ -85,11 +29,11 @@ pub struct Failed {
 pub fn run(seed: u64, settings: Settings) -> Result<Tally, Failed> {
     let mut play = play::Play::of(seed, settings);
     match play.run() {
-        Ok(()) => Ok(play.tally),
+        Ok(()) => Ok(play.engine.tally),
         Err(violation) => Err(Failed {
             seed,
             violation,
-            trace: play.trace(),
+            trace: play.engine.trace(),
         }),
     }
 }

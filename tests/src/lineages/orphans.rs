@@ -15,7 +15,8 @@ use wharfinger_core::storage::orphans::Memory;
 use wharfinger_core::storage::{CLUSTER_NAME_TAG, MANAGED_TAG, ORPHAN_TAG, OWNER_TAG, Snapshot, SnapshotState};
 use wharfinger_storage::orphans;
 
-use super::play::{OWNER, Play, service};
+use super::play::{Play, service};
+use crate::engine::OWNER;
 
 /// After how long a volume counts as left behind.
 const AFTER: SignedDuration = SignedDuration::from_hours(1);
@@ -112,7 +113,7 @@ impl Play {
         if let Ok(attribute) = to_attribute("a cluster", &config) {
             item.insert(CLUSTER_ATTRIBUTE.to_owned(), attribute);
         }
-        self.world.borrow_mut().tables.put(TableName::Config, item);
+        self.engine.world.borrow_mut().tables.put(TableName::Config, item);
     }
 
     /// ECS leaves a volume behind, or somebody uses one for a while.
@@ -120,10 +121,10 @@ impl Play {
         if self.every != AFTER {
             return;
         }
-        if self.harms(12, "volume left behind") {
+        if self.engine.harms(12, "volume left behind") {
             self.leave();
         }
-        let now = self.now();
+        let now = self.engine.now();
         let ids: Vec<_> = self.book.orphans.left.keys().cloned().collect();
         for id in ids {
             let state = self
@@ -134,9 +135,9 @@ impl Play {
                 .get(&id)
                 .map(|volume| volume.state.clone());
             match state.as_deref() {
-                Some("available") if self.harms(4, "orphan attached for a while") => self.attach(&id, "in-use"),
+                Some("available") if self.engine.harms(4, "orphan attached for a while") => self.attach(&id, "in-use"),
                 // One that no look finds gone could have been written to, and nobody would know.
-                Some("in-use") if self.is_forgotten(&id) && (self.is_quiet || self.dice.chance(200)) => {
+                Some("in-use") if self.is_forgotten(&id) && (self.engine.is_quiet || self.engine.dice.chance(200)) => {
                     self.attach(&id, "available");
                     if let Some(left) = self.book.orphans.left.get_mut(&id) {
                         left.since = now;
@@ -148,7 +149,7 @@ impl Play {
     }
 
     fn is_forgotten(&self, id: &str) -> bool {
-        let world = self.world.borrow();
+        let world = self.engine.world.borrow();
         let key = service_key(&Target::of_cluster(service().cluster));
         let item = world.tables.of(TableName::State).get(&key);
         let memory = item.and_then(|item| attribute::<Memory>(item, orphans::MEMORY).ok().flatten());
@@ -156,14 +157,14 @@ impl Play {
     }
 
     fn attach(&mut self, id: &str, state: &str) {
-        if let Some(volume) = self.world.borrow_mut().ebs.volumes.get_mut(id) {
+        if let Some(volume) = self.engine.world.borrow_mut().ebs.volumes.get_mut(id) {
             state.clone_into(&mut volume.state);
         }
     }
 
     fn leave(&mut self) {
         let mut tags = BTreeMap::from([(MANAGED_TAG.to_owned(), "true".to_owned())]);
-        let kind = self.dice.index(6);
+        let kind = self.engine.dice.index(6);
         let cluster = match kind {
             0 => None,
             1 => Some("another"),
@@ -173,10 +174,10 @@ impl Play {
         if kind == 2 {
             tags.insert(OWNER_TAG.to_owned(), OWNER.to_owned());
         }
-        let id = self.world.borrow_mut().make_volume(20, tags);
+        let id = self.engine.world.borrow_mut().make_volume(20, tags);
         let left = Left {
             goes: kind > 2,
-            since: self.now(),
+            since: self.engine.now(),
         };
         self.book.orphans.left.insert(id, left);
     }

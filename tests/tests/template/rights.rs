@@ -111,6 +111,8 @@ const OWN: [(&str, &[&str]); 6] = [
             "ecs:DescribeServices",
             "ecs:DescribeTasks",
             "ecs:ListTasks",
+            "ecs:RunTask",
+            "ecs:TagResource",
             "ecs:UpdateService",
             "elasticfilesystem:CreateAccessPoint",
             "elasticfilesystem:DescribeAccessPoints",
@@ -430,6 +432,13 @@ fn storage_snaps_what_ecs_made_and_removes_what_is_its_own() {
             "AWS::StackName",
         ),
         (
+            "RemoveOwnVolumes",
+            &["ec2:DeleteVolume"],
+            volumes,
+            owned.as_str(),
+            "AWS::StackName",
+        ),
+        (
             "RemoveOrphans",
             &["ec2:DeleteVolume"],
             volumes,
@@ -447,10 +456,47 @@ fn storage_snaps_what_ecs_made_and_removes_what_is_its_own() {
         );
     }
     let writes = statements.iter().flat_map(|s| list(&s["Action"]));
-    let writes = writes.filter(|action| {
-        action.starts_with("ec2:") && !["ec2:DescribeSnapshots", "ec2:DescribeVolumes"].contains(action)
-    });
-    assert_eq!(writes.count(), 6, "another statement allows one of them");
+    let lists = ["ec2:DescribeSnapshots", "ec2:DescribeVolumes"];
+    let writes = writes.filter(|action| action.starts_with("ec2:") && !lists.contains(action));
+    assert_eq!(writes.count(), 7, "another statement allows one of them");
+}
+
+/// Source: Service Authorization Reference, "Actions, resources, and condition keys for Amazon Elastic Container Service".
+#[test]
+fn storage_runs_tasks_in_clusters_of_the_account_and_passes_roles_to_ecs_alone() {
+    let template = Template::load();
+    let statements = statements(&template, "StorageFunction");
+    let own = |kind: &str| format!("arn:${{AWS::Partition}}:ecs:${{AWS::Region}}:${{AWS::AccountId}}:{kind}/*");
+    let roles = "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/*".to_owned();
+    let passed = |to: &str| json!({ "StringEquals": { "iam:PassedToService": to } });
+    for (sid, action, resource, condition) in [
+        (
+            "RunStatefulTasks",
+            "ecs:RunTask",
+            own("task-definition"),
+            json!({ "ArnLike": { "ecs:cluster": own("cluster") } }),
+        ),
+        (
+            "TagStatefulTasks",
+            "ecs:TagResource",
+            own("task"),
+            json!({ "StringEquals": { "ecs:CreateAction": "RunTask" } }),
+        ),
+        (
+            "PassRolesToTasks",
+            "iam:PassRole",
+            roles.clone(),
+            passed("ecs-tasks.amazonaws.com"),
+        ),
+        ("PassRolesToVolumes", "iam:PassRole", roles, passed("ecs.amazonaws.com")),
+    ] {
+        let statement = statements.iter().find(|statement| statement["Sid"] == sid).unwrap();
+        assert_eq!(list(&statement["Action"]), [action], "{sid}");
+        assert_eq!(list(&statement["Resource"]), [resource.as_str()], "{sid}");
+        assert_eq!(statement["Condition"], condition, "{sid}");
+        let also = statements.iter().filter(|s| list(&s["Action"]).contains(&action));
+        assert_eq!(also.count(), if action == "iam:PassRole" { 2 } else { 1 }, "{action}");
+    }
 }
 
 /// Source: Service Authorization Reference, "Actions, resources, and condition keys for Amazon Elastic File System".

@@ -362,6 +362,27 @@ fn a_task_with_volumes_starts_storage_when_it_runs_and_when_it_has_stopped() {
 }
 
 #[test]
+fn a_task_that_storage_started_starts_it_when_it_runs_and_when_it_has_stopped() {
+    for last in TASK_STATES {
+        let mut event = task(last, "RUNNING");
+        event["detail"]["group"] = json!("family:db");
+        for (by, ours) in [
+            ("${AWS::StackName}/0", true),
+            ("${AWS::StackName}-2/0", false),
+            ("ecs-svc/1", false),
+        ] {
+            event["detail"]["startedBy"] = json!(by);
+            let is_started = started(&event).iter().any(|id| id == "StorageFunction");
+            assert_eq!(
+                is_started,
+                ours && ["RUNNING", "STOPPED"].contains(&last),
+                "{last} {by}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_snapshot_that_was_made_starts_storage() {
     for (made, wanted) in [
         ("createSnapshot", true),

@@ -21,6 +21,7 @@ mod http;
 mod images;
 #[cfg(feature = "ecs")]
 mod instances;
+mod launches;
 mod monitoring;
 #[cfg(feature = "servicediscovery")]
 mod names;

@@ -16,6 +16,7 @@ use crate::ports::{Removed, Snapped, Snapshots, Tasks, Volumes};
 
 const DESCRIBE_SNAPSHOTS: &str = "DescribeSnapshots";
 const CREATE_SNAPSHOT: &str = "CreateSnapshot";
+const DESCRIBE_VOLUMES: &str = "DescribeVolumes";
 
 /// That EC2 takes no snapshot of the volume now, though it may in a while (EC2 API reference, error codes): too many are
 /// pending, the last one is less than seconds old, or the volume is on its way to another state.
@@ -225,6 +226,20 @@ impl Snapshots for Aws {
 }
 
 impl Volumes for Aws {
+    async fn volumes_tagged(&self, tag: &str, value: &str) -> Result<Vec<Volume>, CloudError> {
+        let parameters = [
+            form::pair("Filter.1.Name", format!("tag:{tag}")),
+            form::pair("Filter.1.Value.1", value),
+        ];
+        let next = |page: &mut DescribeVolumesResponse| page.next_token.take();
+        let call = self.ec2_pages(DESCRIBE_VOLUMES, &parameters, next);
+        let pages = self.within(DESCRIBE_VOLUMES, call).await?.into_iter();
+        pages
+            .flat_map(|page| page.volume_set.item)
+            .map(VolumeItem::read)
+            .collect()
+    }
+
     async fn available_volumes(&self) -> Result<Vec<Volume>, CloudError> {
         const OPERATION: &str = "DescribeVolumes";
         let parameters = [

@@ -49,6 +49,9 @@ pub trait Snapshots {
 
 /// Volumes of this account.
 pub trait Volumes {
+    /// `DescribeVolumes` of those with this tag, of every state, every page.
+    async fn volumes_tagged(&self, tag: &str, value: &str) -> Result<Vec<Volume>, CloudError>;
+
     /// `DescribeVolumes` of those that ECS made and that are attached to nothing, every page.
     async fn available_volumes(&self) -> Result<Vec<Volume>, CloudError>;
 
@@ -78,6 +81,25 @@ pub trait AccessPoints {
 
     /// `CreateAccessPoint`; a repeat makes no other, by its token.
     async fn create_access_point(&self, request: &CreateAccessPoint) -> Result<Opened, CloudError>;
+}
+
+/// What became of a request for a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ran {
+    /// ECS runs it, or ran it when this was asked for before: its ARN.
+    Started(String),
+    /// Nothing was started, in ECS's words.
+    Refused(String),
+    /// The token was used for another request.
+    Conflict,
+}
+
+/// Standalone tasks.
+pub trait Launches {
+    /// `RunTask` of one task, by the whole request with its `clientToken`, sent once. The same again is answered with the
+    /// same task, until it has been stopped for an hour, and for 24 hours at most (ECS API reference, "Ensuring
+    /// idempotency").
+    async fn run_task(&self, input: &Value) -> Result<Ran, CloudError>;
 }
 
 /// What services say of the volumes of their tasks.

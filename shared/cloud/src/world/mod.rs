@@ -21,6 +21,7 @@ mod groups;
 mod hosts;
 mod images;
 mod instances;
+mod launches;
 mod placement;
 mod registry;
 mod scaling;
@@ -55,6 +56,7 @@ pub use fleet::{Fleet, Machine, Order};
 pub use gate::{Fate, Gates, Stop, What};
 pub use groups::Group;
 pub use images::{Repositories, registry};
+pub use launches::{Launch, Launches};
 pub use placement::{Binding, HostNetwork, Placement, PortMapping};
 pub use registry::{CloudMap, Operation, Work};
 pub use services::{Deployment, Rollout, Service};
@@ -104,6 +106,8 @@ pub struct World {
     pub ebs: Ebs,
     /// File systems and their access points.
     pub efs: Efs,
+    /// What `RunTask` was asked for.
+    pub launches: Launches,
     /// Rules, schedules, the event bus and parameters.
     pub around: Around,
     /// What AWS sent to EventBridge, in the order in which it happened.
@@ -201,6 +205,13 @@ pub enum Change {
     },
     /// `CreateAccessPoint` was taken, and it was not there.
     CreateAccessPoint(AccessPoint),
+    /// `RunTask` started a task; a repeat that started none is not here.
+    RunTask {
+        /// The task's ARN.
+        arn: String,
+        /// The request.
+        input: Value,
+    },
     /// `DeleteVolume` was taken; of a missing one it is not here.
     DeleteVolume(String),
 }
@@ -227,6 +238,7 @@ impl World {
             repositories: Repositories::default(),
             ebs: Ebs::default(),
             efs: Efs::default(),
+            launches: Launches::default(),
             around: Around::default(),
             emitted: Vec::new(),
             unheard: false,

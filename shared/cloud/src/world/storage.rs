@@ -1,6 +1,6 @@
 //! EBS: the volumes that ECS makes for tasks and deletes with them, and snapshots of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -27,8 +27,19 @@ pub struct Ebs {
     pub volumes: BTreeMap<String, Volume>,
     /// Snapshots, by id.
     pub snapshots: BTreeMap<String, Shot>,
-    /// How long after it was made `DescribeSnapshots` shows the next.
+    /// How long after it was made `DescribeSnapshots` shows the next snapshot, and `DescribeVolumes` the next volume of a task
+    /// that is run by hand.
     pub shown_after: SignedDuration,
+    /// How often each volume was written to, by its id; and each snapshot, from the volume's moment. What is gone stays here.
+    pub written: BTreeMap<String, u64>,
+    /// Whether what is pending is shown as completed: for tests of what must find that out.
+    pub hasty: bool,
+    /// The volumes that tasks have left and that are still attached.
+    pub(super) detaching: BTreeSet<String>,
+    /// From when on a volume is shown.
+    pub(super) shown_from: BTreeMap<String, Timestamp>,
+    /// What was deleted, and when.
+    pub(super) gone: BTreeMap<String, (Volume, Timestamp)>,
 }
 
 /// A snapshot, and what `DescribeSnapshots` does not say of it.
@@ -53,6 +64,16 @@ fn named(volumes: &[Value]) -> impl Iterator<Item = String> + use<'_> {
             .map(str::to_owned)
     };
     volumes.iter().filter_map(id)
+}
+
+/// The tags that ECS gives the volume of a configuration.
+fn tags(configured: &Value) -> BTreeMap<String, String> {
+    let asked = configured.pointer("/managedEBSVolume/tagSpecifications");
+    let asked = asked.and_then(Value::as_array).into_iter().flatten();
+    let asked = asked.filter_map(|one| one.get("tags")?.as_array()).flatten();
+    let text = |of: &Value, field: &str| of.get(field)?.as_str().map(str::to_owned);
+    let asked = asked.filter_map(|tag| Some((text(tag, "key")?, text(tag, "value").unwrap_or_default())));
+    asked.chain([(MANAGED_TAG.to_owned(), "true".to_owned())]).collect()
 }
 
 impl World {
@@ -111,23 +132,27 @@ impl World {
     /// Makes the volumes of a task that is placed; `None` when one is to be made of a snapshot of which none can be.
     pub(super) fn attach(&mut self, task: &str) -> Option<Vec<TaskVolume>> {
         let task = self.tasks.get(task)?;
-        let service = self.services.get(&task.target);
-        let deployments = service
-            .map(|service| service.deployments.as_slice())
-            .unwrap_or_default();
-        let its = deployments.iter().find(|d| Some(&d.id) == task.deployment.as_ref());
-        let configured = its.map(|d| d.volumes.clone()).unwrap_or_default();
+        let is_launched = task.launch.is_some();
+        let configured = self.configured(task);
         let is_there = |id: String| self.ebs.snapshots.get(&id).is_some_and(|s| s.snapshot.is_completed());
         if !named(&configured).all(is_there) {
             return None;
         }
         let mut attached = Vec::new();
         for one in configured {
+            let seed = named(std::slice::from_ref(&one)).next();
             let size = one.pointer("/managedEBSVolume/sizeInGiB").and_then(Value::as_u64);
-            let size = size.and_then(|size| u32::try_from(size).ok()).unwrap_or(SIZE);
-            let tags = BTreeMap::from([(MANAGED_TAG.to_owned(), "true".to_owned())]);
-            let volume_id = self.make_volume(size, tags);
-            if let Some(volume) = self.ebs.volumes.get_mut(&volume_id) {
+            let size = size.and_then(|size| u32::try_from(size).ok());
+            let of_seed = || Some(self.ebs.snapshots.get(seed.as_ref()?)?.snapshot.volume_size);
+            let size = size.or_else(of_seed).unwrap_or(SIZE);
+            let volume_id = self.make_volume(size, tags(&one));
+            if let Some(written) = seed.and_then(|seed| self.ebs.written.get(&seed).copied()) {
+                self.ebs.written.insert(volume_id.clone(), written);
+            }
+            if is_launched {
+                let from = self.now.saturating_add(self.ebs.shown_after).unwrap_or(self.now);
+                self.ebs.shown_from.insert(volume_id.clone(), from);
+            } else if let Some(volume) = self.ebs.volumes.get_mut(&volume_id) {
                 "in-use".clone_into(&mut volume.state);
             }
             attached.push(TaskVolume {
@@ -138,11 +163,15 @@ impl World {
         Some(attached)
     }
 
-    /// Deletes the volumes of a task that has stopped, as ECS always does for a service's.
+    /// Deletes the volumes of a task that has stopped, as ECS always does for a service's, and leaves those that are to stay.
     pub(super) fn detach(&mut self, task: &str) {
-        let volumes = self.tasks.get(task).map(|task| task.volumes.as_slice());
-        for volume in volumes.unwrap_or_default() {
-            self.ebs.volumes.remove(&volume.volume_id);
+        let Some(task) = self.tasks.get(task) else { return };
+        for volume in &task.volumes {
+            if task.leaves(volume) {
+                self.ebs.detaching.insert(volume.volume_id.clone());
+            } else {
+                self.ebs.volumes.remove(&volume.volume_id);
+            }
         }
     }
 
@@ -154,7 +183,12 @@ impl World {
             shot.shown_from <= self.now && since >= lag
         };
         let all = self.ebs.snapshots.values().filter(is_shown).map(|shot| &shot.snapshot);
-        all.filter(|snapshot| wanted(snapshot)).cloned().collect()
+        let mut shown: Vec<_> = all.filter(|snapshot| wanted(snapshot)).cloned().collect();
+        let pending = |one: &&mut Snapshot| self.ebs.hasty && one.state == SnapshotState::Pending;
+        for one in shown.iter_mut().filter(pending) {
+            one.state = SnapshotState::Completed;
+        }
+        shown
     }
 
     fn snap(&mut self, request: &CreateSnapshot) -> Snapped {
@@ -187,6 +221,9 @@ impl World {
             tags: request.tags.clone(),
         };
         self.did(Change::CreateSnapshot(snapshot.clone()));
+        if let Some(written) = self.ebs.written.get(&request.volume_id).copied() {
+            self.ebs.written.insert(id.clone(), written);
+        }
         let shot = Shot {
             snapshot: snapshot.clone(),
             shown_from: self.now.saturating_add(self.ebs.shown_after).unwrap_or(self.now),
@@ -216,7 +253,8 @@ impl World {
         match self.ebs.volumes.get(id) {
             None => Removed::Done,
             Some(volume) if !volume.is_available() => Removed::InUse(format!("{id} is currently attached")),
-            Some(_) => {
+            Some(volume) => {
+                self.ebs.gone.insert(id.to_owned(), (volume.clone(), self.now));
                 self.ebs.volumes.remove(id);
                 self.did(Change::DeleteVolume(id.to_owned()));
                 Removed::Done
@@ -286,6 +324,16 @@ impl Snapshots for Caller {
 }
 
 impl Volumes for Caller {
+    async fn volumes_tagged(&self, tag: &str, value: &str) -> Result<Vec<Volume>, CloudError> {
+        let describe = |world: &World| Ok(world.volumes_with(tag, value));
+        let brief = |found: &Vec<Volume>| {
+            let one = |volume: &Volume| format!("{} {}", volume.volume_id, volume.state);
+            found.iter().map(one).collect::<Vec<_>>().join(", ")
+        };
+        self.read("DescribeVolumes", || format!("{tag}={value}"), describe, brief)
+            .await
+    }
+
     async fn available_volumes(&self) -> Result<Vec<Volume>, CloudError> {
         let describe = |world: &World| {
             let is_left = |volume: &&Volume| volume.is_available() && volume.tags.contains_key(MANAGED_TAG);

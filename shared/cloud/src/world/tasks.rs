@@ -9,7 +9,7 @@ use wharfinger_core::event::{TaskStateChange, TaskStatus};
 use wharfinger_core::ids::{Target, TargetKind, TaskArn};
 use wharfinger_core::storage::TaskVolume;
 
-use super::{ACCOUNT, Caller, Placement, REGION, World};
+use super::{ACCOUNT, Caller, Launch, Placement, REGION, World};
 use crate::error::{CloudError, Kind};
 use crate::ports::{DescribedTasks, Tasks};
 
@@ -42,6 +42,8 @@ pub struct Task {
     pub health: Option<&'static str>,
     /// The volumes that ECS made for it, from PENDING on.
     pub volumes: Vec<TaskVolume>,
+    /// What `RunTask` said of it, if that made it.
+    pub launch: Option<Launch>,
     containers: Vec<Value>,
 }
 
@@ -62,6 +64,8 @@ pub enum Move {
     Complete(Target),
     /// The circuit breaker ends a deployment.
     Fail(Target),
+    /// A volume that its task leaves behind is attached to nothing any more.
+    Detach(String),
 }
 
 impl fmt::Display for Move {
@@ -75,6 +79,7 @@ impl fmt::Display for Move {
             Self::Forget(arn) => write!(f, "ECS forgets task {}", id(arn)),
             Self::Complete(target) => write!(f, "the deployment of {target} is completed"),
             Self::Fail(target) => write!(f, "the circuit breaker ends the deployment of {target}"),
+            Self::Detach(volume) => write!(f, "{volume} is detached"),
         }
     }
 }
@@ -115,6 +120,7 @@ impl Task {
             started_at: known.started_at,
             health: None,
             volumes: known.volumes,
+            launch: None,
             containers: detail
                 .get("containers")
                 .and_then(Value::as_array)
@@ -152,10 +158,11 @@ impl Task {
 
     /// The task as the event's detail has it, or as `DescribeTasks` answers it.
     pub(super) fn json(&self, described: bool) -> Value {
-        let group = match self.target.kind {
+        let given = self.launch.as_ref().and_then(|launch| launch.group.clone());
+        let group = given.unwrap_or_else(|| match self.target.kind {
             TargetKind::Service => format!("service:{}", self.target.name),
             TargetKind::Task | TargetKind::Cluster => format!("family:{}", self.target.name),
-        };
+        });
         let mut task = json!({
             "taskArn": self.arn,
             "clusterArn": format!("arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{}", self.target.cluster),
@@ -182,6 +189,9 @@ impl Task {
         }
         if let (true, Some(health)) = (described, self.health) {
             task["healthStatus"] = health.into();
+        }
+        if let Some(launch) = &self.launch {
+            launch.tell(&mut task, described);
         }
         task
     }
@@ -224,7 +234,7 @@ impl Task {
             "details": [
                 { "name": "volumeId", "value": volume.volume_id },
                 { "name": "volumeName", "value": volume.name },
-                { "name": "deleteOnTermination", "value": "true" },
+                { "name": "deleteOnTermination", "value": (!self.leaves(volume)).to_string() },
             ],
         })
     }
@@ -255,6 +265,7 @@ impl World {
                 moves.push(Move::Heal(task.arn.clone()));
             }
         }
+        moves.extend(self.ebs.detaching.iter().cloned().map(Move::Detach));
         moves
     }
 
@@ -280,6 +291,7 @@ impl World {
             }
             Move::Complete(target) => self.complete(target),
             Move::Fail(target) => self.fail(target),
+            Move::Detach(volume) => self.detached(volume),
         }
     }
 
@@ -310,17 +322,21 @@ impl World {
 
     /// Starts a task of a service's newest deployment, or of a family's latest revision; without room nothing happens.
     fn start(&mut self, target: &Target) {
+        self.start_as(target, None);
+    }
+
+    /// The same, as `RunTask` does it. The answer is the task's ARN.
+    pub(super) fn start_as(&mut self, target: &Target, launch: Option<(String, Launch)>) -> Option<String> {
         let placement = match self.host_networks.get(target).map(|network| self.place(network)) {
-            Some(None) => return,
+            Some(None) => return None,
             Some(placement) => placement,
             None => None,
         };
+        let (named, launch) = launch.unzip();
         let (definition, deployment, checked) = match target.kind {
             TargetKind::Service => {
-                let Some(service) = self.services.get(target) else {
-                    return;
-                };
-                let Some(primary) = service.primary() else { return };
+                let primary = self.services.get(target)?.primary()?;
+                let service = self.services.get(target)?;
                 (
                     primary.definition.clone(),
                     Some(primary.id.clone()),
@@ -333,7 +349,7 @@ impl World {
                     "arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{}:{revision}",
                     target.name
                 );
-                (arn, None, false)
+                (named.unwrap_or(arn), None, false)
             }
         };
         let containers = self
@@ -361,10 +377,12 @@ impl World {
             started_at: None,
             health: checked.then_some("UNKNOWN"),
             volumes: Vec::new(),
+            launch,
             containers,
         };
         self.tasks.insert(arn.clone(), task);
         self.tell_task(&arn);
+        Some(arn)
     }
 
     /// The digest that an image reference of our registry names now.
@@ -410,8 +428,10 @@ impl World {
             }
             true
         });
-        if next == Some(TaskStatus::Stopped) {
-            self.detach(arn);
+        match next {
+            Some(TaskStatus::Activating) => self.attached(arn),
+            Some(TaskStatus::Stopped) => self.detach(arn),
+            _ => {}
         }
     }
 
@@ -426,8 +446,12 @@ impl World {
     fn change(&mut self, arn: &str, change: impl FnOnce(&mut Task, Timestamp) -> bool) {
         let now = self.now;
         let Some(task) = self.tasks.get_mut(arn) else { return };
+        let before = task.launch.is_some().then(|| task.clone());
         if change(task, now) {
             task.version += 1;
+            if let Some(before) = before {
+                self.launched_anew(before);
+            }
             self.tell_task(arn);
         }
     }
@@ -466,6 +490,7 @@ impl Tasks for Caller {
             Ok(world
                 .tasks
                 .values()
+                .filter_map(|task| world.as_shown(task))
                 .filter(belongs)
                 .filter_map(|t| t.arn.parse().ok())
                 .collect())
@@ -483,7 +508,8 @@ impl Tasks for Caller {
         let describe = |world: &World| {
             let mut answer = DescribedTasks::default();
             for arn in tasks {
-                match world.tasks.get(arn.as_str()).filter(|t| t.target.cluster == cluster) {
+                let known = world.tasks.get(arn.as_str()).and_then(|task| world.as_shown(task));
+                match known.filter(|t| t.target.cluster == cluster) {
                     Some(task) => {
                         let task = TaskStateChange::from_describe_tasks(&task.json(true));
                         let unreadable = |e| {

@@ -192,6 +192,7 @@ fn forgotten(task: &TaskArn, group: Option<String>) -> TaskStateChange {
         task_definition_arn: "forgotten:0".to_owned(),
         version: 0,
         group,
+        started_by: None,
         desired_status: TaskStatus::Stopped,
         last_status: TaskStatus::Deleted,
         health_status: None,

@@ -243,3 +243,30 @@ fn volumes_of_ecs_that_are_attached_to_nothing_are_listed() {
         ]
     );
 }
+
+#[test]
+fn volumes_are_listed_by_a_tag_on_every_page_whatever_their_state() {
+    let volume = |id: &str, state: &str| {
+        format!(
+            "<item><volumeId>{id}</volumeId><size>8</size><status>{state}</status>\
+             <createTime>2026-03-01T12:00:00.000Z</createTime><tagSet/></item>"
+        )
+    };
+    let page =
+        |volumes: &str, token: &str| answer("DescribeVolumes", &format!("<volumeSet>{volumes}</volumeSet>{token}"));
+    let first = page(&volume("vol-1", "in-use"), "<nextToken>more</nextToken>");
+    let second = page(&volume("vol-2", "deleting"), "<nextToken/>");
+    let (found, asked) = replay(&[(200, &first), (200, &second)], async |aws| {
+        aws.volumes_tagged("wharfinger:lineage", "prod/db").await
+    });
+    let found: Vec<_> = found.unwrap().into_iter().map(|v| (v.volume_id, v.state)).collect();
+    let expected = [("vol-1", "in-use"), ("vol-2", "deleting")];
+    assert_eq!(found, expected.map(|(id, state)| (id.to_owned(), state.to_owned())));
+    let form = [
+        "Filter.1.Name=tag:wharfinger:lineage",
+        "Filter.1.Value.1=prod/db",
+        "MaxResults=1000",
+    ];
+    assert_eq!(asked[0].form()[2..], form);
+    assert_eq!(asked[1].form()[5..], ["NextToken=more"]);
+}

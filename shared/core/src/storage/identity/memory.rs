@@ -75,24 +75,36 @@ pub struct Start {
     pub used: bool,
 }
 
-/// That something was not shown. One answer may be from before, and one clock may be wrong: so it is counted, too.
+/// That something was not shown. One answer may be from before, so it is looked for several times. And one clock may be wrong,
+/// so each look counts for a minute at most, whatever time it says has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Absent {
-    /// Since when.
-    pub since: Timestamp,
+    /// When it was looked for last.
+    pub last: Timestamp,
     /// How often it was looked for.
     pub looks: u32,
+    /// For how many seconds it is not shown, as far as that counts.
+    pub seconds: i64,
 }
 
 impl Absent {
     const LOOKS: u32 = 3;
+    /// For how long the time since the last look counts at most, in seconds.
+    const MOST: i64 = 60;
 
     /// Notes a look that did not find it; whether it is certain by now.
     pub(super) fn look(absent: &mut Option<Self>, now: Timestamp, least: SignedDuration) -> bool {
-        let known = absent.get_or_insert(Self { since: now, looks: 0 });
+        let known = absent.get_or_insert(Self {
+            last: now,
+            looks: 0,
+            seconds: 0,
+        });
         known.looks = known.looks.saturating_add(1);
-        known.looks >= Self::LOOKS && now.duration_since(known.since) >= least
+        let since = now.duration_since(known.last).as_secs().clamp(0, Self::MOST);
+        known.seconds = known.seconds.saturating_add(since);
+        known.last = now;
+        known.looks >= Self::LOOKS && known.seconds >= least.as_secs()
     }
 }
 

@@ -287,7 +287,7 @@ fn a_volume_that_someone_removed_is_told_and_the_newest_snapshot_is_taken() {
     check_looks(&mut facts, 5, "Wait IdentityWaits []");
     check_looks(
         &mut facts,
-        6,
+        2,
         "Act VolumeGone IdentityStarts [RunTask prod/ledger.0/data]",
     );
     facts.memory = started("a", 600);
@@ -309,8 +309,11 @@ fn a_task_that_ecs_shows_no_more_is_looked_for_again() {
     // A clock that is wrong does not make it certain.
     facts.memory = started("a", 600);
     check_looks(&mut facts, 1, "Wait IdentityWaits []");
-    let decided = decide(&facts, now() + SignedDuration::from_mins(10));
-    assert_eq!(told(&decided), "Wait IdentityWaits []");
+    for minute in [0, 0, 10, 0] {
+        let decided = decide(&facts, now() + SignedDuration::from_mins(minute));
+        assert_eq!(told(&decided), "Wait IdentityWaits []", "{minute}");
+        facts.memory = decided.memory;
+    }
 }
 
 #[test]
@@ -327,7 +330,7 @@ fn a_call_whose_answer_was_lost_is_made_again_as_it_was() {
     facts.identities = Known::Yes(vec![made]);
     let mut seen = facts.clone();
     check_looks(&mut seen, 5, "Wait IdentityWaits []");
-    check_looks(&mut seen, 6, "Act IntentResumed SnapshotDue [CreateSnapshot vol-a]");
+    check_looks(&mut seen, 2, "Act IntentResumed SnapshotDue [CreateSnapshot vol-a]");
     // The same when ECS says so.
     let mut used = facts.clone();
     used.identities = Known::Yes(Vec::new());
