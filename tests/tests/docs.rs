@@ -303,6 +303,7 @@ fn metrics_are_told_as_they_are_sent() {
         "functions/capacity/src/sweep.rs",
         "functions/delivery/src/sweep.rs",
         "functions/storage/src/apply.rs",
+        "functions/storage/src/orphans.rs",
         "functions/storage/src/sweep.rs",
     ] {
         let source = fs::read_to_string(root().join(file)).unwrap();
