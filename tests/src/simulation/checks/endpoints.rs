@@ -175,6 +175,7 @@ pub(super) fn not_paused(world: &World, scenario: &Scenario, watch: &Watch, did:
         | Change::CreateSnapshot(_)
         | Change::DeleteSnapshot { .. }
         | Change::DeleteVolume(_)
+        | Change::CreateAccessPoint(_)
         | Change::StopServiceDeployment { .. } => Vec::new(),
         // Whoever has the address by now is not paused, and takes the stale endpoint away.
         Change::Deregister { instance_id, .. } if is_taken_over(world, instance_id) => Vec::new(),
