@@ -128,6 +128,7 @@ impl Play {
         let ids: Vec<_> = self.book.orphans.left.keys().cloned().collect();
         for id in ids {
             let state = self
+                .engine
                 .world
                 .borrow()
                 .ebs

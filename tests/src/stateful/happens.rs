@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use wharfinger_cloud::world::Move;
 use wharfinger_core::event::TaskStatus;
-use wharfinger_core::storage::{Lineage, SnapshotState};
+use wharfinger_core::storage::{Snapshot, SnapshotState};
 
 use super::play::{MOST, Play};
 
@@ -149,15 +149,20 @@ impl Play {
         }
     }
 
-    /// Completed snapshots that are not the last of their identity.
+    /// Completed snapshots without which their identity has another. Where some are pruned not the newest: what is pruned for
+    /// its sake may go in the same moment.
     fn spare(&self) -> Vec<String> {
         let world = self.engine.world.borrow();
         let completed = || {
             let all = world.ebs.snapshots.values().map(|shot| &shot.snapshot);
             all.filter(|snapshot| snapshot.is_completed())
         };
-        let several = |lineage: Option<Lineage>| completed().filter(|s| s.lineage() == lineage).count() > 1;
-        let spare = completed().filter(|snapshot| several(snapshot.lineage()));
+        let prunes = !self.book.keep.is_unlimited();
+        let is_spare = |one: &&Snapshot| {
+            let mut others = completed().filter(|s| s.lineage() == one.lineage() && s.snapshot_id != one.snapshot_id);
+            others.any(|other| !prunes || other.start_time > one.start_time)
+        };
+        let spare = completed().filter(is_spare);
         spare.map(|snapshot| snapshot.snapshot_id.clone()).collect()
     }
 
