@@ -11,7 +11,7 @@ use super::notice::Notice;
 use super::{
     Action, Asks, CreateSnapshot, FINAL_TAG, Facts, Intent, Lineage, Memory, Restoring, Snapshot, Start, VolumeMemory,
 };
-use crate::config::{Keep, Span, Stateful};
+use crate::config::{Keep, Span, Stateful, Storage};
 use crate::known::Known;
 use crate::report::{Code, Decision, Outcome, Reason, counted};
 
@@ -60,7 +60,8 @@ impl Decided {
 pub fn decide(facts: &Facts, now: Timestamp) -> Decided {
     let mut draft = Draft::new(facts, now);
     draft.access_points();
-    if facts.rules.iter().all(|rule| !rule.is_ebs()) && facts.snapshots == Known::No {
+    let has_snapshots = facts.stateful.is_some() || facts.rules.iter().any(Storage::is_ebs);
+    if !has_snapshots && facts.snapshots == Known::No {
         draft.restore();
         return draft.finish();
     }
