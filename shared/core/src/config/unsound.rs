@@ -45,7 +45,7 @@ const LATEST: &str = "a rolling deployment starts the new task before the old on
      data, only from the newest snapshot: write `restore: newest`";
 const ON: &str = "a snapshot is made by the clock, and not when a task starts or stops: at its start its volume is new, and at \
      its end it still writes, until ECS deletes the volume. Write `every`, as short as the data that may be lost";
-const OUTSIDE: &str = "belongs into `snapshot`: write `snapshot: { every: 6h, keep: { last: 8 } }`";
+const OUTSIDE: &str = "it belongs into `snapshot`: write `snapshot: { every: 6h, keep: { last: 8 } }`";
 const YEARLY: &str = "the longest line is `monthly`: write `monthly: 12` for a year, `monthly: 36` for three";
 const ON_STOP: &str = "no snapshot is made when a task stops: at STOPPING it still writes, and ECS deletes the volume before \
      anything could be sure of it. Write `every`, as short as the data that may be lost";

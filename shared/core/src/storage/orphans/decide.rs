@@ -131,18 +131,7 @@ impl<'a> Draft<'a> {
         let room = Memory::MOST.saturating_sub(old.len());
         let more = new.len().saturating_sub(room);
         for volume in old.into_iter().chain(new.into_iter().take(room)) {
-            let mut seen = known.remove(&volume.volume_id).unwrap_or(Seen {
-                since: now,
-                gib: 0,
-                service: None,
-                unclaimed: false,
-                told: false,
-                asked: None,
-                snapshot: None,
-                failed: None,
-                kept: None,
-                removed: None,
-            });
+            let mut seen = known.remove(&volume.volume_id).unwrap_or_else(|| Seen::first(now));
             seen.gib = volume.size;
             seen.service = volume.service().map(str::to_owned);
             seen.unclaimed = volume.cluster().is_none();

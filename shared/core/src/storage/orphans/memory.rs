@@ -111,6 +111,22 @@ impl Memory {
 }
 
 impl Seen {
+    /// One that was found now for the first time.
+    pub(super) const fn first(now: Timestamp) -> Self {
+        Self {
+            since: now,
+            gib: 0,
+            service: None,
+            unclaimed: false,
+            told: false,
+            asked: None,
+            snapshot: None,
+            failed: None,
+            kept: None,
+            removed: None,
+        }
+    }
+
     /// It stays: its time begins anew.
     pub(super) fn keep(&mut self, why: String, now: Timestamp) {
         self.since = now;
