@@ -20,6 +20,9 @@ _KEPT_BODY = 64 * 1024
 _SIGNED = re.compile(r"Credential=[^/,]+/\d+/([^/]+)/([^/]+)/aws4_request")
 _APP_ID = re.compile(r"\bapp/(\S+)")
 _RPC_V2 = re.compile(r"^/service/[^/]+/operation/([^/]+)$")
+# What the method and the path of EFS mean (EFS API reference).
+_REST = {
+    "GET /2015-02-01/access-points": "DescribeAccessPoints", "POST /2015-02-01/access-points": "CreateAccessPoint"}
 _ERROR_CODE = re.compile(rb"<Code>([^<]+)</Code>")
 
 
@@ -222,7 +225,8 @@ def _operation(scope: Scope, headers: Mapping[str, str], body: bytes) -> str:
         action = parse_qs(body.decode("utf-8", "replace")).get("Action")
         if action:
             return action[0]
-    return f"{scope['method']} {scope['path']}"
+    asked = f"{scope['method']} {scope['path']}"
+    return _REST.get(asked, asked)
 
 
 def _input(headers: Mapping[str, str], body: bytes) -> Any:

@@ -11,7 +11,7 @@ use super::notice::Notice;
 use super::{
     Action, Asks, CreateSnapshot, FINAL_TAG, Facts, Intent, Lineage, Memory, Restoring, Snapshot, Start, VolumeMemory,
 };
-use crate::config::{Keep, Span, Stateful, Storage};
+use crate::config::{Keep, Span, Stateful};
 use crate::known::Known;
 use crate::report::{Code, Decision, Outcome, Reason, counted};
 
@@ -60,8 +60,8 @@ impl Decided {
 pub fn decide(facts: &Facts, now: Timestamp) -> Decided {
     let mut draft = Draft::new(facts, now);
     draft.access_points();
-    let has_snapshots = facts.stateful.is_some() || facts.rules.iter().any(Storage::is_ebs);
-    if !has_snapshots && facts.snapshots == Known::No {
+    // The same however much is known, or each look would say something else.
+    if !facts.rules.is_empty() && facts.rules.iter().all(|rule| !rule.is_ebs()) {
         draft.restore();
         return draft.finish();
     }

@@ -53,6 +53,12 @@ fn what_is_not_there_is_made_and_what_is_there_is_remembered() {
     let decided = decide(&there, now());
     assert_eq!((ids(&decided), decided.next_look), (vec!["fsap-1"], None));
     assert!(!decided.asks.snapshots);
+    // What the pass over all knows of snapshots makes it say nothing else.
+    let mut more = there;
+    let mut left = snapshot("snap-1", 10);
+    left.tags = Lineage::of(&target(), "old").tags(OWNER, "t", ago(10));
+    more.snapshots = Known::Yes(vec![left]);
+    assert_eq!(decide(&more, now()), decided);
 }
 
 #[test]
