@@ -1,4 +1,4 @@
-"""What AWS authorises of calls to ECS, EC2 Auto Scaling, EC2 and EventBridge, where ministack's IAM knows less.
+"""What AWS authorises of calls to ECS, EC2 Auto Scaling, EC2, EFS and EventBridge, where ministack's IAM knows less.
 
 With IAM enforced, each function has the rights of its role in template.yaml and no other. Sources:
 Service Authorization Reference, "Actions, resources, and condition keys for Amazon Elastic
@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import contextvars
 import json
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from . import iam_volumes
+from . import iam_files, iam_volumes
 from .groups import arn_of, group_of
 from .iam_volumes import Check
 
 _body: "contextvars.ContextVar[bytes]" = contextvars.ContextVar("body", default=b"")
+_call: "contextvars.ContextVar[Tuple[str, str]]" = contextvars.ContextVar("call", default=("", ""))
 _form: "contextvars.ContextVar[Mapping[str, Any]]" = contextvars.ContextVar("form", default={})
 _ROLES = ("executionRoleArn", "taskRoleArn")
 
@@ -41,6 +42,7 @@ def install() -> None:
         region: str, account_id: str,
     ) -> str:
         _body.set(body)
+        _call.set((method, path))
         _form.set({
             name: value[-1] if isinstance(value, list) else value for name, value in (query_params or {}).items()})
         return plain_arn(service, method, path, headers, body, query_params, region, account_id)
@@ -60,6 +62,8 @@ def install() -> None:
         elif service == "ec2":
             needed = iam_volumes.checks(operation, _form.get(), region, account) or [
                 Check(iam_action, resource_arn, {})]
+        elif service == "elasticfilesystem" and _call.get()[1].endswith("/access-points"):
+            needed = iam_files.checks(_call.get()[0], request, _form.get(), region, account)
         elif service == "events":
             needed = event_checks(operation, request, region, account)
         elif service == "scheduler":

@@ -12,6 +12,7 @@ from .bus import Bus
 from .cloud import ACCOUNT, LocalCloud
 from .console import Console
 from .ecs import image
+from .files import Files
 from .volumes import KIND, details_of
 from .world import FUTURE_FIELD, raw_ecs
 
@@ -25,7 +26,7 @@ _DESIRED = {TARGET: 1, SEVERAL: 2, IDLE: 1}
 _EVERY = 3601.0
 
 
-def document(kept: int = KEPT, action: str = "report") -> str:
+def document(more: str, kept: int = KEPT, action: str = "report") -> str:
     """The configuration."""
     return f"""\
 version: 1
@@ -37,7 +38,7 @@ services:
     storage: [ {{ volume: {VOLUME}, snapshot: {{ every: 1m }} }} ]
   {IDLE}:
     storage: [ {{ volume: {VOLUME}, snapshot: {{ every: 1m }} }} ]
-clusters:
+{more}clusters:
   prod:
     storage: {{ orphans: {{ after: 1h, action: {action} }} }}
 """
@@ -54,13 +55,14 @@ def configuration(**more: Any) -> Dict[str, Any]:
 class Lineages(frame.Play):
     """The account, and what is asked of it."""
 
-    account = f"{len(_DESIRED)} services with volumes"
+    account = f"{len(_DESIRED) + 1} services with volumes"
     domain = "StorageFunction"
 
     def __init__(self, cloud: LocalCloud, console: Console) -> None:
         super().__init__(cloud, console)
         self.ec2 = cloud.client("ec2")
         self.bus = Bus(cloud, "snapshots-told")
+        self.files = Files(cloud, self.driver)
 
     def create(self) -> None:
         """Services whose tasks have a volume each, and a queue that hears what becomes of snapshots."""
@@ -77,24 +79,29 @@ class Lineages(frame.Play):
                     "mountPoints": [{"sourceVolume": VOLUME, "containerPath": "/data"}]}]}
             self.driver.create_service(
                 "prod", name, definition, desired, volumeConfigurations=[configuration()], enableECSManagedTags=True)
+        self.files.create()
         self.bus.listen()
         self.driver.settle()
 
     def configure(self) -> None:
         """One service is paused before any function has looked at it."""
-        self.apply(document(), "--no-sync")
+        self.apply(document(self.files.entry("/shop")), "--no-sync")
         self.stack.cli("pause", IDLE, "storage")
 
     def keep(self, kept: int) -> None:
         """Store the configuration with another number to keep, and have the function look by it."""
-        self.apply(document(kept), "--no-sync")
+        self.apply(document(self.files.entry("/shop"), kept), "--no-sync")
         self.ask({"target": TARGET})
 
     def remove(self) -> None:
         """Store the configuration with volumes removed that ECS left behind; it holds for the next function process."""
-        self.apply(document(action="remove"), "--no-sync")
+        self.apply(document(self.files.entry("/shop"), action="remove"), "--no-sync")
         # A function that has read it a moment ago keeps it for a while; who asks for one target has it read anew.
         self.ask({"target": TARGET})
+
+    def mount(self, path: str) -> None:
+        """Store the configuration with another directory for the volume on EFS."""
+        self.apply(document(self.files.entry(path)), "--no-sync")
 
     # What happens to volumes and snapshots.
 

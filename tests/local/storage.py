@@ -10,6 +10,7 @@ import sys
 from typing import List
 
 from . import frame
+from .files import TARGET as FILES
 from .lineages import IDLE, KEPT, SEVERAL, TARGET, VOLUME, Lineages
 from .volumes import details_of
 
@@ -32,6 +33,7 @@ class Storage(Lineages):
         _rolls_out(self)
         _is_restored(self)
         _is_left_behind(self)
+        _is_mounted(self)
         _is_paused(self)
         _is_late(self)
 
@@ -248,6 +250,45 @@ def _is_left_behind(play: Storage) -> None:
     play.now("one snapshot was made, and one volume was removed", len(made()) == 1
              and [call["input"]["VolumeId"] for call in play.made("DeleteVolume")] == [volume])
     play.now("the history tells it", play.said("prod", "OrphanRemoved", volume))
+
+
+def _is_mounted(play: Storage) -> None:
+    files = play.files
+    play.must("the service with a volume on EFS has an access point", lambda: len(files.ids()) == 1, play.sweep)
+    [point] = files.points()
+    play.now("of its directory, its user and our mark", (
+        point["PosixUser"], point["RootDirectory"], {tag["Key"]: tag["Value"] for tag in point["Tags"]}) == (
+            {"Uid": 1000, "Gid": 1001},
+            {"Path": "/shop", "CreationInfo": {"OwnerUid": 1000, "OwnerGid": 1001, "Permissions": "0750"}},
+            {"Name": FILES, "wharfinger:owner": play.owner, "wharfinger:access-point": FILES}), f"it is {point}")
+    play.minute()
+    play.sweep()
+    first, before = point["AccessPointId"], files.mounted()
+    play.now("that it is there changes no revision, and makes no second",
+             files.ids() == [first] and "accessPointId" not in before.get("authorizationConfig", {}))
+    _is_in_the_next(play, first)
+    play.mount("/other")
+    play.must("another directory is another access point", lambda: len(files.ids()) == 2, play.sweep)
+    play.minute()
+    [second] = set(files.ids()) - {first}
+    play.now("the revision stays as it is", files.mounted()["authorizationConfig"]["accessPointId"] == first)
+    [row] = play.stack.cli.json("status", FILES)["targets"]
+    play.now("`wharfinger status` tells which is next, and which is left", (
+        [one["id"] for one in row["storage"]["access-points"]], [one["id"] for one in row["storage"]["unused"]]) == (
+            [second], [first]), f"it tells {row['storage']}")
+    play.now("and so does the history", play.said(FILES, "UnusedAccessPoint", first))
+    _is_in_the_next(play, second, "1.1.0")
+    play.now("nothing removed the first", sorted(files.ids()) == sorted([first, second]))
+
+
+def _is_in_the_next(play: Storage, point: str, tag: str = "1.0.0") -> None:
+    play.driver.push_image(play.files.repository, tag)
+    play.deliver()
+    play.must(f"{tag} is pushed: the next revision mounts through it, encrypted, and all else stays",
+              lambda: play.files.mounted() == {
+                  "fileSystemId": play.files.id, "transitEncryption": "ENABLED", "transitEncryptionPort": 2999,
+                  "authorizationConfig": {"iam": "ENABLED", "accessPointId": point}})
+    play.roll()
 
 
 def _is_paused(play: Storage) -> None:

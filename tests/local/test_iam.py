@@ -205,6 +205,39 @@ class IamTest(unittest.TestCase):
             else:
                 make(self.client("ec2"), name)
 
+    def test_an_access_point_is_made_with_tags(self) -> None:
+        files = self.cloud.client("efs").create_file_system(CreationToken="files")["FileSystemId"]
+        prefix = f"arn:aws:elasticfilesystem:{REGION}:{ACCOUNT}"
+        owner = {"aws:RequestTag/wharfinger:owner": "ours"}
+        read = {"Action": "elasticfilesystem:DescribeAccessPoints", "Resource": f"{prefix}:file-system/*"}
+        make = {"Action": "elasticfilesystem:CreateAccessPoint", "Resource": f"{prefix}:file-system/*",
+                "Condition": {"StringEquals": owner}}
+        tag = {"Action": "elasticfilesystem:TagResource", "Resource": f"{prefix}:access-point/*",
+               "Condition": {"StringEquals": {"elasticfilesystem:CreateAction": "CreateAccessPoint"}}}
+
+        def create(name: str = "ours") -> None:
+            tags = [{"Key": "wharfinger:owner", "Value": name}]
+            self.client("efs").create_access_point(FileSystemId=files, ClientToken=name or "none",
+                                                   Tags=tags if name else [])
+
+        self.allowed(read, make, tag)
+        create()
+        found = self.client("efs").describe_access_points(FileSystemId=files)["AccessPoints"]
+        self.assertEqual(len(found), 1)
+        for call in (
+            lambda: create("theirs"), lambda: create(""),
+            lambda: self.client("efs").tag_resource(ResourceId=found[0]["AccessPointId"], Tags=[
+                {"Key": "wharfinger:owner", "Value": "theirs"}]),
+            lambda: self.client("efs").delete_access_point(AccessPointId=found[0]["AccessPointId"]),
+        ):
+            self.assert_denied(call)
+        for rights in ([read, make], [read, tag], [make, tag, {**read, "Resource": f"{prefix}:access-point/*"}]):
+            self.allowed(*rights)
+            if read in rights:
+                self.assert_denied(create)
+            else:
+                self.assert_denied(lambda: self.client("efs").describe_access_points(FileSystemId=files))
+
     def test_reading_and_removing_volumes(self) -> None:
         root = self.cloud.client("ec2")
         ours, theirs = (root.create_volume(AvailabilityZone=f"{REGION}a", Size=1, TagSpecifications=[

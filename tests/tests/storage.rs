@@ -6,6 +6,8 @@
     reason = "a test may stop at the first thing that is wrong"
 )]
 
+#[path = "storage/access_points.rs"]
+mod access_points;
 #[path = "storage/orphans.rs"]
 mod orphans;
 #[path = "storage/prune.rs"]

@@ -9,6 +9,7 @@ use wharfinger_core::event::{DeploymentEvent, DeploymentStateChange, Envelope, I
 use wharfinger_core::ids::{Digest, TargetKind};
 use wharfinger_core::known::Known;
 use wharfinger_core::report::{Code, Decision, Outcome, Reason};
+use wharfinger_core::storage::provided;
 
 use super::decide::{Call, Context};
 
@@ -197,6 +198,10 @@ impl Context<'_> {
                 }
                 Known::No => Known::No,
             };
+        }
+        if let Known::Yes(points) = self.answers.access_points()? {
+            let provided = provided(&facts.storage, &points, &facts.target, self.owner);
+            facts.access_points = Known::Yes(provided);
         }
         let wished: BTreeMap<_, _> = facts
             .wishes

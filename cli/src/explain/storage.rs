@@ -6,7 +6,7 @@ use wharfinger_core::config::stored::Managed;
 use wharfinger_core::event::{SnapshotEvent, TaskStateChange};
 use wharfinger_core::known::Known;
 use wharfinger_core::report::{Code, Decision, Reason};
-use wharfinger_core::storage::{self, Facts, Memory, Mounted, Snapshot, SnapshotState, identity_of};
+use wharfinger_core::storage::{self, AccessPoint, Facts, Memory, Mounted, Snapshot, SnapshotState, identity_of};
 
 use super::Config;
 use super::capacity::{Explained, ignored};
@@ -111,6 +111,21 @@ impl Context<'_> {
         }
     }
 
+    /// The access points of the file systems that a service names: of one that is not among the answers there are none.
+    fn file_systems(&self, managed: &Managed) -> anyhow::Result<BTreeMap<String, Option<Vec<AccessPoint>>>> {
+        let Known::Yes(points) = self.answers.access_points()? else {
+            return Ok(BTreeMap::new());
+        };
+        let rules = managed.stored.config.storage.iter();
+        let names = rules.filter_map(|rule| Some(rule.access_point.as_ref()?.file_system.clone()));
+        let of = |name: String| {
+            let its = points.iter().filter(|point| point.file_system == name);
+            let its = its.cloned().collect();
+            (name, Some(its))
+        };
+        Ok(names.map(of).collect())
+    }
+
     fn storage(
         &self,
         managed: &Managed,
@@ -135,6 +150,8 @@ impl Context<'_> {
             held: self.answers.held(target),
             shared: self.answers.shared(),
             history: BTreeMap::new(),
+            file_systems: self.file_systems(managed)?,
+            refused: BTreeMap::new(),
             // What was asked for once may be done by now, of which nothing tells here.
             asked: None,
             volumes: Known::No,

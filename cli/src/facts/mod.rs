@@ -27,8 +27,9 @@ use crate::output::warning;
 pub(crate) use hosts::Placed;
 
 /// The operations whose answers are read, and what of them.
-const OPERATIONS: [(&str, &[&str]); 26] = [
+const OPERATIONS: [(&str, &[&str]); 27] = [
     ("BatchGetImage", &["images", "failures"]),
+    ("DescribeAccessPoints", &["AccessPoints"]),
     ("DescribeAlarms", &["MetricAlarms", "CompositeAlarms"]),
     ("DescribeAutoScalingGroups", &["AutoScalingGroups"]),
     ("DescribeAutoScalingInstances", &["AutoScalingInstances"]),

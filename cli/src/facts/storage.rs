@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use wharfinger_core::ids::Target;
 use wharfinger_core::known::Known;
-use wharfinger_core::storage::{Mounted, Snapshot, Volume, held_by_revision, held_by_service, volume_configurations};
+use wharfinger_core::storage::{
+    AccessPoint, Mounted, Snapshot, Volume, held_by_revision, held_by_service, volume_configurations,
+};
 
 use super::Answers;
 
@@ -33,6 +35,19 @@ impl Answers {
         let read = self.elements(DESCRIBE, "Volumes").map(|found| {
             let why = "`VolumeId`, `State` or `CreateTime` is missing";
             Volume::parse(found.value).ok_or_else(|| self.unusable(&found, why))
+        });
+        read.collect::<anyhow::Result<_>>().map(Known::Yes)
+    }
+
+    /// Every access point of `DescribeAccessPoints`.
+    pub(crate) fn access_points(&self) -> anyhow::Result<Known<Vec<AccessPoint>>> {
+        const DESCRIBE: &str = "DescribeAccessPoints";
+        if !self.has(DESCRIBE) {
+            return Ok(Known::No);
+        }
+        let read = self.elements(DESCRIBE, "AccessPoints").map(|found| {
+            let why = "`AccessPointId`, `FileSystemId` or `LifeCycleState` is missing";
+            AccessPoint::parse(found.value).ok_or_else(|| self.unusable(&found, why))
         });
         read.collect::<anyhow::Result<_>>().map(Known::Yes)
     }

@@ -75,14 +75,13 @@ pub(super) async fn plan(
 /// The volume that is meant.
 fn named(managed: &Managed, volume: Option<&str>) -> Result<String, String> {
     let target = &managed.target;
-    let volumes: Vec<_> = managed
-        .stored
-        .config
-        .storage
-        .iter()
-        .map(|one| one.volume.as_str())
-        .collect();
+    let storage = &managed.stored.config.storage;
+    let on_ebs = storage.iter().filter(|one| one.is_ebs());
+    let volumes: Vec<_> = on_ebs.map(|one| one.volume.as_str()).collect();
     match (volume, &volumes[..]) {
+        (_, []) if !storage.is_empty() => Err(format!(
+            "{target} has no volume on EBS in its `storage`: what is on EFS has no snapshots"
+        )),
         (_, []) => Err(format!("{target} has no `storage`: nothing would restore it")),
         (Some(volume), all) if all.contains(&volume) => Ok(volume.to_owned()),
         (Some(volume), all) => Err(format!(

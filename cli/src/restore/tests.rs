@@ -16,6 +16,8 @@ services:
   prod/db: { storage: [{ volume: data, snapshot: { every: 1h } }] }
   prod/two: { storage: [{ volume: a, restore: newest }, { volume: b, restore: newest }] }
   prod/web: {}
+  prod/files:
+    storage: [{ volume: c, access-point: { file-system: fs-01234567, path: /, uid: 0, gid: 0, permissions: \"755\" } }]
 ";
 
 fn second(second: i64) -> Timestamp {
@@ -146,6 +148,11 @@ async fn what_cannot_be_is_said_and_nothing_is_stored() {
     refused(
         "prod/web --snapshot snap-1",
         "prod/web has no `storage`: nothing would restore it",
+    )
+    .await;
+    refused(
+        "prod/files --snapshot snap-1",
+        "prod/files has no volume on EBS in its `storage`: what is on EFS has no snapshots",
     )
     .await;
     refused(

@@ -1,5 +1,6 @@
 //! `wharfinger status [TARGET]`: what is known of each target and cluster, from the two tables.
 
+mod access_points;
 mod capacity;
 mod cluster;
 mod delivery;

@@ -11,7 +11,7 @@ use wharfinger_cloud::ports::Clock;
 use wharfinger_cloud::table::{Table, TableName};
 use wharfinger_core::config::{OrphanAction, Orphans as Rule, Span};
 use wharfinger_core::ids::Target;
-use wharfinger_core::report::{Code, counted};
+use wharfinger_core::report::{Code, Reason, counted};
 use wharfinger_core::storage::orphans::{Memory, Seen};
 
 use super::RECORDS;
@@ -143,7 +143,7 @@ impl Orphans {
                 self.snapshots_cost_at_most_usd
             )?;
         }
-        let is_told = |code| matches!(code, Code::OrphanFound | Code::NoOrphans);
+        let is_told = |reason: &Reason| matches!(reason.code, Code::OrphanFound | Code::NoOrphans);
         match &self.decision {
             Some(decided) if whole || decided.is_open() => decision(out, "storage", decided, whole, is_told),
             _ => Ok(()),

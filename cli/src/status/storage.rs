@@ -6,8 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use wharfinger_core::config::{Service, Span};
 use wharfinger_core::report::{Code, counted, in_words};
-use wharfinger_core::storage::{Failed, IdentityMemory, Memory, RecoveryPoint, VolumeMemory};
+use wharfinger_core::storage::{Failed, IdentityMemory, Memory, RecoveryPoint, Unused, VolumeMemory};
 
+use super::access_points::{OnEfs, unused};
 use super::row::Decided;
 use crate::output::{DIM, YELLOW};
 
@@ -20,6 +21,10 @@ pub(super) const CENTS: u64 = 5;
 pub(super) struct Volumes {
     /// Those that are configured with `snapshot`.
     lineages: Vec<Kept>,
+    /// Those that are configured with `access-point`.
+    access_points: OnEfs,
+    /// The access points that were, and are left.
+    unused: Vec<Unused>,
     /// The last decision in the history.
     pub(super) decision: Option<Decided>,
 }
@@ -81,6 +86,8 @@ impl Volumes {
         });
         Self {
             lineages: kept.collect(),
+            access_points: OnEfs::of(&configured.storage, memory),
+            unused: memory.unused.clone(),
             decision,
         }
     }
@@ -92,6 +99,8 @@ impl Volumes {
             Some("recovery point late")
         } else if any(|of| of.failed.is_some()) {
             Some("snapshot failed")
+        } else if self.access_points.lacks() {
+            Some("no access point")
         } else {
             None
         }
@@ -99,13 +108,17 @@ impl Volumes {
 
     /// Whether it tells what a reason with this code says.
     pub(super) fn tells(&self, code: Code) -> bool {
-        matches!(code, Code::SnapshotFresh | Code::SnapshotSucceeded)
-            || (code == Code::SnapshotFailed && self.lineages.iter().any(|of| of.failed.is_some()))
+        matches!(
+            code,
+            Code::SnapshotFresh | Code::SnapshotSucceeded | Code::AccessPointReady | Code::UnusedAccessPoint
+        ) || (code == Code::SnapshotFailed && self.lineages.iter().any(|of| of.failed.is_some()))
     }
 
     /// Prints it for people.
     pub(super) fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.lineages.iter().try_for_each(|of| of.text(out))
+        self.lineages.iter().try_for_each(|of| of.text(out))?;
+        self.access_points.text(out)?;
+        unused(out, &self.unused)
     }
 }
 

@@ -288,8 +288,8 @@ impl<C: Cloud> Rollouts<'_, C> {
         }
     }
 
-    /// Registers the revision, and looks at it again: it is given up when more differs than the images and the side
-    /// container.
+    /// Registers the revision, and looks at it again: it is given up when more differs than the images, the side
+    /// container and the access points.
     async fn register(&self, look: &Look, request: &Value, memory: &mut Memory) -> Result<Called, Fault> {
         let register = async {
             match self.found(look).await? {
@@ -336,9 +336,10 @@ impl<C: Cloud> Rollouts<'_, C> {
             .ok_or_else(|| unreadable(format!("{arn} was registered and is not there")))?;
         let images = memory.intent.as_ref().map(Intent::images).unwrap_or_default();
         let side = memory.intent.as_ref().map(|i| i.side.clone()).unwrap_or_default();
+        let mounts = memory.intent.as_ref().map(|i| i.mounts.clone()).unwrap_or_default();
         let source = memory.intent.as_ref().and_then(|i| look.facts.source_of(i));
         let base = source.ok_or_else(|| unreadable(format!("{}: no revision to compare with", look.managed.target)))?;
-        Ok(differences(base, &new, &images, &side).map_err(|e| unreadable(e.to_string()))?)
+        Ok(differences(base, &new, &images, &side, &mounts).map_err(|e| unreadable(e.to_string()))?)
     }
 
     /// Sees to it that the pass of a minute looks at this target while something is to be expected of it, and at those that
@@ -392,7 +393,7 @@ fn revision(task_definition: &TaskDefinition, memory: &Memory) -> Result<String,
 #[cfg(test)]
 mod tests {
     use wharfinger_cloud::table::{Item, attribute};
-    use wharfinger_core::delivery::{Side, SideContainer};
+    use wharfinger_core::delivery::{Mount, Side, SideContainer};
 
     use super::*;
 
@@ -405,10 +406,15 @@ mod tests {
             reserves: true,
         };
         for side in [Side::Put(side), Side::Remove, Side::Keep] {
+            let mount = Mount {
+                file_system: "fs-01234567".into(),
+                access_point: "fsap-01234567".into(),
+            };
             let intent = Intent {
                 wishes: [].into(),
                 changes: vec![],
                 side,
+                mounts: [("data".to_owned(), mount)].into_iter().collect(),
                 asked: Some(Timestamp::UNIX_EPOCH),
                 back: None,
                 base: "web:7".into(),

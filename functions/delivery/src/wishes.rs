@@ -13,7 +13,9 @@ use wharfinger_core::config::stored::Managed;
 use wharfinger_core::delivery::{Compiled, Facts, Heard, Memory, Wish, hear as hear_push, rule_key};
 use wharfinger_core::event::{Envelope, ImageAction};
 use wharfinger_core::ids::Target;
+use wharfinger_core::known::Known;
 use wharfinger_core::ledger::{LIVING_SECONDS, expiry};
+use wharfinger_core::storage::{self, Provided};
 
 use crate::listings::Listings;
 use crate::{Attempt, Cloud, NAME};
@@ -27,6 +29,8 @@ const REVISION: &str = "revision";
 const SETTLED: &str = "settled";
 /// The attribute of the target's item with [`Memory`].
 pub const MEMORY: &str = "delivery";
+/// The attribute of the same item with what storage remembers.
+const STORAGE: &str = "storage";
 /// The attribute with the fingerprint of the last decision in the history.
 pub const SAID: &str = "delivery-said";
 
@@ -44,6 +48,8 @@ pub struct Stored {
     pub memory: Memory,
     /// What is known of its tasks that stopped.
     pub stops: Stops,
+    /// The access points of its volumes on EFS.
+    pub access_points: BTreeMap<String, Provided>,
     /// What was said last.
     pub said: Option<String>,
 }
@@ -68,6 +74,8 @@ impl Stored {
         if key.sk == "state" {
             self.said = as_text(item, SAID).map(str::to_owned);
             self.memory = attribute(item, MEMORY)?.unwrap_or_default();
+            let storage: storage::Memory = attribute(item, STORAGE)?.unwrap_or_default();
+            self.access_points = storage.access_points;
             // The rollouts go on by what ECS says of them when this cannot be read.
             self.stops = attribute(item, STOPS)?.unwrap_or_default();
         }
@@ -163,6 +171,7 @@ pub fn facts(attempt: &Attempt, managed: &Managed, stored: &Stored) -> Facts {
         wishes: stored.wishes.clone(),
         memory: stored.memory.clone(),
         stops: stored.stops.clone(),
+        access_points: Known::Yes(stored.access_points.clone()),
         ..Facts::of(managed, &attempt.account, &attempt.region)
     }
 }

@@ -20,7 +20,7 @@ use wharfinger_core::report::{Code, Decision, Outcome, Reason};
 use wharfinger_core::storage::{Action, CreateSnapshot, Decided, Memory, Notice, Stage, decide};
 
 use crate::observe::{Look, MEMORY, REMOVED_AT_ONCE, SAID};
-use crate::{ACTIVE, Cloud, NAME, rows};
+use crate::{ACTIVE, Cloud, NAME, access, rows};
 
 const WHAT: &str = "the memory of storage";
 
@@ -122,17 +122,20 @@ impl<'a, C: Cloud> Lineages<'a, C> {
         }
     }
 
-    /// Makes one call; the answer is what came of it when it was for a snapshot.
-    async fn make<'d>(
+    /// Makes one call; the answer is what is known when it was refused, so that all can be decided anew. `before` is what is
+    /// remembered when no call is made.
+    async fn make(
         &self,
         look: &Look,
-        action: &'d Action,
+        action: &Action,
+        before: &Memory,
         memory: &mut Memory,
-    ) -> Result<Option<(&'d CreateSnapshot, Created)>, Fault> {
+    ) -> Result<Option<Look>, Fault> {
         match action {
+            Action::CreateAccessPoint(request) => return Ok(access::create(self.cloud, look, request).await),
             Action::CreateSnapshot(request) => {
                 let created = self.create(request, memory).await?;
-                return Ok(Some((request, created)));
+                return Ok(without(look, request, created, before));
             }
             Action::DeleteSnapshot { .. } => self.delete(action, memory).await?,
             Action::UpdateService { volumes, .. } => self.restore(look, volumes, memory).await?,
@@ -289,18 +292,15 @@ impl<C: Cloud> Domain for Lineages<'_, C> {
         remembered?;
         kept?;
         for (i, action) in decision.actions.iter().enumerate() {
-            let created = match self.make(look, action, &mut memory).await {
-                Ok(created) => created,
+            let refused = match self.make(look, action, &note.otherwise, &mut memory).await {
+                Ok(refused) => refused,
                 Err(fault) => {
                     self.break_off(&decision.actions[i + 1..], memory).await;
                     return Err(fault);
                 }
             };
             // Nothing was done yet: the rest is decided anew. Of a later one the next minute hears.
-            if i == 0
-                && let Some((request, created)) = created
-                && let Some(look) = without(look, request, created, &note.otherwise)
-            {
+            if let Some(look) = refused.filter(|_| i == 0) {
                 return Ok(Applied::Again(look));
             }
         }

@@ -1,4 +1,5 @@
-//! Makes and prunes snapshots of the volumes of tasks, and keeps the tasks of stateful families running.
+//! Makes and prunes snapshots of the volumes of tasks, keeps the tasks of stateful families running, and makes access points
+//! for volumes on EFS.
 //!
 //! ECS makes a new volume for each task and deletes it with the task, so what is kept is kept by lineage: the snapshots of
 //! one volume's name of one service. That a task runs and has volumes is merged into its row ([`rows`]), and its service is
@@ -11,7 +12,11 @@
 //! started them; their events are hints, and what there is ECS and EC2 are asked.
 //!
 //! Volumes that ECS left behind are no service's: the pass of five minutes converges on their clusters ([`orphans`]).
+//!
+//! Of access points ([`access`]) no event tells: the sweep of five minutes finds which are missing, and that of a minute
+//! which are there.
 
+pub mod access;
 pub mod apply;
 pub mod observe;
 pub mod orphans;
@@ -23,7 +28,9 @@ use wharfinger_cloud::active::{Active, EACH_MINUTE, Row};
 use wharfinger_cloud::aws::Aws;
 use wharfinger_cloud::config::ConfigStore;
 use wharfinger_cloud::pipeline::{Cause, converge};
-use wharfinger_cloud::ports::{Bus, Clock, Launches, ServiceVolumes, Services, Snapshots, Tasks, Volumes};
+use wharfinger_cloud::ports::{
+    AccessPoints, Bus, Clock, Launches, ServiceVolumes, Services, Snapshots, Tasks, Volumes,
+};
 use wharfinger_cloud::start::{Function, Invocation};
 use wharfinger_cloud::sweep::Scope;
 use wharfinger_cloud::table::Table;
@@ -35,9 +42,15 @@ use wharfinger_core::ledger::Merge;
 use wharfinger_core::storage::identity_of;
 
 /// What this function needs of the world.
-pub trait Cloud: Table + Services + Tasks + Snapshots + Volumes + Launches + ServiceVolumes + Bus + Clock {}
+pub trait Cloud:
+    Table + Services + Tasks + Snapshots + Volumes + Launches + ServiceVolumes + AccessPoints + Bus + Clock
+{
+}
 
-impl<C: Table + Services + Tasks + Snapshots + Volumes + Launches + ServiceVolumes + Bus + Clock> Cloud for C {}
+impl<C> Cloud for C where
+    C: Table + Services + Tasks + Snapshots + Volumes + Launches + ServiceVolumes + AccessPoints + Bus + Clock
+{
+}
 
 /// The domain's name.
 pub const NAME: &str = "storage";

@@ -12,6 +12,7 @@ use wharfinger_core::ids::{Target, TargetKind};
 use wharfinger_core::known::Known;
 use wharfinger_core::storage::{Asks, FAMILY_TAG, Facts, Memory, Mounted, SERVICE_TAG, Snapshot, Volume};
 
+use crate::access::{self, FileSystems};
 use crate::{Cloud, NAME, rows};
 
 /// The attribute of the service's item with [`Memory`].
@@ -46,7 +47,7 @@ pub struct Look {
 /// # Errors
 /// When EC2 or ECS does not answer.
 pub async fn look(cloud: &impl Cloud, owner: &str, managed: Managed, item: &Item) -> Result<Look, Fault> {
-    let mut facts = facts(cloud, owner, &managed, Known::No, item);
+    let mut facts = facts(cloud, owner, &managed, Listed::default(), item);
     complete(cloud, &mut facts).await?;
     Ok(Look {
         managed,
@@ -56,14 +57,21 @@ pub async fn look(cloud: &impl Cloud, owner: &str, managed: Managed, item: &Item
     })
 }
 
-/// The facts as the decider takes them, with no more than the snapshots known.
-pub fn facts(
-    cloud: &impl Cloud,
-    owner: &str,
-    managed: &Managed,
-    snapshots: Known<Vec<Snapshot>>,
-    item: &Item,
-) -> Facts {
+/// What is listed for many services at once.
+#[derive(Debug, Clone, Default)]
+pub struct Listed {
+    /// The snapshots of the service's lineages.
+    pub snapshots: Known<Vec<Snapshot>>,
+    /// The access points of file systems, as far as they are known.
+    pub file_systems: FileSystems,
+}
+
+/// The facts as the decider takes them, with no more than what is listed known.
+pub fn facts(cloud: &impl Cloud, owner: &str, managed: &Managed, listed: Listed, item: &Item) -> Facts {
+    let Listed {
+        snapshots,
+        file_systems,
+    } = listed;
     Facts {
         target: managed.target.clone(),
         owner: owner.to_owned(),
@@ -74,6 +82,8 @@ pub fn facts(
         held: Known::No,
         shared: BTreeMap::new(),
         history: history(cloud, item),
+        file_systems,
+        refused: BTreeMap::new(),
         asked: managed.stored.restore.clone(),
         volumes: Known::No,
         stateful: managed.stored.config.stateful.clone(),
@@ -132,6 +142,7 @@ async fn learn(cloud: &impl Cloud, facts: &mut Facts, asks: Asks) -> Result<(), 
         found.retain(|snapshot| snapshot.lineage().is_some_and(|of| of.target == target));
         facts.snapshots = Known::Yes(found);
     }
+    facts.file_systems.extend(access::list(cloud, &asks.file_systems).await);
     if asks.volumes {
         let names = [target.name.clone()];
         let (services, volumes) = tokio::join!(

@@ -19,7 +19,7 @@ use wharfinger_core::ids::Target;
 use wharfinger_core::known::Known;
 use wharfinger_core::report::Decision;
 use wharfinger_core::storage::orphans::{Action, Decided, Facts, Memory, Notice, decide};
-use wharfinger_core::storage::{CreateSnapshot, OWNER_TAG, Snapshot, Volume};
+use wharfinger_core::storage::{CreateSnapshot, OWNER_TAG, Snapshot, Stage, Volume};
 
 use crate::{Cloud, NAME, Storage};
 
@@ -268,7 +268,10 @@ impl<C: Cloud> Left<'_, C> {
             detail: notice.detail(),
         });
         let told: Vec<_> = told.collect();
-        Ok(self.cloud.put_events(&told).await?)
+        self.cloud.put_events(&told).await?;
+        let failed = notices.iter().filter(|notice| notice.stage == Stage::SnapshotFailed);
+        telemetry::counted(NAME, self.cloud.now(), &[("SnapshotsFailed", failed.count())]);
+        Ok(())
     }
 }
 

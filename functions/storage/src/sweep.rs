@@ -17,7 +17,8 @@ use wharfinger_core::ids::Target;
 use wharfinger_core::known::Known;
 use wharfinger_core::storage::{Asks, Lineage, ORPHAN_TAG, OWNER_TAG, Snapshot, decide};
 
-use crate::{ACTIVE, Cloud, NAME, Storage, keeps, observe, orphans, rows};
+use crate::observe::Listed;
+use crate::{ACTIVE, Cloud, NAME, Storage, access, keeps, observe, orphans, rows};
 
 /// How many services are converged on at once.
 const AT_ONCE: usize = 8;
@@ -117,6 +118,8 @@ impl<C: Cloud> Round<'_, C> {
         is_complete: bool,
     ) -> Result<(Vec<Managed>, Vec<(&'static str, usize)>), Fault> {
         let strange = strange(&listed, &services);
+        let file_systems = access::list(self.cloud, &access::named(&services)).await;
+        let unused = access::unused(&file_systems, &services, &self.function.owner);
         if is_complete {
             for (lineage, count) in &strange {
                 tracing::warn!(
@@ -126,6 +129,7 @@ impl<C: Cloud> Round<'_, C> {
                 );
             }
             rows::tell_strange(self.cloud, &strange).await?;
+            access::tell_unused(&unused);
         }
         let mut listed = by_target(listed);
         let mut covered = services;
@@ -133,13 +137,18 @@ impl<C: Cloud> Round<'_, C> {
         let counts = vec![
             ("SweptServices", covered.len()),
             ("StrangeSnapshots", strange.values().sum()),
+            ("UnusedAccessPoints", unused.len()),
         ];
         let mut items = self.items(&covered).await?;
         let mut busy = Vec::new();
         for managed in covered {
             let item = items.remove(&service_key(&managed.target)).unwrap_or_default();
             let snapshots = listed.remove(&managed.target).unwrap_or_default();
-            if !self.settle(&managed, snapshots, &item).await? {
+            let listed = Listed {
+                snapshots: Known::Yes(snapshots),
+                file_systems: access::of(&managed, &file_systems),
+            };
+            if !self.settle(&managed, listed, &item).await? {
                 busy.push(managed);
             }
         }
@@ -157,9 +166,9 @@ impl<C: Cloud> Round<'_, C> {
     }
 
     /// `true` when nothing comes of this look, and nothing new is to be said or remembered.
-    async fn settle(&self, managed: &Managed, snapshots: Vec<Snapshot>, item: &Item) -> Result<bool, Fault> {
+    async fn settle(&self, managed: &Managed, listed: Listed, item: &Item) -> Result<bool, Fault> {
         let (cloud, now) = (self.cloud, self.cloud.now());
-        let facts = observe::facts(cloud, &self.function.owner, managed, Known::Yes(snapshots), item);
+        let facts = observe::facts(cloud, &self.function.owner, managed, listed, item);
         let decided = decide(&facts, now);
         let is_known = decided.memory == facts.memory
             && decided.notices.is_empty()
@@ -194,6 +203,7 @@ fn strange(listed: &[Snapshot], services: &[Managed]) -> BTreeMap<String, usize>
         let rules = config
             .storage
             .iter()
+            .filter(|rule| rule.is_ebs())
             .map(|rule| Lineage::of(target, rule.volume.clone()));
         let identities = config
             .stateful

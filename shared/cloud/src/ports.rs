@@ -20,7 +20,7 @@ use wharfinger_core::service::{Attached, ServiceFacts};
 use crate::error::CloudError;
 
 pub use capacity::{AutoScaling, CapacityProviders, ContainerInstances, DrainingInstances, NotChanged, Upheld};
-pub use storage::{Launches, Ran, Removed, ServiceVolumes, Snapped, Snapshots, Volumes};
+pub use storage::{AccessPoints, Launches, Opened, Ran, Removed, ServiceVolumes, Snapped, Snapshots, Volumes};
 
 /// The time, and how much of the invocation is left.
 pub trait Clock {

@@ -114,6 +114,9 @@ const OWN: [(&str, &[&str]); 6] = [
             "ecs:RunTask",
             "ecs:TagResource",
             "ecs:UpdateService",
+            "elasticfilesystem:CreateAccessPoint",
+            "elasticfilesystem:DescribeAccessPoints",
+            "elasticfilesystem:TagResource",
             "events:PutEvents",
             "iam:PassRole",
         ],
@@ -493,6 +496,41 @@ fn storage_runs_tasks_in_clusters_of_the_account_and_passes_roles_to_ecs_alone()
         assert_eq!(statement["Condition"], condition, "{sid}");
         let also = statements.iter().filter(|s| list(&s["Action"]).contains(&action));
         assert_eq!(also.count(), if action == "iam:PassRole" { 2 } else { 1 }, "{action}");
+    }
+}
+
+/// Source: Service Authorization Reference, "Actions, resources, and condition keys for Amazon Elastic File System".
+#[test]
+fn storage_makes_access_points_that_carry_its_mark_and_changes_no_other() {
+    let template = Template::load();
+    let statements = statements(&template, "StorageFunction");
+    let arn =
+        |of: &str| format!("arn:${{AWS::Partition}}:elasticfilesystem:${{AWS::Region}}:${{AWS::AccountId}}:{of}/*");
+    let asked = format!("aws:RequestTag/{OWNER_TAG}");
+    let (action, created) = ("elasticfilesystem:CreateAction", "CreateAccessPoint");
+    for (sid, operation, of, condition) in [
+        ("ListAccessPoints", "DescribeAccessPoints", "file-system", Value::Null),
+        (
+            "MakeAccessPoints",
+            "CreateAccessPoint",
+            "file-system",
+            json!({ "StringEquals": { asked: "AWS::StackName" } }),
+        ),
+        (
+            "TagNewAccessPoints",
+            "TagResource",
+            "access-point",
+            json!({ "StringEquals": { action: created } }),
+        ),
+    ] {
+        let statement = statements.iter().find(|statement| statement["Sid"] == sid).unwrap();
+        assert_eq!(
+            list(&statement["Action"]),
+            [format!("elasticfilesystem:{operation}")],
+            "{sid}"
+        );
+        assert_eq!(list(&statement["Resource"]), [arn(of)], "{sid}");
+        assert_eq!(statement["Condition"], condition, "{sid}");
     }
 }
 

@@ -86,3 +86,45 @@ async fn what_is_late_or_failed_is_told() {
     let over = json!({ "volumes": { "data": { "failed": failed, "standing": newest("1969-12-31T23:55:00Z") } } });
     assert!(told(&kept(over).await).await.contains("fine"));
 }
+
+const ON_EFS: &str = "version: 1
+services:
+  prod/web:
+    storage:
+      - volume: shared
+        access-point: { file-system: fs-01234567, path: /shop, uid: 1000, gid: 1001, permissions: \"0750\", tenant: acme }
+";
+
+#[tokio::test]
+async fn access_points_are_told_and_what_is_left_of_others() {
+    let table = applied(ON_EFS).await;
+    let text = told(&table).await;
+    assert!(text.contains("no access point\n"), "{text}");
+    assert!(
+        text.contains("    shared: no access point yet, /shop of fs-01234567 as 1000:1001, of tenant acme\n"),
+        "{text}"
+    );
+    let of = json!({
+        "file-system": "fs-01234567", "path": "/shop", "uid": 1000, "gid": 1001, "permissions": "0750", "tenant": "acme",
+    });
+    let memory = json!({
+        "access-points": { "shared": { "id": "fsap-2", "of": of } },
+        "unused": [{ "id": "fsap-1", "file-system": "fs-01234567", "path": "/old" }],
+    });
+    let memory: Memory = serde_json::from_value(memory).unwrap();
+    remember(&table, "storage", &memory).await;
+    let web = of_web(&table).await;
+    let points = json!([{ "volume": "shared", "id": "fsap-2", "wanted": of }]);
+    assert_eq!(web["storage"]["access-points"], points);
+    let whole = read(&table, Some(&Target::service("prod", "web")))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        printed(&whole),
+        "target    bounds      last        state\n\
+         prod/web  -           -           fine\n\
+         \x20   shared: fsap-2, /shop of fs-01234567 as 1000:1001, of tenant acme (the next revision mounts through it)\n\
+         \x20   fsap-1: /old of fs-01234567 is not configured any more (nothing removes it; its data stays)\n"
+    );
+}

@@ -1,5 +1,6 @@
 //! The ports on the real AWS.
 
+mod access_points;
 mod attached;
 mod autoscaling;
 mod balancing;

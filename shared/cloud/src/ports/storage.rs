@@ -1,10 +1,10 @@
-//! Volumes, and snapshots of them.
+//! Volumes, snapshots of them, and access points of file systems.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 use wharfinger_core::ids::Target;
-use wharfinger_core::storage::{CreateSnapshot, Snapshot, Volume};
+use wharfinger_core::storage::{AccessPoint, CreateAccessPoint, CreateSnapshot, Snapshot, Volume};
 
 use crate::error::CloudError;
 
@@ -61,6 +61,26 @@ pub trait Volumes {
 
     /// `DeleteVolume`; of a missing one it is done already.
     async fn delete_volume(&self, id: &str) -> Result<Removed, CloudError>;
+}
+
+/// What became of a request for an access point.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opened {
+    /// EFS makes it.
+    Made(AccessPoint),
+    /// It was made before with the same token: a list shows it, now or soon.
+    Exists,
+    /// Not now, in EFS's words: the file system is not there, not ready or full, or too many are made at once.
+    Refused(String),
+}
+
+/// Access points of file systems of this account and Region.
+pub trait AccessPoints {
+    /// `DescribeAccessPoints` of a file system, every page; `None` when there is no such file system.
+    async fn access_points(&self, file_system: &str) -> Result<Option<Vec<AccessPoint>>, CloudError>;
+
+    /// `CreateAccessPoint`; a repeat makes no other, by its token.
+    async fn create_access_point(&self, request: &CreateAccessPoint) -> Result<Opened, CloudError>;
 }
 
 /// What became of a request for a task.

@@ -8,6 +8,7 @@
 //! A [`Caller`] is one invocation's way into it. Each call waits at a [`Gates`] until it is let through, and then has its
 //! effect at once; it may be told to fail before or after.
 
+mod access_points;
 mod alarms;
 mod around;
 mod autoscaling;
@@ -40,11 +41,12 @@ use wharfinger_core::balancing::TargetDescription;
 use wharfinger_core::endpoint::Host;
 use wharfinger_core::ids::Target;
 use wharfinger_core::service::ServiceFacts;
-use wharfinger_core::storage::Snapshot;
+use wharfinger_core::storage::{AccessPoint, Snapshot};
 
 use crate::ports::{QueueDepth, ServiceChange};
 use crate::table::{Key, TableName};
 
+pub use access_points::{Efs, Opening};
 pub use alarms::Board;
 pub use around::Around;
 pub use autoscaling::{Group as ScalingGroup, Hook, Member, Waits};
@@ -102,6 +104,8 @@ pub struct World {
     pub repositories: Repositories,
     /// Volumes and snapshots.
     pub ebs: Ebs,
+    /// File systems and their access points.
+    pub efs: Efs,
     /// What `RunTask` was asked for.
     pub launches: Launches,
     /// Rules, schedules, the event bus and parameters.
@@ -199,6 +203,8 @@ pub enum Change {
         /// A service whose deployment names it, and whose tasks cannot start any more.
         named_by: Option<Target>,
     },
+    /// `CreateAccessPoint` was taken, and it was not there.
+    CreateAccessPoint(AccessPoint),
     /// `RunTask` started a task; a repeat that started none is not here.
     RunTask {
         /// The task's ARN.
@@ -231,6 +237,7 @@ impl World {
             scalable: BTreeSet::new(),
             repositories: Repositories::default(),
             ebs: Ebs::default(),
+            efs: Efs::default(),
             launches: Launches::default(),
             around: Around::default(),
             emitted: Vec::new(),

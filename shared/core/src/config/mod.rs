@@ -3,6 +3,7 @@
 //! Keys are kebab-case; unknown keys are errors. The same types are stored in the config table, one item per target
 //! ([`stored`]), so what a function reads is what a person wrote, with names resolved.
 
+mod access_point;
 pub mod asked;
 mod capacity;
 pub mod changes;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Target, TargetKind};
 
+pub use access_point::{AccessPoint, Permissions, PermissionsError};
 pub use capacity::{
     Capacity, CrashLoops, Disconnected, DisconnectedAction, Fallback, FallbackError, InstanceDrain, Maintenance,
     MaintenanceAction, Placement, Rebalance, ServiceCapacity, Share, Spot, SpotFallback, Standalone, StrategyItem,

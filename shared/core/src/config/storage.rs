@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Span, is_default};
+use super::{AccessPoint, Span, is_default};
 
 /// How one volume of a service is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,6 +17,9 @@ pub struct Storage {
     /// What a rollout starts from.
     #[serde(default, skip_serializing_if = "is_default")]
     pub restore: Restore,
+    /// Of a volume on EFS: the access point through which it is mounted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_point: Option<AccessPoint>,
 }
 
 /// When snapshots are made, and which are kept.
@@ -66,6 +69,12 @@ impl Keep {
 }
 
 impl Storage {
+    /// Whether ECS makes the volume for each task; on EFS it is there already.
+    #[must_use]
+    pub const fn is_ebs(&self) -> bool {
+        self.access_point.is_none()
+    }
+
     /// Which snapshots are kept: all of them where nothing says less.
     #[must_use]
     pub fn keep(&self) -> Keep {

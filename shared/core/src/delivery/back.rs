@@ -9,7 +9,7 @@ use super::base::Base;
 use super::memory::{ImageChange, Intent, Memory};
 use super::revision::{containers, task_definition_arn};
 use super::standing::{short, takes_of};
-use super::{Facts, ImageRef, Side, Wish, rule_key};
+use super::{Facts, ImageRef, Mounts, Side, Wish, rule_key};
 use crate::config::asked::{Back, BackTo};
 use crate::ids::{TargetKind, TaskDefinitionRef, same_revision};
 use crate::known::Known;
@@ -67,6 +67,7 @@ pub(super) fn way(facts: &Facts, base: &Base<'_>, back: &Back, memory: &mut Memo
         wishes: plan.wishes,
         changes: plan.changes,
         side: Side::Keep,
+        mounts: Mounts::default(),
         asked: None,
         back: Some(back.clone()),
         base: base.arn.to_owned(),

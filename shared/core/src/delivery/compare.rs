@@ -8,6 +8,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::linger::Side;
+use super::mounts::Mounts;
 use super::revision::{Images, RevisionError, revise};
 
 /// What became of a part of a task definition.
@@ -41,15 +42,24 @@ impl fmt::Display for Difference {
     }
 }
 
-/// In what the new revision is not the old one with these images and this side container; empty when nothing else differs.
+/// In what the new revision is not the old one with these images, this side container and these access points; empty when
+/// nothing else differs.
 /// Both are answers of `DescribeTaskDefinition` with tags.
 ///
 /// What only the answer has (ARN, status, …) is not compared. `null`, `[]` and `{}` are the same as nothing, and the order
 /// does not matter in a list of objects: ECS gives neither a meaning (`environment`, `secrets`, tags, …).
-pub fn differences(base: &Value, new: &Value, images: &Images, side: &Side) -> Result<Vec<Difference>, RevisionError> {
+pub fn differences(
+    base: &Value,
+    new: &Value,
+    images: &Images,
+    side: &Side,
+    mounts: &Mounts,
+) -> Result<Vec<Difference>, RevisionError> {
     let mut expected = revise(base, images)?;
     side.apply(&mut expected);
-    let actual = revise(new, &Images::new())?;
+    mounts.apply(&mut expected);
+    let mut actual = revise(new, &Images::new())?;
+    mounts.level(&mut expected, &mut actual);
     let mut found = Vec::new();
     compare("", Some(&expected), Some(&actual), &mut found);
     Ok(found)
@@ -176,7 +186,10 @@ mod tests {
     #[test]
     fn what_was_asked_for_does_not_differ() {
         let mut new = described(revise(&base(), &images()).unwrap(), 8);
-        assert_eq!(differences(&base(), &new, &images(), &Side::Keep), Ok(vec![]));
+        assert_eq!(
+            differences(&base(), &new, &images(), &Side::Keep, &Mounts::default()),
+            Ok(vec![])
+        );
 
         // Neither nothing in its several forms nor the order of a list of objects is a difference.
         let container = &mut new["taskDefinition"]["containerDefinitions"][0];
@@ -190,7 +203,10 @@ mod tests {
             .as_array_mut()
             .unwrap()
             .push(json!({ "key": "aws:other", "value": "x" }));
-        assert_eq!(differences(&base(), &new, &images(), &Side::Keep), Ok(vec![]));
+        assert_eq!(
+            differences(&base(), &new, &images(), &Side::Keep, &Mounts::default()),
+            Ok(vec![])
+        );
     }
 
     #[test]
@@ -234,7 +250,7 @@ mod tests {
         for (pointer, value, expected) in cases {
             let mut new = good.clone();
             *new.pointer_mut(pointer).unwrap() = value;
-            let found = differences(&base(), &new, &images(), &Side::Keep).unwrap();
+            let found = differences(&base(), &new, &images(), &Side::Keep, &Mounts::default()).unwrap();
             let told: Vec<_> = found.iter().map(ToString::to_string).collect();
             assert_eq!(told.join(", "), expected);
         }
@@ -246,7 +262,7 @@ mod tests {
         new["taskDefinition"]["containerDefinitions"][1]["privileged"] = json!(false);
         new["taskDefinition"].as_object_mut().unwrap().remove("brandNew");
         new["tags"] = json!([]);
-        let told: Vec<_> = differences(&base(), &new, &images(), &Side::Keep)
+        let told: Vec<_> = differences(&base(), &new, &images(), &Side::Keep, &Mounts::default())
             .unwrap()
             .iter()
             .map(ToString::to_string)
@@ -264,7 +280,16 @@ mod tests {
     #[test]
     fn what_is_no_answer_is_an_error() {
         let new = described(revise(&base(), &images()).unwrap(), 8);
-        assert!(differences(&base(), &json!({}), &images(), &Side::Keep).is_err());
-        assert!(differences(&json!({ "taskDefinition": [] }), &new, &images(), &Side::Keep).is_err());
+        assert!(differences(&base(), &json!({}), &images(), &Side::Keep, &Mounts::default()).is_err());
+        assert!(
+            differences(
+                &json!({ "taskDefinition": [] }),
+                &new,
+                &images(),
+                &Side::Keep,
+                &Mounts::default()
+            )
+            .is_err()
+        );
     }
 }

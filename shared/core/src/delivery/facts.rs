@@ -15,6 +15,7 @@ use crate::config::{Base, Delivery, Storage};
 use crate::ids::{Digest, Target, TargetKind, TaskDefinitionRef};
 use crate::known::Known;
 use crate::service::ServiceFacts;
+use crate::storage::Provided;
 
 /// How many revisions after the one before are looked at for one whose registration was not answered.
 const LOOKED_AT: usize = 5;
@@ -69,6 +70,8 @@ pub struct Facts {
     pub storage: Vec<Storage>,
     /// What is known of its volumes, where a rollout restores them.
     pub volumes: Volumes,
+    /// The access points that there are for its volumes on EFS, by the volume's name.
+    pub access_points: Known<BTreeMap<String, Provided>>,
     /// Until when the account's rate of calls leaves no room.
     pub paced: Option<Timestamp>,
     /// What is known of its tasks that stopped.
@@ -123,6 +126,7 @@ impl Facts {
             unmovable: BTreeSet::new(),
             storage: stored.config.storage.clone(),
             volumes: Volumes::default(),
+            access_points: Known::No,
             paced: None,
             stops: Stops::default(),
             memory: Memory::default(),

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::compare::Difference;
 use super::linger::Side;
+use super::mounts::Mounts;
 use super::newest::Newer;
 use super::notice::{Notice, Stage};
 use super::proof::Proof;
@@ -99,6 +100,9 @@ pub struct Intent {
     /// What becomes of the side container.
     #[serde(default, skip_serializing_if = "Side::is_keep")]
     pub side: Side,
+    /// The access points through which volumes are mounted, where that changes.
+    #[serde(default, skip_serializing_if = "Mounts::is_empty")]
+    pub mounts: Mounts,
     /// The `apply --linger` that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Timestamp>,
@@ -221,6 +225,9 @@ pub struct Refusal {
     /// What was to become of the side container.
     #[serde(default, skip_serializing_if = "Side::is_keep")]
     pub side: Side,
+    /// The access points through which volumes were to be mounted.
+    #[serde(default, skip_serializing_if = "Mounts::is_empty")]
+    pub mounts: Mounts,
     /// The ARN of the revision that it was made of.
     pub base: String,
     /// The ARN of the revision that was not what was asked for.
@@ -249,7 +256,8 @@ impl Memory {
     /// is to be expected but by an event, by a person, or by the pass over everything.
     #[must_use]
     pub fn next_look(&self) -> Option<Timestamp> {
-        const BY_ITSELF: [Code; 5] = [
+        const BY_ITSELF: [Code; 6] = [
+            Code::AccessPointMissing,
             Code::DeploymentInProgress,
             Code::Paced,
             Code::ScanPending,
@@ -358,6 +366,7 @@ impl Memory {
             digests: intent.digests(),
             base: intent.source().to_owned(),
             side: intent.side,
+            mounts: intent.mounts,
             revision: intent.registered.unwrap_or_default(),
             differences: differences.iter().map(ToString::to_string).collect(),
         });

@@ -23,7 +23,8 @@
 //! | the same, and it cannot be | `LingerRefused` | ignore |
 //!
 //! Rules that are due together go into one revision, and every revision of a service has the side container that its
-//! `drain` asks for ([`fn@linger`]); what cannot have it is rolled out without. A service gets [`Action::RegisterTaskDefinition`] and
+//! `drain` asks for ([`fn@linger`]); what cannot have it is rolled out without. Its volumes on EFS are mounted through the access
+//! points that its `storage` asks for ([`Mounts`]); one that is not there yet is waited for. A service gets [`Action::RegisterTaskDefinition`] and
 //! [`Action::UpdateService`], a family the first alone.
 //!
 //! The caller holds the target's lease and stores [`Decided::before_call`] before the first call; it stores
@@ -46,6 +47,7 @@ mod image_facts;
 mod linger;
 mod manifest;
 mod memory;
+mod mounts;
 mod newest;
 mod notice;
 mod number;
@@ -77,6 +79,7 @@ pub use image_facts::{ImageFacts, ImageState, Pullable};
 pub use linger::{FARGATE_LINGER, Linger, Lingering, MARK, SIDE_CONTAINER, Side, SideContainer, linger};
 pub use manifest::{Child, Manifest, Platform};
 pub use memory::{ImageChange, Intent, Memory, Past, Refusal, Rollout};
+pub use mounts::{Mount, Mounts};
 pub use newest::Newer;
 pub use notice::{Notice, Stage};
 pub use platform::runs_on;

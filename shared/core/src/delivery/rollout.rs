@@ -8,6 +8,7 @@ use super::base::Base;
 use super::decide::{Calls, Decided, Look};
 use super::linger::{Lingering, Side, linger};
 use super::memory::{Intent, Memory};
+use super::mounts::{Mounting, Mounts, mounting};
 use super::newest::made_of;
 use super::progress::{Progress, in_progress};
 use super::revision::revise;
@@ -23,12 +24,13 @@ pub(super) struct Next {
 }
 
 impl Look<'_> {
-    fn intended(&self, due: &[Due], side: Side, asked: Option<Timestamp>) -> Intent {
+    fn intended(&self, due: &[Due], side: Side, mounts: Mounts, asked: Option<Timestamp>) -> Intent {
         let taken = self.base.taken();
         Intent {
             wishes: due.iter().map(|d| (d.key.clone(), d.wish.clone())).collect(),
             changes: due.iter().flat_map(|d| d.changes.clone()).collect(),
             side,
+            mounts,
             asked,
             back: None,
             base: self.base.arn.to_owned(),
@@ -45,12 +47,18 @@ impl Look<'_> {
     pub(super) fn roll_out(mut self, next: Next) -> Decided {
         let Next { due, asked } = next;
         let lingering = lingering(self.facts, self.base, self.base.source().1);
-        let mut intent = self.intended(&due, lingering.side, asked);
+        let mounting = self.mounting();
+        let mounts = mounting
+            .as_ref()
+            .map_or_else(|_| Mounts::default(), |m| m.mounts.clone());
+        let mut intent = self.intended(&due, lingering.side, mounts, asked);
         let mut extra = Vec::new();
-        let plan = match self.in_the_way(&intent, &due) {
+        let free = self.in_the_way(&intent, &due);
+        let plan = match free.and_then(|timed_out| Ok((timed_out, mounting?.reasons))) {
             Err(held) => Err(held),
-            Ok(timed_out) => {
+            Ok((timed_out, mounted)) => {
                 extra.extend(timed_out);
+                extra.extend(mounted);
                 if let Some((known, arn)) = resumed(&self.memory, &intent, self.base) {
                     let message = format!(
                         "the rollout that began at {} goes on with {}, which is registered",
@@ -87,6 +95,14 @@ impl Look<'_> {
                     intent: Some(intent),
                 })
             }
+        }
+    }
+
+    /// The access points of the volumes. A family has no `storage`.
+    fn mounting(&self) -> Result<Mounting, Decision<Action>> {
+        match self.base.service {
+            Some(_) => mounting(self.facts, self.base.source().1),
+            None => Ok(Mounting::default()),
         }
     }
 
@@ -155,6 +171,7 @@ pub(super) fn actions(facts: &Facts, base: &Base<'_>, intent: &Intent) -> Result
         )
     })?;
     intent.side.apply(&mut request);
+    intent.mounts.apply(&mut request);
     let mut actions = vec![Action::RegisterTaskDefinition { request }];
     if base.service.is_some() {
         actions.push(update(TaskDefinition::Registered {
@@ -179,9 +196,9 @@ fn resumed(memory: &Memory, intent: &Intent, base: &Base<'_>) -> Option<(Intent,
         .as_deref()
         .is_some_and(|newest| same_revision(newest, &registered));
     let same = if is_newest {
-        !intent.side.changes()
+        !intent.side.changes() && intent.mounts.is_empty()
     } else {
-        (&known.made_of, &known.side) == (&intent.made_of, &intent.side)
+        (&known.made_of, &known.side, &known.mounts) == (&intent.made_of, &intent.side, &intent.mounts)
     };
     let resumed = Intent {
         wishes: intent.wishes.clone(),
@@ -214,7 +231,9 @@ fn refused(memory: &Memory, intent: &Intent, base: &Base<'_>) -> Option<Reason> 
     let (source, _) = base.source();
     // What it differs in would go on into each revision that is made of it.
     let spoilt = same_revision(&refusal.revision, source);
-    let same = refusal.digests == intent.digests() && refusal.side == intent.side && refusal.base == source;
+    let same = (&refusal.side, &refusal.mounts) == (&intent.side, &intent.mounts)
+        && refusal.digests == intent.digests()
+        && refusal.base == source;
     if !spoilt && !same {
         return None;
     }

@@ -198,7 +198,10 @@ impl World {
         let Known::Yes(Some(base)) = &facts.definition else {
             panic!("decided without a base")
         };
-        assert_eq!(differences(base, &new, &intent.images(), &intent.side), Ok(vec![]));
+        assert_eq!(
+            differences(base, &new, &intent.images(), &intent.side, &intent.mounts),
+            Ok(vec![])
+        );
     }
 
     fn update(&mut self, revision: u64) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::Lineage;
+use super::{CreateAccessPoint, Lineage};
 use crate::guard::{Removal, Removes};
 use crate::report::Effect;
 
@@ -49,6 +49,8 @@ impl CreateSnapshot {
 /// A call.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
+    /// `CreateAccessPoint`.
+    CreateAccessPoint(CreateAccessPoint),
     /// `CreateSnapshot`.
     CreateSnapshot(CreateSnapshot),
     /// `DeleteSnapshot`.
@@ -90,6 +92,7 @@ pub enum Action {
 impl Effect for Action {
     fn call(&self) -> &'static str {
         match self {
+            Self::CreateAccessPoint(_) => "CreateAccessPoint",
             Self::CreateSnapshot(_) => "CreateSnapshot",
             Self::DeleteSnapshot { .. } => "DeleteSnapshot",
             Self::RunTask { .. } => "RunTask",
@@ -100,6 +103,7 @@ impl Effect for Action {
 
     fn input(&self) -> Value {
         match self {
+            Self::CreateAccessPoint(request) => request.input(),
             Self::CreateSnapshot(request) => request.input(),
             Self::DeleteSnapshot { snapshot_id, .. } => json!({ "SnapshotId": snapshot_id }),
             Self::RunTask { input, .. } => input.clone(),
@@ -118,7 +122,10 @@ impl Effect for Action {
 impl Removes for Action {
     fn removal(&self) -> Option<Removal<'_>> {
         match self {
-            Self::CreateSnapshot(_) | Self::RunTask { .. } | Self::UpdateService { .. } => None,
+            Self::CreateAccessPoint(_)
+            | Self::CreateSnapshot(_)
+            | Self::RunTask { .. }
+            | Self::UpdateService { .. } => None,
             Self::DeleteSnapshot { lineage, ours, .. } | Self::DeleteVolume { lineage, ours, .. } => Some(Removal {
                 from: &lineage.volume,
                 ours: *ours,

@@ -11,7 +11,7 @@ use super::notice::Notice;
 use super::{
     Action, Asks, CreateSnapshot, FINAL_TAG, Facts, Intent, Lineage, Memory, Restoring, Snapshot, Start, VolumeMemory,
 };
-use crate::config::{Keep, Span, Stateful};
+use crate::config::{Keep, Span, Stateful, Storage};
 use crate::known::Known;
 use crate::report::{Code, Decision, Outcome, Reason, counted};
 
@@ -59,12 +59,18 @@ impl Decided {
 #[must_use = "a decision that nobody applies changes nothing, and a memory that nobody stores is lost"]
 pub fn decide(facts: &Facts, now: Timestamp) -> Decided {
     let mut draft = Draft::new(facts, now);
+    draft.access_points();
+    let has_snapshots = facts.stateful.is_some() || facts.rules.iter().any(Storage::is_ebs);
+    if !has_snapshots && facts.snapshots == Known::No {
+        draft.restore();
+        return draft.finish();
+    }
     let Known::Yes(snapshots) = &facts.snapshots else {
         draft.without_snapshots();
         draft.restore();
         return draft.finish();
     };
-    for rule in &facts.rules {
+    for rule in facts.rules.iter().filter(|rule| rule.is_ebs()) {
         match &rule.snapshot {
             Some(snapshot) => {
                 let lineage = Lineage::of(&facts.target, rule.volume.clone());
@@ -85,24 +91,24 @@ pub fn decide(facts: &Facts, now: Timestamp) -> Decided {
 }
 
 /// A decision in the making.
-struct Draft<'a> {
-    facts: &'a Facts,
-    now: Timestamp,
-    outcome: Outcome,
+pub(super) struct Draft<'a> {
+    pub(super) facts: &'a Facts,
+    pub(super) now: Timestamp,
+    pub(super) outcome: Outcome,
     restores: Option<Action>,
     restoring: Option<Restoring>,
-    creations: Vec<Action>,
+    pub(super) creations: Vec<Action>,
     /// Those of stateful tasks.
     calls: Vec<Action>,
     removals: Vec<Action>,
-    reasons: Vec<Reason>,
+    pub(super) reasons: Vec<Reason>,
     missing: Vec<&'static str>,
-    memory: Memory,
+    pub(super) memory: Memory,
     intents: BTreeMap<String, Intent>,
     starts: BTreeMap<String, Start>,
     notices: Vec<Notice>,
-    next_look: Option<Timestamp>,
-    asks: Asks,
+    pub(super) next_look: Option<Timestamp>,
+    pub(super) asks: Asks,
 }
 
 impl<'a> Draft<'a> {
@@ -132,7 +138,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn say(&mut self, code: Code, message: String) {
+    pub(super) fn say(&mut self, code: Code, message: String) {
         self.reasons.push(Reason::new(code, message));
     }
 
@@ -236,7 +242,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Each operation once.
-    fn miss(&mut self, operations: Vec<&'static str>) {
+    pub(super) fn miss(&mut self, operations: Vec<&'static str>) {
         for operation in operations {
             if !self.missing.contains(&operation) {
                 self.missing.push(operation);

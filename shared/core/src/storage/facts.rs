@@ -1,12 +1,12 @@
 //! What is known when storage is decided on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Lineage, Memory, Snapshot, TaskVolume, Volume, decide};
+use super::{AccessPoint, Lineage, Memory, Snapshot, TaskVolume, Volume, decide};
 use crate::config::asked::RestoreAsked;
 use crate::config::{Stateful, Storage, is_default};
 use crate::event::{TaskStateChange, TaskStatus};
@@ -35,6 +35,11 @@ pub struct Facts {
     pub history: BTreeMap<String, String>,
     /// Whether others may make volumes of a snapshot (`DescribeSnapshotAttribute`), by id. Absent is what is not known.
     pub shared: BTreeMap<String, bool>,
+    /// The access points of file systems (`DescribeAccessPoints`), by `fs-…`; `None` of one that does not exist. Absent is
+    /// what is not known.
+    pub file_systems: BTreeMap<String, Option<Vec<AccessPoint>>>,
+    /// Why EFS made no access point of a volume just now, in its words.
+    pub refused: BTreeMap<String, String>,
     /// The last `wharfinger restore`.
     pub asked: Option<RestoreAsked>,
     /// `volumeConfigurations` of its PRIMARY deployment, as `DescribeServices` answers it; `Yes(None)` when it has none.
@@ -113,6 +118,8 @@ pub struct Asks {
     pub held: bool,
     /// The service and its volume configurations: it is to be restored.
     pub volumes: bool,
+    /// The file systems whose access points are to be known.
+    pub file_systems: BTreeSet<String>,
     /// The snapshots of which it is to be known whether others may make volumes of them: they would go, and nothing of ours
     /// holds them.
     pub shared: Vec<String>,
@@ -133,7 +140,8 @@ impl Facts {
                 .and_then(|rest| rest.strip_prefix('.'));
             number.is_some_and(|n| n.parse::<u32>().is_ok_and(|n| n < stateful.count))
         };
-        self.stateful.as_ref().is_some_and(is_identity) || self.rules.iter().any(|rule| rule.volume == key)
+        self.stateful.as_ref().is_some_and(is_identity)
+            || self.rules.iter().any(|rule| rule.is_ebs() && rule.volume == key)
     }
 
     /// Our snapshots of a lineage, the newest first.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{IdentityMemory, Restored, Restoring, Snapshot};
+use super::{IdentityMemory, Provided, Restored, Restoring, Snapshot, Unused};
 use crate::config::{Span, is_default};
 
 /// How long what was found to refer to a snapshot is relied on before it is looked up again.
@@ -20,6 +20,12 @@ pub struct Memory {
     /// By the volume's name, or the [key of its lineage](super::Lineage::key).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub volumes: BTreeMap<String, VolumeMemory>,
+    /// The access point of each volume on EFS that has one, by the volume's name. Delivery puts it into the next revision.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub access_points: BTreeMap<String, Provided>,
+    /// Those that this service, or a tenant of its, had and that nothing configured wants any more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unused: Vec<Unused>,
     /// The last `wharfinger restore` that was answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answered: Option<Timestamp>,

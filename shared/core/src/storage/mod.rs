@@ -1,4 +1,4 @@
-//! Storage: snapshots of the volumes of tasks, by lineage.
+//! Storage: snapshots of the volumes of tasks, by lineage, and access points of EFS.
 //!
 //! One decision, per volume that is configured, in the order in which it is made:
 //!
@@ -7,6 +7,8 @@
 //!
 //! A stateful family has lineages of its own, one for each [`identity`]: whether its task is started, and its volume removed, is
 //! decided in the place of `due`.
+//!
+//! Of a volume on EFS it is which access point it is mounted through, and whether that is there (`access`).
 //!
 //! Then, for the service as a whole, `asked`: the restore that a person asked for. What a rollout restores is delivery's, by
 //! the rules of `restore`.
@@ -18,6 +20,8 @@
 //!
 //! [`orphans`] is a decision of its own, per cluster: volumes that ECS left behind.
 
+mod access;
+mod access_point;
 mod action;
 mod asked;
 mod decide;
@@ -37,6 +41,10 @@ mod snapshot;
 mod tests;
 mod volume;
 
+pub(crate) use access_point::wanted;
+pub use access_point::{
+    ACCESS_POINT_TAG, AccessPoint, CreateAccessPoint, Provided, Unused, is_unused, keyed, owner_key, provided,
+};
 pub use action::{Action, CreateSnapshot};
 pub use asked::{Restored, Restoring};
 pub use decide::{Decided, decide};

@@ -176,6 +176,7 @@ pub(super) fn not_paused(world: &World, scenario: &Scenario, watch: &Watch, did:
         | Change::DeleteSnapshot { .. }
         | Change::DeleteVolume(_)
         | Change::RunTask { .. }
+        | Change::CreateAccessPoint(_)
         | Change::StopServiceDeployment { .. } => Vec::new(),
         // Whoever has the address by now is not paused, and takes the stale endpoint away.
         Change::Deregister { instance_id, .. } if is_taken_over(world, instance_id) => Vec::new(),

@@ -219,7 +219,8 @@ impl Raw {
     }
 }
 
-/// `{"__type": "prefix#Code", "message": …}`, with either case of `message` (smithy: AWS JSON protocols, errors).
+/// `{"__type": "prefix#Code", "message": …}`, with either case of `message` (smithy: AWS JSON protocols, errors); EFS writes
+/// `ErrorCode` (EFS API reference, common errors).
 fn json_error(body: &[u8]) -> (Option<String>, Option<String>) {
     let Ok(error) = serde_json::from_slice::<Value>(body) else {
         return (None, None);
@@ -227,6 +228,7 @@ fn json_error(body: &[u8]) -> (Option<String>, Option<String>) {
     let text = |field: &str| error.get(field).and_then(Value::as_str);
     let code = text("__type")
         .or_else(|| text("code"))
+        .or_else(|| text("ErrorCode"))
         .map(|c| c.rsplit('#').next().unwrap_or(c).to_owned());
     (code, text("message").or_else(|| text("Message")).map(str::to_owned))
 }

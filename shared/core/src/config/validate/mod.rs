@@ -2,6 +2,7 @@
 //!
 //! Every problem of a document is found in one go; none hides another.
 
+mod access_points;
 mod capacity;
 mod delivery;
 mod discovery;
@@ -87,6 +88,7 @@ pub fn validate(document: &Document) -> Vec<Problem> {
         of_entry(document, &entry, &mut found);
     }
     discovery::creations(document, &mut found);
+    access_points::tenants(document, &mut found);
     for name in document.clusters.keys() {
         if let Err(error) = Target::parse(TargetKind::Cluster, name) {
             found.error(Path::root().at("clusters").at(name), error.to_string());

@@ -1,6 +1,6 @@
 //! How volumes are kept.
 
-use super::Found;
+use super::{Found, access_points};
 use crate::config::{ClusterStorage, Document, Keep, Path, Restore, Scaling, Service, Span, Storage};
 
 /// The longest name of a volume (ECS API reference, `Volume`).
@@ -42,6 +42,10 @@ pub(super) fn check(path: &Path, service: &Service, found: &mut Found) {
                 path.at("volume"),
                 format!("volume `{}` stands here twice", storage.volume),
             );
+        }
+        if let Some(point) = &storage.access_point {
+            access_points::check(&path, storage, point, found);
+            continue;
         }
         snapshot(&path, storage, found);
         if storage.restore == Restore::Newest && service.delivery.is_empty() {

@@ -398,7 +398,14 @@ fn exactly_this_change_is_no_difference() {
         lingering.side.apply(&mut request);
         change(&mut request["containerDefinitions"]);
         let answer = json!({ "taskDefinition": request });
-        let found = differences(&base, &answer, &images, &lingering.side).unwrap();
+        let found = differences(
+            &base,
+            &answer,
+            &images,
+            &lingering.side,
+            &crate::delivery::Mounts::default(),
+        )
+        .unwrap();
         found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     };
     let lines = [

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Number, json};
 
 use super::*;
-use crate::delivery::{Side, differences};
+use crate::delivery::{Mount, Mounts, Side, differences};
 
 #[test]
 fn a_revision_has_all_of_its_base_but_what_is_not_taken() {
@@ -191,6 +191,39 @@ fn answers() -> impl Strategy<Value = (Value, Images)> {
     })
 }
 
+/// Volumes with fields that nobody knows, some of them on EFS, and the access points that some of these are to have.
+fn mounted() -> impl Strategy<Value = (Vec<Value>, Mounts)> {
+    let efs = (object(any_json(), 0..3), prop::option::of(any_json()), any::<bool>());
+    let volume = (object(any_json(), 0..3), prop::option::of(efs), any::<bool>());
+    prop::collection::vec(volume, 0..4).prop_map(|volumes| {
+        let mut all = Vec::new();
+        let mut mounts = Vec::new();
+        for (index, (mut volume, efs, chosen)) in volumes.into_iter().enumerate() {
+            let (name, file_system) = (format!("v{index}"), format!("fs-{index}"));
+            volume.insert("name".into(), json!(name));
+            volume.remove("efsVolumeConfiguration");
+            if let Some((mut efs, authorization, is_root)) = efs {
+                efs.insert("fileSystemId".into(), json!(file_system));
+                efs.insert("rootDirectory".into(), json!(if is_root { "/" } else { "/data" }));
+                efs.extend(authorization.map(|value| ("authorizationConfig".to_owned(), value)));
+                volume.insert("efsVolumeConfiguration".into(), Value::Object(efs));
+            }
+            let access_point = format!("fsap-{index}");
+            if chosen {
+                mounts.push((
+                    name,
+                    Mount {
+                        file_system,
+                        access_point,
+                    },
+                ));
+            }
+            all.push(Value::Object(volume));
+        }
+        (all, mounts.into_iter().collect())
+    })
+}
+
 /// Every path to a leaf with the leaf's text: a second way to compare, which shares nothing with the code.
 fn leaves(path: &str, value: &Value, into: &mut BTreeMap<String, String>) {
     match value {
@@ -244,6 +277,57 @@ proptest! {
     }
 
     #[test]
+    fn with_access_points_it_differs_in_the_named_efs_volumes_and_nothing_else(
+        (answer, images) in answers(),
+        (volumes, mounts) in mounted(),
+    ) {
+        let mut answer: Value = serde_json::from_str(&answer.to_string()).unwrap();
+        answer["taskDefinition"]["volumes"] = Value::Array(volumes.clone());
+        let before = revise(&answer, &images).unwrap();
+        let mut request = before.clone();
+        mounts.apply(&mut request);
+        let mut again = request.clone();
+        mounts.apply(&mut again);
+        prop_assert_eq!(&again, &request);
+
+        let (mut expected, mut actual) = (all_leaves(&before), all_leaves(&request));
+        for (index, volume) in volumes.iter().enumerate() {
+            let path = format!("/\"volumes\"/{index}/\"efsVolumeConfiguration\"");
+            let name = format!("v{index}");
+            let is_chosen = serde_json::to_value(&mounts).unwrap().get(&name).is_some();
+            if !is_chosen || volume.get("efsVolumeConfiguration").is_none() {
+                continue;
+            }
+            let authorization = format!("{path}/\"authorizationConfig\"");
+            let point = format!("{authorization}/\"accessPointId\"");
+            let encryption = format!("{path}/\"transitEncryption\"");
+            let root = format!("{path}/\"rootDirectory\"");
+            prop_assert_eq!(actual.remove(&point), Some(json!(format!("fsap-{index}")).to_string()));
+            prop_assert_eq!(actual.remove(&encryption), Some("\"ENABLED\"".to_owned()));
+            prop_assert!(actual.get(&root).is_none_or(|root| root == "\"/\""));
+            let was_object = volume["efsVolumeConfiguration"].get("authorizationConfig").is_some_and(Value::is_object);
+            // What says otherwise who may mount, without being an object, says nothing that ECS takes.
+            let is_gone = |path: &str| path.starts_with(&point) || path.starts_with(&encryption)
+                || (path.starts_with(&authorization) && !was_object) || path == authorization
+                || (path == root && volume["efsVolumeConfiguration"]["rootDirectory"] != "/");
+            expected.retain(|path, _| !is_gone(path));
+        }
+        prop_assert_eq!(actual, expected);
+
+        // As ECS answers it, with the root directory that it was not told.
+        let tags = request.as_object_mut().unwrap().remove("tags").unwrap_or(Value::Null);
+        let mut described = json!({ "taskDefinition": request, "tags": tags });
+        prop_assert_eq!(differences(&answer, &described, &images, &Side::Keep, &mounts), Ok(vec![]));
+        for volume in described["taskDefinition"]["volumes"].as_array_mut().unwrap() {
+            if let Some(efs) = volume.get_mut("efsVolumeConfiguration") {
+                let root = efs.get("rootDirectory").cloned().unwrap_or(json!("/"));
+                efs["rootDirectory"] = root;
+            }
+        }
+        prop_assert_eq!(differences(&answer, &described, &images, &Side::Keep, &mounts), Ok(vec![]));
+    }
+
+    #[test]
     fn described_again_it_does_not_differ_and_every_other_change_is_seen(
         (answer, images) in answers(),
         odd in any_json(),
@@ -252,13 +336,13 @@ proptest! {
         let mut request = revise(&answer, &images).unwrap();
         let tags = request.as_object_mut().unwrap().remove("tags").unwrap_or(Value::Null);
         let mut again = json!({ "taskDefinition": request, "tags": tags });
-        prop_assert_eq!(differences(&answer, &again, &images, &Side::Keep), Ok(vec![]));
+        prop_assert_eq!(differences(&answer, &again, &images, &Side::Keep, &Mounts::default()), Ok(vec![]));
 
         let keys: Vec<_> = again["taskDefinition"].as_object().unwrap().keys().cloned().collect();
         let key = &keys[at.index(keys.len())];
         let old = std::mem::replace(&mut again["taskDefinition"][key.as_str()], json!([["changed", odd]]));
         prop_assert_ne!(&old, &again["taskDefinition"][key.as_str()]);
-        let found = differences(&answer, &again, &images, &Side::Keep).unwrap();
+        let found = differences(&answer, &again, &images, &Side::Keep, &Mounts::default()).unwrap();
         prop_assert!(!found.is_empty());
         prop_assert!(found.iter().all(|d| d.path.starts_with(key.as_str())), "{:?}", found);
     }

@@ -47,6 +47,9 @@ pub struct IdentityMemory {
     /// The last snapshot that was made of a volume of a task that was over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saved: Option<RecoveryPoint>,
+    /// That EC2 does not show it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unlisted: Option<Absent>,
     /// How many tasks in a row did not live for long, or were not started.
     #[serde(skip_serializing_if = "is_default")]
     pub failures: u32,

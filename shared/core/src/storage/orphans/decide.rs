@@ -131,7 +131,7 @@ impl<'a> Draft<'a> {
         let room = Memory::MOST.saturating_sub(old.len());
         let more = new.len().saturating_sub(room);
         for volume in old.into_iter().chain(new.into_iter().take(room)) {
-            let mut seen = known.remove(&volume.volume_id).unwrap_or_else(|| Seen {
+            let mut seen = known.remove(&volume.volume_id).unwrap_or(Seen {
                 since: now,
                 gib: 0,
                 service: None,

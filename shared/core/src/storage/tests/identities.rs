@@ -266,6 +266,32 @@ fn a_volume_goes_once_a_snapshot_has_what_is_on_it() {
 }
 
 #[test]
+fn an_answer_from_before_does_not_bring_old_data_back() {
+    let mut facts = facts(&json!({}));
+    let saved = RecoveryPoint::from(&shot("snap-2", "a", 5, true));
+    facts.memory = known(IdentityMemory {
+        saved: Some(saved),
+        begun: true,
+        ..IdentityMemory::default()
+    });
+    let older = shot("snap-1", "z", 600, true);
+    facts.snapshots = Known::Yes(vec![older.clone()]);
+    let mut lagging = facts.clone();
+    check_looks(&mut lagging, 5, "Wait IdentityWaits []");
+    facts.snapshots = Known::Yes(vec![older.clone(), shot("snap-2", "a", 5, true)]);
+    let begins = |facts: &Facts| {
+        let input = decide(facts, now()).decision.actions[0].input();
+        input["volumeConfigurations"][0]["managedEBSVolume"]["snapshotId"].clone()
+    };
+    assert_eq!(begins(&facts), "snap-2");
+    // What was made of the next volume while its task ran is newer.
+    facts.snapshots = Known::Yes(vec![older, shot("snap-2", "a", 5, true), shot("snap-3", "b", 1, false)]);
+    assert_eq!(begins(&facts), "snap-3");
+    // Someone removed it: the newest of what is left.
+    check_looks(&mut lagging, 2, "Act IdentityStarts [RunTask prod/ledger.0/data]");
+}
+
+#[test]
 fn a_removal_whose_answer_was_lost_is_found() {
     let mut facts = facts(&json!({}));
     facts.memory = started("a", 600);

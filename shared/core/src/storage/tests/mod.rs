@@ -1,5 +1,6 @@
 //! What storage decides, as tables and properties.
 
+mod access;
 mod asked;
 mod dues;
 mod identities;
@@ -95,6 +96,8 @@ fn facts(keep: serde_json::Value, snapshots: Vec<Snapshot>) -> Facts {
         snapshots: Known::Yes(snapshots),
         held: Known::Yes(BTreeMap::new()),
         history: BTreeMap::new(),
+        file_systems: BTreeMap::new(),
+        refused: BTreeMap::new(),
         asked: None,
         volumes: Known::No,
         stateful: None,
@@ -113,6 +116,7 @@ fn told(decided: &Decided) -> String {
 
 fn called(action: &Action) -> String {
     let id = match action {
+        Action::CreateAccessPoint(create) => &create.volume,
         Action::CreateSnapshot(create) => &create.volume_id,
         Action::DeleteSnapshot { snapshot_id, .. } => snapshot_id,
         Action::UpdateService { service, .. } => service,

@@ -157,3 +157,86 @@ fn a_keep_without_a_line_is_not_left_out() {
     assert!(read(json!(null)).is_err());
     assert!(read(json!({ "last": 1 })).is_ok());
 }
+
+fn point(change: &serde_json::Value) -> serde_json::Value {
+    let mut point = json!({
+        "file-system": "fs-0123456789abcdef0", "path": "/shop/web", "uid": 1000, "gid": 1000, "permissions": "0750",
+    });
+    point
+        .as_object_mut()
+        .unwrap()
+        .extend(change.as_object().unwrap().clone());
+    point
+}
+
+#[test]
+fn access_points_that_efs_would_refuse() {
+    let sound = [json!({}), json!({ "path": "/" }), json!({ "path": "/a/b/c/d" })];
+    let sound: Vec<_> = sound
+        .iter()
+        .enumerate()
+        .map(|(i, change)| json!({ "volume": format!("v{i}"), "access-point": point(change) }))
+        .collect();
+    check(web(&json!({ "storage": sound })), expect![[r#""#]]);
+    let odd = [
+        json!({ "file-system": "fsap-1" }),
+        json!({ "path": "shop" }),
+        json!({ "path": "/a/b/c/d/e" }),
+        json!({ "path": format!("/{}", "a".repeat(100)) }),
+        json!({ "path": "/a//b" }),
+        json!({ "path": "/a/" }),
+        json!({ "path": "/a/../b" }),
+        json!({ "path": "/a*" }),
+        json!({ "tenant": "" }),
+        json!({ "tenant": "a*b" }),
+    ];
+    let odd: Vec<_> = odd
+        .iter()
+        .enumerate()
+        .map(|(i, change)| json!({ "volume": format!("v{i}"), "access-point": point(change) }))
+        .chain([
+            json!({ "volume": "both", "snapshot": { "every": "1h" }, "access-point": point(&json!({})) }),
+            json!({ "volume": "back", "restore": "newest", "access-point": point(&json!({})) }),
+        ])
+        .collect();
+    check(
+        web(&json!({ "storage": odd })),
+        expect![[r#"
+            Error services.prod/web.storage[0].access-point.file-system: `fsap-1` is no id of a file system: write it as EFS does, like `fs-0123456789abcdef0`
+            Error services.prod/web.storage[1].access-point.path: must begin with `/`: it is seen from the file system's root
+            Error services.prod/web.storage[2].access-point.path: has 5 levels; EFS takes 4
+            Error services.prod/web.storage[3].access-point.path: has 101 characters; EFS takes 100
+            Error services.prod/web.storage[4].access-point.path: has a level without a name: write it without `//`, and without a `/` at its end
+            Error services.prod/web.storage[5].access-point.path: has a level without a name: write it without `//`, and without a `/` at its end
+            Error services.prod/web.storage[6].access-point.path: `..` begins with a dot, which EFS refuses
+            Error services.prod/web.storage[7].access-point.path: has `*`, which EFS refuses
+            Error services.prod/web.storage[8].access-point.tenant: the tenant's name is empty
+            Error services.prod/web.storage[9].access-point.tenant: has `*`, which EFS takes in no tag
+            Error services.prod/web.storage[10]: the volume is on EFS or on EBS: `access-point` is for the one, `snapshot` and `restore` are for the other; write two entries if they are two volumes
+            Error services.prod/web.storage[11]: the volume is on EFS or on EBS: `access-point` is for the one, `snapshot` and `restore` are for the other; write two entries if they are two volumes
+        "#]],
+    );
+}
+
+#[test]
+fn a_tenant_has_one_access_point_of_a_file_system() {
+    let acme = |change: serde_json::Value| {
+        let mut point = point(&change);
+        point["tenant"] = json!("acme");
+        point
+    };
+    check(
+        web(&json!({ "storage": [
+            { "volume": "a", "access-point": acme(json!({})) },
+            { "volume": "b", "access-point": acme(json!({ "permissions": "750" })) },
+            { "volume": "c", "access-point": acme(json!({ "file-system": "fs-01234567", "uid": 1 })) },
+            { "volume": "d", "access-point": acme(json!({ "uid": 1 })) },
+            { "volume": "e", "access-point": acme(json!({ "path": "/" })) },
+            { "volume": "f", "access-point": point(&json!({ "uid": 1 })) },
+        ] })),
+        expect![[r#"
+            Error services.prod/web.storage[3].access-point: tenant `acme` has another path, user or permissions at services.prod/web.storage[0].access-point: write the same in both, or name another tenant
+            Error services.prod/web.storage[4].access-point: tenant `acme` has another path, user or permissions at services.prod/web.storage[0].access-point: write the same in both, or name another tenant
+        "#]],
+    );
+}

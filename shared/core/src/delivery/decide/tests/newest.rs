@@ -220,7 +220,7 @@ fn the_images_of_rules_that_are_not_due_stay_as_the_service_runs_them() {
         made["taskDefinition"]["containerDefinitions"][i]["image"] = image.clone();
     }
     let base = &registered(8, &[("web", "x"), ("api", "x"), ("migrate", "x")]);
-    let differences = crate::delivery::differences(base, &made, &intent.images(), &intent.side);
+    let differences = crate::delivery::differences(base, &made, &intent.images(), &intent.side, &intent.mounts);
     assert_eq!(differences, Ok(vec![]));
 }
 

@@ -228,6 +228,7 @@ fn a_revision_that_differs_is_not_made_again_and_again() {
         Some(Refusal {
             digests: [("shop/web".to_owned(), digest(4))].into(),
             side: crate::delivery::Side::Keep,
+            mounts: crate::delivery::Mounts::default(),
             base: arn(7),
             revision: arn(8),
             differences: vec!["`cpu` is gone".into()],
