@@ -13,6 +13,8 @@ mod orphans;
 #[path = "storage/prune.rs"]
 mod prune;
 mod stage;
+#[path = "storage/stateful.rs"]
+mod stateful;
 #[path = "storage/troubles.rs"]
 mod troubles;
 

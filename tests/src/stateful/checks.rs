@@ -38,9 +38,9 @@ pub(super) struct Book {
     taken: BTreeMap<String, Timestamp>,
 }
 
-fn plan(keep: Keep, snapshots: &[Snapshot]) -> Plan {
+fn plan(keep: Keep, snapshots: &[Snapshot], held: &BTreeSet<String>) -> Plan {
     let points: Vec<_> = snapshots.iter().map(Point::from).collect();
-    prune(&keep, &points, &BTreeSet::new())
+    prune(&keep, &points, held)
 }
 
 /// The identity that a lineage names, if it is one of the family's.
@@ -265,7 +265,11 @@ impl Book {
             SnapshotState::Completed => {
                 let mut all = completed(world, n);
                 all.push(snapshot.clone());
-                match plan(self.keep, &all).kept.get(id).filter(|_| !is_taken) {
+                match plan(self.keep, &all, &BTreeSet::new())
+                    .kept
+                    .get(id)
+                    .filter(|_| !is_taken)
+                {
                     Some(why) => Err(format!("{id} was removed, and is to be kept: {why:?}")),
                     None => Ok(()),
                 }
@@ -282,6 +286,11 @@ impl Book {
             Some(Ok(Some(memory))) => memory,
             other => return Err(format!("nothing is remembered: {other:?}")),
         };
+        // With what the next task begins stays.
+        let identities = || memory.volumes.values().filter_map(|volume| volume.identity.as_ref());
+        let held: BTreeSet<_> = identities()
+            .filter_map(|known| Some(known.saved.as_ref()?.id.clone()))
+            .collect();
         for n in 0..MOST {
             let tasks: Vec<_> = live(world, n).collect();
             let there: Vec<_> = volumes(world, n).collect();
@@ -297,19 +306,22 @@ impl Book {
                     "identity {n} is not wanted any more, and has left {there:?}: {memory:?}"
                 ));
             }
-            self.keeps(world, n, every.filter(|_| runs))?;
+            self.keeps(world, n, every.filter(|_| runs), &held)?;
         }
-        let starts = memory
-            .volumes
-            .values()
-            .filter_map(|volume| volume.identity.as_ref()?.start.as_ref());
+        let starts = identities().filter_map(|known| known.start.as_ref());
         match starts.map(|start| start.at).min() {
             Some(at) => Err(format!("a start of {at} is left")),
             None => Ok(()),
         }
     }
 
-    fn keeps(&self, world: &World, n: u32, every: Option<SignedDuration>) -> Result<(), String> {
+    fn keeps(
+        &self,
+        world: &World,
+        n: u32,
+        every: Option<SignedDuration>,
+        held: &BTreeSet<String>,
+    ) -> Result<(), String> {
         let all = completed(world, n);
         let newest = all.iter().map(|snapshot| snapshot.start_time).max();
         if let Some(every) = every
@@ -319,7 +331,7 @@ impl Book {
         }
         // The newest may have been completed a moment ago. Of one that is not wanted any more nothing is removed.
         let before: Vec<_> = all.iter().filter(|s| Some(s.start_time) != newest).cloned().collect();
-        let left = plan(self.keep, &before).pruned;
+        let left = plan(self.keep, &before, held).pruned;
         if n < self.count && !left.is_empty() {
             return Err(format!(
                 "identity {n}: no line of `keep` counts {left:?}, and they are there"
