@@ -5,8 +5,8 @@
 //! 1. `due`: what became of the snapshot that was asked for last; whether one is due, and of which task's volume;
 //! 2. `prune`: what [`retention`] removes, as far as nothing refers to it.
 //!
-//! A stateful family has lineages of its own, one for each [`identity`]: whether its task is started, and its volume removed, is
-//! decided in the place of `due`.
+//! A stateful family has lineages of its own, one for each `identity`: whether its task is started, and its volume removed,
+//! is decided in the place of `due`.
 //!
 //! Of a volume on EFS it is which access point it is mounted through, and whether that is there (`access`).
 //!
