@@ -71,7 +71,7 @@ simulate: ## Run SEEDS=1000 simulated histories; SEED=n replays one with its tra
 	$(if $(SEED),,cargo run --package wharfinger-tests --bin simulate -- --hosts --seeds 60)
 	$(if $(SEED),,cargo run --package wharfinger-tests --bin simulate -- --hosts --instances 100 --tasks 1000 --seeds 2)
 	$(if $(SEED),,cargo run --package wharfinger-tests --bin simulate -- --snapshots --seeds 300)
-	$(if $(SEED),,cargo run --package wharfinger-tests --bin simulate -- --stateful --seeds 60)
+	$(if $(SEED),,cargo run --package wharfinger-tests --bin simulate -- --stateful --seeds 100)
 
 day: ## Write the table and the picture of docs/scaling.md anew.
 	UPDATE_EXPECT=1 cargo test --package wharfinger-tests --test day

@@ -28,8 +28,6 @@ pub enum Breaks {
     Pending,
     /// Volumes are not looked at.
     Volumes,
-    /// What is remembered is lost when an invocation dies or fails.
-    Memory,
 }
 
 /// Runs one history.

@@ -2,13 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use wharfinger_cloud::lease::service_key;
-use wharfinger_cloud::table::TableName;
 use wharfinger_cloud::world::World;
 use wharfinger_core::config::Keep;
 use wharfinger_core::config::stored::{Pauses, StoredTarget};
 use wharfinger_core::ids::Target;
-use wharfinger_storage::observe;
 
 use super::checks::Book;
 use super::{Breaks, Settings};
@@ -152,22 +149,9 @@ impl Play {
         }
         self.engine.deliver();
         for _ in 0..self.engine.dice.between(1, 12) {
-            if self.engine.go_on() {
-                self.forget();
-            }
+            self.engine.go_on();
             self.book.look(&self.engine.world.borrow(), &mut self.engine.tally)?;
         }
         Ok(())
-    }
-
-    /// Breaks the function on purpose.
-    fn forget(&mut self) {
-        if self.settings.breaks != Some(Breaks::Memory) {
-            return;
-        }
-        let mut world = self.engine.world.borrow_mut();
-        if let Some(item) = world.tables.of_mut(TableName::State).get_mut(&service_key(&family())) {
-            item.remove(observe::MEMORY);
-        }
     }
 }

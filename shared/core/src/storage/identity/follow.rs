@@ -9,7 +9,7 @@ use crate::storage::due::{Look, Turn};
 use crate::storage::{Mounted, RecoveryPoint, Snapshot};
 
 /// How long ECS may not show a task that it started (ECS API reference, `RunTask`: "eventual consistency", up to 5 minutes).
-const TASK_SHOWN: SignedDuration = SignedDuration::from_mins(5);
+pub(super) const TASK_SHOWN: SignedDuration = SignedDuration::from_mins(5);
 /// How long EC2 may not show a volume that was made (EC2 API reference, "Eventual consistency").
 const VOLUME_SHOWN: SignedDuration = SignedDuration::from_mins(2);
 /// The same of what was there: a volume that a task had, a snapshot that was completed.

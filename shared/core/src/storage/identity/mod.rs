@@ -157,17 +157,7 @@ impl<'a> Identity<'a> {
         if let Some(volume) = left {
             return save(look, volume, memory);
         }
-        if let Some(start) = &known.start {
-            // Nothing is left in its way: it is asked once more, which starts nothing twice.
-            let message = format!(
-                "{}: the task asked for at {} is asked for once more",
-                look.lineage, start.at
-            );
-            let mut turn = Turn::new(Outcome::Act, Code::IdentityStarts, message).again(look.soon());
-            turn.calls.push(Action::RunTask {
-                lineage: look.lineage.clone(),
-                input: start.input.clone(),
-            });
+        if let Some(turn) = self.ask_again(look, known) {
             return turn;
         }
         let mut early = Vec::new();
@@ -175,6 +165,33 @@ impl<'a> Identity<'a> {
             return wait;
         }
         self.start(look, known).after(early)
+    }
+
+    /// A call that is not answered, and that nothing is in the way of. It is asked once more, which starts nothing twice; of
+    /// one that is not wanted any more it is waited until it is certain that it came to nothing.
+    fn ask_again(self, look: &Look<'a>, known: &mut IdentityMemory) -> Option<Turn> {
+        let start = known.start.as_ref()?;
+        if self.number >= self.stateful.count {
+            if Absent::look(&mut known.unseen, look.now, follow::TASK_SHOWN) {
+                (known.start, known.unseen) = (None, None);
+                return None;
+            }
+            let message = format!(
+                "{}: the task asked for at {} is not wanted any more; it is looked for",
+                look.lineage, start.at
+            );
+            return Some(Turn::new(Outcome::Wait, Code::IdentityWaits, message).again(look.soon()));
+        }
+        let message = format!(
+            "{}: the task asked for at {} is asked for once more",
+            look.lineage, start.at
+        );
+        let mut turn = Turn::new(Outcome::Act, Code::IdentityStarts, message).again(look.soon());
+        turn.calls.push(Action::RunTask {
+            lineage: look.lineage.clone(),
+            input: start.input.clone(),
+        });
+        Some(turn)
     }
 
     /// Nothing is left of the last one.

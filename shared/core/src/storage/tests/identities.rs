@@ -370,6 +370,17 @@ fn a_call_whose_answer_was_lost_is_made_again_as_it_was() {
 }
 
 #[test]
+fn a_call_whose_answer_was_lost_is_not_made_again_when_it_is_not_wanted_any_more() {
+    let mut facts = facts(&json!({ "count": 2 }));
+    facts.memory = decide(&facts, now()).before_call();
+    facts.stateful.as_mut().unwrap().count = 1;
+    facts.memory.volumes.remove("data.0");
+    facts.tasks = Known::Yes(vec![living("a", 10)]);
+    check_looks(&mut facts, 5, "Wait IdentityRuns IdentityWaits []");
+    check_looks(&mut facts, 2, "Ignore IdentityRuns NotConfigured []");
+}
+
+#[test]
 fn what_ecs_refuses_and_what_does_not_live_waits_longer_each_time() {
     let mut facts = facts(&json!({}));
     facts.memory = decide(&facts, now()).before_call();
