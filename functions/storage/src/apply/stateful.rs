@@ -9,7 +9,7 @@ use wharfinger_cloud::ports::{Ran, Removed};
 use wharfinger_core::known::Known;
 use wharfinger_core::storage::{Action, Lineage, Memory};
 
-use super::Lineages;
+use super::{Lineages, is_refusal};
 use crate::Cloud;
 use crate::observe::Look;
 
@@ -20,7 +20,18 @@ impl<C: Cloud> Lineages<'_, C> {
     /// request once more.
     pub(super) async fn run(&self, lineage: &Lineage, input: &Value, memory: &mut Memory) -> Result<(), Fault> {
         let key = lineage.key();
-        match self.cloud.run_task(input).await? {
+        let ran = match self.cloud.run_task(input).await {
+            Ok(ran) => ran,
+            Err(error) => {
+                // Nothing was started, and the next request is made of the configuration of then: a role that may not be
+                // passed is none that is asked for again and again.
+                if is_refusal(&error) {
+                    memory.start_refused(&key, &error.to_string(), self.cloud.now());
+                }
+                return Err(error.into());
+            }
+        };
+        match ran {
             Ran::Started(arn) => {
                 let task = arn.parse().map_err(|error| {
                     let message = format!("an answer that is no task: {error}");

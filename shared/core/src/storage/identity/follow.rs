@@ -84,7 +84,7 @@ impl IdentityMemory {
             let message = format!("{}: ECS does not show the task asked for at {at} yet", look.lineage);
             return Some(Turn::new(Outcome::Wait, Code::IdentityWaits, message).again(look.soon()));
         }
-        early.push(resumed("is over, and ECS knows it no more".to_owned()));
+        early.push(resumed("is over, or was never started: ECS shows none".to_owned()));
         (self.start, self.unseen, self.bare) = (None, None, None);
         (self.task, self.started, self.ended) = (None, None, Some(look.now));
         None

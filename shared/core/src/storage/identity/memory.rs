@@ -73,7 +73,10 @@ pub struct Start {
     /// The request. It is sent again as it is: with the same token ECS starts nothing twice, and with the same token it
     /// takes no other (ECS API reference, "Ensuring idempotency").
     pub input: Value,
-    /// Whether ECS said that the token was used: it must have come through.
+    /// Whether it was sent before: what is refused now may have come through then.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub again: bool,
+    /// Whether it is not sent any more: ECS said that the token was used, or refused a request that may have come through.
     #[serde(default, skip_serializing_if = "is_default")]
     pub used: bool,
 }
@@ -153,10 +156,13 @@ impl Memory {
         }
     }
 
-    /// ECS started nothing, and said why.
+    /// ECS started nothing, and said why. A request that was sent before may have come through all the same.
     pub fn start_refused(&mut self, key: &str, words: &str, now: Timestamp) {
         if let Some(identity) = self.identity(key) {
-            identity.start = None;
+            match &mut identity.start {
+                Some(start) if start.again => start.used = true,
+                start => *start = None,
+            }
             identity.refused = Some(words.to_owned());
             identity.fail(now);
         }

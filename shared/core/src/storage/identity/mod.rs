@@ -170,7 +170,7 @@ impl<'a> Identity<'a> {
     /// A call that is not answered, and that nothing is in the way of. It is asked once more, which starts nothing twice; of
     /// one that is not wanted any more it is waited until it is certain that it came to nothing.
     fn ask_again(self, look: &Look<'a>, known: &mut IdentityMemory) -> Option<Turn> {
-        let start = known.start.as_ref()?;
+        let start = known.start.as_mut()?;
         if self.number >= self.stateful.count {
             if Absent::look(&mut known.unseen, look.now, follow::TASK_SHOWN) {
                 (known.start, known.unseen) = (None, None);
@@ -191,6 +191,7 @@ impl<'a> Identity<'a> {
             lineage: look.lineage.clone(),
             input: start.input.clone(),
         });
+        start.again = true;
         Some(turn)
     }
 
@@ -243,6 +244,7 @@ impl<'a> Identity<'a> {
             at: look.now,
             snapshot: point,
             input,
+            again: false,
             used: false,
         });
         turn

@@ -381,6 +381,19 @@ fn a_call_whose_answer_was_lost_is_not_made_again_when_it_is_not_wanted_any_more
 }
 
 #[test]
+fn what_is_refused_the_second_time_may_have_come_through_the_first() {
+    let mut facts = facts(&json!({}));
+    facts.memory = decide(&facts, now()).before_call();
+    facts.memory = decide(&facts, now()).before_call();
+    facts.memory.start_refused("data.0", "AccessDenied", now());
+    check_looks(&mut facts, 5, "Wait IdentityWaits []");
+    check_looks(&mut facts, 2, "Wait IntentResumed IdentityWaits []");
+    let known = facts.memory.volumes["data.0"].identity.clone().unwrap();
+    assert_eq!(known.start, None);
+    check_looks(&mut facts, 3, "Act IdentityStarts [RunTask prod/ledger.0/data]");
+}
+
+#[test]
 fn what_ecs_refuses_and_what_does_not_live_waits_longer_each_time() {
     let mut facts = facts(&json!({}));
     facts.memory = decide(&facts, now()).before_call();
