@@ -44,19 +44,19 @@ fn an_unknown_key_is_answered_with_its_place_and_the_nearest_key() {
     check_web(
         "discvoery: []",
         expect![[r#"
-            w.yaml:4:5: unknown key `discvoery`: did you mean `discovery`? known here: `discovery`, `balancing`, `drain`, `scaling`, `delivery`, `storage`, `capacity` (in services.prod/web.discvoery)
+            w.yaml:4:5: unknown key `discvoery`: did you mean `discovery`? known here: `discovery`, `balancing`, `drain`, `scaling`, `delivery`, `storage`, `capacity`, `stateful` (in services.prod/web.discvoery)
         "#]],
     );
     check_web(
         "Discovery: []",
         expect![[r#"
-            w.yaml:4:5: unknown key `Discovery`: did you mean `discovery`? known here: `discovery`, `balancing`, `drain`, `scaling`, `delivery`, `storage`, `capacity` (in services.prod/web.Discovery)
+            w.yaml:4:5: unknown key `Discovery`: did you mean `discovery`? known here: `discovery`, `balancing`, `drain`, `scaling`, `delivery`, `storage`, `capacity`, `stateful` (in services.prod/web.Discovery)
         "#]],
     );
     check_web(
         "foo: []",
         expect![[r#"
-            w.yaml:4:5: unknown key `foo`; known here: `discovery`, `balancing`, `drain`, `scaling`, `delivery`, `storage`, `capacity` (in services.prod/web.foo)
+            w.yaml:4:5: unknown key `foo`; known here: `discovery`, `balancing`, `drain`, `scaling`, `delivery`, `storage`, `capacity`, `stateful` (in services.prod/web.foo)
         "#]],
     );
     check_web(
@@ -386,7 +386,7 @@ fn anchors_aliases_and_merges_are_yaml_too() {
     check(
         "version: 1\nservices:\n  a/b: &common\n    discvery: []\n  a/c: *common\n",
         expect![[r#"
-            w.yaml:4:5: unknown key `discvery`: did you mean `discovery`? known here: `discovery`, `balancing`, `drain`, `scaling`, `delivery`, `storage`, `capacity` (in services.a/b.discvery)
+            w.yaml:4:5: unknown key `discvery`: did you mean `discovery`? known here: `discovery`, `balancing`, `drain`, `scaling`, `delivery`, `storage`, `capacity`, `stateful` (in services.a/b.discvery)
         "#]],
     );
 }

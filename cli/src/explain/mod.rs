@@ -31,12 +31,14 @@ use decide::Context;
 /// What the options do not say.
 pub(crate) const HELP: &str = r#"Facts:
   --facts FILE holds what AWS answers: { "DescribeServices": { "services": [ … ] }, … }.
-  BatchGetImage, DescribeAlarms, DescribeAutoScalingGroups, DescribeAutoScalingInstances,
+  BatchGetImage, DescribeAccessPoints, DescribeAlarms, DescribeAutoScalingGroups,
+  DescribeAutoScalingInstances,
   DescribeCapacityProviders, DescribeContainerInstances, DescribeImages,
   DescribeImageScanFindings, DescribeInstanceInformation, DescribeInstances,
   DescribeNetworkInterfaces, DescribeServiceRevisions, DescribeServices,
   DescribeSnapshotAttribute, DescribeSnapshots, DescribeTargetGroups, DescribeTaskDefinition,
-  DescribeTasks, ListContainerInstances, ListNamespaces, ListServices and ListTasks are read.
+  DescribeTasks, DescribeVolumes, ListContainerInstances, ListNamespaces, ListServices and
+  ListTasks are read.
   The answer names those that are missing.
 
 Stale events:

@@ -32,6 +32,7 @@ impl Answers {
         if !self.has(DESCRIBE) {
             return Ok(Known::No);
         }
+        self.each_has(DESCRIBE, "Volumes")?;
         let read = self.elements(DESCRIBE, "Volumes").map(|found| {
             let why = "`VolumeId`, `State` or `CreateTime` is missing";
             Volume::parse(found.value).ok_or_else(|| self.unusable(&found, why))
@@ -45,6 +46,7 @@ impl Answers {
         if !self.has(DESCRIBE) {
             return Ok(Known::No);
         }
+        self.each_has(DESCRIBE, "AccessPoints")?;
         let read = self.elements(DESCRIBE, "AccessPoints").map(|found| {
             let why = "`AccessPointId`, `FileSystemId` or `LifeCycleState` is missing";
             AccessPoint::parse(found.value).ok_or_else(|| self.unusable(&found, why))

@@ -196,6 +196,14 @@ fn by_target(listed: Vec<Snapshot>) -> BTreeMap<Target, Vec<Snapshot>> {
     found
 }
 
+/// What tells lineages apart: of an identity not the name of its volume, which may have been another.
+fn name(lineage: &Lineage) -> String {
+    match lineage.identity {
+        Some(identity) => format!("{}.{identity}", lineage.target),
+        None => lineage.to_string(),
+    }
+}
+
 /// How many snapshots of ours there are of each lineage that is not configured.
 fn strange(listed: &[Snapshot], services: &[Managed]) -> BTreeMap<String, usize> {
     let of = |managed: &Managed| {
@@ -211,15 +219,18 @@ fn strange(listed: &[Snapshot], services: &[Managed]) -> BTreeMap<String, usize>
             .flat_map(|stateful| (0..stateful.count).map(|n| Lineage::of_identity(target, n, stateful.volume.clone())));
         rules
             .chain(identities)
-            .map(|lineage| lineage.to_string())
+            .map(|lineage| name(&lineage))
             .collect::<Vec<_>>()
     };
     let configured: BTreeSet<_> = services.iter().flat_map(of).collect();
     let mut strange = BTreeMap::new();
     for snapshot in listed {
-        let lineage = snapshot.lineage().map(|lineage| lineage.to_string());
-        if lineage.as_ref().is_none_or(|lineage| !configured.contains(lineage)) {
-            let name = lineage.unwrap_or_else(|| "?".to_owned());
+        let lineage = snapshot.lineage();
+        if lineage
+            .as_ref()
+            .is_none_or(|lineage| !configured.contains(&name(lineage)))
+        {
+            let name = lineage.map_or_else(|| "?".to_owned(), |lineage| lineage.to_string());
             *strange.entry(name).or_default() += 1;
         }
     }

@@ -43,6 +43,7 @@ struct SnapshotItem {
     volume_id: Option<String>,
     status: Option<String>,
     status_message: Option<String>,
+    storage_tier: Option<String>,
     start_time: Option<String>,
     volume_size: Option<String>,
     #[serde(default)]
@@ -106,6 +107,7 @@ impl SnapshotItem {
             "VolumeId": said(self.volume_id),
             "State": said(self.status),
             "StateMessage": said(self.status_message),
+            "StorageTier": said(self.storage_tier),
             "StartTime": said(self.start_time),
             "VolumeSize": number(self.volume_size),
             "Tags": tags(self.tag_set),

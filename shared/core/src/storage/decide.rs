@@ -257,7 +257,7 @@ impl<'a> Draft<'a> {
         for snapshot in snapshots.iter().filter(|snapshot| snapshot.is_of(&facts.owner)) {
             let of = snapshot.lineage().filter(|lineage| lineage.target == facts.target);
             let Some(lineage) = of else { continue };
-            if !facts.is_configured(&lineage.key()) {
+            if !facts.is_kept(&lineage) {
                 *strange.entry(lineage).or_default() += 1;
             }
         }

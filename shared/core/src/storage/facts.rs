@@ -67,6 +67,9 @@ pub struct Mounted {
     /// When it began to run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
+    /// When it was over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_at: Option<Timestamp>,
     /// Whether it runs and is to run.
     pub runs: bool,
     /// Whether it is over: nothing writes to its volumes any more.
@@ -97,6 +100,7 @@ impl From<&TaskStateChange> for Mounted {
             arn: Some(task.task_arn.clone()),
             started_by: task.started_by.clone(),
             started_at: task.started_at,
+            stopped_at: task.stopped_at,
             runs: task.is_running(),
             is_over: matches!(task.last_status, TaskStatus::Stopped | TaskStatus::Deleted),
             volumes: task.volumes.clone(),
@@ -144,9 +148,19 @@ impl Facts {
             || self.rules.iter().any(|rule| rule.is_ebs() && rule.volume == key)
     }
 
+    /// Whether a lineage is among those that are kept.
+    pub(super) fn is_kept(&self, lineage: &Lineage) -> bool {
+        match lineage.identity {
+            Some(identity) => self.stateful.as_ref().is_some_and(|stateful| identity < stateful.count),
+            None => self.is_configured(&lineage.key()),
+        }
+    }
+
     /// Our snapshots of a lineage, the newest first.
     pub(super) fn of_lineage<'a>(&'a self, lineage: &Lineage, snapshots: &'a [Snapshot]) -> Vec<&'a Snapshot> {
-        let is_its = |snapshot: &&Snapshot| snapshot.is_of(&self.owner) && snapshot.lineage().as_ref() == Some(lineage);
+        let is_its = |snapshot: &&Snapshot| {
+            snapshot.is_of(&self.owner) && snapshot.lineage().is_some_and(|of| of.is_same(lineage))
+        };
         let mut its: Vec<_> = snapshots.iter().filter(is_its).collect();
         its.sort_by(|a, b| (b.start_time, &b.snapshot_id).cmp(&(a.start_time, &a.snapshot_id)));
         its

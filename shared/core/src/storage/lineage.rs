@@ -62,6 +62,13 @@ impl Lineage {
         }
     }
 
+    /// Whether it is the same: of an identity whatever name its volume had, for what is on it goes over to the next name.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let is_identity = self.identity.is_some();
+        self.target == other.target && self.identity == other.identity && (is_identity || self.volume == other.volume)
+    }
+
     /// Reads `cluster/service/volume` or `cluster/family.identity/volume`; `None` when it is neither.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

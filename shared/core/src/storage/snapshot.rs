@@ -19,7 +19,8 @@ pub enum SnapshotState {
     Completed,
     /// It came to nothing.
     Error,
-    /// A state that this version does not know, or one of the recycle bin or the archive: nothing is done with it.
+    /// A state that this version does not know, or it is in the recycle bin or the archive: nothing is done with it, and no
+    /// volume can be made of it.
     #[default]
     #[serde(other)]
     Other,
@@ -55,7 +56,9 @@ impl Snapshot {
     #[must_use]
     pub fn parse(snapshot: &Value) -> Option<Self> {
         let owned = |field: &str| text(snapshot, field).map(str::to_owned);
-        let state = snapshot.get("State").and_then(|s| SnapshotState::deserialize(s).ok());
+        let is_archived = text(snapshot, "StorageTier") == Some("archive");
+        let state = snapshot.get("State").filter(|_| !is_archived);
+        let state = state.and_then(|state| SnapshotState::deserialize(state).ok());
         let size = snapshot.get("VolumeSize").and_then(Value::as_u64);
         Some(Self {
             snapshot_id: owned("SnapshotId")?,
@@ -95,7 +98,7 @@ impl Snapshot {
     /// Whether it shows a volume whose task was over.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        self.tags.contains_key(FINAL_TAG)
+        self.tags.get(FINAL_TAG).is_some_and(|is_final| is_final == "true")
     }
 
     /// Whether a volume can be made of it.
@@ -151,5 +154,9 @@ mod tests {
         ];
         assert_eq!(states, expected);
         assert_eq!(Snapshot::parse(&json!({ "SnapshotId": "snap-1" })), None);
+        let archived = json!({
+            "SnapshotId": "snap-1", "State": "completed", "StorageTier": "archive", "StartTime": "2026-03-01T12:00:01.000Z",
+        });
+        assert_eq!(Snapshot::parse(&archived).unwrap().state, SnapshotState::Other);
     }
 }

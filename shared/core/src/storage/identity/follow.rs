@@ -120,21 +120,29 @@ impl IdentityMemory {
         None
     }
 
-    /// What the volume of the next begins with: the newest completed snapshot. When the one that was made of the last volume is
-    /// not among them, that answer may be from before.
+    /// What the volume of the next begins with: the snapshot of the last volume, or a newer one that was made while a task
+    /// ran. When the first is not shown that answer may be from before; after a while someone has removed it.
     pub(super) fn point(&mut self, look: &Look<'_>) -> Known<Option<RecoveryPoint>> {
-        let newest = look.newest_completed();
-        let is_older = |saved: &RecoveryPoint| newest.is_none_or(|newest| newest.start_time < saved.at);
-        if !self.saved.as_ref().is_some_and(is_older) {
+        let completed = || {
+            look.snapshots
+                .iter()
+                .copied()
+                .filter(|snapshot| snapshot.is_completed())
+        };
+        let Some(saved) = &self.saved else {
+            return Known::Yes(look.newest_completed().map(RecoveryPoint::from));
+        };
+        let is_newer = |snapshot: &&Snapshot| snapshot.start_time > saved.at && !snapshot.is_final();
+        let is_saved = |snapshot: &&Snapshot| snapshot.snapshot_id == saved.id;
+        if let Some(point) = completed().find(is_newer).or_else(|| completed().find(is_saved)) {
             self.unlisted = None;
-            return Known::Yes(newest.map(RecoveryPoint::from));
+            return Known::Yes(Some(RecoveryPoint::from(point)));
         }
-        if Absent::look(&mut self.unlisted, look.now, LOST) {
-            // Someone removed it.
-            (self.saved, self.unlisted) = (None, None);
-            return Known::Yes(newest.map(RecoveryPoint::from));
+        if !Absent::look(&mut self.unlisted, look.now, LOST) {
+            return Known::No;
         }
-        Known::No
+        (self.saved, self.saved_of, self.unlisted) = (None, None, None);
+        Known::Yes(look.newest_completed().map(RecoveryPoint::from))
     }
 }
 

@@ -47,6 +47,9 @@ pub struct IdentityMemory {
     /// The last snapshot that was made of a volume of a task that was over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saved: Option<RecoveryPoint>,
+    /// When that volume was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saved_of: Option<Timestamp>,
     /// That EC2 does not show it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unlisted: Option<Absent>,
@@ -138,6 +141,7 @@ impl IdentityMemory {
             started: Some(at),
             begun: self.begun,
             saved: self.saved.take(),
+            saved_of: self.saved_of,
             failures: self.failures,
             ..Self::default()
         };

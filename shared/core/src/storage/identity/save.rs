@@ -1,6 +1,6 @@
 //! A volume of a task that is over: it goes once a snapshot has what is on it.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::report::{Code, Outcome};
 use crate::storage::due::{Look, Turn};
@@ -24,11 +24,14 @@ pub(super) fn save(look: &Look<'_>, volume: &Volume, memory: &mut VolumeMemory) 
         };
         return Turn::new(Outcome::Wait, code, message).again(look.soon());
     }
-    let finals = finals(look, id);
+    let finals = finals(look, volume);
     let Some(done) = finals.iter().find(|snapshot| snapshot.is_completed()) else {
         return pending(look, memory, id, &finals).unwrap_or_else(|| due(look, memory, id));
     };
-    known.saved = Some(RecoveryPoint::from(*done));
+    // Of several that are left the newest counts, whenever its snapshot was made.
+    if known.saved_of.is_none_or(|of| of <= volume.create_time) {
+        (known.saved, known.saved_of) = (Some(RecoveryPoint::from(*done)), Some(volume.create_time));
+    }
     let message = format!(
         "{}: {id} is in {} of {}: the volume goes",
         look.lineage, done.snapshot_id, done.start_time
@@ -42,9 +45,23 @@ pub(super) fn save(look: &Look<'_>, volume: &Volume, memory: &mut VolumeMemory) 
     turn
 }
 
-/// The snapshots that were made of a volume once its task was over.
-fn finals<'a>(look: &Look<'a>, volume: &str) -> Vec<&'a Snapshot> {
-    let is_its = |snapshot: &&&Snapshot| snapshot.volume_id == volume && snapshot.is_final();
+/// The snapshots that were made of a volume once its task was over. A mark that someone copied proves nothing, so what is
+/// known of times has to agree, by the clocks of EC2 and ECS.
+fn finals<'a>(look: &Look<'a>, volume: &Volume) -> Vec<&'a Snapshot> {
+    let id = &volume.volume_id;
+    let tasks = look
+        .facts
+        .tasks
+        .as_ref()
+        .into_option()
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+        .iter();
+    let its = tasks.filter(|task| task.volumes.iter().any(|one| one.volume_id == *id));
+    let ends = its.filter_map(|task| task.stopped_at);
+    let since = ends.fold(volume.create_time, Timestamp::max);
+    let is_its =
+        |snapshot: &&&Snapshot| snapshot.volume_id == *id && snapshot.is_final() && snapshot.start_time >= since;
     look.snapshots.iter().filter(is_its).copied().collect()
 }
 

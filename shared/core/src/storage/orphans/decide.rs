@@ -210,7 +210,12 @@ impl<'a> Draft<'a> {
             self.delete(id, seen, done);
             return;
         }
-        let is_open = seen.asked.as_ref().is_some_and(|asked| answer(&its, asked).is_none());
+        // One in a state that says nothing is waited for as one that is not shown.
+        let is_unclear = |made: &Snapshot| made.state == SnapshotState::Other;
+        let is_open = seen
+            .asked
+            .as_ref()
+            .is_some_and(|asked| answer(&its, asked).is_none_or(is_unclear));
         if is_open || pending.is_some() {
             self.waiting.push(id.to_owned());
             return;

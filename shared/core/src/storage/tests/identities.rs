@@ -266,6 +266,64 @@ fn a_volume_goes_once_a_snapshot_has_what_is_on_it() {
 }
 
 #[test]
+fn a_mark_that_someone_copied_proves_nothing() {
+    let mut facts = facts(&json!({}));
+    facts.memory = started("a", 600);
+    let mut stopped = over("a", 600);
+    stopped.stopped_at = Some(ago(10));
+    facts.tasks = Known::Yes(vec![stopped]);
+    facts.identities = Known::Yes(vec![volume("a", "available", 600)]);
+    let due = "Act SnapshotDue [CreateSnapshot vol-a]";
+    // Before the task was over, and before the volume was made.
+    for minutes in [11, 700] {
+        facts.snapshots = Known::Yes(vec![shot("snap-1", "a", minutes, true)]);
+        check(&facts, due);
+    }
+    let mut other = shot("snap-1", "a", 5, true);
+    other.tags.insert(FINAL_TAG.to_owned(), "false".to_owned());
+    facts.snapshots = Known::Yes(vec![other]);
+    check(&facts, due);
+    facts.snapshots = Known::Yes(vec![shot("snap-1", "a", 9, true)]);
+    check(&facts, "Act VolumeSaved [DeleteVolume vol-a]");
+}
+
+#[test]
+fn of_several_volumes_that_are_left_the_newest_counts() {
+    let mut facts = facts(&json!({}));
+    facts.memory = started("a", 600);
+    facts.tasks = Known::Yes(vec![over("a", 600)]);
+    facts.identities = Known::Yes(vec![volume("a", "available", 600)]);
+    let saved = shot("snap-a", "a", 9, true);
+    facts.snapshots = Known::Yes(vec![saved.clone()]);
+    facts.memory = decide(&facts, now()).before_call();
+    facts.memory.volume_removed("data.0", "vol-a");
+    // One from before it turns up.
+    facts.identities = Known::Yes(vec![volume("z", "available", 900)]);
+    facts.snapshots = Known::Yes(vec![saved.clone(), shot("snap-z", "z", 1, true)]);
+    let decided = decide(&facts, now());
+    assert_eq!(told(&decided), "Act SnapshotSucceeded VolumeSaved [DeleteVolume vol-z]");
+    facts.memory = decided.before_call();
+    facts.memory.volume_removed("data.0", "vol-z");
+    facts.identities = Known::Yes(Vec::new());
+    let decided = decide(&facts, now());
+    let input = decided.decision.actions[0].input();
+    let begins = &input["volumeConfigurations"][0]["managedEBSVolume"]["snapshotId"];
+    assert_eq!(begins, "snap-a");
+}
+
+#[test]
+fn another_name_of_the_volume_begins_with_what_was_saved_under_the_first() {
+    let mut facts = facts(&json!({}));
+    facts.snapshots = Known::Yes(vec![shot("snap-1", "a", 9, true)]);
+    facts.stateful.as_mut().unwrap().volume = "store".to_owned();
+    let decided = decide(&facts, now());
+    assert_eq!(told(&decided), "Act IdentityStarts [RunTask prod/ledger.0/store]");
+    let input = decided.decision.actions[0].input();
+    let begins = &input["volumeConfigurations"][0]["managedEBSVolume"]["snapshotId"];
+    assert_eq!(begins, "snap-1");
+}
+
+#[test]
 fn an_answer_from_before_does_not_bring_old_data_back() {
     let mut facts = facts(&json!({}));
     let saved = RecoveryPoint::from(&shot("snap-2", "a", 5, true));
