@@ -8,7 +8,7 @@ use wharfinger_cloud::table::{Item, as_text, attribute};
 use wharfinger_cloud::{Fault, telemetry};
 use wharfinger_core::config::stored::Managed;
 use wharfinger_core::delivery;
-use wharfinger_core::ids::{Target, TargetKind};
+use wharfinger_core::ids::{Target, TargetKind, TaskArn};
 use wharfinger_core::known::Known;
 use wharfinger_core::storage::{Asks, FAMILY_TAG, Facts, Memory, Mounted, SERVICE_TAG, Snapshot, Volume};
 
@@ -156,7 +156,7 @@ async fn learn(cloud: &impl Cloud, facts: &mut Facts, asks: Asks) -> Result<(), 
         facts.identities = Known::Yes(left(cloud, &target).await?);
     }
     if asks.tasks && target.kind == TargetKind::Task {
-        facts.tasks = Known::Yes(started(cloud, facts).await?);
+        facts.tasks = started(cloud, facts).await?;
     } else if asks.tasks {
         let names = [target.name.clone()];
         let (services, tasks) = tokio::join!(
@@ -202,19 +202,24 @@ async fn left(cloud: &impl Cloud, family: &Target) -> Result<Vec<Volume>, Fault>
     Ok(found)
 }
 
-/// The tasks of a family: those that are to run, and those that were started last, whatever became of them.
-async fn started(cloud: &impl Cloud, facts: &Facts) -> Result<Vec<Mounted>, Fault> {
+/// The tasks of a family: those that are to run, and those that were started last, whatever became of them. Not known when one
+/// is listed and not described: it may live.
+async fn started(cloud: &impl Cloud, facts: &Facts) -> Result<Known<Vec<Mounted>>, Fault> {
     let family = &facts.target;
     let listed = match cloud.list_tasks(family).await {
         Ok(listed) => listed,
-        Err(error) if error.kind == Kind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind == Kind::NotFound => return Ok(Known::Yes(Vec::new())),
         Err(error) => return Err(error.into()),
     };
     let remembered = facts.memory.tasks().cloned();
-    let tasks: BTreeSet<_> = listed.into_iter().chain(remembered).collect();
+    let tasks: BTreeSet<_> = listed.iter().cloned().chain(remembered).collect();
     let tasks: Vec<_> = tasks.into_iter().collect();
     let described = cloud.describe_tasks(&family.cluster, &tasks).await?;
-    Ok(described.tasks.iter().map(Mounted::from).collect())
+    let is_described = |arn: &TaskArn| described.tasks.iter().any(|task| task.task_arn == *arn);
+    if !listed.iter().all(is_described) {
+        return Ok(Known::No);
+    }
+    Ok(Known::Yes(described.tasks.iter().map(Mounted::from).collect()))
 }
 
 /// What is not known stops a removal and nothing else.

@@ -132,7 +132,11 @@ pub struct Tasks {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub delivery: Vec<Delivery>,
     /// That its tasks are kept running, each with a volume of its own that outlives it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "storage::written",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub stateful: Option<Stateful>,
 }
 

@@ -34,8 +34,12 @@ pub struct Snapshot {
 }
 
 /// What is written is there: a key without a value is no way to leave it out.
-fn written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Keep>, D::Error> {
-    Keep::deserialize(deserializer).map(Some)
+pub(super) fn written<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }
 
 /// Which snapshots are kept: the union of what each line keeps. Hours, days, weeks and months are UTC's, and only those that

@@ -16,12 +16,13 @@ pub(super) fn save(look: &Look<'_>, volume: &Volume, memory: &mut VolumeMemory) 
     (known.found, known.begun, known.bare) = (true, true, None);
     known.volume.get_or_insert_with(|| id.clone());
     if !volume.is_available() {
-        let message = format!("{}: {id} is {}: it is waited for", look.lineage, volume.state);
-        let code = if volume.state == "error" {
-            Code::IdentityStuck
+        let (code, then) = if volume.state == "error" {
+            let then = "EC2 makes no snapshot of it: look at it there, and remove it once nothing on it is wanted";
+            (Code::IdentityStuck, then)
         } else {
-            Code::IdentityWaits
+            (Code::IdentityWaits, "it is waited for")
         };
+        let message = format!("{}: {id} is {}: {then}", look.lineage, volume.state);
         return Turn::new(Outcome::Wait, code, message).again(look.soon());
     }
     let finals = finals(look, volume);
