@@ -103,6 +103,11 @@ class Lineages(frame.Play):
         """Store the configuration with another directory for the volume on EFS."""
         self.apply(document(self.files.entry(path)), "--no-sync")
 
+    def go_on(self) -> None:
+        """What the schedule of delivery does: a configuration that it has known for a while is read anew."""
+        self.cloud.sweep(self.stack.functions["DeliveryFunction"])
+        self.deliver()
+
     # What happens to volumes and snapshots.
 
     def leave(self) -> str:

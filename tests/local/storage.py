@@ -287,7 +287,7 @@ def _is_in_the_next(play: Storage, point: str, tag: str = "1.0.0") -> None:
     play.must(f"{tag} is pushed: the next revision mounts through it, encrypted, and all else stays",
               lambda: play.files.mounted() == {
                   "fileSystemId": play.files.id, "transitEncryption": "ENABLED", "transitEncryptionPort": 2999,
-                  "authorizationConfig": {"iam": "ENABLED", "accessPointId": point}})
+                  "authorizationConfig": {"iam": "ENABLED", "accessPointId": point}}, play.go_on)
     play.roll()
 
 
