@@ -64,7 +64,17 @@ pub(crate) fn load(name: &str, text: &str) -> Loaded {
         problem,
     };
     let mut problems = std::mem::take(&mut read.problems);
-    problems.extend(read.certain(validate).into_iter().map(place));
+    let wrong: Vec<_> = problems.iter().map(|placed| placed.problem.path.clone()).collect();
+    // What is missed there may be what does not fit.
+    let is_doubtful = |problem: &Problem| {
+        let within = |path: &Path| path.segments().starts_with(problem.path.segments());
+        problem.level == Level::Warning && wrong.iter().any(within)
+    };
+    let certain = read
+        .certain(validate)
+        .into_iter()
+        .filter(|problem| !is_doubtful(problem));
+    problems.extend(certain.map(place));
     let document = read.into_document();
     problems.sort_by(|a, b| a.place.cmp(&b.place));
     Loaded {

@@ -33,7 +33,6 @@ fn a_wish_that_cannot_be_kept_is_refused_with_the_reason() {
         expect![[r#"
             w.yaml:5:32: `on` is refused: a snapshot is made by the clock, and not when a task starts or stops: at its start its volume is new, and at its end it still writes, until ECS deletes the volume. Write `every`, as short as the data that may be lost (in services.prod/web.storage[0].snapshot.on)
             w.yaml:5:64: `latest` is refused: a rolling deployment starts the new task before the old one stops, so it cannot start from the latest data, only from the newest snapshot: write `restore: newest` (in services.prod/web.storage[0].restore)
-            w.yaml:6:7: warning: nothing is done for this volume: give it `snapshot: { every: 6h }` (in services.prod/web.storage[1])
             w.yaml:6:20: `attach` is refused: ECS attaches a new volume to each task, never an existing one, and deletes a service's with its task: what can be kept are snapshots. Write `snapshot` and `restore: newest` (in services.prod/web.storage[1].attach)
         "#]],
     );

@@ -134,7 +134,10 @@ impl Context<'_> {
     ) -> anyhow::Result<Decision<Call>> {
         let target = &managed.target;
         let mut tasks = self.answers.mounted(target)?;
-        if let Some(told) = told.map(Mounted::from) {
+        if managed.stored.config.stateful.is_some() && self.answers.lists_another(told.map(|task| &task.task_arn)) {
+            // It may be one of an identity, and live.
+            tasks = Known::No;
+        } else if let Some(told) = told.map(Mounted::from) {
             let mut known = tasks.into_option().unwrap_or_default();
             known.retain(|task| task.task != told.task);
             known.push(told);

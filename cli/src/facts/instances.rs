@@ -7,7 +7,7 @@ use wharfinger_core::capacity::{
     AutoScalingGroup, AutoScalingInstance, CapacityProvider, ContainerInstance, Percents, TaskOn,
 };
 use wharfinger_core::event::{TaskStateChange, TaskStatus};
-use wharfinger_core::ids::Target;
+use wharfinger_core::ids::{Target, TaskArn};
 use wharfinger_core::known::Known;
 
 use super::Answers;
@@ -68,6 +68,18 @@ impl Answers {
     /// Whether `ListTasks` names any: then it is known which are to be described.
     pub(crate) fn lists_tasks(&self) -> bool {
         self.elements("ListTasks", "taskArns").next().is_some()
+    }
+
+    /// Whether `ListTasks` names one that `DescribeTasks` does not have, and that is not this one.
+    pub(crate) fn lists_another(&self, known: Option<&TaskArn>) -> bool {
+        let described: Vec<_> = self
+            .elements("DescribeTasks", "tasks")
+            .filter_map(|task| task.value.get("taskArn").and_then(Value::as_str))
+            .collect();
+        let mut listed = self
+            .elements("ListTasks", "taskArns")
+            .filter_map(|arn| arn.value.as_str());
+        listed.any(|arn| !described.contains(&arn) && known.is_none_or(|known| known.as_str() != arn))
     }
 
     /// What `DescribeAutoScalingInstances` says of instances, by their EC2 id.

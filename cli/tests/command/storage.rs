@@ -224,6 +224,13 @@ fn the_volume_of_a_stateful_task_that_is_over_is_saved_first() {
         (&saved["actions"][0]["call"], &saved["actions"][0]["input"]),
         (&json!("DeleteVolume"), &json!({ "VolumeId": "vol-1" }))
     );
+    facts["ListTasks"] = json!({ "taskArns": ["arn:aws:ecs:eu-west-1:111122223333:task/prod/ffff"] });
+    let unknown = answer_of_identity(&over(), &facts);
+    assert_eq!(
+        (&unknown["outcome"], &unknown["actions"]),
+        (&json!("wait"), &json!([])),
+        "{unknown}"
+    );
     let mut by_hand = over();
     by_hand["detail"]["startedBy"] = json!("me");
     assert_eq!(codes(&answer_of_identity(&by_hand, &facts)), ["NotOurs"]);

@@ -10,6 +10,16 @@ use super::{check, check_web};
 use crate::document::load;
 
 #[test]
+fn what_does_not_fit_is_not_said_to_be_left_out() {
+    check_web(
+        "storage:\n- volume: a\n  access-point: { file-system: fs-01234567, path: /, uid: 1, gid: 1, permissions: 0750 }",
+        expect![[r#"
+            w.yaml:6:87: expected text, found a number: write it in quotes, `"0750"` (in services.prod/web.storage[0].access-point.permissions)
+        "#]],
+    );
+}
+
+#[test]
 fn beside_a_part_that_does_not_fit_everything_else_is_checked() {
     // What is missing or wrong in one place hides nothing in another, neither beside it, nor around it, nor elsewhere.
     check(
