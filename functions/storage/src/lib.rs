@@ -194,8 +194,7 @@ impl Storage {
 
 /// Whether volumes of a target are kept.
 fn keeps(managed: &Managed) -> bool {
-    let config = &managed.stored.config;
-    !config.storage.is_empty() || config.stateful.is_some()
+    managed.stored.config.keeps_volumes()
 }
 
 impl Function for Storage {
